@@ -1,0 +1,35 @@
+/** The backends by name. Each is a dynamic import, so that an unused one costs nothing. */
+
+import type { Backend } from './backend.ts';
+
+/** Options of {@link openDevice} that a backend may use. */
+export interface BackendOptions {
+  /** CPU: worker threads, 1 to 64. Default: the machine's cores. */
+  readonly threads?: number | undefined;
+  /** Check block tables, indices and lengths on the device before use. Default: `FLASH_MLA_DEBUG`. */
+  readonly debug?: boolean | undefined;
+}
+
+/** What a backend's module exports: a way to look without opening, and a way to open. */
+export interface BackendModule {
+  /**
+   * Lists what could be opened. Throws {@link BackendUnavailableError} when nothing can, saying what
+   * was looked for.
+   */
+  probe(): Promise<readonly ProbedDevice[]>;
+  /** Opens device `index` of those that {@link probe} lists. */
+  open(index: number, options: BackendOptions): Promise<Backend>;
+}
+
+/** A device that is there but not opened. */
+export interface ProbedDevice {
+  readonly name: string;
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Adding a backend adds one line here. The order is the preference of `openDevice('auto')`. */
+export const backendModules = {
+  cpu: () => import('./cpu/index.ts'),
+} satisfies Record<string, () => Promise<BackendModule>>;
+
+export type BackendName = keyof typeof backendModules;

@@ -1,0 +1,112 @@
+/**
+ * The typed errors of the library. Every message states subject, expected, actual and, where there is
+ * one, the remedy; what a caller may want to react to is a field.
+ */
+
+/** Base class: everything this library throws on purpose. */
+export class FlashMlaError extends Error {
+  override readonly name: string = 'FlashMlaError';
+}
+
+/** A call's argument is wrong. Thrown before anything is enqueued. */
+export class InvalidArgumentError extends FlashMlaError {
+  override readonly name = 'InvalidArgumentError';
+  /** The argument's name as the caller wrote it, e.g. `blockTable` or `q.shape[3]`. */
+  readonly argument: string;
+
+  constructor(argument: string, expected: string, actual: string, remedy?: string) {
+    super(`${argument}: expected ${expected}, got ${actual}${remedy ? `. ${remedy}` : ''}`);
+    this.argument = argument;
+  }
+}
+
+/** A backend or device cannot be opened here. */
+export class BackendUnavailableError extends FlashMlaError {
+  override readonly name = 'BackendUnavailableError';
+  readonly backend: string;
+  /** What was looked for and where, in order, each with what was found. */
+  readonly looked: readonly string[];
+  readonly remedy: string;
+
+  constructor(
+    backend: string,
+    reason: string,
+    looked: readonly string[],
+    remedy: string,
+    cause?: unknown,
+  ) {
+    const trail = looked.length > 0 ? ` Looked for: ${looked.join('; ')}.` : '';
+    super(
+      `backend '${backend}' is unavailable: ${reason}.${trail} ${remedy}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.backend = backend;
+    this.looked = looked;
+    this.remedy = remedy;
+  }
+}
+
+/** A GPU kernel did not compile. */
+export class KernelCompileError extends FlashMlaError {
+  override readonly name = 'KernelCompileError';
+  readonly kernel: string;
+  /** The compiler's own log. */
+  readonly log: string;
+
+  constructor(kernel: string, log: string, remedy?: string) {
+    super(`kernel '${kernel}' did not compile: ${log.trim()}${remedy ? ` ${remedy}` : ''}`);
+    this.kernel = kernel;
+    this.log = log;
+  }
+}
+
+/** The device has no room for an allocation. */
+export class OutOfMemoryError extends FlashMlaError {
+  override readonly name = 'OutOfMemoryError';
+  /** Bytes that were asked for. */
+  readonly requested: number;
+  /** Bytes that were still free, where the device tells. */
+  readonly available: number | undefined;
+
+  constructor(device: string, requested: number, available: number | undefined, remedy: string) {
+    const free = available === undefined ? '' : `, ${available} bytes are free`;
+    super(`device '${device}' cannot allocate ${requested} bytes${free}. ${remedy}`);
+    this.requested = requested;
+    this.available = available;
+  }
+}
+
+/** The device is gone or no longer usable; open it again. */
+export class DeviceLostError extends FlashMlaError {
+  override readonly name = 'DeviceLostError';
+  readonly device: string;
+
+  constructor(device: string, reason: string, cause?: unknown) {
+    super(
+      `device '${device}' is lost: ${reason}. Open it again with openDevice().`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.device = device;
+  }
+}
+
+/** A tensor or device was used after it was disposed. */
+export class DisposedError extends FlashMlaError {
+  override readonly name = 'DisposedError';
+
+  constructor(what: string) {
+    super(`${what} was used after dispose(). Keep it alive until its last use has been enqueued.`);
+  }
+}
+
+/** A file is not what it claims to be. */
+export class FileFormatError extends FlashMlaError {
+  override readonly name = 'FileFormatError';
+  /** The field of the file that is wrong, e.g. `header.q.data_offsets`. */
+  readonly field: string;
+
+  constructor(file: string, field: string, expected: string, actual: string) {
+    super(`${file}: ${field}: expected ${expected}, got ${actual}`);
+    this.field = field;
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * FlashMLA for TypeScript: Multi-head Latent Attention decoding and sparse prefill.
+ *
+ * Importing this module loads no backend, no WebAssembly and no native code.
+ */
+
+export type { DeviceInfo, KvRowLayout, MemoryStats } from './backends/backend.ts';
+export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
+export {
+  BackendUnavailableError,
+  DeviceLostError,
+  DisposedError,
+  FileFormatError,
+  FlashMlaError,
+  InvalidArgumentError,
+  KernelCompileError,
+  OutOfMemoryError,
+} from './errors.ts';
+export { type DeviceListing, listDevices, openDevice } from './open-device.ts';
+export { type DType, dtypeSize, dtypes, type StorageOf } from './tensor/dtype.ts';
+export { Tensor } from './tensor/tensor.ts';

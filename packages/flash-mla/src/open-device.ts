@@ -1,0 +1,128 @@
+import type { Backend } from './backends/backend.ts';
+import { type BackendModule, type BackendName, backendModules } from './backends/registry.ts';
+import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
+import { BackendUnavailableError, InvalidArgumentError } from './errors.ts';
+
+/** One line of {@link listDevices}: a device that can be opened, or a backend that cannot. */
+export type DeviceListing =
+  | {
+      readonly available: true;
+      /** What to pass to {@link openDevice}. */
+      readonly id: string;
+      readonly backend: BackendName;
+      readonly name: string;
+      readonly details: Readonly<Record<string, string | number | boolean>>;
+    }
+  | {
+      readonly available: false;
+      readonly id: string;
+      readonly backend: BackendName;
+      readonly error: BackendUnavailableError;
+    };
+
+const modules = new Map<BackendName, Promise<BackendModule>>();
+
+function loadBackend(name: BackendName): Promise<BackendModule> {
+  const loaded: Promise<BackendModule> =
+    modules.get(name) ??
+    backendModules[name]().catch((cause: unknown) => {
+      throw new BackendUnavailableError(
+        name,
+        'its module does not load',
+        [`module backends/${name}`],
+        'Reinstall flash-mla.',
+        cause,
+      );
+    });
+  modules.set(name, loaded);
+  return loaded;
+}
+
+/**
+ * Opens a device. `'auto'` takes the first that opens and keeps why the others did not in
+ * {@link Device.skipped}. Throws {@link InvalidArgumentError} for an unknown spec and
+ * {@link BackendUnavailableError} when the device is not there.
+ */
+export async function openDevice(
+  spec: DeviceSpec | (string & {}) = 'auto',
+  options: DeviceOptions = {},
+): Promise<Device> {
+  const debug = options.debug ?? environmentDebug();
+  if (spec !== 'auto') {
+    const { name, index } = parseSpec(spec);
+    return new Device(await openBackend(name, index, { ...options, debug }), debug, []);
+  }
+  const skipped: Error[] = [];
+  for (const name of automatic()) {
+    try {
+      const backend = await openBackend(name, 0, { ...options, debug });
+      return new Device(backend, debug, skipped);
+    } catch (error) {
+      if (!(error instanceof BackendUnavailableError)) throw error;
+      skipped.push(error);
+    }
+  }
+  throw new BackendUnavailableError(
+    'auto',
+    'no backend can be opened',
+    skipped.map((error) => error.message),
+    'Run `flash-mla doctor` for the remedies.',
+  );
+}
+
+/** Every device of every backend, and why an absent one is absent. Never throws. */
+export async function listDevices(): Promise<DeviceListing[]> {
+  const listings: DeviceListing[] = [];
+  for (const backend of Object.keys(backendModules) as BackendName[]) {
+    try {
+      const devices = await (await loadBackend(backend)).probe();
+      devices.forEach(({ name, details }, index) => {
+        const id = index === 0 ? backend : `${backend}:${index}`;
+        listings.push({ available: true, id, backend, name, details });
+      });
+    } catch (cause) {
+      const error =
+        cause instanceof BackendUnavailableError
+          ? cause
+          : new BackendUnavailableError(
+              backend,
+              cause instanceof Error ? cause.message : String(cause),
+              [],
+              'Please report this with the output of `flash-mla doctor --json`.',
+              cause,
+            );
+      listings.push({ available: false, id: backend, backend, error });
+    }
+  }
+  return listings;
+}
+
+async function openBackend(
+  name: BackendName,
+  index: number,
+  options: DeviceOptions,
+): Promise<Backend> {
+  return (await loadBackend(name)).open(index, options);
+}
+
+function parseSpec(spec: string): { name: BackendName; index: number } {
+  const match = /^([a-z]+)(?::(\d{1,3}))?$/.exec(spec);
+  const name = match?.[1];
+  if (name === undefined || !Object.hasOwn(backendModules, name)) {
+    const known = ['auto', ...Object.keys(backendModules)].join(', ');
+    throw new InvalidArgumentError('device', `one of ${known}, cuda:N`, `'${spec}'`);
+  }
+  return { name: name as BackendName, index: Number(match?.[2] ?? 0) };
+}
+
+/** The simulator answers only when asked for: it is for testing, not for speed. */
+function automatic(): BackendName[] {
+  return (Object.keys(backendModules) as BackendName[]).filter(
+    (name) => (name as string) !== 'sim',
+  );
+}
+
+function environmentDebug(): boolean {
+  const value = globalThis.process?.env?.FLASH_MLA_DEBUG;
+  return value !== undefined && value !== '' && value !== '0';
+}

@@ -1,0 +1,25 @@
+/** Number of elements of a shape. */
+export function numElements(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1);
+}
+
+/** Row-major strides in elements. */
+export function contiguousStrides(shape: readonly number[]): number[] {
+  const strides = shape.map(() => 1);
+  for (let i = shape.length - 2; i >= 0; i--) {
+    strides[i] = (strides[i + 1] ?? 1) * Math.max(1, shape[i + 1] ?? 1);
+  }
+  return strides;
+}
+
+/** Whether elements lie in row-major order without gaps; strides of extents below 2 do not matter. */
+export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const extent = shape[i] ?? 1;
+    if (extent === 0) return true;
+    if (extent > 1 && strides[i] !== expected) return false;
+    expected *= extent;
+  }
+  return true;
+}

@@ -1,0 +1,230 @@
+import type { Backend, BackendBuffer, TensorView } from '../backends/backend.ts';
+import { DisposedError, InvalidArgumentError } from '../errors.ts';
+import { decodeElements } from './convert.ts';
+import { type DType, dtypeSize, type StorageOf, storageFromBytes } from './dtype.ts';
+import { type Allocation, trackLeak, untrackLeak } from './leaks.ts';
+import { contiguousStrides, isContiguous, numElements } from './shape.ts';
+
+/** What a tensor needs of the device it lives on. */
+export interface TensorHost {
+  /** The spec that opened the device, for messages. */
+  readonly id: string;
+  readonly debug: boolean;
+  /** Throws {@link DisposedError} or {@link DeviceLostError} when the device is closed. */
+  readonly backend: Backend;
+}
+
+/**
+ * A strided array on a device. Views made by {@link slice}, {@link reshape} and {@link stride} share
+ * the memory of the tensor they came from and stay valid until that tensor is disposed.
+ */
+export class Tensor<D extends DType = DType> implements TensorView, Disposable {
+  readonly device: TensorHost;
+  readonly dtype: D;
+  readonly shape: readonly number[];
+  /** Elements between neighbours along each dimension. */
+  readonly strides: readonly number[];
+  readonly byteOffset: number;
+  readonly #allocation: Allocation;
+
+  /** Use `device.tensor()` or `device.empty()`. */
+  constructor(
+    device: TensorHost,
+    allocation: Allocation,
+    dtype: D,
+    shape: readonly number[],
+    strides: readonly number[],
+    byteOffset: number,
+  ) {
+    this.device = device;
+    this.#allocation = allocation;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.strides = strides;
+    this.byteOffset = byteOffset;
+  }
+
+  /** Allocates memory for a contiguous tensor. Throws {@link OutOfMemoryError}. */
+  static allocate<D extends DType>(device: TensorHost, shape: readonly number[], dtype: D) {
+    const byteLength = numElements(shape) * dtypeSize(dtype);
+    const allocation: Allocation = {
+      buffer: device.backend.allocate(byteLength),
+      label: `${dtype} tensor (${shape.join(', ')})`,
+      disposed: false,
+    };
+    const tensor = new Tensor(device, allocation, dtype, shape, contiguousStrides(shape), 0);
+    if (device.debug) trackLeak(allocation);
+    return tensor;
+  }
+
+  /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
+  get buffer(): BackendBuffer {
+    if (this.#allocation.disposed) throw new DisposedError(this.#allocation.label);
+    return this.#allocation.buffer;
+  }
+
+  get disposed(): boolean {
+    return this.#allocation.disposed;
+  }
+
+  /** Number of elements, views counted by their own shape. */
+  get size(): number {
+    return numElements(this.shape);
+  }
+
+  get isContiguous(): boolean {
+    return isContiguous(this.shape, this.strides);
+  }
+
+  /** Elements between neighbours along `dimension`; negative counts from the end. */
+  stride(dimension: number): number {
+    const index = dimension < 0 ? dimension + this.shape.length : dimension;
+    const value = this.strides[index];
+    if (value === undefined) {
+      throw new InvalidArgumentError('dimension', `below ${this.shape.length}`, String(dimension));
+    }
+    return value;
+  }
+
+  /** The view of entries `begin` to `end` (exclusive) along one dimension. Shares memory. */
+  slice(dimension: number, begin: number, end: number): Tensor<D> {
+    const length = this.shape[dimension];
+    if (length === undefined) {
+      throw new InvalidArgumentError('dimension', `0 to ${this.shape.length - 1}`, `${dimension}`);
+    }
+    if (
+      !Number.isInteger(begin) ||
+      !Number.isInteger(end) ||
+      begin < 0 ||
+      begin > end ||
+      end > length
+    ) {
+      throw new InvalidArgumentError(
+        'begin, end',
+        `integers with 0 <= begin <= end <= ${length}`,
+        `${begin}, ${end}`,
+      );
+    }
+    const shape = this.shape.map((n, i) => (i === dimension ? end - begin : n));
+    const byteOffset = this.byteOffset + begin * this.stride(dimension) * dtypeSize(this.dtype);
+    return new Tensor(this.device, this.#allocation, this.dtype, shape, this.strides, byteOffset);
+  }
+
+  /**
+   * A view with its own shape, strides (elements) and offset (elements) on the same memory, as
+   * `torch.as_strided`. Throws {@link InvalidArgumentError} if any element would lie outside.
+   */
+  asStrided(shape: readonly number[], strides: readonly number[], offset = 0): Tensor<D> {
+    const whole = [...shape, ...strides, offset];
+    if (shape.length !== strides.length || !whole.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+      throw new InvalidArgumentError(
+        'shape, strides',
+        'equally many non-negative integers',
+        `(${shape.join(', ')}), (${strides.join(', ')}), offset ${offset}`,
+      );
+    }
+    const size = dtypeSize(this.dtype);
+    const byteOffset = this.byteOffset + offset * size;
+    const last = shape.reduce((sum, n, i) => sum + (n - 1) * (strides[i] ?? 0), 0);
+    const end = byteOffset + (numElements(shape) === 0 ? 0 : (last + 1) * size);
+    if (end > this.buffer.byteLength) {
+      throw new InvalidArgumentError(
+        'strides',
+        `a view inside ${this.buffer.byteLength} bytes`,
+        `one that ends at byte ${end}`,
+      );
+    }
+    return new Tensor(
+      this.device,
+      this.#allocation,
+      this.dtype,
+      [...shape],
+      [...strides],
+      byteOffset,
+    );
+  }
+
+  /** The same elements under another shape. Needs a contiguous tensor. Shares memory. */
+  reshape(shape: readonly number[]): Tensor<D> {
+    if (!this.isContiguous || numElements(shape) !== this.size) {
+      throw new InvalidArgumentError(
+        'shape',
+        `a shape of ${this.size} elements for a contiguous tensor`,
+        `(${shape.join(', ')})${this.isContiguous ? '' : ', the tensor is strided'}`,
+      );
+    }
+    return this.asStrided(shape, contiguousStrides(shape));
+  }
+
+  /** Overwrites a contiguous tensor, in order with the work already enqueued. */
+  write(data: StorageOf<D> | Uint8Array): void {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const expected = this.size * dtypeSize(this.dtype);
+    if (!this.isContiguous || bytes.byteLength !== expected) {
+      throw new InvalidArgumentError(
+        'data',
+        `${expected} bytes for a contiguous tensor`,
+        `${bytes.byteLength} bytes${this.isContiguous ? '' : ' for a strided tensor'}`,
+      );
+    }
+    this.device.backend.write(this.buffer, this.byteOffset, bytes);
+  }
+
+  /**
+   * The elements in row-major order once all work enqueued so far is done: bit codes for f16, bf16,
+   * e4m3, e8m0. Rejects with what went wrong in that work.
+   */
+  async read(): Promise<StorageOf<D>> {
+    const size = dtypeSize(this.dtype);
+    if (this.size === 0) return storageFromBytes(this.dtype, new Uint8Array(0));
+    const last = this.shape.reduce((sum, n, i) => sum + (n - 1) * (this.strides[i] ?? 0), 0);
+    const bytes = await this.device.backend.read(this.buffer, this.byteOffset, (last + 1) * size);
+    if (this.isContiguous) return storageFromBytes(this.dtype, bytes);
+    return storageFromBytes(this.dtype, gather(bytes, this.shape, this.strides, size));
+  }
+
+  /** As {@link read}, decoded to float32. */
+  async readFloat32(): Promise<Float32Array> {
+    return decodeElements(this.dtype, await this.read());
+  }
+
+  /**
+   * Gives the memory back, for this tensor and every view of it, once the work that uses it is done.
+   * Idempotent.
+   */
+  dispose(): void {
+    if (this.#allocation.disposed) return;
+    this.#allocation.disposed = true;
+    untrackLeak(this.#allocation);
+    this.device.backend.release(this.#allocation.buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function gather(
+  bytes: Uint8Array,
+  shape: readonly number[],
+  strides: readonly number[],
+  elementSize: number,
+): Uint8Array {
+  const out = new Uint8Array(numElements(shape) * elementSize);
+  const index = shape.map(() => 0);
+  let source = 0;
+  for (let target = 0; target < out.length; target += elementSize) {
+    for (let i = 0; i < elementSize; i++) out[target + i] = bytes[source * elementSize + i] ?? 0;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      const next = (index[d] ?? 0) + 1;
+      source += strides[d] ?? 0;
+      if (next < (shape[d] ?? 0)) {
+        index[d] = next;
+        break;
+      }
+      source -= next * (strides[d] ?? 0);
+      index[d] = 0;
+    }
+  }
+  return out;
+}
