@@ -118,7 +118,7 @@ export interface DenseDecodeArgs {
   readonly kCache: TensorView;
   /** i32 (b, maxBlocks). */
   readonly blockTable: TensorView;
-  /** i32 (b): tokens of each request, 0 allowed. */
+  /** i32 (b): tokens of each request; below 0 counts as 0, beyond maxBlocks·page as that. */
   readonly seqlens: TensorView;
   readonly headDimV: number;
   readonly softmaxScale: number;
@@ -144,7 +144,7 @@ export interface SparseCache {
   readonly kCache: TensorView;
   /** i32 (b, sQ, topk): block·page + offset; anything outside the cache is skipped. */
   readonly indices: TensorView;
-  /** i32 (b): entries of `indices` that count; absent means all. */
+  /** i32 (b): entries of `indices` that count, clamped to 0…topk; absent means all. */
   readonly topkLength?: TensorView;
 }
 
@@ -166,15 +166,15 @@ export interface SparseDecodeArgs {
   readonly lse: TensorView;
 }
 
-/** Token-sparse attention over an unpaged bf16 KV (prefill). */
+/** Token-sparse attention over an unpaged bf16 KV (prefill). Head h uses KV head h·hKv/hQ. */
 export interface SparsePrefillArgs {
   /** bf16 (sQ, hQ, dQk). */
   readonly q: TensorView;
   /** bf16 (sKv, hKv, dQk). */
   readonly kv: TensorView;
-  /** i32 (sQ, hKv, topk). */
+  /** i32 (sQ, hKv, topk): rows of `kv`; anything outside is skipped. */
   readonly indices: TensorView;
-  /** i32 (sQ). */
+  /** i32 (sQ): entries of `indices` that count, clamped to 0…topk; absent means all. */
   readonly topkLength?: TensorView;
   readonly smScale: number;
   readonly headDimV: number;
@@ -195,11 +195,11 @@ export interface DenseAttentionArgs {
   readonly k: TensorView;
   /** (totalK, hK, dV), or paged (blocks, page, hK, dV). */
   readonly v: TensorView;
-  /** i32 (b + 1): where each request's queries begin and end. */
-  readonly cuSeqlensQ: TensorView;
+  /** i32 (b + 1): where each request's queries begin and end; absent: each has `maxSeqlenQ`. */
+  readonly cuSeqlensQ?: TensorView;
   /** i32 (b + 1): where each request's keys begin and end; absent where `seqlensK` is given. */
   readonly cuSeqlensK?: TensorView;
-  /** i32 (b): keys of each request in a cache. */
+  /** i32 (b): keys of each request in a cache, counted as in {@link DenseDecodeArgs.seqlens}. */
   readonly seqlensK?: TensorView;
   /** i32 (b, maxBlocks): pages of each request; absent means request i owns block i of k and v. */
   readonly blockTable?: TensorView;
