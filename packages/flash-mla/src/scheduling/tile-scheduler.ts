@@ -6,9 +6,19 @@ export const metadataWidth = 8;
 /** The result of {@link computeTileSchedule}. */
 export interface TileSchedule {
   /**
-   * i32 (numParts, 8), row-major: begin request, end request (inclusive; below begin where the part
-   * is empty), begin block of the first request, end block (exclusive) of the last request, begin
-   * split of the first request, whether the first request is split, whether the last is, 0.
+   * i32 (numParts, 8), row-major, FlashMLA's layout:
+   *
+   * 0. begin request
+   * 1. end request, inclusive; below the begin request where the part is empty
+   * 2. begin block of the begin request
+   * 3. end block (exclusive) of the end request
+   * 4. begin split: which split of the begin request the part starts with
+   * 5. 1 if the begin request has more than one split: its results are partial and get combined
+   * 6. 1 if the end request has more than one split
+   * 7. 0
+   *
+   * Of an empty part only the first two are not 0: the next request that still has blocks (or b) and
+   * one less.
    */
   readonly metadata: Int32Array;
   /** i32 (b + 1): prefix sums of the number of splits of each request. */
@@ -16,65 +26,160 @@ export interface TileSchedule {
 }
 
 /**
- * Cuts the blocks of a batch into `numParts` contiguous ranges of nearly equal cost, each request
- * costing its blocks plus `overheadBlocks`. The unit of FlashMLA's tile scheduler.
+ * Cuts the blocks of a batch into `plan.numParts` contiguous ranges, FlashMLA's tile scheduler. The
+ * cost of a part is the blocks it holds plus `plan.overheadBlocks` for each piece of a request it holds.
  *
- * @param blocks blocks of each request; a request without tokens still has one, so that its output
- *   is written.
+ * Balanced (`plan.splitBlocks` 0): a piece is what one part holds of one request and is one split; no
+ * part costs more than ⌈total / numParts⌉ + overheadBlocks, where total is the cost of the batch uncut.
+ * Deterministic (`plan.splitBlocks` above 0): a split is `splitBlocks` blocks whatever else is in the
+ * batch, a piece is one split, a part holds whole splits and costs at most total / numParts plus one
+ * split.
+ *
+ * @param blocks blocks of each request, at least 1 each (see {@link blocksOfLengths}).
  */
 export function computeTileSchedule(blocks: Int32Array, plan: SchedulePlan): TileSchedule {
-  const { numParts, overheadBlocks, splitBlocks } = plan;
+  const cut = plan.splitBlocks > 0 ? cutAtSplits : cutAnywhere;
+  const metadata = new Int32Array(plan.numParts * metadataWidth);
+  const numSplits = new Int32Array(blocks.length + 1);
+  cut(blocks, plan, metadata, numSplits);
+  for (let row = 0; row < metadata.length; row += metadataWidth) {
+    const begin = metadata[row] as number;
+    const end = metadata[row + 1] as number;
+    if (end < begin) continue;
+    metadata[row + 5] = isSplit(numSplits, begin);
+    metadata[row + 6] = isSplit(numSplits, end);
+  }
+  return { metadata, numSplits };
+}
+
+/** Blocks of each request of a dense call. A request without tokens has one: its output is written. */
+export function blocksOfLengths(lengths: ArrayLike<number>, blockTokens: number): Int32Array {
+  return Int32Array.from(lengths, (n) => Math.max(1, Math.ceil(n / blockTokens)));
+}
+
+/** What {@link blocksOfTopk} counts: the widths of a sparse call and, where given, its lengths. */
+export interface TopkExtent {
+  readonly batch: number;
+  readonly topk: number;
+  /** (b): attended entries of the main cache, clamped to 0…topk. */
+  readonly topkLength?: ArrayLike<number> | undefined;
+  /** 0 or absent: no extra cache. */
+  readonly extraTopk?: number | undefined;
+  readonly extraTopkLength?: ArrayLike<number> | undefined;
+}
+
+/**
+ * Blocks of each request of a sparse call: those of the main cache, at least one, then those of the
+ * extra cache, which starts in a block of its own.
+ */
+export function blocksOfTopk(extent: TopkExtent, blockTokens: number): Int32Array {
+  const { batch, topk, topkLength, extraTopk = 0, extraTopkLength } = extent;
+  return Int32Array.from({ length: batch }, (_, i) => {
+    const main = clampedBlocks(topkLength?.[i], topk, blockTokens);
+    return Math.max(1, main) + clampedBlocks(extraTopkLength?.[i], extraTopk, blockTokens);
+  });
+}
+
+function clampedBlocks(length: number | undefined, topk: number, blockTokens: number): number {
+  return Math.ceil(Math.min(topk, Math.max(0, length ?? topk)) / blockTokens);
+}
+
+function isSplit(numSplits: Int32Array, request: number): number {
+  return (numSplits[request + 1] as number) - (numSplits[request] as number) > 1 ? 1 : 0;
+}
+
+/** Fills parts in turn; a part that cannot take the rest of a request takes as much as fits. */
+function cutAnywhere(
+  blocks: Int32Array,
+  { numParts, overheadBlocks }: SchedulePlan,
+  metadata: Int32Array,
+  numSplits: Int32Array,
+): void {
   const batch = blocks.length;
-  const metadata = new Int32Array(numParts * metadataWidth);
-  const numSplits = new Int32Array(batch + 1);
   let total = 0;
   for (const n of blocks) total += n + overheadBlocks;
+  // The extra overhead pays for the piece that a cut adds, so that every part makes up its share.
   const payload = Math.ceil(total / numParts) + overheadBlocks;
 
   let request = 0;
   let block = 0;
   let split = 0;
-  let splitsBefore = 0;
   for (let part = 0; part < numParts; part++) {
     const row = part * metadataWidth;
     metadata[row] = request;
+    metadata[row + 1] = request - 1;
+    if (request === batch) continue;
     metadata[row + 2] = block;
     metadata[row + 4] = split;
-    metadata[row + 5] = block > 0 ? 1 : 0;
     let room = payload;
     while (request < batch) {
-      const size = blocks[request] as number;
-      const left = size - block;
-      if (room >= left + overheadBlocks || part === numParts - 1) {
-        room -= left + overheadBlocks;
-        split += splitBlocks > 0 ? Math.ceil(left / splitBlocks) : 1;
-        splitsBefore += split;
-        numSplits[request + 1] = splitsBefore;
-        request++;
-        block = 0;
-        split = 0;
-      } else {
-        const fits = room - overheadBlocks;
-        const take = splitBlocks > 0 ? Math.floor(fits / splitBlocks) * splitBlocks : fits;
-        if (take > 0) {
-          split += splitBlocks > 0 ? take / splitBlocks : 1;
-          block += take;
-        }
-        break;
-      }
+      const left = (blocks[request] as number) - block;
+      if (room < left + overheadBlocks) break;
+      room -= left + overheadBlocks;
+      metadata[row + 1] = request;
+      metadata[row + 3] = blocks[request] as number;
+      numSplits[request + 1] = (numSplits[request] as number) + split + 1;
+      request++;
+      block = 0;
+      split = 0;
     }
-    metadata[row + 1] = block > 0 ? request : request - 1;
-    metadata[row + 3] = block > 0 ? block : (blocks[request - 1] ?? 0);
-    metadata[row + 6] = block > 0 ? 1 : 0;
+    if (request < batch && room > overheadBlocks) {
+      block += room - overheadBlocks;
+      split++;
+      metadata[row + 1] = request;
+      metadata[row + 3] = block;
+    }
   }
-  // The first request of a part is also split where the part ends inside it.
-  for (let row = 0; row < metadata.length; row += metadataWidth) {
-    if (metadata[row] === metadata[row + 1] && metadata[row + 6] === 1) metadata[row + 5] = 1;
-  }
-  return { metadata, numSplits };
 }
 
-/** Blocks of each request of a dense call: at least one, see {@link computeTileSchedule}. */
-export function blocksOfLengths(lengths: ArrayLike<number>, blockTokens: number): Int32Array {
-  return Int32Array.from(lengths, (n) => Math.max(1, Math.ceil(n / blockTokens)));
+/**
+ * Gives each split to the part in whose share of the total cost it begins. Every split is decided by
+ * the cost before it alone, so this needs no search and a device may do it in parallel.
+ */
+function cutAtSplits(
+  blocks: Int32Array,
+  { numParts, overheadBlocks, splitBlocks }: SchedulePlan,
+  metadata: Int32Array,
+  numSplits: Int32Array,
+): void {
+  let total = 0;
+  for (let i = 0; i < blocks.length; i++) {
+    const splits = Math.ceil((blocks[i] as number) / splitBlocks);
+    numSplits[i + 1] = (numSplits[i] as number) + splits;
+    total += (blocks[i] as number) + splits * overheadBlocks;
+  }
+
+  let before = 0;
+  let next = 0;
+  for (let request = 0; request < blocks.length; request++) {
+    const size = blocks[request] as number;
+    for (let block = 0, split = 0; block < size; split++) {
+      const part = Math.floor((before * numParts) / total);
+      const end = Math.min(size, block + splitBlocks);
+      while (next <= part) openPart(metadata, next++, part, request, block, split);
+      const row = part * metadataWidth;
+      metadata[row + 1] = request;
+      metadata[row + 3] = end;
+      before += end - block + overheadBlocks;
+      block = end;
+    }
+  }
+  while (next < numParts) openPart(metadata, next++, numParts, blocks.length, 0, 0);
+}
+
+/** Starts part `next`; it stays empty unless it is the one that takes the split at hand. */
+function openPart(
+  metadata: Int32Array,
+  next: number,
+  part: number,
+  request: number,
+  block: number,
+  split: number,
+): void {
+  const row = next * metadataWidth;
+  metadata[row] = request;
+  metadata[row + 1] = request - 1;
+  if (next < part) return;
+  metadata[row + 2] = block;
+  metadata[row + 4] = split;
 }

@@ -1,0 +1,193 @@
+import { InvalidArgumentError } from '../errors.ts';
+import { attend } from './attend.ts';
+import { cachedTokens, gatherSequence } from './dense-decode.ts';
+import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
+
+/** Arguments of {@link varlenAttention}; names and shapes as in `flashAttnVarlenFunc`. */
+export interface VarlenAttentionProblem {
+  /** (totalQ, hQ, dQk). */
+  readonly q: HostTensor;
+  /** (totalK, hK, dQk). */
+  readonly k: HostTensor;
+  /** (totalK, hK, dV). */
+  readonly v: HostTensor;
+  /** i32 (b + 1) each: where the queries and keys of a request begin and end. */
+  readonly cuSeqlensQo: HostTensor<'i32'>;
+  readonly cuSeqlensKv: HostTensor<'i32'>;
+  /** Default 1/√dQk. */
+  readonly softmaxScale?: number | undefined;
+  /** Aligned to the end: the last query sees all keys. */
+  readonly causal?: boolean | undefined;
+}
+
+/** Arguments of {@link cacheAttention}; names and shapes as in `flashAttnWithKvCache`. */
+export interface CacheAttentionProblem {
+  /** (b, sQ, hQ, dQk). */
+  readonly q: HostTensor;
+  /** (blocks, page, hK, dQk); without a block table request i owns block i. */
+  readonly kCache: HostTensor;
+  /** (blocks, page, hK, dV). */
+  readonly vCache: HostTensor;
+  /** i32 (b). */
+  readonly cacheSeqlens: HostTensor<'i32'>;
+  /** i32 (b, maxBlocks). */
+  readonly blockTable?: HostTensor<'i32'> | undefined;
+  readonly softmaxScale?: number | undefined;
+  readonly causal?: boolean | undefined;
+}
+
+/** float64 results in row-major order. */
+export interface AttentionAnswer {
+  /** The shape of q with dV columns. */
+  readonly out: Float64Array;
+  /** (hQ, totalQ) of packed sequences, (b, hQ, sQ) with a cache; +inf for rows without keys. */
+  readonly lse: Float64Array;
+}
+
+/** Dense attention over packed sequences of different lengths, in float64. */
+export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswer {
+  const { q, k, v, cuSeqlensQo, cuSeqlensKv, causal = false } = problem;
+  const [totalQ, hQ, dQk] = extents('q', q, 3) as [number, number, number];
+  const [totalK, hK] = extents('k', k, 3) as [number, number, number];
+  const dV = extents('v', v, 3)[2] as number;
+  const scale = problem.softmaxScale ?? 1 / Math.sqrt(dQk);
+  const out = new Float64Array(totalQ * hQ * dV);
+  const lse = new Float64Array(hQ * totalQ).fill(Number.POSITIVE_INFINITY);
+  const queries = decodeAll(q);
+
+  for (let i = 0; i + 1 < cuSeqlensQo.data.length; i++) {
+    const [beginQ, endQ] = range('cuSeqlensQo', cuSeqlensQo, i, totalQ);
+    const [beginK, endK] = range('cuSeqlensKv', cuSeqlensKv, i, totalK);
+    for (let headK = 0; headK < hK; headK++) {
+      attendSequence({
+        queries,
+        beginQ,
+        lengthQ: endQ - beginQ,
+        hQ,
+        dQk,
+        keys: gatherPacked(k, beginK, endK, headK),
+        values: gatherPacked(v, beginK, endK, headK),
+        lengthK: endK - beginK,
+        firstHead: (headK * hQ) / hK,
+        group: hQ / hK,
+        dV,
+        scale,
+        causal,
+        out,
+        writeLse: (row, head, value) => {
+          lse[head * totalQ + row] = value;
+        },
+      });
+    }
+  }
+  return { out, lse };
+}
+
+/** Dense attention of a few new queries per request over a cache, in float64. */
+export function cacheAttention(problem: CacheAttentionProblem): AttentionAnswer {
+  const { q, kCache, vCache, cacheSeqlens, causal = false } = problem;
+  const [b, sQ, hQ, dQk] = extents('q', q, 4) as [number, number, number, number];
+  const [, , hK] = extents('kCache', kCache, 4) as [number, number, number, number];
+  const dV = extents('vCache', vCache, 4)[3] as number;
+  const blockTable = problem.blockTable ?? ownBlocks(b);
+  const scale = problem.softmaxScale ?? 1 / Math.sqrt(dQk);
+  const out = new Float64Array(b * sQ * hQ * dV);
+  const lse = new Float64Array(b * hQ * sQ);
+  const queries = decodeAll(q);
+
+  for (let i = 0; i < b; i++) {
+    const lengthK = cachedTokens(cacheSeqlens, i, kCache, blockTable);
+    for (let headK = 0; headK < hK; headK++) {
+      attendSequence({
+        queries,
+        beginQ: i * sQ,
+        lengthQ: sQ,
+        hQ,
+        dQk,
+        keys: gatherSequence(kCache, blockTable, i, lengthK, headK),
+        values: gatherSequence(vCache, blockTable, i, lengthK, headK),
+        lengthK,
+        firstHead: (headK * hQ) / hK,
+        group: hQ / hK,
+        dV,
+        scale,
+        causal,
+        out,
+        writeLse: (row, head, value) => {
+          lse[(i * hQ + head) * sQ + (row - i * sQ)] = value;
+        },
+      });
+    }
+  }
+  return { out, lse };
+}
+
+interface Sequence {
+  readonly queries: Float64Array;
+  readonly beginQ: number;
+  readonly lengthQ: number;
+  readonly hQ: number;
+  readonly dQk: number;
+  readonly keys: Float64Array;
+  readonly values: Float64Array;
+  readonly lengthK: number;
+  readonly firstHead: number;
+  readonly group: number;
+  readonly dV: number;
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly out: Float64Array;
+  readonly writeLse: (row: number, head: number, value: number) => void;
+}
+
+/** One request, one KV head: each query position sees a prefix of the keys. */
+function attendSequence(sequence: Sequence): void {
+  const { queries, beginQ, lengthQ, hQ, dQk, keys, values, lengthK } = sequence;
+  const { firstHead, group, dV, scale, causal, out, writeLse } = sequence;
+  for (let s = 0; s < lengthQ; s++) {
+    const count = causal ? Math.max(0, lengthK - lengthQ + s + 1) : lengthK;
+    const first = (beginQ + s) * hQ + firstHead;
+    const answer = attend(
+      queries.subarray(first * dQk, (first + group) * dQk),
+      group,
+      { keys, count, headDimQk: dQk, values, valueStride: dV, headDimV: dV },
+      scale,
+    );
+    out.set(answer.out, first * dV);
+    answer.lse.forEach((value, h) => {
+      writeLse(beginQ + s, firstHead + h, value);
+    });
+  }
+}
+
+/** Rows `begin` to `end` of one head of a (total, heads, d) array. */
+function gatherPacked(source: HostTensor, begin: number, end: number, head: number): Float64Array {
+  const [, heads, d] = source.shape as [number, number, number];
+  const rows = new Float64Array((end - begin) * d);
+  for (let row = begin; row < end; row++) {
+    decodeInto(source, (row * heads + head) * d, d, rows, (row - begin) * d);
+  }
+  return rows;
+}
+
+function range(
+  name: string,
+  offsets: HostTensor<'i32'>,
+  request: number,
+  total: number,
+): [number, number] {
+  const begin = offsets.data[request] as number;
+  const end = offsets.data[request + 1] ?? -1;
+  if (begin < 0 || begin > end || end > total) {
+    throw new InvalidArgumentError(
+      name,
+      `offsets that rise from 0 to at most ${total}`,
+      `${begin} to ${end} for request ${request}`,
+    );
+  }
+  return [begin, end];
+}
+
+function ownBlocks(b: number): HostTensor<'i32'> {
+  return { dtype: 'i32', shape: [b, 1], data: Int32Array.from({ length: b }, (_, i) => i) };
+}

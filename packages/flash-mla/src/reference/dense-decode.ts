@@ -1,0 +1,108 @@
+import { InvalidArgumentError } from '../errors.ts';
+import { attend } from './attend.ts';
+import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
+
+/** Arguments of {@link denseDecode}; names and shapes as in `flashMlaWithKvCache`. */
+export interface DenseDecodeProblem {
+  /** (b, sQ, hQ, dQk). */
+  readonly q: HostTensor;
+  /** (blocks, page, hK, dQk); V is the first `headDimV` columns. */
+  readonly kCache: HostTensor;
+  /** i32 (b, maxBlocks). */
+  readonly blockTable: HostTensor<'i32'>;
+  /** i32 (b). */
+  readonly cacheSeqlens: HostTensor<'i32'>;
+  readonly headDimV: number;
+  /** Default 1/√dQk. */
+  readonly softmaxScale?: number | undefined;
+  /** Query i sees keys 0 to seqlen − sQ + i. */
+  readonly causal?: boolean | undefined;
+  /** Real q = stored q · descaleQ, real cache = stored cache · descaleK. */
+  readonly descaleQ?: number | undefined;
+  readonly descaleK?: number | undefined;
+}
+
+/** float64 results in row-major order. */
+export interface DecodeAnswer {
+  /** (b, sQ, hQ, headDimV). */
+  readonly out: Float64Array;
+  /** (b, hQ, sQ), natural log; +inf for rows that attend to nothing. */
+  readonly lse: Float64Array;
+}
+
+/**
+ * Dense decoding over a paged cache in float64. Throws {@link InvalidArgumentError} where the block
+ * table points outside the cache.
+ */
+export function denseDecode(problem: DenseDecodeProblem): DecodeAnswer {
+  const { q, kCache, blockTable, cacheSeqlens, headDimV, causal = false } = problem;
+  const { descaleQ = 1, descaleK = 1 } = problem;
+  const [b, sQ, hQ, d] = extents('q', q, 4) as [number, number, number, number];
+  const [, , hK] = extents('kCache', kCache, 4) as [number, number, number, number];
+  const scale = (problem.softmaxScale ?? 1 / Math.sqrt(d)) * descaleQ * descaleK;
+  const group = hQ / hK;
+  const queries = decodeAll(q);
+  const out = new Float64Array(b * sQ * hQ * headDimV);
+  const lse = new Float64Array(b * hQ * sQ);
+
+  for (let i = 0; i < b; i++) {
+    const seqlen = cachedTokens(cacheSeqlens, i, kCache, blockTable);
+    for (let headK = 0; headK < hK; headK++) {
+      const keys = gatherSequence(kCache, blockTable, i, seqlen, headK);
+      for (let s = 0; s < sQ; s++) {
+        const count = causal ? Math.max(0, seqlen - sQ + s + 1) : seqlen;
+        const first = (i * sQ + s) * hQ + headK * group;
+        const answer = attend(
+          queries.subarray(first * d, (first + group) * d),
+          group,
+          { keys, count, headDimQk: d, values: keys, valueStride: d, headDimV },
+          scale,
+        );
+        for (let c = 0; c < answer.out.length; c++) {
+          out[first * headDimV + c] = (answer.out[c] as number) * descaleK;
+        }
+        for (let h = 0; h < group; h++) {
+          lse[(i * hQ + headK * group + h) * sQ + s] = answer.lse[h] as number;
+        }
+      }
+    }
+  }
+  return { out, lse };
+}
+
+/** The length of a request as it counts: at least 0, at most what its row of the table can hold. */
+export function cachedTokens(
+  seqlens: HostTensor<'i32'>,
+  request: number,
+  cache: HostTensor,
+  blockTable: HostTensor<'i32'>,
+): number {
+  const capacity = (blockTable.shape[1] as number) * (cache.shape[1] as number);
+  return Math.min(capacity, Math.max(0, seqlens.data[request] as number));
+}
+
+/** The rows of one request and one KV head, in order: (seqlen, d). */
+export function gatherSequence(
+  cache: HostTensor,
+  blockTable: HostTensor<'i32'>,
+  request: number,
+  seqlen: number,
+  head: number,
+): Float64Array {
+  const [blocks, page, heads, d] = cache.shape as [number, number, number, number];
+  const maxBlocks = blockTable.shape[1] as number;
+  const rows = new Float64Array(seqlen * d);
+  for (let token = 0; token < seqlen; token++) {
+    const slot = Math.floor(token / page);
+    const block = blockTable.data[request * maxBlocks + slot] as number;
+    if (block < 0 || block >= blocks) {
+      throw new InvalidArgumentError(
+        'blockTable',
+        `a block of the cache (0 to ${blocks - 1}) for token ${token} of request ${request}`,
+        `${block}`,
+      );
+    }
+    decodeInto(cache, ((block * page + (token % page)) * heads + head) * d, d, rows, token * d);
+  }
+  return rows;
+}

@@ -1,0 +1,27 @@
+/**
+ * The float64 meaning of every operation, on plain host data. Every backend is held to it. Names and
+ * shapes follow the public functions; nothing here touches a device.
+ */
+
+export {
+  blocksOfLengths,
+  blocksOfTopk,
+  computeTileSchedule,
+  type TileSchedule,
+} from '../scheduling/tile-scheduler.ts';
+export { type AttendResult, attend, type KeyRows, sinkFactor } from './attend.ts';
+export { combineSplits, type PartialRows } from './combine.ts';
+export {
+  type AttentionAnswer,
+  type CacheAttentionProblem,
+  cacheAttention,
+  type VarlenAttentionProblem,
+  varlenAttention,
+} from './dense-attention.ts';
+export { type DecodeAnswer, type DenseDecodeProblem, denseDecode } from './dense-decode.ts';
+export { type HostTensor, hostTensor, hostTensorFromBytes } from './host-tensor.ts';
+export { type PackedLayout, packedLayouts } from './packed-rows.ts';
+export { dequantizeKvCache, quantizeKvCache } from './quantize.ts';
+export { type SparseDecodeProblem, sparseDecode } from './sparse-decode.ts';
+export { type PrefillAnswer, type SparsePrefillProblem, sparsePrefill } from './sparse-prefill.ts';
+export type { SparseCacheProblem } from './sparse-rows.ts';

@@ -1,0 +1,117 @@
+import { decodeE4m3, decodeE8m0, encodeE4m3, encodeE8m0 } from '../tensor/float8.ts';
+import { decodeBf16, encodeBf16 } from '../tensor/float16.ts';
+
+/**
+ * The packed FP8 row formats, byte by byte. A row holds `headDimNope` e4m3 values with one scale per
+ * `tile` of them, and 64 bf16 rope values. Source: FlashMLA's `flash_mla_interface.py`, `tests/quant.py`.
+ */
+export interface PackedLayout {
+  readonly headDimQk: number;
+  readonly headDimNope: number;
+  /** Values that share a scale. */
+  readonly tile: number;
+  /** Bytes of a token, scales included. */
+  readonly rowBytes: number;
+  /** Where the parts of token `offset` of a block of `page` tokens begin, in bytes. */
+  nope(page: number, offset: number): number;
+  scales(page: number, offset: number): number;
+  rope(page: number, offset: number): number;
+}
+
+/** `v32` keeps a row together: 512 e4m3, 4 float32 scales, 64 bf16. */
+const v32: PackedLayout = {
+  headDimQk: 576,
+  headDimNope: 512,
+  tile: 128,
+  rowBytes: 656,
+  nope: (_page, offset) => offset * 656,
+  scales: (_page, offset) => offset * 656 + 512,
+  rope: (_page, offset) => offset * 656 + 528,
+};
+
+/** `model1` puts the scales of a block after its values: page × (448 e4m3, 64 bf16), page × 8 e8m0. */
+const model1: PackedLayout = {
+  headDimQk: 512,
+  headDimNope: 448,
+  tile: 64,
+  rowBytes: 584,
+  nope: (_page, offset) => offset * 576,
+  scales: (page, offset) => page * 576 + offset * 8,
+  rope: (_page, offset) => offset * 576 + 448,
+};
+
+export const packedLayouts = { v32, model1 } as const;
+
+/** Scales are not taken below this, so that a row of zeros does not divide by zero. */
+const smallestScale = 1e-4;
+
+/** Decodes one packed row to `headDimQk` float64 values; exact: value × scale, no rounding. */
+export function decodePackedRow(
+  layout: PackedLayout,
+  block: Uint8Array,
+  page: number,
+  offset: number,
+  target: Float64Array,
+  targetOffset: number,
+): void {
+  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const nope = layout.nope(page, offset);
+  const rope = layout.rope(page, offset);
+  const tiles = layout.headDimNope / layout.tile;
+  for (let t = 0; t < tiles; t++) {
+    const scale = readScale(layout, view, page, offset, t);
+    for (let c = t * layout.tile; c < (t + 1) * layout.tile; c++) {
+      target[targetOffset + c] = decodeE4m3(block[nope + c] as number) * scale;
+    }
+  }
+  for (let c = layout.headDimNope; c < layout.headDimQk; c++) {
+    const code = view.getUint16(rope + 2 * (c - layout.headDimNope), true);
+    target[targetOffset + c] = decodeBf16(code);
+  }
+}
+
+function readScale(
+  layout: PackedLayout,
+  view: DataView,
+  page: number,
+  offset: number,
+  tile: number,
+): number {
+  const at = layout.scales(page, offset);
+  return layout === v32
+    ? view.getFloat32(at + 4 * tile, true)
+    : decodeE8m0(view.getUint8(at + tile));
+}
+
+/**
+ * Encodes one row: the scale of a tile is the smallest power of two ≥ max|value| / 448 (and ≥ 2^-13),
+ * values are rounded to nearest even; rope values become bf16. Bytes that carry nothing are 0.
+ */
+export function encodePackedRow(
+  layout: PackedLayout,
+  row: Float64Array,
+  block: Uint8Array,
+  page: number,
+  offset: number,
+): void {
+  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const nope = layout.nope(page, offset);
+  const scales = layout.scales(page, offset);
+  const rope = layout.rope(page, offset);
+  const tiles = layout.headDimNope / layout.tile;
+  for (let t = 0; t < tiles; t++) {
+    const values = row.subarray(t * layout.tile, (t + 1) * layout.tile);
+    const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+    const code = encodeE8m0(Math.max(largest / 448, smallestScale));
+    const scale = decodeE8m0(code);
+    if (layout === v32) view.setFloat32(scales + 4 * t, scale, true);
+    else view.setUint8(scales + t, code);
+    for (let c = 0; c < layout.tile; c++) {
+      block[nope + t * layout.tile + c] = encodeE4m3((values[c] as number) / scale);
+    }
+  }
+  if (layout === model1) view.setUint8(scales + tiles, 0);
+  for (let c = layout.headDimNope; c < layout.headDimQk; c++) {
+    view.setUint16(rope + 2 * (c - layout.headDimNope), encodeBf16(row[c] as number), true);
+  }
+}
