@@ -1,1 +1,55 @@
-export {};
+/**
+ * Write NVIDIA GPU kernels in TypeScript: {@link defineKernel} builds them from typed values,
+ * {@link emitPtx} prints them for the driver's compiler, and the simulator runs them on a CPU.
+ * @module
+ */
+export { Body } from './builder/body.ts';
+export type { ControlOptions, Loop, Range } from './builder/control.ts';
+export {
+  defineKernel,
+  type Kernel,
+  type KernelBuilder,
+  type KernelOptions,
+  type Ops,
+  type ParamValues,
+} from './builder/kernel.ts';
+export type { Operand } from './builder/operand.ts';
+export { type AddressOf, type Index, Pointer } from './builder/pointer.ts';
+export { type SharedAccess, SharedArray, type SharedIndex, SharedRow } from './builder/shared.ts';
+export { Value, Var } from './builder/value.ts';
+export { type EmitOptions, emitPtx } from './emit/emit.ts';
+export { type PtxVersion, parseTarget, type Requirement, type Target } from './emit/target.ts';
+export {
+  DeclarationError,
+  KernelBuildError,
+  PtxError,
+  UnsupportedInstructionError,
+} from './errors.ts';
+export type { Comparison } from './instructions/compare.ts';
+export type { IntegerRounding } from './instructions/convert.ts';
+export type { FragmentOf, MatrixElement, MmaType } from './instructions/matrix.ts';
+export type { Eviction, LoadOptions, Scope, StoreOptions } from './instructions/memory.ts';
+export type { Location } from './ir/location.ts';
+export type { Program } from './ir/program.ts';
+export { bytesOf, type MemType, type RegOf, type RegType, type Space } from './ir/types.ts';
+export {
+  type ArrayParam,
+  array,
+  global,
+  type ParamDecls,
+  type ParamInputs,
+  type PointerParam,
+  type ScalarParam,
+} from './layout/params.ts';
+export {
+  type Field,
+  type FieldOptions,
+  field,
+  type PlacedField,
+  type SharedDecls,
+  type SharedLayout,
+  sharedLayout,
+  struct,
+  union,
+} from './layout/shared.ts';
+export { type Swizzle, swizzleRule } from './layout/swizzle.ts';

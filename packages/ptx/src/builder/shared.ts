@@ -1,0 +1,181 @@
+import { address } from '../instructions/move.ts';
+import { sharedSymbol } from '../ir/program.ts';
+import { bytesOf, type MemType } from '../ir/types.ts';
+import type {
+  Field,
+  PlacedField,
+  PlacedGroup,
+  SharedDecls,
+  Struct,
+  Union,
+} from '../layout/shared.ts';
+import type { SwizzleRule } from '../layout/swizzle.ts';
+import type { Body } from './body.ts';
+import { type Index, Pointer } from './pointer.ts';
+import type { Value } from './value.ts';
+
+/**
+ * Where the CTA's shared window starts in simulated addresses: not 0, so that a forgotten base shows
+ * as an access out of bounds, and aligned for every swizzle.
+ */
+export const sharedBase = 1024;
+
+/** The fields of a layout as a kernel sees them. */
+export type SharedAccess<D extends SharedDecls> = {
+  readonly [K in keyof D]: D[K] extends Field<infer E>
+    ? SharedArray<E>
+    : D[K] extends Union<infer M>
+      ? SharedAccess<M>
+      : D[K] extends Struct<infer M>
+        ? SharedAccess<M>
+        : never;
+};
+
+/** An index into shared memory: a number or a 32-bit value. */
+export type SharedIndex = number | Value<'u32' | 's32'>;
+
+/** An array in shared memory. */
+export class SharedArray<out E extends MemType> {
+  readonly element: E;
+  readonly placed: PlacedField;
+  readonly #start: Pointer<'shared', E>;
+  readonly #body: Body;
+
+  constructor(body: Body, element: E, placed: PlacedField) {
+    this.#body = body;
+    this.element = element;
+    this.placed = placed;
+    const base = body.once('smem', () =>
+      body.one(address({ symbol: sharedSymbol, bits: 'b32', value: sharedBase }), 'u32', []),
+    );
+    this.#start = new Pointer('shared', element, base, placed.offset);
+  }
+
+  /** The first byte. */
+  get pointer(): Pointer<'shared', E> {
+    return this.#start;
+  }
+
+  /** Pointer to the element with one index per dimension, swizzle included. */
+  at(...index: readonly SharedIndex[]): Pointer<'shared', E> {
+    const column = index[index.length - 1];
+    if (index.length !== this.placed.shape.length) this.#wrongRank(index.length);
+    if (index.length === 1) return this.#start.at(column);
+    return this.row(...index.slice(0, -1)).at(column);
+  }
+
+  /** A row, given by all indices but the last: computes what its elements' addresses share. */
+  row(...index: readonly SharedIndex[]): SharedRow<E> {
+    const { strides, shape } = this.placed;
+    if (index.length !== shape.length - 1) this.#wrongRank(index.length + 1);
+    let start = this.#start;
+    index.forEach((i, dim) => {
+      if (typeof i === 'number' && (i < 0 || i >= shape[dim])) {
+        this.#body.fail(
+          `index ${i} is outside dimension ${dim} of shared field "${this.placed.name}" [${shape.join(', ')}]`,
+        );
+      }
+      start = start.plus(i, strides[dim]);
+    });
+    return new SharedRow(this.#body, start, this.placed, index[index.length - 1]);
+  }
+
+  #wrongRank(rank: number): never {
+    const { name, shape } = this.placed;
+    return this.#body.fail(
+      `shared field "${name}" has ${shape.length} dimensions [${shape.join(', ')}], not ${rank}`,
+    );
+  }
+}
+
+/** A row of a shared array. Registers for its swizzle are computed at first use and reused. */
+export class SharedRow<out E extends MemType> {
+  readonly #body: Body;
+  readonly #start: Pointer<'shared', E>;
+  readonly #placed: PlacedField;
+  readonly #row: SharedIndex;
+  readonly #chunks = new Map<number, Value<'u32'>>();
+  #xor: Value<'u32'> | undefined;
+
+  constructor(body: Body, start: Pointer<'shared', E>, placed: PlacedField, row: SharedIndex) {
+    this.#body = body;
+    this.#start = start;
+    this.#placed = placed;
+    this.#row = row;
+  }
+
+  /** Pointer to the element in this column. Constant columns cost at most one XOR per 16 bytes. */
+  at(column: SharedIndex): Pointer<'shared', E> {
+    const { swizzle } = this.#placed;
+    if (swizzle === undefined) return this.#start.at(column);
+    const size = bytesOf(this.#start.element);
+    return typeof column === 'number'
+      ? this.#constant(column * size, swizzle)
+      : this.#variable(column, size, swizzle);
+  }
+
+  #constant(byte: number, rule: SwizzleRule): Pointer<'shared', E> {
+    const within = byte % rule.width;
+    const far = ((byte - within) / rule.width) * this.#segment(rule);
+    const chunk = within & ~15;
+    if (typeof this.#row === 'number') {
+      const xor = ((this.#row >> rule.shift) & rule.mask) << 4;
+      return this.#start.bytes(far + ((chunk ^ xor) | (within & 15)));
+    }
+    let base = this.#chunks.get(chunk);
+    if (base === undefined || !this.#body.visible(base)) {
+      const xor = this.#rowXor(rule);
+      base = this.#start.base.add(chunk === 0 ? xor : xor.xor(chunk));
+      this.#chunks.set(chunk, base);
+    }
+    const { element, offset } = this.#start;
+    return new Pointer('shared', element, base, offset + far + (within & 15));
+  }
+
+  #variable(column: Value<'u32' | 's32'>, size: number, rule: SwizzleRule): Pointer<'shared', E> {
+    const bytes = size === 1 ? column.as('u32') : column.as('u32').shl(Math.log2(size));
+    if (this.#placed.arrangement === 'rows') {
+      return this.#start.bytes(bytes.xor(this.#rowXor(rule)));
+    }
+    const tile = bytes.shr(Math.log2(rule.width));
+    const within = bytes.and(rule.width - 1).xor(this.#rowXor(rule));
+    return this.#start.plus(tile, this.#segment(rule)).bytes(within);
+  }
+
+  /** Distance in bytes between the segments of a row. */
+  #segment(rule: SwizzleRule): number {
+    const { arrangement, shape } = this.#placed;
+    return arrangement === 'rows' ? rule.width : rule.width * shape[shape.length - 2];
+  }
+
+  #rowXor(rule: SwizzleRule): Value<'u32'> {
+    if (this.#xor !== undefined && this.#body.visible(this.#xor)) return this.#xor;
+    const { shift, mask } = rule;
+    if (typeof this.#row === 'number') {
+      const xor = ((this.#row >> shift) & mask) << 4;
+      return this.#body.once(`xor ${xor}`, () => this.#start.base.and(0).or(xor));
+    }
+    const row = this.#row.as('u32');
+    const bits = shift === 0 ? row : row.shr(shift);
+    this.#xor = bits.and(mask).shl(4);
+    return this.#xor;
+  }
+}
+
+/** Builds the typed view of a placed layout. */
+export function sharedAccess<D extends SharedDecls>(
+  body: Body,
+  root: PlacedGroup,
+): SharedAccess<D> {
+  const view: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(root.members)) {
+    view[name] =
+      member.kind === 'field'
+        ? new SharedArray(body, member.element, member)
+        : sharedAccess(body, member);
+  }
+  return view as SharedAccess<D>;
+}
+
+/** Index types that pointers take; re-exported for signatures. */
+export type AnyIndex = Index;

@@ -1,0 +1,159 @@
+import type { Body } from '../builder/body.ts';
+import { arg, bitType, type Operand } from '../builder/operand.ts';
+import type { Pointer } from '../builder/pointer.ts';
+import type { Value } from '../builder/value.ts';
+import { instruction } from '../ir/instruction.ts';
+import { bytesOf } from '../ir/types.ts';
+import type { Scope } from './memory.ts';
+
+/** Types that atomics work on. */
+export type AtomicType = 'u32' | 's32' | 'b32' | 'u64' | 's64' | 'b64' | 'f32' | 'f16x2' | 'bf16x2';
+
+/** What an atomic does to memory; `exch` stores, `cas` stores if memory equals the first operand. */
+export type AtomicOp = 'add' | 'min' | 'max' | 'and' | 'or' | 'xor' | 'exch' | 'cas';
+
+/** Memory ordering of an atomic. */
+export type AtomicOrder = 'relaxed' | 'acquire' | 'release' | 'acq_rel';
+
+interface Atomic {
+  readonly space: 'global' | 'shared';
+  readonly op: AtomicOp;
+  readonly type: AtomicType;
+  readonly offset: number;
+  readonly scope: Scope;
+  readonly order: AtomicOrder;
+}
+
+/** The instruction's own name for the type: bits for exchanges, unsigned for wrapping sums. */
+function typeName({ op, type }: Atomic): string {
+  if (op === 'exch' || op === 'cas' || op === 'and' || op === 'or' || op === 'xor') {
+    return bitType(type);
+  }
+  return op === 'add' && type === 's64' ? 'u64' : type;
+}
+
+function check({ op, type, space }: Atomic): string | undefined {
+  const packed = type === 'f16x2' || type === 'bf16x2';
+  if ((packed || type === 'f32') && (op === 'min' || op === 'max')) return `no ${op} for ${type}`;
+  if (packed && space === 'shared') return `no ${type} atomics in shared memory`;
+  if (type.startsWith('b') && !packed && (op === 'add' || op === 'min' || op === 'max')) {
+    return `${op} needs a numeric type, not ${type}`;
+  }
+  return undefined;
+}
+
+const requires = ({ type }: Atomic) => (type === 'bf16x2' ? { sm: 90, ptx: 78 } : undefined);
+const qualifier = ({ op, type }: Atomic): string =>
+  op === 'add' && (type === 'f16x2' || type === 'bf16x2') ? '.noftz' : '';
+
+/** Changes memory in one step and gives what was there before. */
+export const atom = instruction<Atomic>({
+  name: 'atom',
+  kind: 'atomic',
+  check,
+  requires,
+  ptx: (attrs, [d], [address, ...values]) =>
+    `atom.${attrs.order}.${attrs.scope}.${attrs.space}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} ${d}, [${address}+${attrs.offset}], ${values.join(', ')}`,
+});
+
+/** Changes memory in one step. */
+export const red = instruction<Atomic>({
+  name: 'red',
+  kind: 'atomic',
+  check: (attrs) =>
+    attrs.order === 'relaxed' || attrs.order === 'release'
+      ? check(attrs)
+      : `a reduction reads nothing, so it cannot ${attrs.order}`,
+  requires,
+  ptx: (attrs, _, [address, value]) =>
+    `red.${attrs.order}.${attrs.scope}.${attrs.space}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} [${address}+${attrs.offset}], ${value}`,
+});
+
+/** Ordering and scope of an atomic; relaxed and gpu unless said otherwise. */
+export interface AtomicOptions {
+  readonly order?: AtomicOrder;
+  readonly scope?: Scope;
+}
+
+type AtomicSpace = 'global' | 'shared';
+
+/** Atomic read-modify-write on global and shared memory. */
+export const atomicOps = (body: Body) => {
+  const attrsOf = <T extends AtomicType>(
+    pointer: Pointer<AtomicSpace, T>,
+    op: AtomicOp,
+    options: AtomicOptions,
+  ): Atomic => ({
+    space: pointer.space,
+    op,
+    type: pointer.element,
+    offset: pointer.offset,
+    scope: options.scope ?? 'gpu',
+    order: options.order ?? 'relaxed',
+  });
+  const addressOf = (pointer: Pointer<AtomicSpace, AtomicType>) =>
+    arg(pointer.space === 'shared' ? 'u32' : 'u64', pointer.base as Value<'u32' | 'u64'>);
+  const value = <T extends AtomicType>(type: T, operand: Operand<T>) => ({
+    ...arg(type, operand),
+    type: type === 'f32' ? type : type,
+  });
+  const run =
+    (op: Exclude<AtomicOp, 'cas'>) =>
+    <T extends AtomicType>(
+      pointer: Pointer<AtomicSpace, T>,
+      operand: Operand<T>,
+      options: AtomicOptions = {},
+    ): Value<T> =>
+      body.one(atom(attrsOf(pointer, op, options)), pointer.element as T, [
+        addressOf(pointer),
+        value(pointer.element as T, operand),
+      ]);
+  const reduce =
+    (op: Exclude<AtomicOp, 'cas' | 'exch'>) =>
+    <T extends AtomicType>(
+      pointer: Pointer<AtomicSpace, T>,
+      operand: Operand<T>,
+      options: AtomicOptions = {},
+    ): void =>
+      body.run(red(attrsOf(pointer, op, options)), [
+        addressOf(pointer),
+        value(pointer.element as T, operand),
+      ]);
+  return {
+    /** Adds; gives the old value. */
+    atomicAdd: run('add'),
+    /** Stores the smaller; gives the old value. */
+    atomicMin: run('min'),
+    /** Stores the larger; gives the old value. */
+    atomicMax: run('max'),
+    atomicAnd: run('and'),
+    atomicOr: run('or'),
+    atomicXor: run('xor'),
+    /** Stores the operand; gives the old value. */
+    atomicExchange: run('exch'),
+    /** Stores `replacement` where memory equals `expected`; gives the old value either way. */
+    atomicCas<T extends Exclude<AtomicType, 'f32' | 'f16x2' | 'bf16x2'>>(
+      pointer: Pointer<AtomicSpace, T>,
+      expected: Operand<T>,
+      replacement: Operand<T>,
+      options: AtomicOptions = {},
+    ): Value<T> {
+      const type = pointer.element as T;
+      return body.one(atom(attrsOf<T>(pointer, 'cas', options)), type, [
+        addressOf(pointer as Pointer<AtomicSpace, AtomicType>),
+        arg(type, expected),
+        arg(type, replacement),
+      ]);
+    },
+    /** Adds without giving the old value back, which is cheaper. */
+    reduceAdd: reduce('add'),
+    reduceMin: reduce('min'),
+    reduceMax: reduce('max'),
+    reduceAnd: reduce('and'),
+    reduceOr: reduce('or'),
+    reduceXor: reduce('xor'),
+  };
+};
+
+/** Bytes an atomic touches. */
+export const atomicBytes = (type: AtomicType): number => bytesOf(type);

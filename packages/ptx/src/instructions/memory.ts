@@ -1,0 +1,142 @@
+import type { Requirement } from '../emit/target.ts';
+import { instruction } from '../ir/instruction.ts';
+import { bytesOf, type MemType, type Space } from '../ir/types.ts';
+
+/** How long a cache should keep a line. */
+export type Eviction = 'first' | 'last' | 'unchanged' | 'normal';
+
+/** Cache hints of a global load or store. */
+export interface CacheHints {
+  /** First-level cache: `none` leaves no copy, the others are eviction priorities. */
+  readonly l1?: 'none' | Eviction | undefined;
+  /** Bytes that the second-level cache fetches along. */
+  readonly l2Prefetch?: 64 | 128 | 256 | undefined;
+}
+
+/** Ordering of an access that other threads may see: scope of the threads it is ordered with. */
+export type Scope = 'cta' | 'cluster' | 'gpu' | 'sys';
+
+/** Options of a load. `nc`: nobody writes the data while the kernel runs (read-only path). */
+export interface LoadOptions extends CacheHints {
+  readonly nc?: boolean | undefined;
+  /** Re-reads memory at every execution. */
+  readonly volatile?: boolean | undefined;
+  /** Later accesses of this thread stay behind this load; reads what a release published. */
+  readonly acquire?: Scope | undefined;
+  /** Like acquire without the ordering: may poll, publishes and reads nothing else. */
+  readonly relaxed?: Scope | undefined;
+}
+
+/** Options of a store. */
+export interface StoreOptions extends Pick<CacheHints, 'l1'> {
+  readonly volatile?: boolean | undefined;
+  /** Earlier accesses of this thread are visible to whoever acquires this store. */
+  readonly release?: Scope | undefined;
+  readonly relaxed?: Scope | undefined;
+}
+
+export interface MemoryAttrs {
+  readonly space: Space;
+  readonly type: MemType;
+  readonly vector: 1 | 2 | 4;
+  /** Constant byte offset, part of the instruction. */
+  readonly offset: number;
+}
+
+/** What memory instructions call an element: bytes are untyped, e4m3 is a byte, f16 16 bits. */
+export function memoryType(type: MemType): string {
+  const signed = type === 's8' || type === 's16';
+  if (signed || type === 'u8' || type === 'u16') return type;
+  if (type === 'e4m3') return 'u8';
+  return `b${bytesOf(type) * 8}`;
+}
+
+function hints({ l1, l2Prefetch }: CacheHints): string {
+  const level1 = l1 === undefined ? '' : l1 === 'none' ? '.L1::no_allocate' : `.L1::evict_${l1}`;
+  return `${level1}${l2Prefetch === undefined ? '' : `.L2::${l2Prefetch}B`}`;
+}
+
+function ordering(o: { volatile?: boolean | undefined; relaxed?: Scope | undefined }): string {
+  if (o.volatile) return '.volatile';
+  return o.relaxed === undefined ? '' : `.relaxed.${o.relaxed}`;
+}
+
+function checkAccess(
+  attrs: MemoryAttrs & CacheHints & { readonly strong: number; readonly nc?: boolean | undefined },
+): string | undefined {
+  const { space, type, vector, l1, l2Prefetch, strong, nc } = attrs;
+  const bytes = bytesOf(type) * vector;
+  if (bytes > 16) return `${vector} × ${type} are ${bytes} bytes; one access moves at most 16`;
+  const hinted = l1 !== undefined || l2Prefetch !== undefined;
+  if (space !== 'global' && (hinted || nc)) return `cache hints and nc need global, not ${space}`;
+  if (strong > 1) return 'choose one of volatile, acquire/release and relaxed';
+  if (strong > 0 && nc) return 'nc loads promise that nobody writes: they cannot be ordered';
+  if (strong > 0 && space !== 'global' && space !== 'shared') return `${space} cannot be ordered`;
+  return undefined;
+}
+
+const count = (...flags: unknown[]): number =>
+  flags.filter((flag) => flag !== undefined && flag !== false).length;
+
+function needs({ l1, l2Prefetch }: CacheHints): Requirement | undefined {
+  return l1 !== undefined || l2Prefetch !== undefined ? { sm: 80, ptx: 74 } : undefined;
+}
+
+const vectorSuffix = (vector: number): string => (vector === 1 ? '' : `.v${vector}`);
+const group = (names: readonly string[]): string =>
+  names.length === 1 ? names[0] : `{${names.join(', ')}}`;
+const at = (base: string, offset: number): string =>
+  offset === 0 ? `[${base}]` : `[${base}${offset < 0 ? '' : '+'}${offset}]`;
+
+/** Reads one, two or four elements. */
+export const ld = instruction<MemoryAttrs & LoadOptions>({
+  name: 'ld',
+  kind: 'load',
+  requires: needs,
+  check: (attrs) =>
+    checkAccess({ ...attrs, strong: count(attrs.volatile, attrs.acquire, attrs.relaxed) }),
+  ptx: (attrs, dst, [address]) => {
+    const order = attrs.acquire === undefined ? ordering(attrs) : `.acquire.${attrs.acquire}`;
+    return `ld${order}.${attrs.space}${attrs.nc ? '.nc' : ''}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${group(dst)}, ${at(address, attrs.offset)}`;
+  },
+});
+
+/** Writes one, two or four elements. */
+export const st = instruction<MemoryAttrs & StoreOptions>({
+  name: 'st',
+  kind: 'store',
+  requires: needs,
+  check: (attrs) =>
+    attrs.space === 'param' || attrs.space === 'const'
+      ? `${attrs.space} memory is read-only`
+      : checkAccess({ ...attrs, strong: count(attrs.volatile, attrs.release, attrs.relaxed) }),
+  ptx: (attrs, _, [address, ...values]) => {
+    const order = attrs.release === undefined ? ordering(attrs) : `.release.${attrs.release}`;
+    return `st${order}.${attrs.space}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${at(address, attrs.offset)}, ${group(values)}`;
+  },
+});
+
+/** Reads a kernel parameter by its name. */
+export const ldParam = instruction<{
+  readonly symbol: string;
+  readonly type: MemType;
+  /** Offset within the symbol. */
+  readonly offset: number;
+  /** Offset in the packed parameter buffer. */
+  readonly place: number;
+}>({
+  name: 'ld.param',
+  kind: 'move',
+  ptx: ({ symbol, type, offset }, [d]) =>
+    `ld.param.${memoryType(type)} ${d}, ${at(symbol, offset)}`,
+});
+
+/** Asks a cache to fetch a line. */
+export const prefetch = instruction<{
+  readonly level: 'L1' | 'L2';
+  readonly offset: number;
+}>({
+  name: 'prefetch',
+  kind: 'load',
+  ptx: ({ level, offset }, _, [address]) => `prefetch.global.${level} ${at(address, offset)}`,
+});

@@ -1,0 +1,90 @@
+import type { Body } from '../builder/body.ts';
+import type { Value } from '../builder/value.ts';
+import { instruction } from '../ir/instruction.ts';
+
+/** The 32-bit special registers: where a thread is. */
+export type SpecialRegister =
+  | 'tid.x'
+  | 'tid.y'
+  | 'tid.z'
+  | 'ntid.x'
+  | 'ntid.y'
+  | 'ntid.z'
+  | 'ctaid.x'
+  | 'ctaid.y'
+  | 'ctaid.z'
+  | 'nctaid.x'
+  | 'nctaid.y'
+  | 'nctaid.z'
+  | 'laneid'
+  | 'smid'
+  | 'nsmid'
+  | 'lanemask_lt'
+  | 'lanemask_le'
+  | 'lanemask_gt'
+  | 'lanemask_ge'
+  | 'lanemask_eq'
+  | 'clock'
+  | 'dynamic_smem_size';
+
+/** Reads a 32-bit special register. */
+export const readSpecial = instruction<{ readonly register: SpecialRegister }>({
+  name: 'mov',
+  kind: 'move',
+  ptx: ({ register }, [d]) => `mov.u32 ${d}, %${register}`,
+});
+
+/** Reads a 64-bit clock. */
+export const readClock64 = instruction<{ readonly register: 'clock64' | 'globaltimer' }>({
+  name: 'mov',
+  kind: 'move',
+  ptx: ({ register }, [d]) => `mov.u64 ${d}, %${register}`,
+});
+
+/** A coordinate in a grid or block. */
+export interface Index3 {
+  readonly x: Value<'u32'>;
+  readonly y: Value<'u32'>;
+  readonly z: Value<'u32'>;
+}
+
+/** Where the thread is: indices and sizes, read once per kernel and use. */
+export const registerOps = (body: Body) => {
+  const read = (register: SpecialRegister): Value<'u32'> =>
+    body.once(register, () => body.one(readSpecial({ register }), 'u32', []));
+  const triple = (name: 'tid' | 'ntid' | 'ctaid' | 'nctaid'): Index3 => ({
+    get x() {
+      return read(`${name}.x`);
+    },
+    get y() {
+      return read(`${name}.y`);
+    },
+    get z() {
+      return read(`${name}.z`);
+    },
+  });
+  return {
+    /** The thread's index in its CTA. */
+    threadIdx: triple('tid'),
+    /** The CTA's size in threads. */
+    blockDim: triple('ntid'),
+    /** The CTA's index in the grid. */
+    blockIdx: triple('ctaid'),
+    /** The grid's size in CTAs. */
+    gridDim: triple('nctaid'),
+    /** The lane's index in its warp. */
+    get laneId(): Value<'u32'> {
+      return read('laneid');
+    },
+    /** The warp's index in a one-dimensional CTA, the same value in all its lanes. */
+    get warpId(): Value<'u32'> {
+      return body.once('warpId', () => read('tid.x').shr(5));
+    },
+    /** Any 32-bit special register. */
+    special: (register: SpecialRegister): Value<'u32'> =>
+      body.one(readSpecial({ register }), 'u32', []),
+    /** The SM's cycle counter, or the device's nanosecond clock. */
+    clock64: (register: 'clock64' | 'globaltimer' = 'clock64'): Value<'u64'> =>
+      body.one(readClock64({ register }), 'u64', []),
+  };
+};

@@ -1,0 +1,117 @@
+import type { Body } from '../builder/body.ts';
+import { arg, type Operand } from '../builder/operand.ts';
+import { instruction } from '../ir/instruction.ts';
+import type { Scope } from './memory.ts';
+
+interface Barrier {
+  readonly id: number;
+  /** Threads that make it complete: a multiple of 32; absent: all of the CTA. */
+  readonly threads: number | undefined;
+}
+
+const checkBarrier = ({ id, threads }: Barrier): string | undefined => {
+  if (!Number.isInteger(id) || id < 0 || id > 15) return `barriers are numbered 0 to 15, not ${id}`;
+  if (threads !== undefined && (threads <= 0 || threads % 32 !== 0 || threads > 1024)) {
+    return `a barrier counts a multiple of 32 threads up to 1024, not ${threads}`;
+  }
+  return undefined;
+};
+
+/** Waits until the barrier's threads have all arrived. */
+export const barSync = instruction<Barrier>({
+  name: 'bar.sync',
+  kind: 'barrier',
+  convergent: true,
+  blocking: true,
+  check: checkBarrier,
+  ptx: ({ id, threads }) => `bar.sync ${id}${threads === undefined ? '' : `, ${threads}`}`,
+});
+
+/** Arrives at the barrier without waiting. */
+export const barArrive = instruction<Barrier>({
+  name: 'bar.arrive',
+  kind: 'barrier',
+  convergent: true,
+  check: (attrs) =>
+    attrs.threads === undefined ? 'bar.arrive needs the number of threads' : checkBarrier(attrs),
+  ptx: ({ id, threads }) => `bar.arrive ${id}, ${threads}`,
+});
+
+/** Waits for the lanes of the mask, and makes their memory accesses visible to one another. */
+export const barWarp = instruction({
+  name: 'bar.warp.sync',
+  kind: 'barrier',
+  ptx: (_, __, [mask]) => `bar.warp.sync ${mask}`,
+});
+
+/** How much a fence orders: `acq_rel` suffices for patterns of release and acquire. */
+export type FenceOrder = 'acq_rel' | 'sc';
+
+/** Orders this thread's earlier accesses before its later ones, for observers in the scope. */
+export const fence = instruction<{ readonly order: FenceOrder; readonly scope: Scope }>({
+  name: 'fence',
+  kind: 'fence',
+  requires: ({ scope }) => (scope === 'cluster' ? { sm: 90, ptx: 78 } : undefined),
+  ptx: ({ order, scope }) => `fence.${order}.${scope}`,
+});
+
+/** Programmatic dependent launch: lets the next kernel of the stream start, or waits for the last. */
+export const griddepcontrol = instruction<{ readonly action: 'launch_dependents' | 'wait' }>({
+  name: 'griddepcontrol',
+  kind: 'control',
+  requires: () => ({ sm: 90, ptx: 78 }),
+  ptx: ({ action }) => `griddepcontrol.${action}`,
+});
+
+/** Suspends the thread for about the given number of nanoseconds. */
+export const nanosleep = instruction({
+  name: 'nanosleep',
+  kind: 'control',
+  ptx: (_, __, [ns]) => `nanosleep.u32 ${ns}`,
+});
+
+/** Aborts the grid with an error. */
+export const trap = instruction({
+  name: 'trap',
+  kind: 'control',
+  ptx: () => 'trap',
+});
+
+/** Barriers, fences and other control of threads. */
+export const syncOps = (body: Body) => ({
+  /**
+   * Waits until all threads of the CTA are here, or with `threads` until that many have arrived at
+   * barrier `id` (by this or by `barrierArrive`). All lanes of a warp must be here together.
+   */
+  barrier(id = 0, threads?: number): void {
+    body.run(barSync({ id, threads }), []);
+  },
+  /** Counts this warp as arrived at barrier `id` and goes on; `threads` is the barrier's total. */
+  barrierArrive(id: number, threads: number): void {
+    body.run(barArrive({ id, threads }), []);
+  },
+  /** Waits for the warp's lanes (of the mask); their writes before are visible to all after. */
+  syncWarp(mask: Operand<'b32'> = 0xffffffff): void {
+    body.run(barWarp({}), [arg('b32', mask)]);
+  },
+  /** Orders this thread's memory accesses, for observers in the scope. */
+  fence(scope: Scope, order: FenceOrder = 'acq_rel'): void {
+    body.run(fence({ order, scope }), []);
+  },
+  /** Lets the next kernel of the stream be scheduled (sm_90 up; needs the launch attribute). */
+  launchDependents(): void {
+    body.run(griddepcontrol({ action: 'launch_dependents' }), []);
+  },
+  /** Waits until the kernels this one depends on have finished and their writes are visible. */
+  waitForDependencies(): void {
+    body.run(griddepcontrol({ action: 'wait' }), []);
+  },
+  /** Sleeps for about that many nanoseconds: for polling loops. */
+  nanosleep(ns: Operand<'u32'>): void {
+    body.run(nanosleep({}), [arg('u32', ns)]);
+  },
+  /** Aborts the grid; the launch reports an error. */
+  trap(): void {
+    body.run(trap({}), []);
+  },
+});

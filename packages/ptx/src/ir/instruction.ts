@@ -1,0 +1,90 @@
+import type { Requirement } from '../emit/target.ts';
+import type { Site, WarpOp } from '../sim/machine.ts';
+
+/**
+ * How a lane's registers appear in the JavaScript of an instruction's meaning: `v` names the value
+ * of up to 32 bits (f32 as a number, predicates as 0 or 1, everything else as a signed int32, 16-bit
+ * types zero-extended), `lo` and `hi` the two signed halves of a 64-bit one.
+ */
+export interface LaneReg {
+  readonly v: string;
+  readonly lo: string;
+  readonly hi: string;
+}
+
+/** What the counters of the simulator file an instruction under. */
+export type InstructionKind =
+  | 'integer'
+  | 'float'
+  | 'convert'
+  | 'special'
+  | 'move'
+  | 'load'
+  | 'store'
+  | 'async copy'
+  | 'atomic'
+  | 'matrix'
+  | 'shuffle'
+  | 'barrier'
+  | 'fence'
+  | 'control';
+
+/** The options of one instruction (types, rounding, cache hints, …), chosen when it is used. */
+export type Attrs = object;
+
+/** One instruction of the machine: everything there is to know about it, in one place. */
+export interface InstructionDef<A extends Attrs> {
+  /** The PTX mnemonic without its qualifiers. */
+  readonly name: string;
+  readonly kind: InstructionKind;
+  /** Least architecture and PTX version, when more than sm_80 and PTX 7.0. */
+  readonly requires?: (attrs: A) => Requirement | undefined;
+  /** Checks the options; returns what is wrong with them. */
+  readonly check?: (attrs: A) => string | undefined;
+  /** The text, without predicate and semicolon. */
+  readonly ptx: (attrs: A, dst: readonly string[], src: readonly string[]) => string;
+  /** Meaning per lane, as JavaScript statements that assign `dst` from `src`. */
+  readonly lane?: (attrs: A, dst: readonly LaneReg[], src: readonly LaneReg[]) => string;
+  /** Meaning for a whole warp: anything that touches memory or other lanes. */
+  readonly warp?: (attrs: A, site: Site) => WarpOp;
+  /** True when all live lanes of the warp must execute it together. */
+  readonly convergent?: boolean | ((attrs: A) => boolean);
+  /** Set when the simulated warp may have to wait here for others. */
+  readonly blocking?: boolean;
+}
+
+/** An instruction with its options fixed: what the program holds. */
+export interface BoundInstruction {
+  readonly name: string;
+  readonly kind: InstructionKind;
+  readonly attrs: Attrs;
+  readonly requires: Requirement | undefined;
+  readonly problem: string | undefined;
+  readonly convergent: boolean;
+  readonly blocking: boolean;
+  ptx(dst: readonly string[], src: readonly string[]): string;
+  lane: ((dst: readonly LaneReg[], src: readonly LaneReg[]) => string) | undefined;
+  warp: ((site: Site) => WarpOp) | undefined;
+}
+
+/** An instruction, ready to be used with its options. */
+export type Instruction<A extends Attrs> = (attrs: A) => BoundInstruction;
+
+/** Turns a definition into an {@link Instruction}. */
+export function instruction<A extends Attrs = Record<never, never>>(
+  def: InstructionDef<A>,
+): Instruction<A> {
+  const { lane, warp, convergent } = def;
+  return (attrs) => ({
+    name: def.name,
+    kind: def.kind,
+    attrs,
+    requires: def.requires?.(attrs),
+    problem: def.check?.(attrs),
+    convergent: typeof convergent === 'function' ? convergent(attrs) : (convergent ?? false),
+    blocking: def.blocking ?? false,
+    ptx: (dst, src) => def.ptx(attrs, dst, src),
+    lane: lane && ((dst, src) => lane(attrs, dst, src)),
+    warp: warp && ((site) => warp(attrs, site)),
+  });
+}
