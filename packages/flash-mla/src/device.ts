@@ -42,6 +42,7 @@ export class Device implements TensorHost, AsyncDisposable {
   readonly skipped: readonly Error[];
   readonly #backend: Backend;
   #closed = false;
+  #epoch = 0;
 
   /** Use {@link openDevice}. */
   constructor(backend: Backend, debug: boolean, skipped: readonly Error[]) {
@@ -53,6 +54,10 @@ export class Device implements TensorHost, AsyncDisposable {
 
   get id(): string {
     return this.info.id;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   get backend(): Backend {
@@ -121,7 +126,12 @@ export class Device implements TensorHost, AsyncDisposable {
    * `enqueue` must not await, read or free.
    */
   capture(enqueue: () => void): Graph {
-    return new Graph(this.backend.capture(enqueue));
+    this.#epoch++;
+    try {
+      return new Graph(this.backend.capture(enqueue));
+    } finally {
+      this.#epoch++;
+    }
   }
 
   /** Resolves once all work enqueued so far is done; rejects with what went wrong in it. */

@@ -4,6 +4,7 @@
  * Importing this module loads no backend, no WebAssembly and no native code.
  */
 
+export * from './api/index.ts';
 export type { DeviceInfo, KvRowLayout, MemoryStats } from './backends/backend.ts';
 export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
 export {

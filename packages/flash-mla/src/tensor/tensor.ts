@@ -10,6 +10,8 @@ export interface TensorHost {
   /** The spec that opened the device, for messages. */
   readonly id: string;
   readonly debug: boolean;
+  /** Changes whenever a capture begins or ends: what was enqueued in another epoch may not have run. */
+  readonly epoch: number;
   /** Throws {@link DisposedError} or {@link DeviceLostError} when the device is closed. */
   readonly backend: Backend;
 }
@@ -44,17 +46,15 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     this.byteOffset = byteOffset;
   }
 
+  /** Whether a value is a tensor of this library, whatever its dtype. Never throws. */
+  static isTensor(value: unknown): value is Tensor {
+    return typeof value === 'object' && value !== null && #allocation in value;
+  }
+
   /** Allocates memory for a contiguous tensor. Throws {@link OutOfMemoryError}. */
   static allocate<D extends DType>(device: TensorHost, shape: readonly number[], dtype: D) {
-    const byteLength = numElements(shape) * dtypeSize(dtype);
-    const allocation: Allocation = {
-      buffer: device.backend.allocate(byteLength),
-      label: `${dtype} tensor (${shape.join(', ')})`,
-      disposed: false,
-    };
-    const tensor = new Tensor(device, allocation, dtype, shape, contiguousStrides(shape), 0);
-    if (device.debug) trackLeak(allocation);
-    return tensor;
+    const allocation = allocateMemory(device, shape, dtype);
+    return new Tensor(device, allocation, dtype, shape, contiguousStrides(shape), 0);
   }
 
   /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
@@ -202,6 +202,21 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Memory for a contiguous tensor, watched for leaks in debug mode. Throws {@link OutOfMemoryError}. */
+export function allocateMemory(
+  device: TensorHost,
+  shape: readonly number[],
+  dtype: DType,
+): Allocation {
+  const allocation: Allocation = {
+    buffer: device.backend.allocate(numElements(shape) * dtypeSize(dtype)),
+    label: `${dtype} tensor (${shape.join(', ')})`,
+    disposed: false,
+  };
+  if (device.debug) trackLeak(allocation);
+  return allocation;
 }
 
 function gather(

@@ -1,0 +1,179 @@
+import { DisposedError, InvalidArgumentError } from '../errors.ts';
+import type { DType } from '../tensor/dtype.ts';
+import { Tensor, type TensorHost } from '../tensor/tensor.ts';
+
+/**
+ * Checks shared by the public operations. They run on every call, so nothing is allocated and no text
+ * is built unless something is wrong.
+ */
+
+/** An argument that may be left out, as `None` may in Python. */
+export type Optional<T> = T | null | undefined;
+
+/** Throws for anything that is not an object and for names that the operation does not know. */
+export function checkOptions(options: unknown, known: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError('options', 'an object of named arguments', show(options));
+  }
+  for (const name in options) {
+    if (!known.has(name)) {
+      throw new InvalidArgumentError(
+        name,
+        `no argument of this name`,
+        'one',
+        `Known are ${[...known].join(', ')}.`,
+      );
+    }
+  }
+}
+
+/** A tensor with the given rank on a device that is open. Dtype and extents are for the caller. */
+export function checkTensor(name: string, value: unknown, rank: number): asserts value is Tensor {
+  if (!Tensor.isTensor(value)) {
+    const remedy = 'Make one with device.tensor() or device.empty().';
+    throw new InvalidArgumentError(name, `a tensor of ${rank} dimensions`, show(value), remedy);
+  }
+  if (value.disposed) throw new DisposedError(`${name}: ${value.dtype} tensor (${value.shape})`);
+  if (value.shape.length !== rank) {
+    throw new InvalidArgumentError(name, `${rank} dimensions`, shapeText(value));
+  }
+}
+
+/** {@link checkTensor}, and on this device, and with this dtype. */
+export function checkOperand(
+  name: string,
+  value: unknown,
+  rank: number,
+  dtype: DType,
+  device: TensorHost,
+): asserts value is Tensor {
+  checkTensor(name, value, rank);
+  if (value.device !== device) {
+    throw new InvalidArgumentError(
+      name,
+      `a tensor on device '${device.id}' like the first one`,
+      `one on another device, '${value.device.id}'`,
+    );
+  }
+  if (value.dtype !== dtype) throw new InvalidArgumentError(name, `dtype ${dtype}`, value.dtype);
+}
+
+/**
+ * An i32 or f32 tensor whose extents are known. `labels` names them for the message, e.g.
+ * `(b, maxBlocks)`. The innermost dimension must be contiguous.
+ */
+export function checkVector(
+  name: string,
+  value: unknown,
+  dtype: DType,
+  device: TensorHost,
+  length: number,
+  label: string,
+): asserts value is Tensor {
+  checkOperand(name, value, 1, dtype, device);
+  if (value.shape[0] !== length) {
+    throw new InvalidArgumentError(name, `shape (${label}) = (${length})`, shapeText(value));
+  }
+  checkInnerStride(name, value);
+}
+
+/** {@link checkVector}, unless it is left out. */
+export function checkOptionalVector(
+  name: string,
+  value: unknown,
+  dtype: DType,
+  device: TensorHost,
+  length: number,
+  label: string,
+): void {
+  if (value === undefined || value === null) return;
+  checkVector(name, value, dtype, device, length, label);
+}
+
+/** Elements of a row lie one after the other. Outer strides may be anything. */
+export function checkInnerStride(name: string, tensor: Tensor): void {
+  const last = tensor.shape.length - 1;
+  if (tensor.strides[last] === 1 || (tensor.shape[last] ?? 0) < 2) return;
+  throw new InvalidArgumentError(
+    name,
+    'rows whose elements are contiguous (last stride 1)',
+    `strides (${tensor.strides.join(', ')})`,
+    'Copy it into a contiguous tensor.',
+  );
+}
+
+/** One extent of a tensor. `label` names it, e.g. `hK`. */
+export function checkExtent(
+  name: string,
+  tensor: Tensor,
+  dimension: number,
+  expected: number,
+  label: string,
+): void {
+  if (tensor.shape[dimension] === expected) return;
+  throw new InvalidArgumentError(
+    `${name}.shape[${dimension}]`,
+    `${label} = ${expected}`,
+    shapeText(tensor),
+  );
+}
+
+/** Every extent at least one. */
+export function checkNotEmpty(name: string, tensor: Tensor): void {
+  for (let i = 0; i < tensor.shape.length; i++) {
+    if (tensor.shape[i] === 0) {
+      throw new InvalidArgumentError(`${name}.shape[${i}]`, 'at least 1', shapeText(tensor));
+    }
+  }
+}
+
+/** Query heads share KV heads evenly. */
+export function checkHeads(hQ: number, hK: number, kvName: string): void {
+  if (hQ % hK === 0) return;
+  throw new InvalidArgumentError(
+    `${kvName}`,
+    `a number of KV heads that divides the ${hQ} query heads`,
+    `${hK}`,
+  );
+}
+
+export function checkInteger(name: string, value: unknown, low: number, high: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) {
+    return value;
+  }
+  throw new InvalidArgumentError(name, `an integer from ${low} to ${high}`, show(value));
+}
+
+/** A flag that defaults to `fallback`. */
+export function checkFlag(name: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined || value === null) return fallback;
+  if (typeof value === 'boolean') return value;
+  throw new InvalidArgumentError(name, 'true or false', show(value));
+}
+
+/** Softmax scale: any finite number above 0; by default 1/√dQk. */
+export function checkScale(name: string, value: unknown, headDimQk: number): number {
+  if (value === undefined || value === null) return 1 / Math.sqrt(headDimQk);
+  if (typeof value === 'number' && value > 0 && value < Number.POSITIVE_INFINITY) return value;
+  throw new InvalidArgumentError(name, 'a finite number above 0', show(value));
+}
+
+/** Refuses an argument that the chosen mode has no use for. */
+export function checkAbsent(name: string, value: unknown, why: string): void {
+  if (value === undefined || value === null) return;
+  throw new InvalidArgumentError(name, `no ${name}`, show(value), why);
+}
+
+/** A short, safe description of any value. */
+export function show(value: unknown): string {
+  if (Tensor.isTensor(value)) return `${value.dtype} tensor (${value.shape.join(', ')})`;
+  if (typeof value === 'string') return `'${value.slice(0, 40)}'`;
+  if (typeof value === 'bigint') return `${value}n`.slice(0, 40);
+  if (typeof value === 'symbol' || typeof value === 'function') return `a ${typeof value}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? `an array of ${value.length}` : 'an object';
+}
+
+export function shapeText(tensor: Tensor): string {
+  return `shape (${tensor.shape.join(', ')})`;
+}

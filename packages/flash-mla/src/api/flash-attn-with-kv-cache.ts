@@ -1,0 +1,159 @@
+import type { TensorView } from '../backends/backend.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import type { Tensor, TensorHost } from '../tensor/tensor.ts';
+import {
+  checkExtent,
+  checkFlag,
+  checkInnerStride,
+  checkNotEmpty,
+  checkOperand,
+  checkOptions,
+  checkScale,
+  checkTensor,
+  checkVector,
+  show,
+} from './arguments.ts';
+import { checkAttentionHeads, checkImplementation } from './dense-attention.ts';
+import { Outputs } from './outputs.ts';
+
+/** Arguments of {@link flashAttnWithKvCache}. */
+export interface FlashAttnWithKvCacheOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16'> {
+  /** (b, sQ, hQ, dQk): the newest sQ tokens of each request. */
+  readonly q: Tensor<D>;
+  /** (blocks, page, hK, dQk) with a block table, else (b, capacity, hK, dQk); hK divides hQ. */
+  readonly kCache: Tensor<D>;
+  /** As `kCache`, with dV columns. */
+  readonly vCache: Tensor<D>;
+  /** i32 (b): tokens of each request in the cache, the new ones included. */
+  readonly cacheSeqlens: Tensor<'i32'>;
+  /** i32 (b, maxBlocks): blocks of each request, in order. Absent: request i owns block i. */
+  readonly blockTable?: Tensor<'i32'> | null | undefined;
+  /** Factor of the logits, finite and above 0. Default 1/√dQk. */
+  readonly softmaxScale?: number | null | undefined;
+  /** Aligned to the end: query i sees keys up to seqlen − sQ + i. Default false. */
+  readonly causal?: boolean | undefined;
+  /** `'auto'` or the name of a kernel family of the device: its backend's name. */
+  readonly implementation?: 'auto' | (string & {}) | undefined;
+  /** Output (b, sQ, hQ, dV), contiguous, to write to instead of a new one. */
+  readonly out?: Tensor<D> | null | undefined;
+}
+
+/** What {@link flashAttnWithKvCache} gives back. Both are the caller's to dispose of. */
+export interface KvCacheAttentionResult<D extends 'bf16' | 'f16' = 'bf16' | 'f16'> {
+  /** (b, sQ, hQ, dV). */
+  readonly out: Tensor<D>;
+  /** f32 (b, hQ, sQ), strided; natural log; +inf for rows that attend to nothing. */
+  readonly lse: Tensor<'f32'>;
+}
+
+const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnWithKvCacheOptions>([
+  'q',
+  'kCache',
+  'vCache',
+  'cacheSeqlens',
+  'blockTable',
+  'softmaxScale',
+  'causal',
+  'implementation',
+  'out',
+]);
+
+/**
+ * Dense MHA or GQA of a few new queries per request over a cache that already holds their keys.
+ * Returns at once; `out.read()` waits. Lengths count as in `flashMlaWithKvCache`.
+ *
+ * Source: FlashAttention's `flash_attn_with_kvcache`, whose name it bears, without appending keys.
+ *
+ * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
+ */
+export function flashAttnWithKvCache<D extends 'bf16' | 'f16'>(
+  options: FlashAttnWithKvCacheOptions<D>,
+): KvCacheAttentionResult<D> {
+  checkOptions(options, optionNames);
+  const { q, kCache, vCache, cacheSeqlens, blockTable } = options;
+  checkTensor('q', q, 4);
+  const { device, dtype } = q;
+  if (dtype !== 'bf16' && dtype !== 'f16') {
+    throw new InvalidArgumentError('q', 'dtype bf16 or f16', show(q));
+  }
+  checkRows('q', q, dtype, device);
+  checkRows('kCache', kCache, dtype, device);
+  checkRows('vCache', vCache, dtype, device);
+  const [b, sQ, hQ, dQk] = q.shape as [number, number, number, number];
+  const [blocks, page, hK] = kCache.shape as [number, number, number, number];
+  const dV = vCache.shape[3] as number;
+  checkExtent('kCache', kCache, 3, dQk, 'dQk of q');
+  checkExtent('vCache', vCache, 0, blocks, 'blocks of kCache');
+  checkExtent('vCache', vCache, 1, page, 'page of kCache');
+  checkExtent('vCache', vCache, 2, hK, 'hK of kCache');
+  checkAttentionHeads(hQ, hK, 'kCache.shape[2]', ['q.shape[3]', dQk], ['vCache.shape[3]', dV]);
+  const flatQ = flattenQueries(q);
+
+  checkVector('cacheSeqlens', cacheSeqlens, 'i32', device, b, 'b');
+  let maxBlocks = 1;
+  if (blockTable !== undefined && blockTable !== null) {
+    checkOperand('blockTable', blockTable, 2, 'i32', device);
+    checkNotEmpty('blockTable', blockTable);
+    checkExtent('blockTable', blockTable, 0, b, 'b of q');
+    checkInnerStride('blockTable', blockTable);
+    maxBlocks = blockTable.shape[1] as number;
+  } else if (blocks < b) {
+    throw new InvalidArgumentError(
+      'kCache.shape[0]',
+      `at least b = ${b} blocks, one for each request`,
+      `${blocks}`,
+      'Give a blockTable for a paged cache.',
+    );
+  }
+  const softmaxScale = checkScale('softmaxScale', options.softmaxScale, dQk);
+  const causal = checkFlag('causal', options.causal, false);
+  checkImplementation(options.implementation, device);
+
+  const outputs = new Outputs(device);
+  try {
+    const out = outputs.take('out', options.out, [b, sQ, hQ, dV], dtype);
+    const lse = outputs.take('lse', undefined, [hQ, b * sQ], 'f32');
+    device.backend.denseAttention({
+      q: flatQ,
+      k: kCache,
+      v: vCache,
+      seqlensK: cacheSeqlens,
+      blockTable: blockTable ?? undefined,
+      maxSeqlenQ: sQ,
+      maxSeqlenK: maxBlocks * page,
+      softmaxScale,
+      causal,
+      out: flatten(out, [b * sQ, hQ, dV], [hQ * dV, dV, 1]),
+      lse,
+    });
+    return { out, lse: lse.asStrided([b, hQ, sQ], [sQ, b * sQ, 1]) };
+  } catch (error) {
+    outputs.release();
+    throw error;
+  }
+}
+
+/** (b, sQ, hQ, dQk) → (b·sQ, hQ, dQk) without a copy. */
+function flattenQueries(q: Tensor): TensorView {
+  const [b, sQ, hQ, dQk] = q.shape as [number, number, number, number];
+  const [outer, inner, head, column] = q.strides as [number, number, number, number];
+  if (b > 1 && sQ > 1 && outer !== sQ * inner) {
+    throw new InvalidArgumentError(
+      'q.strides',
+      `requests one after the other: stride[0] = sQ · stride[1] = ${sQ * inner}`,
+      `${outer}`,
+    );
+  }
+  return flatten(q, [b * sQ, hQ, dQk], [sQ > 1 ? inner : outer, head, column]);
+}
+
+function flatten(tensor: Tensor, shape: number[], strides: number[]): TensorView {
+  const { buffer, byteOffset, dtype } = tensor;
+  return { buffer, byteOffset, dtype, shape, strides };
+}
+
+function checkRows(name: string, tensor: unknown, dtype: 'bf16' | 'f16', device: TensorHost): void {
+  checkOperand(name, tensor, 4, dtype, device);
+  checkNotEmpty(name, tensor);
+  checkInnerStride(name, tensor);
+}

@@ -1,0 +1,151 @@
+import type { ScheduleProblem } from '../backends/backend.ts';
+import { InvalidArgumentError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { checkNotEmpty, checkOptions, checkTensor, show } from './arguments.ts';
+import type {
+  DecodeResult,
+  FlashMlaWithKvCacheOptions,
+  OutputDType,
+  QueryDType,
+} from './decode-options.ts';
+import { type DecodeCall, prepareDenseDecode } from './dense-decode.ts';
+import { Outputs } from './outputs.ts';
+import { checkSchedMeta, FlashMlaSchedMeta, scheduleOf, unfillSchedMeta } from './sched-meta.ts';
+import { prepareSparseDecode } from './sparse-decode.ts';
+import { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
+
+const optionNames: ReadonlySet<string> = new Set([
+  'q',
+  'kCache',
+  'blockTable',
+  'cacheSeqlens',
+  'headDimV',
+  'schedMeta',
+  'numSplits',
+  'softmaxScale',
+  'causal',
+  'descaleQ',
+  'descaleK',
+  'isFp8KvCache',
+  'indices',
+  'attnSink',
+  'extraKCache',
+  'extraIndicesInKvCache',
+  'topkLength',
+  'extraTopkLength',
+  'deterministic',
+  'out',
+  'lse',
+]);
+
+/**
+ * MLA decoding with a paged KV cache: dense, or token-sparse where `indices` are given. Returns at
+ * once; `out.read()` waits.
+ *
+ * Everything is checked before anything is enqueued, and a call that throws leaves nothing allocated.
+ * What lives on the device cannot be checked here: lengths out of range count as the nearest valid
+ * one, entries of `blockTable` must be blocks of the cache (checked where the device was opened with
+ * `debug`), indices outside the cache are skipped.
+ *
+ * Source: FlashMLA's `flash_mla_with_kvcache`.
+ *
+ * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
+ */
+export function flashMlaWithKvCache<D extends QueryDType>(
+  options: FlashMlaWithKvCacheOptions<D>,
+): DecodeResult<OutputDType<D>> {
+  checkOptions(options, optionNames);
+  const { q, schedMeta, numSplits } = options as FlashMlaWithKvCacheOptions;
+  checkTensor('q', q, 4);
+  checkNotEmpty('q', q);
+  const { device } = q;
+  const call =
+    options.indices === undefined || options.indices === null
+      ? prepareDenseDecode(options as FlashMlaWithKvCacheOptions)
+      : prepareSparseDecode(options as FlashMlaWithKvCacheOptions);
+  checkScheduling(schedMeta, numSplits, call);
+
+  const isFresh = schedMeta instanceof FlashMlaSchedMeta && !schedMeta.haveInitialized;
+  const outputs = new Outputs(device);
+  try {
+    const [b, sQ, hQ] = q.shape as [number, number, number];
+    const outDType = q.dtype === 'f16' ? 'f16' : 'bf16';
+    const out = outputs.take('out', options.out, [b, sQ, hQ, call.headDimV], outDType);
+    const lse = outputs.take('lse', options.lse, [b, hQ, sQ], 'f32');
+    const schedule =
+      schedMeta instanceof FlashMlaSchedMeta
+        ? scheduleOf(schedMeta, call.config, call.scheduling)
+        : schedMeta.schedule;
+    call.enqueue(schedule, out, lse);
+    return { out: out as Tensor<OutputDType<D>>, lse };
+  } catch (error) {
+    outputs.release();
+    if (isFresh) unfillSchedMeta(schedMeta);
+    throw error;
+  }
+}
+
+/** The metadata must have been made for this problem; where they were not used yet, they fit. */
+function checkScheduling(schedMeta: unknown, numSplits: unknown, call: DecodeCall): void {
+  if (schedMeta instanceof FlashMlaSchedMeta) {
+    if (numSplits !== undefined && numSplits !== null) {
+      throw new InvalidArgumentError(
+        'numSplits',
+        'null or nothing beside a FlashMlaSchedMeta',
+        show(numSplits),
+      );
+    }
+    checkSchedMeta(schedMeta, call.config, call.scheduling.device);
+    return;
+  }
+  if (!(schedMeta instanceof TileSchedulerMetadata)) {
+    throw new InvalidArgumentError('schedMeta', 'metadata from getMlaMetadata()', show(schedMeta));
+  }
+  checkTensor('schedMeta', schedMeta, 2);
+  if (numSplits !== schedMeta.numSplits) {
+    throw new InvalidArgumentError(
+      'numSplits',
+      'the second tensor that getMlaMetadata(cacheSeqlens, …) returned with schedMeta',
+      show(numSplits),
+    );
+  }
+  checkTensor('numSplits', numSplits, 1);
+  if (schedMeta.device !== call.scheduling.device) {
+    throw new InvalidArgumentError(
+      'schedMeta',
+      `metadata on device '${call.scheduling.device.id}' like q`,
+      `some on another device, '${schedMeta.device.id}'`,
+    );
+  }
+  checkProblem(schedMeta.problem, call.scheduling.problem);
+}
+
+const problemFields = [
+  'kind',
+  'batch',
+  'numHeadsKv',
+  'headDimQk',
+  'headDimV',
+  'topk',
+  'extraTopk',
+  'isFp8',
+  'deterministic',
+] as const satisfies readonly (keyof ScheduleProblem)[];
+
+function checkProblem(made: ScheduleProblem, actual: ScheduleProblem): void {
+  for (const field of problemFields) {
+    if (made[field] !== actual[field]) refuse(field, made[field], actual[field]);
+  }
+  // What counts is the rows of queries per KV head; getMlaMetadata may not know sQ and hQ apart.
+  const expected = made.seqLenQ * made.numHeadsQ;
+  const given = actual.seqLenQ * actual.numHeadsQ;
+  if (expected !== given) refuse('numQTokensPerHeadK · numHeadsK', expected, given);
+}
+
+function refuse(field: string, made: unknown, actual: unknown): never {
+  throw new InvalidArgumentError(
+    `schedMeta: ${field}`,
+    `${made}, for which getMlaMetadata() made it`,
+    `${actual}`,
+  );
+}

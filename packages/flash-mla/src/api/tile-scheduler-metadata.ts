@@ -1,0 +1,74 @@
+import type { Schedule, SchedulePlan, ScheduleProblem } from '../backends/backend.ts';
+import { metadataWidth } from '../scheduling/tile-scheduler.ts';
+import { allocateMemory, Tensor, type TensorHost } from '../tensor/tensor.ts';
+
+/** What a schedule is computed from. */
+export interface ScheduleRequest {
+  readonly device: TensorHost;
+  readonly problem: ScheduleProblem;
+  /** Dense: i32 (b). */
+  readonly seqlens?: Tensor | undefined;
+  /** Sparse: i32 (b) each; absent means all of `problem.topk` and `problem.extraTopk`. */
+  readonly topkLength?: Tensor | undefined;
+  readonly extraTopkLength?: Tensor | undefined;
+}
+
+/**
+ * i32 (parts, 8), see `TileSchedule.metadata`: how a decode problem is cut. Only the library makes
+ * these, because a kernel follows them into memory unchecked. Disposing of it frees {@link numSplits}
+ * as well.
+ */
+export class TileSchedulerMetadata extends Tensor<'i32'> {
+  /** i32 (b + 1): prefix sums of the number of splits of each request. */
+  readonly numSplits: Tensor<'i32'>;
+  /** The problem that it was made for. */
+  readonly problem: ScheduleProblem;
+  /** What a backend takes. */
+  readonly schedule: Schedule;
+
+  private constructor(device: TensorHost, problem: ScheduleProblem, plan: SchedulePlan) {
+    const shape = [plan.numParts, metadataWidth];
+    super(device, allocateMemory(device, shape, 'i32'), 'i32', shape, [metadataWidth, 1], 0);
+    try {
+      this.numSplits = Tensor.allocate(device, [problem.batch + 1], 'i32');
+    } catch (error) {
+      super.dispose();
+      throw error;
+    }
+    this.problem = problem;
+    this.schedule = { metadata: this, numSplits: this.numSplits, plan };
+  }
+
+  /** Plans the cut and enqueues its computation. Throws {@link OutOfMemoryError}. */
+  static compute(request: ScheduleRequest): TileSchedulerMetadata {
+    const { device, problem } = request;
+    const plan = device.backend.planSchedule(problem);
+    const metadata = new TileSchedulerMetadata(device, problem, plan);
+    try {
+      metadata.recompute(request);
+    } catch (error) {
+      metadata.dispose();
+      throw error;
+    }
+    return metadata;
+  }
+
+  /** Enqueues the computation again, for lengths that have changed. */
+  recompute({ device, problem, seqlens, topkLength, extraTopkLength }: ScheduleRequest): void {
+    const { metadata, numSplits, plan } = this.schedule;
+    device.backend.computeSchedule({
+      problem,
+      plan,
+      seqlens,
+      topkLength,
+      extraTopkLength,
+      metadata,
+      numSplits,
+    });
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.numSplits.dispose();
+  }
+}
