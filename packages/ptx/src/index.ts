@@ -53,3 +53,12 @@ export {
   union,
 } from './layout/shared.ts';
 export { type Swizzle, swizzleRule } from './layout/swizzle.ts';
+export {
+  type DecodeOptions,
+  e4m3x4ToBf16x2,
+  e4m3x4ToF16x2,
+  e8m0ToF32,
+  f32ToE4m3x2,
+} from './library/fp8.ts';
+export { packPair, unpackBf16x2, unpackF16x2, unpackPair } from './library/packed.ts';
+export { type SegmentWidth, segmentMax, segmentReduce, segmentSum } from './library/reduce.ts';
