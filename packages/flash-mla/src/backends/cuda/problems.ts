@@ -1,0 +1,145 @@
+/**
+ * What kernel selection sees of a call: plain, printable data, no addresses and no tensors. Two calls
+ * with equal problems run the same kernels with the same launch sizes.
+ */
+
+import type { KvRowLayout, SchedulePlan, ScheduleProblem } from '../backend.ts';
+
+/** A value that survives JSON. */
+export type Plain = number | string | boolean | undefined | readonly Plain[] | PlainRecord;
+export interface PlainRecord {
+  readonly [name: string]: Plain;
+}
+
+/**
+ * How a tensor lies in memory, seen from its address. `strides` counts elements and leaves out the
+ * innermost dimension, whose stride is 1. `alignment` is the largest power of two, at most 16, that
+ * divides the address and all strides in bytes: wider loads than this may fault.
+ */
+export interface Placement {
+  readonly strides: readonly number[];
+  readonly alignment: number;
+}
+
+/** Problem of `Backend.computeSchedule`. */
+export interface ComputeScheduleProblem {
+  readonly problem: ScheduleProblem;
+  readonly plan: SchedulePlan;
+  /** Whether `topkLength` and `extraTopkLength` are given (sparse only). */
+  readonly hasTopkLength: boolean;
+  readonly hasExtraTopkLength: boolean;
+}
+
+/** Problem of `Backend.denseDecode`. `seqlens`, `numSplits` and `descale*` are contiguous vectors. */
+export interface DenseDecodeProblem {
+  readonly dtype: 'bf16' | 'f16' | 'e4m3';
+  readonly outDtype: 'bf16' | 'f16';
+  readonly batch: number;
+  readonly seqLenQ: number;
+  readonly numHeadsQ: number;
+  readonly numHeadsKv: number;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  readonly causal: boolean;
+  readonly softmaxScale: number;
+  /** The cache: blocks × tokens. */
+  readonly numBlocks: number;
+  readonly pageSize: number;
+  /** Columns of the block table and the elements between its rows. */
+  readonly maxBlocks: number;
+  readonly blockTableStride: number;
+  readonly hasDescaleQ: boolean;
+  readonly hasDescaleK: boolean;
+  /** Strides (b, sQ, hQ). */
+  readonly q: Placement;
+  /** Strides (block, token, hK). */
+  readonly kCache: Placement;
+  readonly plan: SchedulePlan;
+}
+
+/** One cache of a {@link SparseDecodeProblem}. */
+export interface SparseCacheProblem {
+  readonly numBlocks: number;
+  readonly pageSize: number;
+  readonly topk: number;
+  readonly hasTopkLength: boolean;
+  /** Strides (block, token) in elements of the cache: bytes for packed rows. */
+  readonly kCache: Placement;
+  /** Strides (b, sQ). */
+  readonly indices: Placement;
+}
+
+/** Problem of `Backend.sparseDecode`. */
+export interface SparseDecodeProblem {
+  readonly layout: KvRowLayout;
+  readonly batch: number;
+  readonly seqLenQ: number;
+  readonly numHeadsQ: number;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  readonly softmaxScale: number;
+  readonly hasAttnSink: boolean;
+  /** Strides (b, sQ, hQ). */
+  readonly q: Placement;
+  readonly main: SparseCacheProblem;
+  readonly extra: SparseCacheProblem | undefined;
+  readonly plan: SchedulePlan;
+}
+
+/** Problem of `Backend.sparsePrefill`. */
+export interface SparsePrefillProblem {
+  readonly seqLenQ: number;
+  readonly numHeadsQ: number;
+  readonly seqLenKv: number;
+  readonly numHeadsKv: number;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  readonly topk: number;
+  readonly smScale: number;
+  readonly hasTopkLength: boolean;
+  readonly hasAttnSink: boolean;
+  /** Strides (sQ, hQ). */
+  readonly q: Placement;
+  /** Strides (sKv, hKv). */
+  readonly kv: Placement;
+  /** Strides (sQ, hKv). */
+  readonly indices: Placement;
+}
+
+/** Problem of `Backend.denseAttention`. */
+export interface DenseAttentionProblem {
+  readonly dtype: 'bf16' | 'f16';
+  readonly batch: number;
+  readonly totalQ: number;
+  readonly numHeadsQ: number;
+  readonly numHeadsKv: number;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  readonly causal: boolean;
+  readonly softmaxScale: number;
+  readonly maxSeqlenQ: number;
+  readonly maxSeqlenK: number;
+  readonly hasCuSeqlensQ: boolean;
+  /** `packed`: cuSeqlensK; `paged`: seqlensK and a block table; `blocks`: seqlensK, one block each. */
+  readonly keys: 'packed' | 'paged' | 'blocks';
+  /** Cache only; 0 for packed keys. Columns of the block table and elements between its rows. */
+  readonly numBlocks: number;
+  readonly pageSize: number;
+  readonly maxBlocks: number;
+  readonly blockTableStride: number;
+  /** Strides (totalQ, hQ). */
+  readonly q: Placement;
+  /** Strides (totalK, hK), or (block, token, hK) in a cache. */
+  readonly k: Placement;
+  readonly v: Placement;
+}
+
+/** Problem of `Backend.quantizeKvCache` and `dequantizeKvCache`. */
+export interface PackRowsProblem {
+  readonly layout: 'v32' | 'model1';
+  readonly numBlocks: number;
+  readonly pageSize: number;
+  readonly headDimQk: number;
+  /** The packed side: bytes between blocks and, `v32`, between rows. */
+  readonly packed: Placement;
+}
