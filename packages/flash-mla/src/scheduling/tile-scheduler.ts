@@ -52,6 +52,17 @@ export function computeTileSchedule(blocks: Int32Array, plan: SchedulePlan): Til
   return { metadata, numSplits };
 }
 
+/**
+ * The most splits that any lengths can lead to, which is how many partial results a backend needs room
+ * for: the lengths themselves are on the device.
+ *
+ * @param maxBlocks the most blocks of one request.
+ */
+export function maxTotalSplits(plan: SchedulePlan, batch: number, maxBlocks: number): number {
+  if (plan.splitBlocks > 0) return batch * Math.ceil(maxBlocks / plan.splitBlocks);
+  return Math.min(batch * maxBlocks, batch + plan.numParts - 1);
+}
+
 /** Blocks of each request of a dense call. A request without tokens has one: its output is written. */
 export function blocksOfLengths(lengths: ArrayLike<number>, blockTokens: number): Int32Array {
   return Int32Array.from(lengths, (n) => Math.max(1, Math.ceil(n / blockTokens)));
