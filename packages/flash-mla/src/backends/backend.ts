@@ -238,9 +238,31 @@ export interface BackendGraph {
   dispose(): void;
 }
 
+/** Limits of a device, measured on it: what a benchmark compares its figures with. */
+export interface DeviceCeilings {
+  /** Operations per second of the fastest multiply-add that kernels can use, on registers alone. */
+  readonly flopsPerSecond?: number;
+  /** What `flopsPerSecond` is, e.g. `f32x4.relaxed_madd on registers, 2 threads`. */
+  readonly flopsOf?: string;
+  /** Bytes per second read from memory; read and written by a copy. */
+  readonly readBytesPerSecond?: number;
+  readonly copyBytesPerSecond?: number;
+  /** Last-level cache in bytes. */
+  readonly cacheBytes?: number;
+}
+
+/** What only benchmarks ask of a backend. */
+export interface BackendMeasurements {
+  /** Seconds the device spends on what `enqueue` enqueues (events); absent: callers take wall time. */
+  deviceTime?(enqueue: () => void): Promise<number>;
+  /** Measures now: takes about a second. */
+  ceilings?(): Promise<DeviceCeilings>;
+}
+
 /** One opened device. */
 export interface Backend {
   readonly info: DeviceInfo;
+  readonly measurements?: BackendMeasurements;
 
   /** Throws {@link OutOfMemoryError}. The contents are undefined. */
   allocate(byteLength: number): BackendBuffer;
