@@ -1,0 +1,11 @@
+/** safetensors files: read by range, written as a stream, checked to the last byte. */
+
+export type { TensorEntry } from './header.ts';
+export { openSafetensors, SafetensorsFile } from './safetensors-file.ts';
+export type { FileInput } from './source.ts';
+export {
+  encodeSafetensors,
+  safetensorsChunks,
+  type WritableTensor,
+  writeSafetensors,
+} from './write.ts';
