@@ -100,9 +100,14 @@ export type SparseDecodeOptions = DecodeOptionsBase<'bf16'> &
     readonly descaleK?: null | undefined;
   };
 
-/** Arguments of `flashMlaWithKvCache`. */
-export type FlashMlaWithKvCacheOptions<D extends QueryDType = QueryDType> = Scheduling &
-  (DenseDecodeOptions<D> | SparseDecodeOptions);
+/** Arguments of `flashMlaWithKvCache`: dense with one dtype, or sparse. */
+export type FlashMlaWithKvCacheOptions = Scheduling &
+  (
+    | DenseDecodeOptions<'bf16'>
+    | DenseDecodeOptions<'f16'>
+    | DenseDecodeOptions<'e4m3'>
+    | SparseDecodeOptions
+  );
 
 /** What `flashMlaWithKvCache` gives back. Both are the caller's to dispose of. */
 export interface DecodeResult<O extends 'bf16' | 'f16' = 'bf16' | 'f16'> {

@@ -22,9 +22,9 @@ export interface FlashAttnVarlenOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16
   /** (totalQ, hQ, dQk), any outer strides. */
   readonly q: Tensor<D>;
   /** (totalK, hK, dQk), any outer strides; hK divides hQ. */
-  readonly k: Tensor<D>;
+  readonly k: Tensor<NoInfer<D>>;
   /** (totalK, hK, dV), any outer strides. */
-  readonly v: Tensor<D>;
+  readonly v: Tensor<NoInfer<D>>;
   /** i32 (b + 1): request i owns queries cuSeqlensQo[i] to cuSeqlensQo[i + 1]. */
   readonly cuSeqlensQo: Tensor<'i32'>;
   /** i32 (b + 1): likewise for keys. */
@@ -46,7 +46,7 @@ export interface FlashAttnVarlenOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16
   /** `'auto'` or the name of a kernel family of the device: its backend's name. */
   readonly implementation?: 'auto' | (string & {}) | undefined;
   /** Outputs to write to instead of new ones, contiguous. */
-  readonly out?: Tensor<D> | null | undefined;
+  readonly out?: Tensor<NoInfer<D>> | null | undefined;
   readonly lse?: Tensor<'f32'> | null | undefined;
 }
 

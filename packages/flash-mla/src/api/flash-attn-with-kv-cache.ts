@@ -21,9 +21,9 @@ export interface FlashAttnWithKvCacheOptions<D extends 'bf16' | 'f16' = 'bf16' |
   /** (b, sQ, hQ, dQk): the newest sQ tokens of each request. */
   readonly q: Tensor<D>;
   /** (blocks, page, hK, dQk) with a block table, else (b, capacity, hK, dQk); hK divides hQ. */
-  readonly kCache: Tensor<D>;
+  readonly kCache: Tensor<NoInfer<D>>;
   /** As `kCache`, with dV columns. */
-  readonly vCache: Tensor<D>;
+  readonly vCache: Tensor<NoInfer<D>>;
   /** i32 (b): tokens of each request in the cache, the new ones included. */
   readonly cacheSeqlens: Tensor<'i32'>;
   /** i32 (b, maxBlocks): blocks of each request, in order. Absent: request i owns block i. */
@@ -35,7 +35,7 @@ export interface FlashAttnWithKvCacheOptions<D extends 'bf16' | 'f16' = 'bf16' |
   /** `'auto'` or the name of a kernel family of the device: its backend's name. */
   readonly implementation?: 'auto' | (string & {}) | undefined;
   /** Output (b, sQ, hQ, dV), contiguous, to write to instead of a new one. */
-  readonly out?: Tensor<D> | null | undefined;
+  readonly out?: Tensor<NoInfer<D>> | null | undefined;
 }
 
 /** What {@link flashAttnWithKvCache} gives back. Both are the caller's to dispose of. */

@@ -1,12 +1,12 @@
 import type { ScheduleProblem } from '../backends/backend.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { checkNotEmpty, checkOptions, checkTensor, show } from './arguments.ts';
 import type {
   DecodeResult,
+  DenseDecodeOptions,
   FlashMlaWithKvCacheOptions,
-  OutputDType,
-  QueryDType,
+  Scheduling,
+  SparseDecodeOptions,
 } from './decode-options.ts';
 import { type DecodeCall, prepareDenseDecode } from './dense-decode.ts';
 import { Outputs } from './outputs.ts';
@@ -51,18 +51,26 @@ const optionNames: ReadonlySet<string> = new Set([
  *
  * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
  */
-export function flashMlaWithKvCache<D extends QueryDType>(
-  options: FlashMlaWithKvCacheOptions<D>,
-): DecodeResult<OutputDType<D>> {
+export function flashMlaWithKvCache(
+  options: Scheduling & (DenseDecodeOptions<'bf16'> | DenseDecodeOptions<'e4m3'>),
+): DecodeResult<'bf16'>;
+export function flashMlaWithKvCache(
+  options: Scheduling & DenseDecodeOptions<'f16'>,
+): DecodeResult<'f16'>;
+export function flashMlaWithKvCache(
+  options: Scheduling & SparseDecodeOptions,
+): DecodeResult<'bf16'>;
+export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult;
+export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult {
   checkOptions(options, optionNames);
-  const { q, schedMeta, numSplits } = options as FlashMlaWithKvCacheOptions;
+  const { q, schedMeta, numSplits } = options;
   checkTensor('q', q, 4);
   checkNotEmpty('q', q);
   const { device } = q;
   const call =
     options.indices === undefined || options.indices === null
-      ? prepareDenseDecode(options as FlashMlaWithKvCacheOptions)
-      : prepareSparseDecode(options as FlashMlaWithKvCacheOptions);
+      ? prepareDenseDecode(options)
+      : prepareSparseDecode(options);
   checkScheduling(schedMeta, numSplits, call);
 
   const isFresh = schedMeta instanceof FlashMlaSchedMeta && !schedMeta.haveInitialized;
@@ -77,7 +85,7 @@ export function flashMlaWithKvCache<D extends QueryDType>(
         ? scheduleOf(schedMeta, call.config, call.scheduling)
         : schedMeta.schedule;
     call.enqueue(schedule, out, lse);
-    return { out: out as Tensor<OutputDType<D>>, lse };
+    return { out, lse };
   } catch (error) {
     outputs.release();
     if (isFresh) unfillSchedMeta(schedMeta);
@@ -134,18 +142,19 @@ const problemFields = [
 
 function checkProblem(made: ScheduleProblem, actual: ScheduleProblem): void {
   for (const field of problemFields) {
-    if (made[field] !== actual[field]) refuse(field, made[field], actual[field]);
+    if (made[field] === actual[field]) continue;
+    throw new InvalidArgumentError(
+      `schedMeta.problem.${field}`,
+      `${made[field]}, for which getMlaMetadata() made it`,
+      `${actual[field]}`,
+    );
   }
-  // What counts is the rows of queries per KV head; getMlaMetadata may not know sQ and hQ apart.
-  const expected = made.seqLenQ * made.numHeadsQ;
-  const given = actual.seqLenQ * actual.numHeadsQ;
-  if (expected !== given) refuse('numQTokensPerHeadK · numHeadsK', expected, given);
-}
-
-function refuse(field: string, made: unknown, actual: unknown): never {
+  // What counts is the rows of queries; getMlaMetadata may not know sQ and hQ apart.
+  const rows = made.seqLenQ * made.numHeadsQ;
+  if (rows === actual.seqLenQ * actual.numHeadsQ) return;
   throw new InvalidArgumentError(
-    `schedMeta: ${field}`,
-    `${made}, for which getMlaMetadata() made it`,
-    `${actual}`,
+    'schedMeta.problem',
+    `sQ · hQ = ${rows} (numQTokensPerHeadK · numHeadsK of getMlaMetadata)`,
+    `${actual.seqLenQ} · ${actual.numHeadsQ}`,
   );
 }
