@@ -1,0 +1,82 @@
+import type { LaunchShape, PreparedRun } from '../driver/driver.ts';
+import type { LibcudaDriver } from './driver.ts';
+import { Scratch } from './scratch.ts';
+import type { DriverApi } from './symbols.ts';
+
+/** CUlaunchConfig, CUlaunchAttribute and the `extra` list, as 64-bit platforms lay them out. */
+const config = { bytes: 56, stream: 32, attributes: 40, attributeCount: 48 } as const;
+const attribute = { bytes: 72, value: 8, cluster: 4, programmaticSerialization: 6 } as const;
+const extra = { bytes: 40, bufferPointer: 1, bufferSize: 2, end: 0 } as const;
+
+const offsets = {
+  attributes: config.bytes,
+  extra: config.bytes + 2 * attribute.bytes,
+  parameterBytes: config.bytes + 2 * attribute.bytes + extra.bytes,
+  parameters: config.bytes + 2 * attribute.bytes + extra.bytes + 8,
+} as const;
+
+/**
+ * Everything that `cuLaunchKernelEx` reads in one block of memory, so that a launch passes four
+ * integers and marshals nothing.
+ */
+export class LibcudaRun implements PreparedRun {
+  readonly parameters: DataView<ArrayBuffer>;
+  readonly #block: Scratch;
+  readonly #driver: LibcudaDriver;
+  readonly #launch: DriverApi['cuLaunchKernelEx'];
+  readonly #context: number;
+  readonly #kernel: number;
+  readonly #extra: number;
+
+  constructor(driver: LibcudaDriver, context: number, shape: LaunchShape) {
+    this.#driver = driver;
+    this.#launch = driver.api.cuLaunchKernelEx;
+    this.#context = context;
+    this.#kernel = shape.kernel.function;
+    this.#block = layOut(driver, shape);
+    this.#extra = this.#block.address + offsets.extra;
+    this.parameters = this.#block.view(offsets.parameters, shape.parameterBytes);
+  }
+
+  run(): void {
+    this.#driver.enter(this.#context);
+    const code = this.#launch(this.#block.address, this.#kernel, 0, this.#extra);
+    if (code !== 0) throw this.#driver.error('cuLaunchKernelEx', code);
+  }
+}
+
+function layOut(driver: LibcudaDriver, shape: LaunchShape): Scratch {
+  const block = new Scratch(driver.library, offsets.parameters + shape.parameterBytes);
+  const { address } = block;
+  [...shape.grid, ...shape.block, shape.sharedBytes].forEach((value, i) => {
+    block.setU32(4 * i, value);
+  });
+  block.setU64(config.stream, shape.stream);
+  block.setU64(config.attributes, address + offsets.attributes);
+
+  let count = 0;
+  const add = (id: number, values: readonly number[]): void => {
+    const start = offsets.attributes + count * attribute.bytes;
+    block.setU32(start, id);
+    values.forEach((value, i) => {
+      block.setU32(start + attribute.value + 4 * i, value);
+    });
+    count++;
+  };
+  if (shape.cluster) add(attribute.cluster, shape.cluster);
+  if (shape.overlap) add(attribute.programmaticSerialization, [1]);
+  block.setU32(config.attributeCount, count);
+
+  const list = [
+    extra.bufferPointer,
+    address + offsets.parameters,
+    extra.bufferSize,
+    address + offsets.parameterBytes,
+    extra.end,
+  ];
+  list.forEach((value, i) => {
+    block.setU64(offsets.extra + 8 * i, value);
+  });
+  block.setU64(offsets.parameterBytes, shape.parameterBytes);
+  return block;
+}
