@@ -29,3 +29,38 @@ export async function writeFileChunks(
     'encodeSafetensors() gives the bytes for a Blob.',
   );
 }
+
+export function processorName(): string {
+  return 'CPU';
+}
+
+/** Browsers decide for themselves. */
+export function allowRelaxedSimd(): void {}
+
+export interface WorkerHandle {
+  post(message: unknown, transfer?: ArrayBuffer[]): void;
+  listen(onMessage: (message: unknown) => void, onDeath: (error: Error) => void): void;
+  hold(alive: boolean): void;
+  terminate(): Promise<void>;
+}
+
+export const cpuWorkerUrl = new URL('../../dist/backends/cpu/worker.js', import.meta.url);
+
+export function startCpuWorker(): WorkerHandle {
+  // Bundlers recognise a worker by exactly this expression.
+  const worker = new Worker(new URL('../../dist/backends/cpu/worker.js', import.meta.url), {
+    type: 'module',
+    name: 'flash-mla',
+  });
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer ?? []),
+    listen(onMessage, onDeath) {
+      worker.onmessage = ({ data }) => onMessage(data);
+      worker.onerror = (event) => onDeath(new Error(event.message || `${cpuWorkerUrl} failed`));
+    },
+    hold() {},
+    async terminate() {
+      worker.terminate();
+    },
+  };
+}

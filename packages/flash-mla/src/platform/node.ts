@@ -1,8 +1,10 @@
 /** What Node offers and a browser does not, behind the `#platform` import. */
 
 import { open, readFile, rename, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { Worker } from 'node:worker_threads';
 import { openBlob } from './blob.ts';
 import type { OpenFile } from './open-file.ts';
 
@@ -68,4 +70,54 @@ export async function writeFileChunks(
     await rm(partial, { force: true });
     throw error;
   }
+}
+
+/** The processor's name, for people. */
+export function processorName(): string {
+  return cpus()[0]?.model.trim() || 'CPU';
+}
+
+/**
+ * Makes relaxed SIMD available where the engine has it but keeps it back: V8 before 11.4 (Node 20)
+ * has it behind a flag that counts for modules compiled afterwards.
+ */
+export function allowRelaxedSimd(): void {
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+}
+
+/** A thread that runs the CPU backend's worker script. */
+export interface WorkerHandle {
+  post(message: unknown, transfer?: ArrayBuffer[]): void;
+  /** Calls back for every message, and once if the thread dies by itself. */
+  listen(onMessage: (message: unknown) => void, onDeath: (error: Error) => void): void;
+  /** Whether the thread keeps the process alive. Without effect in a browser. */
+  hold(alive: boolean): void;
+  terminate(): Promise<void>;
+}
+
+/** Where the worker script is looked for. */
+export const cpuWorkerUrl = new URL('../../dist/backends/cpu/worker.js', import.meta.url);
+
+/** Starts a thread; a missing script shows as its death. */
+export function startCpuWorker(): WorkerHandle {
+  const worker = new Worker(cpuWorkerUrl, { execArgv: [], name: 'flash-mla' });
+  let stopped = false;
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    listen(onMessage, onDeath) {
+      worker.on('message', onMessage);
+      worker.on('error', onDeath);
+      worker.on('exit', (code) => {
+        if (!stopped) onDeath(new Error(`the thread ended with code ${code}`));
+      });
+    },
+    hold(alive) {
+      if (alive) worker.ref();
+      else worker.unref();
+    },
+    async terminate() {
+      stopped = true;
+      await worker.terminate();
+    },
+  };
 }

@@ -1,13 +1,134 @@
 /** The CPU backend: WebAssembly SIMD kernels on worker threads over one shared memory. */
 
-import { BackendUnavailableError } from '../../errors.ts';
-import type { Backend } from '../backend.ts';
+import { cpuWorkerUrl, hardwareThreads, processorName } from '#platform';
+import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
+import type { Backend, DeviceInfo } from '../backend.ts';
 import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import { describeFault } from './commands/faults.ts';
+import { CpuBackend } from './cpu-backend.ts';
+import { type HostKernels, instantiate } from './kernels.ts';
+import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
+import type { ExecutorEvents } from './pool/executor.ts';
+import { PrivateExecutor } from './pool/private-executor.ts';
+import type { WorkerStart } from './pool/protocol.ts';
+import { SharedExecutor } from './pool/shared-executor.ts';
+import { WorkerGroup } from './pool/worker-group.ts';
 
-export async function probe(): Promise<readonly ProbedDevice[]> {
-  throw new BackendUnavailableError('cpu', 'its kernels are not built', [], 'Run `npm run build`.');
+/** Options of {@link open} beyond those of every backend; for tests and benchmarks. */
+export interface CpuOptions extends BackendOptions {
+  /** False: as where SharedArrayBuffer is absent, one thread with a memory of its own. */
+  readonly sharedMemory?: boolean | undefined;
+  /** False: as where the engine lacks relaxed SIMD. */
+  readonly relaxedSimd?: boolean | undefined;
 }
 
-export async function open(_index: number, _options: BackendOptions): Promise<Backend> {
-  throw new BackendUnavailableError('cpu', 'its kernels are not built', [], 'Run `npm run build`.');
+const maxThreads = 64;
+
+/** 4 GiB less a page, then what engines with a smaller address space may still give. */
+const memoryPages = [65535, 32768, 16384, 8192];
+
+export async function probe(): Promise<readonly ProbedDevice[]> {
+  requireSimd();
+  const details = {
+    threads: hasSharedMemory() ? hardwareThreads() : 1,
+    sharedMemory: hasSharedMemory(),
+    relaxedSimd: hasRelaxedSimd(),
+  };
+  return [{ name: processorName(), details }];
+}
+
+export async function open(index: number, options: CpuOptions): Promise<Backend> {
+  if (index !== 0) throw new InvalidArgumentError('device', "'cpu'", `'cpu:${index}'`);
+  const shared = options.sharedMemory ?? hasSharedMemory();
+  const threads = checkThreads(options.threads ?? Math.min(maxThreads, hardwareThreads()));
+  requireSimd();
+  const relaxed = options.relaxedSimd !== false && hasRelaxedSimd();
+  const { module } = await compileKernels(relaxed, shared);
+  const workers = shared ? threads : 1;
+  const { memory, pages } = createMemory(shared);
+  const kernels = instantiate<HostKernels>(module, memory);
+
+  const group = await startWorkers(
+    Array.from({ length: workers }, (_, i) => ({
+      module,
+      ...(shared ? { memory } : {}),
+      maximumPages: pages,
+      index: i,
+      workers,
+    })),
+  );
+  let backend: CpuBackend | undefined;
+  const events: ExecutorEvents = {
+    onRetired: () => backend?.collect(),
+    describe: describeFault,
+  };
+  const executor = shared
+    ? new SharedExecutor(memory, group, workers, events)
+    : new PrivateExecutor(group, pages, events);
+  const info: DeviceInfo = {
+    backend: 'cpu',
+    id: 'cpu',
+    name: processorName(),
+    parallelism: workers,
+    memoryBytes: pages * 65536,
+    details: {
+      threads: workers,
+      sharedMemory: shared,
+      relaxedSimd: relaxed,
+      fusedMultiplyAdd: isFused(kernels),
+    },
+  };
+  backend = new CpuBackend(info, executor, kernels, options.debug ?? false);
+  return backend;
+}
+
+function hasSharedMemory(): boolean {
+  if (typeof SharedArrayBuffer !== 'function') return false;
+  // Browsers have the constructor everywhere but share only between isolated documents.
+  return globalThis.crossOriginIsolated !== false || globalThis.process !== undefined;
+}
+
+function checkThreads(threads: number): number {
+  if (Number.isInteger(threads) && threads >= 1 && threads <= maxThreads) return threads;
+  throw new InvalidArgumentError('threads', `an integer from 1 to ${maxThreads}`, `${threads}`);
+}
+
+/** The device's memory, or where workers own theirs, one that only serves to call host functions. */
+function createMemory(shared: boolean): { memory: WebAssembly.Memory; pages: number } {
+  let cause: unknown;
+  for (const pages of memoryPages) {
+    try {
+      return { memory: new WebAssembly.Memory({ initial: 1, maximum: pages, shared }), pages };
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new BackendUnavailableError(
+    'cpu',
+    'no WebAssembly memory can be reserved',
+    memoryPages.map((pages) => `${pages / 16} MiB of address space`),
+    'Raise the address-space limit of the process (ulimit -v).',
+    cause,
+  );
+}
+
+async function startWorkers(starts: readonly WorkerStart[]): Promise<WorkerGroup> {
+  try {
+    return await WorkerGroup.start(starts);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new BackendUnavailableError(
+      'cpu',
+      'its worker threads do not start',
+      [`${cpuWorkerUrl.href}: ${message}`],
+      'Run `npm run build` in a clone, or reinstall flash-mla.',
+      cause,
+    );
+  }
+}
+
+/** 1 + 2^-12 squared, less 1 + 2^-11, is 2^-24 if nothing is rounded in between, else 0. */
+function isFused(kernels: HostKernels): boolean {
+  const a = 1 + 2 ** -12;
+  return kernels.multiplyAdd(a, a, -(1 + 2 ** -11)) !== 0;
 }

@@ -1,0 +1,75 @@
+/**
+ * Query rows → panels of up to 16 rows, transposed, so that one vector holds one column of
+ * 4 rows. They are scaled on the way: logits then come out in base 2.
+ */
+
+import { decodeRow } from '../decode/row';
+import { dQk, keys, queries, rowVecs, rows, scaleLog2 } from './tile';
+
+/** Where the queries of a tile lie: row r is query position r / group, head r % group. */
+let base: usize = 0;
+let positionStride: usize = 0;
+let headStride: usize = 0;
+let group: i32 = 1;
+
+export function setQueries(address: usize, perPosition: usize, perHead: usize, heads: i32): void {
+  base = address;
+  positionStride = perPosition;
+  headStride = perHead;
+  group = heads;
+}
+
+/** Decodes and transposes the tile's rows, the first of which is row `firstRow`. */
+export function packQueries(dtype: i32, firstRow: i32): void {
+  // Four decoded rows wait where the keys will go.
+  const stride = <usize>((dQk + 3) & ~3) << 2;
+  for (let v = 0; v < rowVecs; v++) {
+    for (let lane = 0; lane < 4; lane++) {
+      const row = v * 4 + lane;
+      const target = keys + <usize>lane * stride;
+      if (row < rows) {
+        const index = firstRow + row;
+        const source =
+          base + <usize>(index / group) * positionStride + <usize>(index % group) * headStride;
+        decodeRow(dtype, target, source, dQk);
+      } else {
+        memory.fill(target, 0, stride);
+      }
+    }
+    const panel = v & ~3;
+    const left = rowVecs - panel;
+    const width = <usize>(left < 4 ? left : 4) << 4;
+    const panelBase = queries + <usize>panel * 16 * <usize>dQk;
+    transpose(panelBase + (<usize>(v & 3) << 4), width, keys, stride);
+  }
+}
+
+function transpose(target: usize, width: usize, source: usize, stride: usize): void {
+  const scale = f32x4.splat(scaleLog2);
+  const bulk = source + (<usize>(dQk & ~3) << 2);
+  const end = source + (<usize>dQk << 2);
+  while (source < bulk) {
+    const a = f32x4.mul(v128.load(source), scale);
+    const b = f32x4.mul(v128.load(source + stride), scale);
+    const c = f32x4.mul(v128.load(source + 2 * stride), scale);
+    const d = f32x4.mul(v128.load(source + 3 * stride), scale);
+    const ab0 = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+    const ab1 = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+    const cd0 = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+    const cd1 = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+    v128.store(target, v128.shuffle<i32>(ab0, cd0, 0, 1, 4, 5));
+    v128.store(target + width, v128.shuffle<i32>(ab0, cd0, 2, 3, 6, 7));
+    v128.store(target + 2 * width, v128.shuffle<i32>(ab1, cd1, 0, 1, 4, 5));
+    v128.store(target + 3 * width, v128.shuffle<i32>(ab1, cd1, 2, 3, 6, 7));
+    target += width << 2;
+    source += 16;
+  }
+  while (source < end) {
+    store<f32>(target, load<f32>(source) * scaleLog2);
+    store<f32>(target, load<f32>(source + stride) * scaleLog2, 4);
+    store<f32>(target, load<f32>(source + 2 * stride) * scaleLog2, 8);
+    store<f32>(target, load<f32>(source + 3 * stride) * scaleLog2, 12);
+    target += width;
+    source += 4;
+  }
+}

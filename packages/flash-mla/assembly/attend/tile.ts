@@ -1,0 +1,105 @@
+/**
+ * The tile that a thread is computing: up to `maxRows` query rows that share keys and values, and one
+ * block of decoded keys. Globals of WebAssembly belong to an instance, so each thread has its own.
+ *
+ * Scratch, all float32 unless said otherwise, R = rowVecs·4 rows, D = dQk, C = colTiles:
+ *   queries  panels of 16 rows, each (D, 16); the last panel (D, 4·vectors left)
+ *   keys     (block + spare, key stride), values likewise where they are not the keys' first columns
+ *   scores   (rowVecs, block + spare, 4): logits, then probabilities
+ *   values   accumulated as outputs (C, R, 16)
+ *   maximum, sum, decay  (R): running maximum in base 2, running sum, last rescaling
+ *   limits   i32 (R): how many keys of the request a row sees
+ */
+
+/** Tokens of a block: the unit in which all kernels work. */
+export const BLOCK: i32 = 64;
+/** Rows past a block that score kernels may touch; what they compute there is never read. */
+const SPARE: i32 = 8;
+
+/** Bytes from one 4-row vector of scores to the next. */
+export const SCORE_STRIDE: usize = <usize>(BLOCK + SPARE) * 16;
+
+export let rows: i32 = 0;
+export let rowVecs: i32 = 0;
+export let dQk: i32 = 0;
+export let dV: i32 = 0;
+export let colTiles: i32 = 0;
+/** Bytes from one decoded key (value) to the next. */
+export let keyStride: usize = 0;
+export let valueStride: usize = 0;
+/** Bytes from one output column tile to the next. */
+export let outputStride: usize = 0;
+/** Factor from a raw logit to base 2. */
+export let scaleLog2: f32 = 0;
+
+export let queries: usize = 0;
+export let keys: usize = 0;
+export let values: usize = 0;
+export let scores: usize = 0;
+export let outputs: usize = 0;
+export let maximum: usize = 0;
+export let sum: usize = 0;
+export let decay: usize = 0;
+export let limits: usize = 0;
+/** 64 bytes for whoever needs them. */
+export let spill: usize = 0;
+
+function align(n: usize): usize {
+  return (n + 63) & ~63;
+}
+
+/**
+ * Lays a tile out at `base` and returns where it ends. `separateValues`: values have rows of their
+ * own, else they are the first columns of the keys.
+ */
+export function layOut(
+  base: usize,
+  maxRows: i32,
+  keyDims: i32,
+  valueDims: i32,
+  separateValues: bool,
+): usize {
+  const padded = <usize>((maxRows + 3) & ~3);
+  const tiles = (valueDims + 15) >> 4;
+  dQk = keyDims;
+  dV = valueDims;
+  colTiles = tiles;
+  const keyColumns = (keyDims + 15) & ~15;
+  keyStride = <usize>(separateValues || keyColumns > tiles * 16 ? keyColumns : tiles * 16) * 4;
+  valueStride = separateValues ? <usize>tiles * 64 : keyStride;
+
+  let at = align(base);
+  spill = at;
+  at += 64;
+  maximum = at;
+  at = align(at + padded * 4);
+  sum = at;
+  at = align(at + padded * 4);
+  decay = at;
+  at = align(at + padded * 4);
+  limits = at;
+  at = align(at + padded * 4);
+  queries = at;
+  at = align(at + padded * <usize>keyDims * 4);
+  keys = at;
+  at = align(at + <usize>(BLOCK + SPARE) * keyStride);
+  values = separateValues ? at : keys;
+  if (separateValues) at = align(at + <usize>BLOCK * valueStride);
+  scores = at;
+  at = align(at + (padded >> 2) * SCORE_STRIDE);
+  outputs = at;
+  at = align(at + <usize>tiles * padded * 64);
+  return at;
+}
+
+/** Starts a tile of `rowCount` rows: nothing attended yet. */
+export function begin(rowCount: i32, scale: f32): void {
+  rows = rowCount;
+  rowVecs = (rowCount + 3) >> 2;
+  scaleLog2 = scale;
+  outputStride = <usize>rowVecs * 256;
+  memory.fill(outputs, 0, <usize>colTiles * outputStride);
+  memory.fill(sum, 0, <usize>rowVecs * 16);
+  const lowest = f32x4.splat(-Infinity);
+  for (let v: usize = 0; v < <usize>rowVecs; v++) v128.store(maximum + (v << 4), lowest);
+}

@@ -1,0 +1,61 @@
+// Compiles the kernels to packages/flash-mla/wasm: with and without relaxed SIMD (fused multiply-add),
+// each for shared memory (threads) and for private memory (where SharedArrayBuffer is absent).
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { main } from 'assemblyscript/asc';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** Node reserves 4 GiB at most; one page less keeps every end address below 2^32. */
+const maximumPages = 65535;
+
+async function compile(name, options) {
+  const outFile = join('..', 'wasm', `${name}.wasm`);
+  const { error, stderr } = await main(
+    [
+      'index.ts',
+      ...['--baseDir', here, '--outFile', outFile, '--runtime', 'stub', '--use', 'abort='],
+      ...['--optimizeLevel', '3', '--noAssert', '--importMemory', '--sharedMemory', '--initialMemory', '1'],
+      ...['--maximumMemory', String(maximumPages), '--enable', 'simd', '--enable', 'threads'],
+      ...options,
+    ],
+  );
+  if (error) throw new Error(`${name}: ${error.message}\n${stderr.toString()}`);
+}
+
+/**
+ * The same module for a private memory: the memory import ("env" "memory") loses its shared flag.
+ * Atomic instructions are valid on private memory too.
+ */
+function makePrivate(name, target) {
+  const dir = join(here, '..', 'wasm');
+  const bytes = readFileSync(join(dir, `${name}.wasm`));
+  const entry = Buffer.from('\x03env\x06memory\x02\x03', 'latin1');
+  const at = bytes.indexOf(entry);
+  if (at < 0) throw new Error(`${name}: no shared memory import`);
+  bytes[at + entry.length - 1] = 1;
+  writeFileSync(join(dir, `${target}.wasm`), bytes);
+}
+
+if (isMainThread) {
+  mkdirSync(join(here, '..', 'wasm'), { recursive: true });
+  const builds = [
+    ['cpu-relaxed', ['--enable', 'relaxed-simd']],
+    ['cpu-plain', []],
+  ];
+  await Promise.all(
+    builds.map(
+      (workerData) =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker(new URL(import.meta.url), { workerData });
+          worker.once('error', reject);
+          worker.once('exit', resolve);
+        }),
+    ),
+  );
+  for (const [name] of builds) makePrivate(name, `${name}-private`);
+} else {
+  await compile(...workerData);
+}

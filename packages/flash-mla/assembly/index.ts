@@ -1,0 +1,15 @@
+/**
+ * What the kernels export. The first four parameters of a command are its shared context, the index of
+ * the calling thread, the number of threads and the workspace (first the scratch of each thread, then
+ * the slots of partial results). All threads call it with the same arguments, in the order of
+ * src/backends/cpu/commands/.
+ */
+
+export { copyBytes } from './ops/copy';
+export { denseAttention } from './ops/dense-attention';
+export { denseDecode } from './ops/dense-decode';
+export { multiplyAdd, probeFma, probeFmasPerIteration } from './ops/probe';
+export { dequantizeRows, quantizeRows } from './ops/quantize';
+export { blockTokens, scratchBytes, slotBytes } from './ops/sizes';
+export { sparseDecode } from './ops/sparse-decode';
+export { sparsePrefill } from './ops/sparse-prefill';

@@ -1,0 +1,142 @@
+/** bf16 rows ↔ packed FP8 rows (DESIGN §3). Scales are powers of two. */
+
+import { high, low } from '../decode/bf16';
+import { packBf16 } from '../encode';
+import { enterCommand, takeItem } from '../work';
+import { decodeSparseRow, V32 } from './sparse-rows';
+
+/** Rows that one item handles. */
+const CHUNK: i32 = 64;
+/** The smallest scale, 2^-13: FlashMLA takes no scale below 1e-4. */
+const SMALLEST: i32 = 127 - 13;
+
+/** Packs `rows` rows; the target's blocks lie `blockStride` bytes apart. */
+export function quantizeRows(
+  context: usize,
+  worker: i32,
+  workers: i32,
+  _workspace: usize,
+  layout: i32,
+  rows: i32,
+  page: i32,
+  source: usize,
+  target: usize,
+  blockStride: usize,
+  tokenStride: usize,
+): void {
+  enterCommand(context, worker, workers);
+  const rowBytes: usize = layout == V32 ? 1152 : 1024;
+  for (let item = takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = takeItem()) {
+    for (let row = item * CHUNK; row < min(rows, (item + 1) * CHUNK); row++) {
+      const from = source + <usize>row * rowBytes;
+      const block = target + <usize>(row / page) * blockStride;
+      const offset = <usize>(row % page);
+      if (layout == V32) quantizeV32(from, block + offset * tokenStride);
+      else quantizeModel1(from, block + offset * 576, block + <usize>page * 576 + (offset << 3));
+    }
+  }
+}
+
+/** Unpacks `rows` rows to contiguous bf16. */
+export function dequantizeRows(
+  context: usize,
+  worker: i32,
+  workers: i32,
+  workspace: usize,
+  scratchBytes: usize,
+  layout: i32,
+  rows: i32,
+  page: i32,
+  source: usize,
+  blockStride: usize,
+  tokenStride: usize,
+  target: usize,
+): void {
+  enterCommand(context, worker, workers);
+  const dims = layout == V32 ? 576 : 512;
+  const decoded = workspace + <usize>worker * scratchBytes;
+  for (let item = takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = takeItem()) {
+    for (let row = item * CHUNK; row < min(rows, (item + 1) * CHUNK); row++) {
+      const block = source + <usize>(row / page) * blockStride;
+      decodeSparseRow(layout, decoded, block, row % page, tokenStride, page, dims);
+      const to = target + <usize>row * <usize>(dims << 1);
+      for (let c: usize = 0; c < <usize>dims; c += 8) {
+        const at = decoded + (c << 2);
+        v128.store(to + (c << 1), packBf16(v128.load(at), v128.load(at, 16)));
+      }
+    }
+  }
+}
+
+function quantizeV32(source: usize, row: usize): void {
+  for (let g: usize = 0; g < 4; g++) {
+    const code = scaleCode(source + (g << 8), 128);
+    store<f32>(row + 512 + (g << 2), scaleOf(code));
+    quantizeTile(source + (g << 8), row + (g << 7), 128, code);
+  }
+  memory.copy(row + 528, source + 1024, 128);
+}
+
+function quantizeModel1(source: usize, row: usize, scales: usize): void {
+  for (let g: usize = 0; g < 7; g++) {
+    const code = scaleCode(source + (g << 7), 64);
+    store<u8>(scales + g, <u8>code);
+    quantizeTile(source + (g << 7), row + (g << 6), 64, code);
+  }
+  store<u8>(scales, 0, 7);
+  memory.copy(row + 448, source + 896, 128);
+}
+
+/** e8m0 code of the smallest power of two that is at least max|value| / 448; 255 where one is NaN. */
+function scaleCode(source: usize, count: i32): i32 {
+  const magnitude = i32x4.splat(0x7fffffff);
+  let top = i32x4.splat(0);
+  for (let c: usize = 0; c < <usize>count; c += 8) {
+    const codes = v128.load(source + (c << 1));
+    // Magnitudes of floats are ordered as integers, NaN above all.
+    top = i32x4.max_s(top, v128.and(low(codes), magnitude));
+    top = i32x4.max_s(top, v128.and(high(codes), magnitude));
+  }
+  const bits = max(
+    max(i32x4.extract_lane(top, 0), i32x4.extract_lane(top, 1)),
+    max(i32x4.extract_lane(top, 2), i32x4.extract_lane(top, 3)),
+  );
+  if (bits > 0x7f800000) return 255;
+  if (bits == 0x7f800000) return 254;
+  // 448 = 1.75·2^8: a mantissa of up to 1.75 needs the exponent less 8, a larger one the next.
+  const exponent = (bits >> 23) - 8 + ((bits & 0x7fffff) > 0x600000 ? 1 : 0);
+  return max(SMALLEST, exponent);
+}
+
+function scaleOf(code: i32): f32 {
+  return code == 255 ? f32.NaN : reinterpret<f32>(code << 23);
+}
+
+function quantizeTile(source: usize, target: usize, count: i32, code: i32): void {
+  // The scale is a power of two of at least 2^-13 and at most 2^127: 2^-127 is subnormal but exact.
+  const inverse = f32x4.splat(code == 255 ? f32.NaN : 1 / scaleOf(code));
+  for (let c: usize = 0; c < <usize>count; c += 8) {
+    const codes = v128.load(source + (c << 1));
+    const a = encode4(f32x4.mul(low(codes), inverse));
+    const b = encode4(f32x4.mul(high(codes), inverse));
+    const words = i16x8.narrow_i32x4_s(a, b);
+    v128.store64_lane(target + c, i8x16.narrow_i16x8_u(words, words), 0);
+  }
+}
+
+/** Four float32 → e4m3 codes in 32-bit lanes: nearest even, saturating at ±448, NaN 0x7f. */
+function encode4(x: v128): v128 {
+  const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
+  const sign = i32x4.shr_u(v128.xor(x, magnitude), 24);
+  const clamped = f32x4.min(magnitude, f32x4.splat(448));
+  // Rounds at bit 20, then moves the exponent's bias from 127 to 7.
+  const odd = v128.and(i32x4.shr_u(clamped, 20), i32x4.splat(1));
+  const rounded = i32x4.shr_u(i32x4.add(i32x4.add(clamped, i32x4.splat(0x7ffff)), odd), 20);
+  const normal = i32x4.sub(rounded, i32x4.splat(120 << 3));
+  // Below 2^-6 codes count multiples of 2^-9, the last place of float32 at 2^14.
+  const base = f32x4.splat(16384);
+  const subnormal = i32x4.sub(f32x4.add(clamped, base), base);
+  const small = f32x4.lt(clamped, f32x4.splat(0.015625));
+  const value = v128.or(v128.bitselect(subnormal, normal, small), sign);
+  return v128.bitselect(value, i32x4.splat(0x7f), f32x4.eq(x, x));
+}

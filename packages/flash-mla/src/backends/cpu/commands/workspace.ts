@@ -1,0 +1,81 @@
+import type { Schedule } from '../../backend.ts';
+import type { HostKernels } from '../kernels.ts';
+import { maxTileRows } from '../plan.ts';
+
+/** What a device knows when it builds a command. */
+export interface CommandContext {
+  readonly kernels: HostKernels;
+  readonly workers: number;
+  /** Report lengths that would otherwise be clamped. */
+  readonly debug: boolean;
+}
+
+/** Partial results may take this much; a call that needs more runs in several rounds. */
+const slotBudget = 24 * 2 ** 20;
+
+/** The shape of a tile: query rows that share keys. */
+export interface TileShape {
+  readonly rows: number;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  readonly separateValues: boolean;
+}
+
+/** Bytes of scratch for each thread. */
+export function scratchBytes(
+  { kernels }: CommandContext,
+  shape: TileShape,
+  tileRows = maxTileRows,
+): number {
+  const { rows, headDimQk, headDimV, separateValues } = shape;
+  return kernels.scratchBytes(rows, tileRows, headDimQk, headDimV, separateValues ? 1 : 0);
+}
+
+/** How a decode command cuts rows into tiles and how many partial results it keeps at once. */
+export interface DecodeWorkspace {
+  readonly tileRows: number;
+  readonly scratchBytes: number;
+  readonly slotBytes: number;
+  readonly slotCount: number;
+  readonly workspaceBytes: number;
+}
+
+/**
+ * Sizes the workspace of a decode command. All splits of one tile must fit at once: where a request has
+ * very many, tiles become smaller, which changes no result.
+ *
+ * @param maxBlocks the most blocks that a request can have.
+ * @param groups sets of `shape.rows` rows that a request has.
+ */
+export function decodeWorkspace(
+  context: CommandContext,
+  shape: TileShape,
+  { plan }: Schedule,
+  maxBlocks: number,
+  groups: number,
+  batch: number,
+): DecodeWorkspace {
+  const { splitBlocks, numParts } = plan;
+  const cuts = splitBlocks > 0 ? Math.ceil(maxBlocks / splitBlocks) : numParts;
+  const splits = Math.max(1, Math.min(cuts, maxBlocks));
+  const { kernels, workers } = context;
+  let tileRows = maxTileRows;
+  while (
+    tileRows > 16 &&
+    splits * kernels.slotBytes(shape.rows, tileRows, shape.headDimV) > slotBudget
+  ) {
+    tileRows /= 2;
+  }
+  const slotBytes = kernels.slotBytes(shape.rows, tileRows, shape.headDimV);
+  const tiles = groups * Math.ceil(shape.rows / tileRows);
+  const total = splits === 1 ? 0 : splitBlocks > 0 ? batch * splits : 2 * numParts;
+  const slotCount = Math.max(splits, Math.min(total * tiles, Math.floor(slotBudget / slotBytes)));
+  const scratch = scratchBytes(context, shape, tileRows);
+  return {
+    tileRows,
+    scratchBytes: scratch,
+    slotBytes,
+    slotCount: splits === 1 ? 0 : slotCount,
+    workspaceBytes: workers * scratch + (splits === 1 ? 0 : slotCount * slotBytes),
+  };
+}

@@ -1,0 +1,61 @@
+import { instantiate, type Kernels } from '../kernels.ts';
+import {
+  type DeviceFault,
+  heapBase,
+  type PrivateRequest,
+  slotAddress,
+  type WorkerReply,
+  type WorkerStart,
+  word,
+} from './protocol.ts';
+import { runCommand } from './run-command.ts';
+
+/** Prepares a worker that owns its memory; returns how it answers each request. */
+export function servePrivateMemory(
+  start: WorkerStart,
+  reply: (message: WorkerReply, transfer?: ArrayBuffer[]) => void,
+): (request: PrivateRequest) => void {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: start.maximumPages });
+  const kernels = instantiate<Kernels>(start.module, memory);
+  const context = slotAddress(0);
+  reply({ kind: 'ready' });
+
+  function run(operation: number, args: readonly number[]): DeviceFault | undefined {
+    const words = new Int32Array(memory.buffer, 0, heapBase / 4);
+    const slot = context / 4;
+    words.fill(0, slot, slot + 16);
+    runCommand(kernels, memory, operation, context, 0, 1, args);
+    const code = words[slot + word.errorCode] as number;
+    if (code === 0) return undefined;
+    return {
+      code,
+      row: words[slot + word.errorRow] as number,
+      column: words[slot + word.errorColumn] as number,
+      value: words[slot + word.errorValue] as number,
+    };
+  }
+
+  return (request) => {
+    switch (request.kind) {
+      case 'run': {
+        const fault = run(request.operation, request.arguments);
+        reply(fault ? { kind: 'reply', fault } : { kind: 'reply' });
+        return;
+      }
+      case 'write':
+        new Uint8Array(memory.buffer).set(request.bytes, request.address);
+        reply({ kind: 'reply' });
+        return;
+      case 'read': {
+        const { address, byteLength } = request;
+        const bytes = new Uint8Array(memory.buffer, address, byteLength).slice();
+        reply({ kind: 'reply', bytes }, [bytes.buffer]);
+        return;
+      }
+      case 'grow':
+        memory.grow(request.pages);
+        reply({ kind: 'reply' });
+        return;
+    }
+  };
+}

@@ -1,0 +1,58 @@
+import { instantiate, type Kernels } from '../kernels.ts';
+import {
+  argumentsAddress,
+  doneWord,
+  headWord,
+  reached,
+  slotAddress,
+  type WorkerReply,
+  type WorkerStart,
+  wantWord,
+  word,
+} from './protocol.ts';
+import { runCommand } from './run-command.ts';
+
+/** How often a worker looks for work before it sleeps: some tens of microseconds. */
+const spins = 2000;
+
+/** Runs commands from the ring until the thread is terminated. Never returns. */
+export function serveSharedMemory(
+  start: WorkerStart,
+  memory: WebAssembly.Memory,
+  reply: (message: WorkerReply) => void,
+): never {
+  const { index, workers, module } = start;
+  const kernels = instantiate<Kernels>(module, memory);
+  const words = new Int32Array(memory.buffer, 0, 16384);
+  const numbers = new Float64Array(memory.buffer, 0, 8192);
+  reply({ kind: 'ready' });
+  for (let sequence = 1; ; sequence = (sequence + 1) | 0) {
+    waitFor(words, headWord, sequence);
+    const context = slotAddress(sequence);
+    const slot = context / 4;
+    const first = argumentsAddress(sequence) / 8;
+    const count = words[slot + word.argumentCount] as number;
+    const args = numbers.subarray(first, first + count);
+    const operation = words[slot + word.operation] as number;
+    runCommand(kernels, memory, operation, context, index, workers, args);
+    if (Atomics.add(words, slot + word.finished, 1) === workers - 1) {
+      Atomics.store(words, doneWord, sequence);
+      Atomics.notify(words, doneWord);
+      if (Atomics.load(words, wantWord) === sequence) reply({ kind: 'done' });
+    } else {
+      // The next command may use what this one writes.
+      waitFor(words, doneWord, sequence);
+    }
+  }
+}
+
+function waitFor(words: Int32Array<ArrayBufferLike>, at: number, sequence: number): void {
+  for (let i = 0; i < spins; i++) {
+    if (reached(Atomics.load(words, at), sequence)) return;
+  }
+  for (;;) {
+    const seen = Atomics.load(words, at);
+    if (reached(seen, sequence)) return;
+    Atomics.wait(words, at, seen);
+  }
+}

@@ -1,0 +1,82 @@
+import { startCpuWorker, type WorkerHandle } from '#platform';
+import { DeviceLostError } from '../../../errors.ts';
+import type { WorkerReply, WorkerStart } from './protocol.ts';
+
+/** The threads of one device: started together, lost together. */
+export class WorkerGroup {
+  readonly #workers: readonly WorkerHandle[];
+  #holding = false;
+  #lost: DeviceLostError | undefined;
+  /** Called once, with the reason, when a thread dies or {@link stop} is called. */
+  onLost: (error: DeviceLostError) => void = () => {};
+  onReply: (reply: WorkerReply) => void = () => {};
+
+  private constructor(workers: readonly WorkerHandle[]) {
+    this.#workers = workers;
+  }
+
+  /** Starts a thread for each of `starts`; resolves when all are ready, rejects if one is not. */
+  static async start(starts: readonly WorkerStart[]): Promise<WorkerGroup> {
+    const workers = starts.map(() => startCpuWorker());
+    const group = new WorkerGroup(workers);
+    try {
+      await Promise.all(
+        workers.map(
+          (worker, i) =>
+            new Promise<void>((resolve, reject) => {
+              worker.listen(
+                (message) => {
+                  const reply = message as WorkerReply;
+                  if (reply.kind === 'ready') resolve();
+                  else if (reply.kind !== 'crash') group.onReply(reply);
+                  else {
+                    reject(new Error(reply.message));
+                    group.#lose(`a worker thread failed: ${reply.message}`);
+                  }
+                },
+                (error) => {
+                  reject(error);
+                  group.#lose(`a worker thread died: ${error.message}`, error);
+                },
+              );
+              worker.post(starts[i]);
+            }),
+        ),
+      );
+    } catch (error) {
+      await group.stop();
+      throw error;
+    }
+    for (const worker of workers) worker.hold(false);
+    return group;
+  }
+
+  get lost(): DeviceLostError | undefined {
+    return this.#lost;
+  }
+
+  /** Sends to the first thread. */
+  post(message: unknown, transfer?: ArrayBuffer[]): void {
+    this.#workers[0]?.post(message, transfer);
+  }
+
+  /** Whether the threads keep the process alive: while there is work, and only then. */
+  hold(pending: boolean): void {
+    if (pending === this.#holding) return;
+    this.#holding = pending;
+    // One is enough: its messages are what the event loop waits for.
+    for (const worker of this.#workers) worker.hold(pending);
+  }
+
+  async stop(): Promise<void> {
+    this.#lose('it was closed');
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #lose(reason: string, cause?: unknown): void {
+    if (this.#lost) return;
+    this.#lost = new DeviceLostError('cpu', reason, cause);
+    this.onLost(this.#lost);
+    for (const worker of this.#workers) void worker.terminate();
+  }
+}
