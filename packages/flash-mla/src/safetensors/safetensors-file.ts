@@ -11,8 +11,8 @@ import { type ByteSource, type FileInput, openSource } from './source.ts';
  * may be larger than memory. Tensors of a file that lies in memory are views of it wherever its bytes
  * are aligned for their dtype (the writer of this library aligns them).
  *
- * Own code, because the npm packages for the format read either a whole file or only files of one
- * model hub, and check little of what a header claims.
+ * Own code: on npm, `safetensors` is a single 0.0.1 release without a repository, and the model hub's
+ * client reads headers of its own repositories only.
  */
 export class SafetensorsFile implements AsyncDisposable {
   /** The path, or what the file was called when it was opened. */

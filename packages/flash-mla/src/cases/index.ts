@@ -1,0 +1,9 @@
+/** Case files, tolerances and the conformance suite. */
+
+export * from '../safetensors/index.ts';
+export { bundledCaseNames, bundledCaseUrl } from './bundled-cases.ts';
+export { type Comparison, describeComparison, type ElementError } from './compare.ts';
+export { type Case, type CaseAnswers, type CaseProblem, loadCase, readCase } from './load-case.ts';
+export { type AnswerName, type Answers, answerNames, type Op, type Problem } from './problem.ts';
+export { encodeCase, saveCase } from './save-case.ts';
+export { type Tolerance, toleranceOf } from './tolerance.ts';
