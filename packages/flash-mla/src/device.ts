@@ -1,10 +1,18 @@
 import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backends/backend.ts';
 import type { BackendOptions } from './backends/registry.ts';
-import { DisposedError, InvalidArgumentError } from './errors.ts';
+import { DisposedError, describeValue, InvalidArgumentError } from './errors.ts';
 import { encodeElements } from './tensor/convert.ts';
-import { type DType, dtypeSize, isDType, type StorageOf, type TypedArray } from './tensor/dtype.ts';
+import {
+  type DType,
+  dtypeSize,
+  dtypes,
+  isDType,
+  isStorageOf,
+  type StorageOf,
+  type TypedArray,
+} from './tensor/dtype.ts';
 import { numElements } from './tensor/shape.ts';
-import { Tensor, type TensorHost } from './tensor/tensor.ts';
+import { areCounts, Tensor, type TensorHost } from './tensor/tensor.ts';
 
 /** What to open: `'auto'` takes the first of cuda, webgpu, cpu that is there. */
 export type DeviceSpec = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'webgpu' | 'sim';
@@ -14,19 +22,27 @@ export interface DeviceOptions extends BackendOptions {}
 
 /** A recorded sequence of operations, replayed as one. Lengths on the device may change between. */
 export class Graph implements Disposable {
+  readonly #device: Device;
   readonly #graph: BackendGraph;
+  #disposed = false;
 
-  constructor(graph: BackendGraph) {
+  /** Use {@link Device.capture}. */
+  constructor(device: Device, graph: BackendGraph) {
+    this.#device = device;
     this.#graph = graph;
   }
 
-  /** Enqueues everything that was recorded. */
+  /** Enqueues everything that was recorded. Throws {@link DisposedError}. */
   replay(): void {
+    if (this.#disposed || this.#device.closed) throw new DisposedError('graph');
     this.#graph.replay();
   }
 
+  /** Gives up what the graph holds; its tensors stay. Idempotent. */
   dispose(): void {
-    this.#graph.dispose();
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (!this.#device.closed) this.#graph.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -43,6 +59,7 @@ export class Device implements TensorHost, AsyncDisposable {
   readonly #backend: Backend;
   #closed = false;
   #epoch = 0;
+  #capturing = false;
 
   /** Use {@link openDevice}. */
   constructor(backend: Backend, debug: boolean, skipped: readonly Error[]) {
@@ -54,6 +71,10 @@ export class Device implements TensorHost, AsyncDisposable {
 
   get id(): string {
     return this.info.id;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   get epoch(): number {
@@ -78,14 +99,7 @@ export class Device implements TensorHost, AsyncDisposable {
   ): Tensor<D> {
     checkShape(shape);
     checkDType(dtype);
-    const count = numElements(shape);
-    if (data.length !== count) {
-      throw new InvalidArgumentError(
-        'data',
-        `${count} elements for shape (${shape.join(', ')})`,
-        `${data.length}`,
-      );
-    }
+    checkData(data, shape);
     const storage = toStorage(dtype, data);
     const tensor = this.empty(shape, dtype);
     this.backend.write(
@@ -114,22 +128,51 @@ export class Device implements TensorHost, AsyncDisposable {
     dtype: D,
   ): Tensor<D> {
     checkShape(shape);
-    checkShape(strides, 'strides');
     checkDType(dtype);
-    const span = shape.reduce((sum, n, i) => sum + Math.max(0, n - 1) * (strides[i] ?? 0), 1);
+    if (!areCounts(strides) || strides.length !== shape.length) {
+      throw new InvalidArgumentError(
+        'strides',
+        `${shape.length} non-negative integers for shape (${shape.join(', ')})`,
+        describeValue(strides),
+      );
+    }
+    // Room for the padding behind the last block too, so that all blocks are alike.
     const outer = (shape[0] ?? 1) * (strides[0] ?? 1);
-    return Tensor.allocate(this, [Math.max(span, outer)], dtype).asStrided(shape, strides);
+    const span = shape.reduce((sum, n, i) => sum + Math.max(0, n - 1) * (strides[i] ?? 0), 1);
+    const elements = [Math.max(span, outer)];
+    checkShape(elements, 'strides');
+    return Tensor.allocate(this, elements, dtype).asStrided(shape, strides);
   }
 
   /**
    * Records what `enqueue` enqueues, without running it. Tensors it uses must outlive the graph.
-   * `enqueue` must not await, read or free.
+   * `enqueue` must not await, read, free or capture. Throws {@link InvalidArgumentError}.
    */
   capture(enqueue: () => void): Graph {
+    if (typeof enqueue !== 'function' || this.#capturing) {
+      throw new InvalidArgumentError(
+        'enqueue',
+        'a function, outside of any other capture',
+        this.#capturing ? 'one inside a capture' : describeValue(enqueue),
+      );
+    }
+    const { backend } = this;
+    this.#capturing = true;
     this.#epoch++;
     try {
-      return new Graph(this.backend.capture(enqueue));
+      const run = () => {
+        const result: unknown = enqueue();
+        if (result instanceof Promise) {
+          throw new InvalidArgumentError(
+            'enqueue',
+            'a function that does not wait',
+            'an async one',
+          );
+        }
+      };
+      return new Graph(this, backend.capture(run));
     } finally {
+      this.#capturing = false;
       this.#epoch++;
     }
   }
@@ -160,29 +203,36 @@ function toStorage<D extends DType>(
   dtype: D,
   data: ArrayLike<number> | ArrayLike<bigint> | TypedArray,
 ): StorageOf<D> {
-  const isCode = {
-    f32: data instanceof Float32Array,
-    f16: data instanceof Uint16Array,
-    bf16: data instanceof Uint16Array,
-    e4m3: data instanceof Uint8Array,
-    e8m0: data instanceof Uint8Array,
-    u8: data instanceof Uint8Array,
-    i32: data instanceof Int32Array,
-    i64: data instanceof BigInt64Array,
-  }[dtype as DType];
-  return isCode ? (data as StorageOf<D>) : encodeElements(dtype, data);
+  return isStorageOf(dtype, data) ? data : encodeElements(dtype, data);
+}
+
+/** Numbers or a typed array, one for each element. */
+function checkData(data: unknown, shape: readonly number[]): void {
+  const isTyped = ArrayBuffer.isView(data) && !(data instanceof DataView);
+  const isNumbers =
+    Array.isArray(data) && data.every((n) => typeof n === 'number' || typeof n === 'bigint');
+  if (!isTyped && !isNumbers) {
+    throw new InvalidArgumentError('data', 'numbers or a typed array', describeValue(data));
+  }
+  const { length } = data as ArrayLike<number>;
+  if (length === numElements(shape)) return;
+  throw new InvalidArgumentError(
+    'data',
+    `${numElements(shape)} elements for shape (${shape.join(', ')})`,
+    `${length}`,
+  );
 }
 
 function checkShape(shape: readonly number[], name = 'shape'): void {
-  const fits =
-    Array.isArray(shape) &&
-    shape.every((n) => Number.isSafeInteger(n) && n >= 0) &&
-    numElements(shape) <= Number.MAX_SAFE_INTEGER / dtypeSize('i64');
-  if (!fits) {
-    throw new InvalidArgumentError(name, 'an array of non-negative integers', String(shape));
-  }
+  if (areCounts(shape) && numElements(shape) <= Number.MAX_SAFE_INTEGER / dtypeSize('i64')) return;
+  throw new InvalidArgumentError(
+    name,
+    'non-negative integers whose product is below 2^50',
+    describeValue(shape),
+  );
 }
 
 function checkDType(dtype: DType): void {
-  if (!isDType(dtype)) throw new InvalidArgumentError('dtype', 'a dtype name', String(dtype));
+  if (isDType(dtype)) return;
+  throw new InvalidArgumentError('dtype', `one of ${dtypes.join(', ')}`, describeValue(dtype));
 }

@@ -3,6 +3,18 @@
  * one, the remedy; what a caller may want to react to is a field.
  */
 
+/** A short description of any value for a message. Never throws and never runs the value's code. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}…` : value}'`;
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'symbol' || typeof value === 'function') return `a ${typeof value}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes of binary data`;
+  if (!Array.isArray(value)) return 'an object';
+  if (value.length > 8) return `an array of ${value.length}`;
+  return `(${value.map((item) => (typeof item === 'object' ? '…' : describeValue(item))).join(', ')})`;
+}
+
 /** Base class: everything this library throws on purpose. */
 export class FlashMlaError extends Error {
   override readonly name: string = 'FlashMlaError';

@@ -1,4 +1,4 @@
-import { DisposedError, InvalidArgumentError } from '../errors.ts';
+import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 
@@ -164,14 +164,10 @@ export function checkAbsent(name: string, value: unknown, why: string): void {
   throw new InvalidArgumentError(name, `no ${name}`, show(value), why);
 }
 
-/** A short, safe description of any value. */
+/** {@link describeValue}, for tensors too. */
 export function show(value: unknown): string {
   if (Tensor.isTensor(value)) return `${value.dtype} tensor (${value.shape.join(', ')})`;
-  if (typeof value === 'string') return `'${value.slice(0, 40)}'`;
-  if (typeof value === 'bigint') return `${value}n`.slice(0, 40);
-  if (typeof value === 'symbol' || typeof value === 'function') return `a ${typeof value}`;
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Array.isArray(value) ? `an array of ${value.length}` : 'an object';
+  return describeValue(value);
 }
 
 export function shapeText(tensor: Tensor): string {

@@ -41,7 +41,7 @@ export interface DenseDecodeOptions<D extends QueryDType>
   /** (b, sQ, hQ, dQk), any outer strides. */
   readonly q: Tensor<D>;
   /** (blocks, page, hK, dQk), any page size, any outer strides; hK divides hQ. */
-  readonly kCache: Tensor<D>;
+  readonly kCache: Tensor<NoInfer<D>>;
   /** i32 (b, maxBlocks): blocks of each request, in order. */
   readonly blockTable: Tensor<'i32'>;
   /** i32 (b): tokens of each request. 0 gives out 0 and lse +inf. */
@@ -62,43 +62,36 @@ export interface DenseDecodeOptions<D extends QueryDType>
   readonly extraTopkLength?: null | undefined;
 }
 
-/** The caches of a sparse call: packed FP8 rows (`v32`, `model1`) or bf16 rows. */
-export type SparseRows =
-  | {
-      /** (blocks, page, 1, 656) `v32`, (blocks, page, 1, 584) `model1`. */
-      readonly kCache: Tensor<'u8'>;
-      /** A second cache with the same row format and its own page size. */
-      readonly extraKCache?: Tensor<'u8'> | null | undefined;
-      readonly isFp8KvCache?: true | null | undefined;
-    }
-  | {
-      /** (blocks, page, 1, dQk). */
-      readonly kCache: Tensor<'bf16'>;
-      readonly extraKCache?: Tensor<'bf16'> | null | undefined;
-      readonly isFp8KvCache?: false | null | undefined;
-    };
-
-/** Token-sparse decoding: the tokens that `indices` name. */
-export type SparseDecodeOptions = DecodeOptionsBase<'bf16'> &
-  SparseRows & {
-    /** (b, sQ, hQ, dQk): 576 columns for `v32`, 512 for `model1`, either for bf16 rows. */
-    readonly q: Tensor<'bf16'>;
-    /** i32 (b, sQ, topk): block·page + offset; anything outside the cache is skipped. */
-    readonly indices: Tensor<'i32'>;
-    /** i32 (b): how many entries of `indices` count, from the left. Default all. */
-    readonly topkLength?: Tensor<'i32'> | null | undefined;
-    /** i32 (b, sQ, extraTopk) into `extraKCache`. */
-    readonly extraIndicesInKvCache?: Tensor<'i32'> | null | undefined;
-    /** i32 (b): as `topkLength`, of `extraIndicesInKvCache`. */
-    readonly extraTopkLength?: Tensor<'i32'> | null | undefined;
-    /** f32 (hQ): out is multiplied by exp(lse) / (exp(lse) + exp(sink)); lse is unchanged. */
-    readonly attnSink?: Tensor<'f32'> | null | undefined;
-    readonly blockTable?: null | undefined;
-    readonly cacheSeqlens?: null | undefined;
-    readonly causal?: false | undefined;
-    readonly descaleQ?: null | undefined;
-    readonly descaleK?: null | undefined;
-  };
+/** Token-sparse decoding: the tokens that `indices` name. `u8` rows are packed FP8. */
+export interface SparseDecodeOptions<R extends 'u8' | 'bf16' = 'u8' | 'bf16'>
+  extends DecodeOptionsBase<'bf16'> {
+  /** (b, sQ, hQ, dQk): 576 columns for `v32`, 512 for `model1`, either for bf16 rows. */
+  readonly q: Tensor<'bf16'>;
+  /**
+   * u8 (blocks, page, 1, 656) `v32`, u8 (blocks, page, 1, 584) `model1`, or bf16 (blocks, page, 1,
+   * dQk); any page size. Blocks may be padded.
+   */
+  readonly kCache: Tensor<R>;
+  /** i32 (b, sQ, topk): block·page + offset; anything outside the cache is skipped. */
+  readonly indices: Tensor<'i32'>;
+  /** i32 (b): how many entries of `indices` count, from the left. Default all. */
+  readonly topkLength?: Tensor<'i32'> | null | undefined;
+  /** A second cache with the same row format and its own page size. */
+  readonly extraKCache?: Tensor<NoInfer<R>> | null | undefined;
+  /** i32 (b, sQ, extraTopk) into `extraKCache`. */
+  readonly extraIndicesInKvCache?: Tensor<'i32'> | null | undefined;
+  /** i32 (b): as `topkLength`, of `extraIndicesInKvCache`. */
+  readonly extraTopkLength?: Tensor<'i32'> | null | undefined;
+  /** f32 (hQ): out is multiplied by exp(lse) / (exp(lse) + exp(sink)); lse is unchanged. */
+  readonly attnSink?: Tensor<'f32'> | null | undefined;
+  /** Says again what the dtype says: true for packed rows. */
+  readonly isFp8KvCache?: (R extends 'u8' ? true : false) | null | undefined;
+  readonly blockTable?: null | undefined;
+  readonly cacheSeqlens?: null | undefined;
+  readonly causal?: false | undefined;
+  readonly descaleQ?: null | undefined;
+  readonly descaleK?: null | undefined;
+}
 
 /** Arguments of `flashMlaWithKvCache`: dense with one dtype, or sparse. */
 export type FlashMlaWithKvCacheOptions = Scheduling &
@@ -106,8 +99,13 @@ export type FlashMlaWithKvCacheOptions = Scheduling &
     | DenseDecodeOptions<'bf16'>
     | DenseDecodeOptions<'f16'>
     | DenseDecodeOptions<'e4m3'>
-    | SparseDecodeOptions
+    | SparseDecodeOptions<'u8'>
+    | SparseDecodeOptions<'bf16'>
   );
+
+/** What the checks start from: any mode, the dtype not known yet. */
+export type UncheckedDecodeOptions = Scheduling &
+  (DenseDecodeOptions<QueryDType> | SparseDecodeOptions);
 
 /** What `flashMlaWithKvCache` gives back. Both are the caller's to dispose of. */
 export interface DecodeResult<O extends 'bf16' | 'f16' = 'bf16' | 'f16'> {

@@ -13,7 +13,7 @@ import {
   checkScale,
   checkVector,
 } from './arguments.ts';
-import type { FlashMlaWithKvCacheOptions } from './decode-options.ts';
+import type { UncheckedDecodeOptions } from './decode-options.ts';
 import { checkDenseHeadDims } from './head-dims.ts';
 import type { SchedMetaConfig } from './sched-meta.ts';
 import type { ScheduleRequest } from './tile-scheduler-metadata.ts';
@@ -29,7 +29,7 @@ export interface DecodeCall {
 const sparseOnly = 'It belongs to sparse decoding, which needs indices.';
 
 /** Checks the arguments of a dense call whose q is a tensor of rank 4. Enqueues nothing. */
-export function prepareDenseDecode(options: FlashMlaWithKvCacheOptions): DecodeCall {
+export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall {
   const { q, kCache, blockTable, cacheSeqlens, descaleQ, descaleK } = options;
   const { device, dtype } = q;
   if (dtype !== 'bf16' && dtype !== 'f16' && dtype !== 'e4m3') {

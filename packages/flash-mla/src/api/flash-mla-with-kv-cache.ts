@@ -5,8 +5,10 @@ import type {
   DecodeResult,
   DenseDecodeOptions,
   FlashMlaWithKvCacheOptions,
+  QueryDType,
   Scheduling,
   SparseDecodeOptions,
+  UncheckedDecodeOptions,
 } from './decode-options.ts';
 import { type DecodeCall, prepareDenseDecode } from './dense-decode.ts';
 import { Outputs } from './outputs.ts';
@@ -57,11 +59,15 @@ export function flashMlaWithKvCache(
 export function flashMlaWithKvCache(
   options: Scheduling & DenseDecodeOptions<'f16'>,
 ): DecodeResult<'f16'>;
-export function flashMlaWithKvCache(
-  options: Scheduling & SparseDecodeOptions,
+export function flashMlaWithKvCache<R extends 'u8' | 'bf16'>(
+  options: Scheduling & SparseDecodeOptions<R>,
 ): DecodeResult<'bf16'>;
+/** For callers whose dtype is known only at run time. */
+export function flashMlaWithKvCache<D extends QueryDType>(
+  options: Scheduling & DenseDecodeOptions<D>,
+): DecodeResult;
 export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult;
-export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult {
+export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResult {
   checkOptions(options, optionNames);
   const { q, schedMeta, numSplits } = options;
   checkTensor('q', q, 4);

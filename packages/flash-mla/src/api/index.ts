@@ -9,7 +9,6 @@ export type {
   QueryDType,
   Scheduling,
   SparseDecodeOptions,
-  SparseRows,
 } from './decode-options.ts';
 export {
   type FlashAttnVarlenOptions,

@@ -11,7 +11,7 @@ import {
   checkOptionalVector,
   checkScale,
 } from './arguments.ts';
-import type { FlashMlaWithKvCacheOptions } from './decode-options.ts';
+import type { UncheckedDecodeOptions } from './decode-options.ts';
 import { checkFp8Flag, type DecodeCall } from './dense-decode.ts';
 import { checkSparseHeadDims } from './head-dims.ts';
 import { checkSparseCache, kvRowLayout } from './kv-rows.ts';
@@ -19,7 +19,7 @@ import { checkSparseCache, kvRowLayout } from './kv-rows.ts';
 const denseOnly = 'Sparse decoding finds its tokens through indices alone.';
 
 /** Checks the arguments of a sparse call whose q is a tensor of rank 4. Enqueues nothing. */
-export function prepareSparseDecode(options: FlashMlaWithKvCacheOptions): DecodeCall {
+export function prepareSparseDecode(options: UncheckedDecodeOptions): DecodeCall {
   const { q, kCache, indices, attnSink, extraKCache, topkLength, extraTopkLength } = options;
   const extraIndices = options.extraIndicesInKvCache;
   const { device } = q;

@@ -16,6 +16,8 @@ import {
 
 declare const bf16: Tensor<'bf16'>;
 declare const f16: Tensor<'f16'>;
+declare const either: Tensor<'bf16' | 'f16'>;
+declare const rows: Tensor<'u8' | 'bf16'>;
 declare const e4m3: Tensor<'e4m3'>;
 declare const f32: Tensor<'f32'>;
 declare const i32: Tensor<'i32'>;
@@ -68,9 +70,11 @@ describe('the types of flashMlaWithKvCache', () => {
         descaleQ: f32,
         descaleK: f32,
       });
+      flashMlaWithKvCache({ ...dense, q: either, kCache: either, schedMeta, out: either });
       const sparse = { q: bf16, indices: i32, headDimV: 512, schedMeta };
       flashMlaWithKvCache({ ...sparse, kCache: u8, isFp8KvCache: true, attnSink: f32 });
       flashMlaWithKvCache({ ...sparse, kCache: bf16, topkLength: i32 });
+      flashMlaWithKvCache({ ...sparse, kCache: rows });
       flashMlaWithKvCache({
         ...sparse,
         kCache: u8,

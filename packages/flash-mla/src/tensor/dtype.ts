@@ -58,6 +58,23 @@ export type StorageOf<D extends DType> = D extends 'f32'
         ? BigInt64Array
         : Uint8Array;
 
+/** Whether a value is the typed array that {@link StorageOf} names for a dtype. */
+export function isStorageOf<D extends DType>(dtype: D, value: unknown): value is StorageOf<D> {
+  switch (dtype as DType) {
+    case 'f32':
+      return value instanceof Float32Array;
+    case 'f16':
+    case 'bf16':
+      return value instanceof Uint16Array;
+    case 'i32':
+      return value instanceof Int32Array;
+    case 'i64':
+      return value instanceof BigInt64Array;
+    default:
+      return value instanceof Uint8Array;
+  }
+}
+
 /** Views bytes as the storage array of a dtype; copies only when the bytes are not aligned for it. */
 export function storageFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): StorageOf<D> {
   const size = dtypeSize(dtype);

@@ -7,17 +7,23 @@ export interface Allocation {
   disposed: boolean;
 }
 
-const finalizer = new FinalizationRegistry<string>((message) => console.warn(message));
+interface Watched {
+  readonly message: string;
+  /** Closing a device frees its memory, so nothing leaked. */
+  readonly owner: { readonly closed: boolean };
+}
+
+const finalizer = new FinalizationRegistry<Watched>(({ message, owner }) => {
+  if (!owner.closed) console.warn(message);
+});
 
 /** Debug mode: warns when memory is still held although nothing can reach its tensors any more. */
-export function trackLeak(allocation: Allocation): void {
+export function trackLeak(allocation: Allocation, owner: Watched['owner']): void {
   const origin = new Error().stack?.split('\n').slice(3, 6).join('\n') ?? 'at an unknown place';
-  finalizer.register(
-    allocation,
+  const message =
     `flash-mla: ${allocation.label} was garbage-collected without dispose(); its ` +
-      `${allocation.buffer.byteLength} bytes stay allocated. Created ${origin.trim()}`,
-    allocation,
-  );
+    `${allocation.buffer.byteLength} bytes stay allocated. Created ${origin.trim()}`;
+  finalizer.register(allocation, { message, owner }, allocation);
 }
 
 export function untrackLeak(allocation: Allocation): void {

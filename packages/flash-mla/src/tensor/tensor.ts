@@ -1,7 +1,7 @@
 import type { Backend, BackendBuffer, TensorView } from '../backends/backend.ts';
-import { DisposedError, InvalidArgumentError } from '../errors.ts';
+import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
 import { decodeElements } from './convert.ts';
-import { type DType, dtypeSize, type StorageOf, storageFromBytes } from './dtype.ts';
+import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
 import { type Allocation, trackLeak, untrackLeak } from './leaks.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
 
@@ -10,6 +10,8 @@ export interface TensorHost {
   /** The spec that opened the device, for messages. */
   readonly id: string;
   readonly debug: boolean;
+  /** Whether the device was disposed of, and with it all memory. */
+  readonly closed: boolean;
   /** Changes whenever a capture begins or ends: what was enqueued in another epoch may not have run. */
   readonly epoch: number;
   /** Throws {@link DisposedError} or {@link DeviceLostError} when the device is closed. */
@@ -78,19 +80,19 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** Elements between neighbours along `dimension`; negative counts from the end. */
   stride(dimension: number): number {
-    const index = dimension < 0 ? dimension + this.shape.length : dimension;
-    const value = this.strides[index];
-    if (value === undefined) {
-      throw new InvalidArgumentError('dimension', `below ${this.shape.length}`, String(dimension));
-    }
+    const rank = this.shape.length;
+    const index = dimension < 0 ? dimension + rank : dimension;
+    const value = Number.isInteger(index) ? this.strides[index] : undefined;
+    if (value === undefined)
+      throw badDimension(`an integer from ${-rank} to ${rank - 1}`, dimension);
     return value;
   }
 
   /** The view of entries `begin` to `end` (exclusive) along one dimension. Shares memory. */
   slice(dimension: number, begin: number, end: number): Tensor<D> {
-    const length = this.shape[dimension];
+    const length = Number.isInteger(dimension) ? this.shape[dimension] : undefined;
     if (length === undefined) {
-      throw new InvalidArgumentError('dimension', `0 to ${this.shape.length - 1}`, `${dimension}`);
+      throw badDimension(`an integer from 0 to ${this.shape.length - 1}`, dimension);
     }
     if (
       !Number.isInteger(begin) ||
@@ -102,7 +104,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
       throw new InvalidArgumentError(
         'begin, end',
         `integers with 0 <= begin <= end <= ${length}`,
-        `${begin}, ${end}`,
+        `${describeValue(begin)}, ${describeValue(end)}`,
       );
     }
     const shape = this.shape.map((n, i) => (i === dimension ? end - begin : n));
@@ -115,13 +117,15 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
    * `torch.as_strided`. Throws {@link InvalidArgumentError} if any element would lie outside.
    */
   asStrided(shape: readonly number[], strides: readonly number[], offset = 0): Tensor<D> {
-    const whole = [...shape, ...strides, offset];
-    if (shape.length !== strides.length || !whole.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+    if (!areCounts(shape) || !areCounts(strides) || shape.length !== strides.length) {
       throw new InvalidArgumentError(
         'shape, strides',
         'equally many non-negative integers',
-        `(${shape.join(', ')}), (${strides.join(', ')}), offset ${offset}`,
+        `${describeValue(shape)}, ${describeValue(strides)}`,
       );
+    }
+    if (!areCounts([offset])) {
+      throw new InvalidArgumentError('offset', 'a non-negative integer', describeValue(offset));
     }
     const size = dtypeSize(this.dtype);
     const byteOffset = this.byteOffset + offset * size;
@@ -146,18 +150,28 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** The same elements under another shape. Needs a contiguous tensor. Shares memory. */
   reshape(shape: readonly number[]): Tensor<D> {
-    if (!this.isContiguous || numElements(shape) !== this.size) {
+    if (!areCounts(shape) || !this.isContiguous || numElements(shape) !== this.size) {
       throw new InvalidArgumentError(
         'shape',
         `a shape of ${this.size} elements for a contiguous tensor`,
-        `(${shape.join(', ')})${this.isContiguous ? '' : ', the tensor is strided'}`,
+        `${describeValue(shape)}${this.isContiguous ? '' : ', the tensor is strided'}`,
       );
     }
     return this.asStrided(shape, contiguousStrides(shape));
   }
 
-  /** Overwrites a contiguous tensor, in order with the work already enqueued. */
+  /**
+   * Overwrites a contiguous tensor, in order with the work already enqueued. Takes what {@link read}
+   * gives, or the same as bytes. Throws {@link InvalidArgumentError}.
+   */
   write(data: StorageOf<D> | Uint8Array): void {
+    if (!(data instanceof Uint8Array) && !isStorageOf(this.dtype, data)) {
+      throw new InvalidArgumentError(
+        'data',
+        `the typed array of ${this.dtype} elements, or bytes`,
+        describeValue(data),
+      );
+    }
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const expected = this.size * dtypeSize(this.dtype);
     if (!this.isContiguous || bytes.byteLength !== expected) {
@@ -175,10 +189,11 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
    * e4m3, e8m0. Rejects with what went wrong in that work.
    */
   async read(): Promise<StorageOf<D>> {
+    const { buffer } = this;
     const size = dtypeSize(this.dtype);
     if (this.size === 0) return storageFromBytes(this.dtype, new Uint8Array(0));
     const last = this.shape.reduce((sum, n, i) => sum + (n - 1) * (this.strides[i] ?? 0), 0);
-    const bytes = await this.device.backend.read(this.buffer, this.byteOffset, (last + 1) * size);
+    const bytes = await this.device.backend.read(buffer, this.byteOffset, (last + 1) * size);
     if (this.isContiguous) return storageFromBytes(this.dtype, bytes);
     return storageFromBytes(this.dtype, gather(bytes, this.shape, this.strides, size));
   }
@@ -190,18 +205,29 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /**
    * Gives the memory back, for this tensor and every view of it, once the work that uses it is done.
-   * Idempotent.
+   * Idempotent, and without effect where the device was disposed of before.
    */
   dispose(): void {
     if (this.#allocation.disposed) return;
     this.#allocation.disposed = true;
     untrackLeak(this.#allocation);
-    this.device.backend.release(this.#allocation.buffer);
+    if (!this.device.closed) this.device.backend.release(this.#allocation.buffer);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Whether a value is an array of non-negative integers, as shapes and strides are. */
+export function areCounts(value: unknown): value is readonly number[] {
+  if (!Array.isArray(value)) return false;
+  for (const n of value) if (!Number.isSafeInteger(n) || n < 0) return false;
+  return true;
+}
+
+function badDimension(expected: string, actual: unknown): InvalidArgumentError {
+  return new InvalidArgumentError('dimension', expected, describeValue(actual));
 }
 
 /** Memory for a contiguous tensor, watched for leaks in debug mode. Throws {@link OutOfMemoryError}. */
@@ -215,7 +241,7 @@ export function allocateMemory(
     label: `${dtype} tensor (${shape.join(', ')})`,
     disposed: false,
   };
-  if (device.debug) trackLeak(allocation);
+  if (device.debug) trackLeak(allocation, device);
   return allocation;
 }
 
