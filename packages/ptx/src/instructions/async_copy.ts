@@ -3,6 +3,7 @@ import { arg, type Operand } from '../builder/operand.ts';
 import type { Pointer } from '../builder/pointer.ts';
 import { instruction } from '../ir/instruction.ts';
 import type { MemType } from '../ir/types.ts';
+import type { Access, AsyncCopy } from '../sim/machine.ts';
 
 interface CopyAttrs {
   readonly bytes: 4 | 8 | 16;
@@ -28,6 +29,24 @@ export const cpAsync = instruction<CopyAttrs>({
     const tail = size.length > 0 ? `, ${size[0]}` : '';
     return `cp.async.${level}.shared.global${hint} [${dst}+${to}], [${src}+${from}], ${bytes}${tail}`;
   },
+  warp: ({ bytes, to, from, partial }, site) => {
+    const source: Access = {
+      site,
+      address: site.s[1],
+      offset: from,
+      bytes: 4,
+      count: bytes / 4,
+      data: [],
+      signed: false,
+      strong: false,
+      acquire: false,
+      release: false,
+      nc: false,
+    };
+    const sourceBytes = partial ? site.s[2] : -1;
+    const copy: AsyncCopy = { site, to: site.s[0], toOffset: to, source, sourceBytes };
+    return (w, mask) => w.copyAsync(copy, mask);
+  },
 });
 
 /** Closes the group of the copies issued so far. */
@@ -35,6 +54,7 @@ export const cpAsyncCommit = instruction({
   name: 'cp.async.commit_group',
   kind: 'async copy',
   ptx: () => 'cp.async.commit_group',
+  warp: () => (w, mask) => w.commitCopies(mask),
 });
 
 /** Waits until at most `pending` of this thread's groups are unfinished. */
@@ -47,6 +67,10 @@ export const cpAsyncWait = instruction<{ readonly pending: number | 'all' }>({
       : `the number of pending groups must be an integer from 0 up, not ${pending}`,
   ptx: ({ pending }) =>
     pending === 'all' ? 'cp.async.wait_all' : `cp.async.wait_group ${pending}`,
+  warp:
+    ({ pending }, site) =>
+    (w, mask) =>
+      w.waitCopies(site, mask, pending === 'all' ? -1 : pending),
 });
 
 /** Options of {@link asyncCopyOps}'s `cpAsync`. */

@@ -4,6 +4,8 @@ import type { Pointer } from '../builder/pointer.ts';
 import type { Value } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
 import { bytesOf } from '../ir/types.ts';
+import type { Access, Site, WarpOp } from '../sim/machine.ts';
+import { combineOf } from '../sim/numerics/atomic.ts';
 import type { Scope } from './memory.ts';
 
 /** Types that atomics work on. */
@@ -46,6 +48,28 @@ const requires = ({ type }: Atomic) => (type === 'bf16x2' ? { sm: 90, ptx: 78 } 
 const qualifier = ({ op, type }: Atomic): string =>
   op === 'add' && (type === 'f16x2' || type === 'bf16x2') ? '.noftz' : '';
 
+/** The simulator's meaning: `result` is the register for the old value, −1 for none. */
+function simulate(attrs: Atomic, site: Site, result: number): WarpOp {
+  const { space, op, type, offset, order } = attrs;
+  const combine = combineOf(op, type, space);
+  const access: Access = {
+    site,
+    address: site.s[0],
+    offset,
+    bytes: bytesOf(type) as 4 | 8,
+    count: 1,
+    data: site.s.slice(1),
+    signed: false,
+    strong: true,
+    acquire: order === 'acquire' || order === 'acq_rel',
+    release: order === 'release' || order === 'acq_rel',
+    nc: false,
+  };
+  return space === 'shared'
+    ? (w, mask) => w.shared.atomic(w, access, mask, combine, result)
+    : (w, mask) => w.global.atomic(w, access, mask, combine, result);
+}
+
 /** Changes memory in one step and gives what was there before. */
 export const atom = instruction<Atomic>({
   name: 'atom',
@@ -54,6 +78,8 @@ export const atom = instruction<Atomic>({
   requires,
   ptx: (attrs, [d], [address, ...values]) =>
     `atom.${attrs.order}.${attrs.scope}.${attrs.space}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} ${d}, [${address}+${attrs.offset}], ${values.join(', ')}`,
+  polls: () => true,
+  warp: (attrs, site) => simulate(attrs, site, site.d[0]),
 });
 
 /** Changes memory in one step. */
@@ -67,6 +93,7 @@ export const red = instruction<Atomic>({
   requires,
   ptx: (attrs, _, [address, value]) =>
     `red.${attrs.order}.${attrs.scope}.${attrs.space}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} [${address}+${attrs.offset}], ${value}`,
+  warp: (attrs, site) => simulate(attrs, site, -1),
 });
 
 /** Ordering and scope of an atomic; relaxed and gpu unless said otherwise. */
@@ -93,10 +120,9 @@ export const atomicOps = (body: Body) => {
   });
   const addressOf = (pointer: Pointer<AtomicSpace, AtomicType>) =>
     arg(pointer.space === 'shared' ? 'u32' : 'u64', pointer.base as Value<'u32' | 'u64'>);
-  const value = <T extends AtomicType>(type: T, operand: Operand<T>) => ({
-    ...arg(type, operand),
-    type: type === 'f32' ? type : type,
-  });
+  // Memory is combined bit by bit: operands and results are patterns, also those of f32.
+  const value = <T extends AtomicType>(type: T, operand: Operand<T>) =>
+    typeof operand === 'object' ? { reg: operand.reg, type: bitType(type) } : arg(type, operand);
   const run =
     (op: Exclude<AtomicOp, 'cas'>) =>
     <T extends AtomicType>(
@@ -154,6 +180,3 @@ export const atomicOps = (body: Body) => {
     reduceXor: reduce('xor'),
   };
 };
-
-/** Bytes an atomic touches. */
-export const atomicBytes = (type: AtomicType): number => bytesOf(type);

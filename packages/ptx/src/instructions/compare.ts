@@ -1,5 +1,6 @@
 import { instruction, type LaneReg } from '../ir/instruction.ts';
-import type { RegType } from '../ir/types.ts';
+import type { Int, RegType } from '../ir/types.ts';
+import { less } from './integer.ts';
 
 /** A comparison. The `u` forms of floats also hold when either operand is NaN. */
 export type Comparison = 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
@@ -18,11 +19,18 @@ interface Compare {
 
 const symbols = { eq: '===', ne: '!==', lt: '<', le: '<=', gt: '>', ge: '>=' } as const;
 
-function operand(type: ComparableType, r: LaneReg): string {
-  if (type === 'u32') return `(${r.v} >>> 0)`;
-  if (type === 'u64' || type === 'b64') return `bigU(${r.lo}, ${r.hi})`;
-  if (type === 's64') return `bigS(${r.lo}, ${r.hi})`;
-  return r.v;
+/** The comparison as a JavaScript condition. */
+function condition(type: ComparableType, is: Comparison, a: LaneReg, b: LaneReg): string {
+  if (type === 'f32' || type === 's32') return `${a.v} ${symbols[is]} ${b.v}`;
+  if (type === 'u32') return `(${a.v} >>> 0) ${symbols[is]} (${b.v} >>> 0)`;
+  if (is === 'eq' || is === 'ne') {
+    if (type === 'b16' || type === 'b32') return `${a.v} ${symbols[is]} ${b.v}`;
+    return `(${a.lo} === ${b.lo} && ${a.hi} === ${b.hi}) === ${is === 'eq'}`;
+  }
+  const int = type as Int;
+  if (is === 'lt') return less(int, a, b);
+  if (is === 'gt') return less(int, b, a);
+  return `!(${is === 'le' ? less(int, b, a) : less(int, a, b)})`;
 }
 
 /** Compares two values into a predicate. */
@@ -46,7 +54,7 @@ export const setp = instruction<Compare>({
         ? `${d.v} = ${a.v} === ${b.v} || ${a.v} !== ${a.v} || ${b.v} !== ${b.v} ? 1 : 0;`
         : `${d.v} = ${a.v} ${opposite} ${b.v} ? 0 : 1;`;
     }
-    return `${d.v} = ${operand(type, a)} ${symbols[is]} ${operand(type, b)} ? 1 : 0;`;
+    return `${d.v} = ${condition(type, is, a, b)} ? 1 : 0;`;
   },
 });
 

@@ -165,14 +165,14 @@ export const convertOps = (body: Body) => ({
     const to = (a.type === 'u64' ? 'u32' : 's32') as T extends 'u64' ? 'u32' : 's32';
     return body.one(cvtInt({ to, from: a.type }), to, [arg(a.type, a)]);
   },
-  /** Two f32 as f16 (nearest even), `lo` in the low bits; `relu` turns negatives and NaN to 0. */
+  /** Two f32 as f16 (nearest even), `lo` in the low bits; `relu` turns negatives to 0. */
   packF16x2(lo: Value<'f32'>, hi: Value<'f32'>, options: { relu?: boolean } = {}): Value<'f16x2'> {
     return body.one(cvtPack({ to: 'f16x2', ...options }), 'f16x2', [
       arg('f32', hi),
       arg('f32', lo),
     ]);
   },
-  /** Two f32 as bf16 (nearest even), `lo` in the low bits; `relu` turns negatives and NaN to 0. */
+  /** Two f32 as bf16 (nearest even), `lo` in the low bits; `relu` turns negatives to 0. */
   packBf16x2(
     lo: Value<'f32'>,
     hi: Value<'f32'>,

@@ -81,7 +81,7 @@ export const madLo = instruction<Typed>({
   ptx: ({ type }, [d], [a, b, c]) => `mad.lo.${type} ${d}, ${a}, ${b}, ${c}`,
   lane: ({ type }, [d], [a, b, c]) =>
     wide(type)
-      ? `{ let lo = 0, hi = 0; ${mulLo64({ v: '', lo: 'lo', hi: 'hi' }, a, b)} hi = (hi + ${c.hi}) | 0; lo = (lo + ${c.lo}) | 0; if ((lo >>> 0) < (${c.lo} >>> 0)) hi = (hi + 1) | 0; ${d.lo} = lo; ${d.hi} = hi; }`
+      ? `{ let lo = 0, hi = 0; ${mulLo64({ v: '', lo: 'lo', hi: 'hi', bits: '' }, a, b)} hi = (hi + ${c.hi}) | 0; lo = (lo + ${c.lo}) | 0; if ((lo >>> 0) < (${c.lo} >>> 0)) hi = (hi + 1) | 0; ${d.lo} = lo; ${d.hi} = hi; }`
       : `${d.v} = (Math.imul(${a.v}, ${b.v}) + ${c.v}) | 0;`,
 });
 
@@ -91,55 +91,56 @@ export const madWide = instruction<{ readonly type: Int32 }>({
   kind: 'integer',
   ptx: ({ type }, [d], [a, b, c]) => `mad.wide.${type} ${d}, ${a}, ${b}, ${c}`,
   lane: ({ type }, [d], [a, b, c]) =>
-    `{ let lo = 0, hi = 0; ${wideProduct(type, { v: '', lo: 'lo', hi: 'hi' }, a, b)} hi = (hi + ${c.hi}) | 0; lo = (lo + ${c.lo}) | 0; if ((lo >>> 0) < (${c.lo} >>> 0)) hi = (hi + 1) | 0; ${d.lo} = lo; ${d.hi} = hi; }`,
+    `{ let lo = 0, hi = 0; ${wideProduct(type, { v: '', lo: 'lo', hi: 'hi', bits: '' }, a, b)} hi = (hi + ${c.hi}) | 0; lo = (lo + ${c.lo}) | 0; if ((lo >>> 0) < (${c.lo} >>> 0)) hi = (hi + 1) | 0; ${d.lo} = lo; ${d.hi} = hi; }`,
 });
+
+/** The check that both divisions start with; `$fault` is the simulator's error at this place. */
+const checkDivisor = (type: Int, b: LaneReg): string =>
+  `if (${wide(type) ? `(${b.lo} | ${b.hi})` : b.v} === 0) $fault('division by zero', 'the divisor is 0'); `;
+
+const quotient = (name: 'div' | 'rem', symbol: '/' | '%') =>
+  instruction<Typed>({
+    name,
+    kind: 'integer',
+    ptx: ({ type }, [d], [a, b]) => `${name}.${type} ${d}, ${a}, ${b}`,
+    lane: ({ type }, [d], [a, b]) => {
+      const check = checkDivisor(type, b);
+      if (wide(type)) return check + fromBig(d, `${toBig(type, a)} ${symbol} ${toBig(type, b)}`);
+      const [x, y] = unsigned(type) ? [u(a), u(b)] : [a.v, b.v];
+      return `${check}${d.v} = (${x} ${symbol} ${y}) | 0;`;
+    },
+  });
 
 /** Quotient, rounded towards zero. Dividing by zero has no defined result; the simulator throws. */
-export const div = instruction<Typed>({
-  name: 'div',
-  kind: 'integer',
-  ptx: ({ type }, [d], [a, b]) => `div.${type} ${d}, ${a}, ${b}`,
-  lane: ({ type }, [d], [a, b]) =>
-    wide(type)
-      ? fromBig(d, `divBig(${toBig(type, a)}, ${toBig(type, b)})`)
-      : unsigned(type)
-        ? `${d.v} = divU(${a.v}, ${b.v});`
-        : `${d.v} = divS(${a.v}, ${b.v});`,
-});
-
+export const div = quotient('div', '/');
 /** Remainder, with the sign of the dividend. */
-export const rem = instruction<Typed>({
-  name: 'rem',
-  kind: 'integer',
-  ptx: ({ type }, [d], [a, b]) => `rem.${type} ${d}, ${a}, ${b}`,
-  lane: ({ type }, [d], [a, b]) =>
-    wide(type)
-      ? fromBig(d, `remBig(${toBig(type, a)}, ${toBig(type, b)})`)
-      : unsigned(type)
-        ? `${d.v} = remU(${a.v}, ${b.v});`
-        : `${d.v} = remS(${a.v}, ${b.v});`,
-});
+export const rem = quotient('rem', '%');
 
-const pick = (type: Int, d: LaneReg, a: LaneReg, b: LaneReg, relation: '<' | '>'): string => {
+/** a < b as a JavaScript condition. */
+export function less(type: Int, a: LaneReg, b: LaneReg): string {
   if (wide(type)) {
-    return `if (${toBig(type, a)} ${relation} ${toBig(type, b)}) { ${d.lo} = ${a.lo}; ${d.hi} = ${a.hi}; } else { ${d.lo} = ${b.lo}; ${d.hi} = ${b.hi}; }`;
+    return `less${type === 'u64' ? 'U' : 'S'}64(${a.lo}, ${a.hi}, ${b.lo}, ${b.hi})`;
   }
-  const less = unsigned(type) ? `${u(a)} ${relation} ${u(b)}` : `${a.v} ${relation} ${b.v}`;
-  return `${d.v} = ${less} ? ${a.v} : ${b.v};`;
-};
+  return unsigned(type) ? `${u(a)} < ${u(b)}` : `${a.v} < ${b.v}`;
+}
+
+const choose = (type: Int, condition: string, d: LaneReg, a: LaneReg, b: LaneReg): string =>
+  wide(type)
+    ? `if (${condition}) { ${d.lo} = ${a.lo}; ${d.hi} = ${a.hi}; } else { ${d.lo} = ${b.lo}; ${d.hi} = ${b.hi}; }`
+    : `${d.v} = ${condition} ? ${a.v} : ${b.v};`;
 
 export const min = instruction<Typed>({
   name: 'min',
   kind: 'integer',
   ptx: ({ type }, [d], [a, b]) => `min.${type} ${d}, ${a}, ${b}`,
-  lane: ({ type }, [d], [a, b]) => pick(type, d, a, b, '<'),
+  lane: ({ type }, [d], [a, b]) => choose(type, less(type, a, b), d, a, b),
 });
 
 export const max = instruction<Typed>({
   name: 'max',
   kind: 'integer',
   ptx: ({ type }, [d], [a, b]) => `max.${type} ${d}, ${a}, ${b}`,
-  lane: ({ type }, [d], [a, b]) => pick(type, d, a, b, '>'),
+  lane: ({ type }, [d], [a, b]) => choose(type, less(type, b, a), d, a, b),
 });
 
 interface Signed {

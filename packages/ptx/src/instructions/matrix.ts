@@ -4,6 +4,8 @@ import type { Pointer } from '../builder/pointer.ts';
 import type { Value, Var } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
 import type { MemType } from '../ir/types.ts';
+import type { Site, Warp } from '../sim/machine.ts';
+import { multiply } from '../sim/numerics/mma.ts';
 
 interface LdMatrix {
   readonly count: 1 | 2 | 4;
@@ -12,6 +14,20 @@ interface LdMatrix {
 }
 
 const braces = (names: readonly string[]): string => `{${names.join(', ')}}`;
+
+/** The words of the rows that a warp's addresses name: `rows[8i + r]` is row r of matrix i. */
+function rowsOf(w: Warp, site: Site, attrs: LdMatrix, write: boolean): Int32Array {
+  const rows = new Int32Array(attrs.count * 8);
+  for (let lane = 0; lane < rows.length; lane++) {
+    rows[lane] = w.shared.row(w, site, lane, w.I[site.s[0] + lane] + attrs.offset, write);
+  }
+  w.shared.countRows(rows, rows.length);
+  return rows;
+}
+
+/** Where element (row, column) of an 8×8 matrix of 16-bit elements is, as word and shift. */
+const half = (words: Int32Array, start: number, column: number): number =>
+  (words[start + (column >> 1)] >>> ((column & 1) * 16)) & 0xffff;
 
 /**
  * Loads `count` 8×8 matrices of 16-bit elements. Lanes 8i…8i+7 give the addresses of the rows of
@@ -24,6 +40,20 @@ export const ldmatrix = instruction<LdMatrix>({
   convergent: true,
   ptx: ({ count, trans, offset }, dst, [address]) =>
     `ldmatrix.sync.aligned.m8n8.x${count}${trans ? '.trans' : ''}.shared.b16 ${braces(dst)}, [${address}+${offset}]`,
+  warp: (attrs, site) => (w) => {
+    const rows = rowsOf(w, site, attrs, false);
+    const { words } = w.shared;
+    for (let i = 0; i < attrs.count; i++) {
+      for (let lane = 0; lane < 32; lane++) {
+        const row = lane >> 2;
+        const column = (lane & 3) * 2;
+        w.I[site.d[i] + lane] = attrs.trans
+          ? half(words, rows[i * 8 + column], row) |
+            (half(words, rows[i * 8 + column + 1], row) << 16)
+          : words[rows[i * 8 + row] + (lane & 3)];
+      }
+    }
+  },
 });
 
 /** Stores what {@link ldmatrix} loads, with the same distribution over lanes. */
@@ -34,6 +64,20 @@ export const stmatrix = instruction<LdMatrix>({
   requires: () => ({ sm: 90, ptx: 78 }),
   ptx: ({ count, trans, offset }, _, [address, ...values]) =>
     `stmatrix.sync.aligned.m8n8.x${count}${trans ? '.trans' : ''}.shared.b16 [${address}+${offset}], ${braces(values)}`,
+  warp: (attrs, site) => (w) => {
+    const rows = rowsOf(w, site, attrs, true);
+    const { words } = w.shared;
+    for (let i = 0; i < attrs.count; i++) {
+      const data = w.I.subarray(site.s[1 + i], site.s[1 + i] + 32);
+      for (let word = 0; word < 32; word++) {
+        const row = word >> 2;
+        const column = (word & 3) * 2;
+        words[rows[i * 8 + row] + (word & 3)] = attrs.trans
+          ? half(data, column * 4, row) | (half(data, column * 4 + 4, row) << 16)
+          : data[word];
+      }
+    }
+  },
 });
 
 /** Input types of the matrix multiplications. */
@@ -50,6 +94,10 @@ export const mma = instruction<{ readonly type: MmaType }>({
   requires: ({ type }) => (type === 'e4m3' ? { sm: 89, ptx: 84 } : undefined),
   ptx: ({ type }, dst, src) =>
     `mma.sync.aligned.m16n8k${mmaDepth[type]}.row.col.f32.${type}.${type}.f32 ${braces(dst)}, ${braces(src.slice(0, 4))}, ${braces(src.slice(4, 6))}, ${braces(src.slice(6))}`,
+  warp:
+    ({ type }, { d, s }) =>
+    (w) =>
+      multiply(type, w.I, w.F, d, s),
 });
 
 /** The register type that carries a fragment of `T`. */

@@ -1,6 +1,7 @@
 import type { Requirement } from '../emit/target.ts';
 import { instruction } from '../ir/instruction.ts';
 import { bytesOf, type MemType, type Space } from '../ir/types.ts';
+import type { Access, Site } from '../sim/machine.ts';
 
 /** How long a cache should keep a line. */
 export type Eviction = 'first' | 'last' | 'unchanged' | 'normal';
@@ -88,16 +89,47 @@ const group = (names: readonly string[]): string =>
 const at = (base: string, offset: number): string =>
   offset === 0 ? `[${base}]` : `[${base}${offset < 0 ? '' : '+'}${offset}]`;
 
+const isSigned = (type: MemType): boolean => type === 's8' || type === 's16';
+
+/** The simulator's view of a load or store. */
+function accessOf(
+  attrs: MemoryAttrs & LoadOptions & Pick<StoreOptions, 'release'>,
+  site: Site,
+  data: readonly number[],
+): Access {
+  const { offset, type, vector, volatile, acquire, release, relaxed } = attrs;
+  return {
+    site,
+    address: site.s[0],
+    offset,
+    bytes: bytesOf(type),
+    count: vector,
+    data,
+    signed: isSigned(type),
+    strong: count(volatile, acquire, release, relaxed) > 0,
+    acquire: acquire !== undefined,
+    release: release !== undefined,
+    nc: attrs.nc ?? false,
+  };
+}
+
 /** Reads one, two or four elements. */
 export const ld = instruction<MemoryAttrs & LoadOptions>({
   name: 'ld',
   kind: 'load',
   requires: needs,
+  polls: ({ volatile, acquire, relaxed }) => count(volatile, acquire, relaxed) > 0,
   check: (attrs) =>
     checkAccess({ ...attrs, strong: count(attrs.volatile, attrs.acquire, attrs.relaxed) }),
   ptx: (attrs, dst, [address]) => {
     const order = attrs.acquire === undefined ? ordering(attrs) : `.acquire.${attrs.acquire}`;
     return `ld${order}.${attrs.space}${attrs.nc ? '.nc' : ''}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${group(dst)}, ${at(address, attrs.offset)}`;
+  },
+  warp: (attrs, site) => {
+    const access = accessOf(attrs, site, site.d);
+    if (attrs.space === 'shared') return (w, mask) => w.shared.load(w, access, mask);
+    if (attrs.space === 'const') return (w, mask) => w.constant.load(w, access, mask);
+    return (w, mask) => w.global.load(w, access, mask);
   },
 });
 
@@ -114,6 +146,11 @@ export const st = instruction<MemoryAttrs & StoreOptions>({
     const order = attrs.release === undefined ? ordering(attrs) : `.release.${attrs.release}`;
     return `st${order}.${attrs.space}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${at(address, attrs.offset)}, ${group(values)}`;
   },
+  warp: (attrs, site) => {
+    const access = accessOf(attrs, site, site.s.slice(1));
+    if (attrs.space === 'shared') return (w, mask) => w.shared.store(w, access, mask);
+    return (w, mask) => w.global.store(w, access, mask);
+  },
 });
 
 /** Reads a kernel parameter by its name. */
@@ -129,6 +166,14 @@ export const ldParam = instruction<{
   kind: 'move',
   ptx: ({ symbol, type, offset }, [d]) =>
     `ld.param.${memoryType(type)} ${d}, ${at(symbol, offset)}`,
+  warp: ({ type, place }, { d: [d] }) => {
+    const words = bytesOf(type) / 4;
+    return (w) => {
+      for (let i = 0; i < words; i++) {
+        w.I.fill(w.params[place / 4 + i], d + i * 32, d + i * 32 + 32);
+      }
+    };
+  },
 });
 
 /** Asks a cache to fetch a line. */
@@ -139,4 +184,5 @@ export const prefetch = instruction<{
   name: 'prefetch',
   kind: 'load',
   ptx: ({ level, offset }, _, [address]) => `prefetch.global.${level} ${at(address, offset)}`,
+  lane: () => '',
 });

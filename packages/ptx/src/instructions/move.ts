@@ -13,7 +13,7 @@ export const mov = instruction<{ readonly bits: Width }>({
   kind: 'move',
   ptx: ({ bits }, [d], [a]) => `mov.${bits} ${d}, ${a}`,
   lane: ({ bits }, [d], [a]) =>
-    bits === 'b64' ? `${d.lo} = ${a.lo}; ${d.hi} = ${a.hi};` : `${d.v} = ${a.v};`,
+    bits === 'b64' ? `${d.lo} = ${a.lo}; ${d.hi} = ${a.hi};` : `${d.v} = ${a.bits};`,
 });
 
 /** `p ? a : b`. */
@@ -24,7 +24,7 @@ export const selp = instruction<{ readonly bits: 'b16' | 'b32' | 'b64' }>({
   lane: ({ bits }, [d], [a, b, p]) =>
     bits === 'b64'
       ? `${d.lo} = ${p.v} ? ${a.lo} : ${b.lo}; ${d.hi} = ${p.v} ? ${a.hi} : ${b.hi};`
-      : `${d.v} = ${p.v} ? ${a.v} : ${b.v};`,
+      : `${d.v} = ${p.v} ? ${a.bits} : ${b.bits};`,
 });
 
 /** Two halves into one register, the first in the low bits. */

@@ -32,6 +32,11 @@ export const readSpecial = instruction<{ readonly register: SpecialRegister }>({
   name: 'mov',
   kind: 'move',
   ptx: ({ register }, [d]) => `mov.u32 ${d}, %${register}`,
+  warp:
+    ({ register }, { d: [d] }) =>
+    (w) => {
+      for (let lane = 0; lane < 32; lane++) w.I[d + lane] = w.special(register, lane);
+    },
 });
 
 /** Reads a 64-bit clock. */
@@ -39,6 +44,11 @@ export const readClock64 = instruction<{ readonly register: 'clock64' | 'globalt
   name: 'mov',
   kind: 'move',
   ptx: ({ register }, [d]) => `mov.u64 ${d}, %${register}`,
+  warp:
+    ({ register }, { d: [d] }) =>
+    (w) => {
+      w.I.fill(w.special(register, 0), d, d + 32).fill(0, d + 32, d + 64);
+    },
 });
 
 /** A coordinate in a grid or block. */

@@ -25,6 +25,10 @@ export const barSync = instruction<Barrier>({
   blocking: true,
   check: checkBarrier,
   ptx: ({ id, threads }) => `bar.sync ${id}${threads === undefined ? '' : `, ${threads}`}`,
+  warp:
+    ({ id, threads }, site) =>
+    (w) =>
+      w.barrier(site, id, threads, true),
 });
 
 /** Arrives at the barrier without waiting. */
@@ -35,6 +39,10 @@ export const barArrive = instruction<Barrier>({
   check: (attrs) =>
     attrs.threads === undefined ? 'bar.arrive needs the number of threads' : checkBarrier(attrs),
   ptx: ({ id, threads }) => `bar.arrive ${id}, ${threads}`,
+  warp:
+    ({ id, threads }, site) =>
+    (w) =>
+      w.barrier(site, id, threads, false),
 });
 
 /** Waits for the lanes of the mask, and makes their memory accesses visible to one another. */
@@ -42,6 +50,13 @@ export const barWarp = instruction({
   name: 'bar.warp.sync',
   kind: 'barrier',
   ptx: (_, __, [mask]) => `bar.warp.sync ${mask}`,
+  warp: (_, site) => (w, mask) => {
+    const members = site.s[0];
+    for (let lane = 0; lane < 32; lane++) {
+      if ((mask >>> lane) & 1) w.together(site, mask, w.I[members + lane]);
+    }
+    w.syncLanes();
+  },
 });
 
 /** How much a fence orders: `acq_rel` suffices for patterns of release and acquire. */
@@ -53,6 +68,10 @@ export const fence = instruction<{ readonly order: FenceOrder; readonly scope: S
   kind: 'fence',
   requires: ({ scope }) => (scope === 'cluster' ? { sm: 90, ptx: 78 } : undefined),
   ptx: ({ order, scope }) => `fence.${order}.${scope}`,
+  warp:
+    ({ scope }) =>
+    (w) =>
+      w.fence(scope !== 'cta'),
 });
 
 /** Programmatic dependent launch: lets the next kernel of the stream start, or waits for the last. */
@@ -61,6 +80,8 @@ export const griddepcontrol = instruction<{ readonly action: 'launch_dependents'
   kind: 'control',
   requires: () => ({ sm: 90, ptx: 78 }),
   ptx: ({ action }) => `griddepcontrol.${action}`,
+  // Simulated launches run one after another: everything before has finished.
+  lane: () => '',
 });
 
 /** Suspends the thread for about the given number of nanoseconds. */
@@ -68,6 +89,8 @@ export const nanosleep = instruction({
   name: 'nanosleep',
   kind: 'control',
   ptx: (_, __, [ns]) => `nanosleep.u32 ${ns}`,
+  polls: () => true,
+  warp: () => (w) => w.pause(),
 });
 
 /** Aborts the grid with an error. */
@@ -75,6 +98,8 @@ export const trap = instruction({
   name: 'trap',
   kind: 'control',
   ptx: () => 'trap',
+  warp: (_, site) => (w, mask) =>
+    w.fault('trap', site, 'the kernel trapped', 31 - Math.clz32(mask & -mask)),
 });
 
 /** Barriers, fences and other control of threads. */

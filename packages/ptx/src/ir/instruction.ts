@@ -10,6 +10,8 @@ export interface LaneReg {
   readonly v: string;
   readonly lo: string;
   readonly hi: string;
+  /** The bit pattern of up to 32 bits, whatever the type: what moves copy. */
+  readonly bits: string;
 }
 
 /** What the counters of the simulator file an instruction under. */
@@ -51,6 +53,8 @@ export interface InstructionDef<A extends Attrs> {
   readonly convergent?: boolean | ((attrs: A) => boolean);
   /** Set when the simulated warp may have to wait here for others. */
   readonly blocking?: boolean;
+  /** True when a loop around it may be waiting for another thread's write. */
+  readonly polls?: (attrs: A) => boolean;
 }
 
 /** An instruction with its options fixed: what the program holds. */
@@ -62,6 +66,7 @@ export interface BoundInstruction {
   readonly problem: string | undefined;
   readonly convergent: boolean;
   readonly blocking: boolean;
+  readonly polls: boolean;
   ptx(dst: readonly string[], src: readonly string[]): string;
   lane: ((dst: readonly LaneReg[], src: readonly LaneReg[]) => string) | undefined;
   warp: ((site: Site) => WarpOp) | undefined;
@@ -83,6 +88,7 @@ export function instruction<A extends Attrs = Record<never, never>>(
     problem: def.check?.(attrs),
     convergent: typeof convergent === 'function' ? convergent(attrs) : (convergent ?? false),
     blocking: def.blocking ?? false,
+    polls: def.polls?.(attrs) ?? false,
     ptx: (dst, src) => def.ptx(attrs, dst, src),
     lane: lane && ((dst, src) => lane(attrs, dst, src)),
     warp: warp && ((site) => warp(attrs, site)),

@@ -1,4 +1,117 @@
+// What the simulated meaning of instructions may touch. Types only: the builder loads no simulator.
+
+/** An instruction's place in a compiled program: where its registers live in a warp's file. */
 export interface Site {
-  readonly x: never;
+  /** Offsets of the outputs; a 64-bit register's high words lie 32 behind. */
+  readonly d: readonly number[];
+  /** Offsets of the inputs; constants have registers too. */
+  readonly s: readonly number[];
+  /** Number in the program's list of instructions, for messages. */
+  readonly index: number;
 }
-export type WarpOp = (warp: never, mask: number) => void;
+
+/** What went wrong in a simulated kernel. */
+export type FaultKind =
+  | 'out of bounds'
+  | 'misaligned'
+  | 'uninitialised read'
+  | 'race'
+  | 'unpublished read'
+  | 'pending copy'
+  | 'divergence'
+  | 'barrier'
+  | 'deadlock'
+  | 'endless'
+  | 'division by zero'
+  | 'trap';
+
+/** One memory instruction, prepared for execution. */
+export interface Access {
+  readonly site: Site;
+  /** Register holding the address, and the constant added to it. */
+  readonly address: number;
+  readonly offset: number;
+  /** Size of an element, and how many follow one another. */
+  readonly bytes: 1 | 2 | 4 | 8;
+  readonly count: number;
+  /** Registers that receive or hold the elements. */
+  readonly data: readonly number[];
+  readonly signed: boolean;
+  /** Volatile, relaxed, acquire, release or atomic: may be used to synchronise. */
+  readonly strong: boolean;
+  readonly acquire: boolean;
+  readonly release: boolean;
+  /** Read-only path: nobody may write the data during the kernel. */
+  readonly nc: boolean;
+}
+
+/** How an atomic combines: gets the old and the operand's words, leaves the new ones in `out`. */
+export type Combine = (out: Int32Array, old: Int32Array, a: Int32Array, b: Int32Array) => void;
+
+/** Memory as one warp sees it. */
+export interface MemorySpace {
+  load(warp: Warp, access: Access, mask: number): void;
+  store(warp: Warp, access: Access, mask: number): void;
+  /** Lane after lane; `result` is the register for the old value, −1 for none. */
+  atomic(warp: Warp, access: Access, mask: number, combine: Combine, result: number): void;
+}
+
+/** Shared memory's additional operations. */
+export interface SharedSpace extends MemorySpace {
+  /**
+   * Checks that the warp may access the 16-byte row at this address and records the access.
+   * Returns the index of its first word in `words`.
+   */
+  row(warp: Warp, site: Site, lane: number, address: number, write: boolean): number;
+  readonly words: Int32Array;
+  /** Counts one pass over the banks by these rows of 16 bytes. */
+  countRows(rows: Int32Array, count: number): void;
+}
+
+/** An asynchronous copy, prepared for execution. */
+export interface AsyncCopy {
+  readonly site: Site;
+  /** Register and constant part of the shared address. */
+  readonly to: number;
+  readonly toOffset: number;
+  /** The global side: its size is that of the whole copy. */
+  readonly source: Access;
+  /** Register with the number of bytes to read, −1 for all. */
+  readonly sourceBytes: number;
+}
+
+/** A warp while it executes. */
+export interface Warp {
+  /** The register file: 32 words per register, as integers and as f32. */
+  readonly I: Int32Array;
+  readonly F: Float32Array;
+  /** Lanes that have not exited. */
+  readonly live: number;
+  /** Index in its CTA. */
+  readonly id: number;
+  readonly shared: SharedSpace;
+  readonly global: MemorySpace;
+  readonly constant: MemorySpace;
+  /** Words of the parameter buffer. */
+  readonly params: Int32Array;
+  /** Reads a special register for a lane. */
+  special(register: string, lane: number): number;
+  copyAsync(copy: AsyncCopy, mask: number): void;
+  commitCopies(mask: number): void;
+  /** Finishes all but the newest `pending` groups (−1: everything). */
+  waitCopies(site: Site, mask: number, pending: number): void;
+  /** True if the warp may go on at once. */
+  barrier(site: Site, id: number, threads: number | undefined, wait: boolean): boolean;
+  /** Checks that the lanes named by the operand's mask are the ones executing. */
+  together(site: Site, mask: number, members: number): void;
+  /** Orders the warp's lanes among themselves. */
+  syncLanes(): void;
+  fence(gpu: boolean): void;
+  /** Remembers that the warp polls: others get their turn. */
+  pause(): void;
+  fault(kind: FaultKind, site: Site, problem: string, lane?: number, address?: number): never;
+}
+
+/** An instruction's effect. `false` means: blocked, another warp has to go on first. */
+// biome-ignore lint/suspicious/noConfusingVoidType: most instructions have nothing to say.
+export type WarpOp = (warp: Warp, mask: number) => void | boolean;

@@ -1,0 +1,89 @@
+import type { Site } from './machine.ts';
+import type { SimWarp } from './warp.ts';
+
+/** One of a CTA's sixteen barriers, while some warps have arrived and others have not. */
+interface Barrier {
+  readonly waiting: SimWarp[];
+  arrived: number;
+  /** Bit w: warp w has arrived. */
+  arrivedMask: number;
+  /** Number of warps that completes it; undefined means all that have not exited. */
+  expected: number | undefined;
+  /** What the arrived warps know together. */
+  readonly clock: Uint32Array;
+  acquired: number;
+}
+
+/** The named barriers of a CTA. */
+export class Barriers {
+  readonly #warps: readonly SimWarp[];
+  readonly #barriers = new Map<number, Barrier>();
+
+  constructor(warps: readonly SimWarp[]) {
+    this.#warps = warps;
+  }
+
+  reset(): void {
+    this.#barriers.clear();
+  }
+
+  /** A warp arrives; gives whether it may go on. */
+  arrive(w: SimWarp, site: Site, id: number, threads: number | undefined, wait: boolean): boolean {
+    const expected = threads === undefined ? undefined : threads / 32;
+    let barrier = this.#barriers.get(id);
+    if (barrier === undefined) {
+      const clock = new Uint32Array(w.clock.length);
+      barrier = { waiting: [], arrived: 0, arrivedMask: 0, expected, clock, acquired: 0 };
+      this.#barriers.set(id, barrier);
+    }
+    if (barrier.expected !== expected) {
+      const name = (n: number | undefined) =>
+        n === undefined ? 'the whole CTA' : `${n * 32} threads`;
+      const problem = `barrier ${id} is used for ${name(expected)} while others wait there for ${name(barrier.expected)}`;
+      w.fault('barrier', site, problem);
+    }
+    if ((barrier.arrivedMask >>> w.id) & 1) {
+      w.fault('barrier', site, `arrives at barrier ${id} again before it completed`);
+    }
+    barrier.arrived++;
+    barrier.arrivedMask |= 1 << w.id;
+    for (let i = 0; i < w.clock.length; i++) {
+      if (w.clock[i] > barrier.clock[i]) barrier.clock[i] = w.clock[i];
+    }
+    barrier.acquired = Math.max(barrier.acquired, w.acquired);
+    w.clock[w.id]++;
+    if (wait) {
+      barrier.waiting.push(w);
+      w.blocked = { site, what: `barrier ${id}` };
+    }
+    this.#complete(id, barrier);
+    return w.blocked === undefined;
+  }
+
+  /** A warp has exited: barriers of the whole CTA need one less. */
+  exited(): void {
+    for (const [id, barrier] of this.#barriers) this.#complete(id, barrier);
+  }
+
+  /** How far a barrier is, for messages. */
+  state(id: number): string {
+    const barrier = this.#barriers.get(id);
+    if (barrier === undefined) return '';
+    return `${barrier.arrived} of ${this.#needed(barrier)} warps there`;
+  }
+
+  #needed(barrier: Barrier): number {
+    return barrier.expected ?? this.#warps.filter((w) => w.live !== 0).length;
+  }
+
+  #complete(id: number, barrier: Barrier): void {
+    if (barrier.arrived < this.#needed(barrier)) return;
+    this.#barriers.delete(id);
+    for (const w of barrier.waiting) {
+      w.join(barrier.clock);
+      w.acquired = Math.max(w.acquired, barrier.acquired);
+      w.blocked = undefined;
+      w.progressed();
+    }
+  }
+}

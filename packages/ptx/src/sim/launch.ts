@@ -1,0 +1,163 @@
+import type { Compiled } from './compile.ts';
+import { ConstantSpace } from './constant.ts';
+import { type Counters, newCounters } from './counters.ts';
+import { SimCta } from './cta.ts';
+import { SimulationError } from './faults.ts';
+import { GlobalSpace } from './global.ts';
+import type { SimMemory } from './memory.ts';
+import { Publications } from './publication.ts';
+import type { SimWarp } from './warp.ts';
+
+/** What a launch needs, with every default filled in. */
+export interface LaunchConfig {
+  readonly grid: readonly [number, number, number];
+  readonly sharedBytes: number;
+  readonly params: Uint8Array;
+  readonly races: boolean;
+  readonly publication: boolean;
+  readonly maxResident: number;
+  readonly maxRounds: number;
+}
+
+/** Rounds of polling without any change in memory after which nothing can change any more. */
+const patience = 20_000;
+
+/** One launch of a compiled kernel: runs its CTAs to the end. */
+export class Launch {
+  readonly compiled: Compiled;
+  readonly grid: readonly [number, number, number];
+  readonly block: readonly [number, number, number];
+  readonly sharedBytes: number;
+  readonly races: boolean;
+  readonly counters: Counters = newCounters();
+  readonly params: Int32Array;
+  readonly global: GlobalSpace;
+  readonly constant: ConstantSpace;
+  readonly publications: Publications | undefined;
+  readonly smCount = 132;
+  /** Changes of memory so far; while it stands still, polling finds nothing new. */
+  changes = 0;
+  readonly #memory: SimMemory;
+  readonly #config: LaunchConfig;
+  readonly #firstSerial: number;
+  readonly #idle: SimCta[] = [];
+  #rounds = 0;
+  #time = 0;
+
+  constructor(compiled: Compiled, memory: SimMemory, config: LaunchConfig) {
+    this.compiled = compiled;
+    this.#memory = memory;
+    this.#config = config;
+    this.grid = config.grid;
+    this.block = compiled.program.block;
+    this.sharedBytes = config.sharedBytes;
+    this.races = config.races;
+    this.params = new Int32Array(Math.ceil(config.params.length / 4));
+    new Uint8Array(this.params.buffer).set(config.params);
+    this.#firstSerial = memory.nextSerial;
+    this.publications = config.publication ? new Publications(this.#firstSerial) : undefined;
+    this.global = new GlobalSpace(memory, this.counters, this.publications);
+    this.constant = new ConstantSpace(compiled.program);
+  }
+
+  /** The simulated clock: ticks at each reading. */
+  tick(): number {
+    this.#time += 32;
+    return this.#time | 0;
+  }
+
+  /** The multiprocessor a CTA runs on. */
+  smOf(serial: number): number {
+    return (serial - this.#firstSerial) % this.smCount;
+  }
+
+  /** Counts a round of a loop, to stop kernels that never end. */
+  countRound(warp: SimWarp): void {
+    if (++this.#rounds <= this.#config.maxRounds) return;
+    const problem = `more than ${this.#config.maxRounds} rounds of loops; raise maxRounds if the kernel really needs them`;
+    warp.fault('endless', { d: [], s: [], index: 0 }, problem);
+  }
+
+  /** Runs all CTAs. A CTA starts when the ones before have ended or do nothing but poll. */
+  run(): void {
+    const [x, y, z] = this.grid;
+    const total = x * y * z;
+    const resident: SimCta[] = [];
+    let started = 0;
+    let still = 0;
+    let seen = this.changes;
+    while (started < total || resident.length > 0) {
+      if (resident.length === 0) resident.push(this.#start(started++));
+      let advanced = false;
+      for (let i = 0; i < resident.length; i++) {
+        const cta = resident[i];
+        const step = cta.step();
+        if (step.advanced) advanced = true;
+        if (step.done) {
+          resident.splice(i--, 1);
+          this.#idle.push(cta);
+          advanced = true;
+        } else if (cta.warps.every((w) => w.execution === undefined || w.blocked !== undefined)) {
+          this.#deadlock(resident, cta);
+        }
+      }
+      if (advanced || this.changes !== seen) {
+        seen = this.changes;
+        still = 0;
+      } else if (started < total && resident.length < this.#config.maxResident) {
+        resident.push(this.#start(started++));
+      } else if (++still > patience) {
+        this.#deadlock(resident, resident[0]);
+      }
+    }
+    this.#summarise();
+  }
+
+  #start(number: number): SimCta {
+    const [x, y] = this.grid;
+    const cta = this.#idle.pop() ?? new SimCta(this);
+    const index = [number % x, Math.floor(number / x) % y, Math.floor(number / (x * y))] as const;
+    cta.start(index, this.#memory.nextSerial++);
+    return cta;
+  }
+
+  #deadlock(resident: readonly SimCta[], culprit: SimCta): never {
+    const lines: string[] = [];
+    for (const cta of resident.slice(0, 4)) {
+      for (const w of cta.warps) {
+        if (w.execution === undefined) continue;
+        const site = w.blocked && this.compiled.sites[w.blocked.site.index];
+        const id = Number(/\d+$/.exec(w.blocked?.what ?? '')?.[0] ?? 0);
+        const what =
+          w.blocked === undefined || site === undefined
+            ? 'polls memory that nobody changes'
+            : `waits at ${w.blocked.what} (${cta.barriers.state(id)}), ${site.location.file}:${site.location.line}`;
+        lines.push(`  CTA (${cta.index.join(', ')}) warp ${w.id} ${what}`);
+      }
+    }
+    const warp = culprit.warps.find((w) => w.execution !== undefined) ?? culprit.warps[0];
+    const at = this.compiled.sites[warp.blocked?.site.index ?? 0];
+    const place = {
+      kernel: this.compiled.program.name,
+      location: at.location,
+      instruction: at.name,
+      cta: culprit.index,
+      warp: warp.id,
+      lane: undefined,
+      address: undefined,
+    };
+    const shown = lines.slice(0, 16).join('\n');
+    throw new SimulationError('deadlock', place, `no warp can go on:\n${shown}`);
+  }
+
+  #summarise(): void {
+    const { counters, compiled } = this;
+    for (const { kinds, issued, lanes } of compiled.takeCounts()) {
+      for (const [kind, n] of Object.entries(kinds)) {
+        counters.byKind[kind] = (counters.byKind[kind] ?? 0) + n * issued;
+        counters.warpInstructions += n * issued;
+        counters.threadInstructions += n * lanes;
+      }
+    }
+  }
+}

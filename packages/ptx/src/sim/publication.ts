@@ -1,0 +1,58 @@
+import type { SimWarp } from './warp.ts';
+
+/** A fence by some warp of a CTA: from then on, writes up to that clock can be seen elsewhere. */
+interface Published {
+  readonly clock: number;
+  readonly time: number;
+}
+
+/**
+ * Which writes to global memory other CTAs may see. A write becomes visible when a warp that has
+ * synchronised with the writer executes a gpu-wide fence (or release); a reader may rely on it after
+ * a fence (or acquire) of its own that comes later.
+ */
+export class Publications {
+  /** Serial number of the launch's first CTA. */
+  readonly first: number;
+  #time = 1;
+  readonly #published = new Map<number, Published[][]>();
+
+  constructor(first: number) {
+    this.first = first;
+  }
+
+  /** A fence or release: publishes what the warp knows to have happened. */
+  release(w: SimWarp): void {
+    const time = ++this.#time;
+    let warps = this.#published.get(w.serial);
+    if (warps === undefined) {
+      warps = Array.from(w.clock, () => []);
+      this.#published.set(w.serial, warps);
+    }
+    w.clock.forEach((clock, i) => {
+      const list = warps[i];
+      const known = list.length === 0 ? 0 : list[list.length - 1].clock;
+      if (clock > known) list.push({ clock, time });
+    });
+    // Later writes carry a later clock, so that this fence does not cover them.
+    w.clock[w.id]++;
+  }
+
+  /** A fence or acquire: what is published by now may be read. */
+  acquire(w: SimWarp): void {
+    w.acquired = ++this.#time;
+  }
+
+  /** Why the warp must not read what CTA `serial` wrote with this stamp; undefined if it may. */
+  objection(w: SimWarp, serial: number, stamp: number): string | undefined {
+    const clock = stamp & 0x7ffffff;
+    const event = this.#published.get(serial)?.[stamp >>> 27]?.find((p) => p.clock >= clock);
+    if (event === undefined) {
+      return 'reads what another CTA of this launch wrote without a gpu-wide fence or release after the write';
+    }
+    if (event.time > w.acquired) {
+      return 'reads what another CTA of this launch wrote without a gpu-wide fence or acquire before the read';
+    }
+    return undefined;
+  }
+}

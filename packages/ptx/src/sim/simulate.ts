@@ -1,0 +1,57 @@
+import type { Kernel } from '../builder/kernel.ts';
+import { DeclarationError } from '../errors.ts';
+import type { ParamDecls, ParamInputs } from '../layout/params.ts';
+import { compile } from './compile.ts';
+import type { Counters } from './counters.ts';
+import { Launch } from './launch.ts';
+import type { SimMemory } from './memory.ts';
+
+/** A launch in the simulator. */
+export interface SimulateOptions<P extends ParamDecls> {
+  /** CTAs of the grid. */
+  readonly grid: readonly [number, number?, number?];
+  /** Parameters by name, or already packed. */
+  readonly params: ParamInputs<P> | Uint8Array;
+  readonly memory: SimMemory;
+  /** Architecture to build the kernel for; decides which of its paths run. `sm_90a` by default. */
+  readonly target?: string;
+  /** Dynamic shared memory, if more than the kernel's layout needs. */
+  readonly sharedBytes?: number;
+  /** Report races in shared memory; on by default. */
+  readonly races?: boolean;
+  /** Report reads of what other CTAs wrote without fences; on by default. */
+  readonly publication?: boolean;
+  /** CTAs that may be in flight together, for kernels whose CTAs wait for one another. */
+  readonly maxResident?: number;
+  /** Rounds of loops, over all warps, after which the kernel counts as endless. */
+  readonly maxRounds?: number;
+}
+
+/**
+ * Runs a kernel on the CPU, instruction by instruction as the builder wrote it.
+ * @returns what it did, added up.
+ * @throws SimulationError when the kernel breaks a rule of the machine: the error's `kind` says
+ * which, its `place` where.
+ */
+export function simulate<P extends ParamDecls>(
+  kernel: Kernel<P>,
+  options: SimulateOptions<P>,
+): Counters {
+  const [x, y = 1, z = 1] = options.grid;
+  if ([x, y, z].some((n) => !Number.isInteger(n) || n < 1)) {
+    throw new DeclarationError(`kernel ${kernel.name}: impossible grid [${x}, ${y}, ${z}]`);
+  }
+  const { params, memory, target = 'sm_90a' } = options;
+  const compiled = compile(kernel.program(target));
+  const launch = new Launch(compiled, memory, {
+    grid: [x, y, z],
+    sharedBytes: Math.max(options.sharedBytes ?? 0, kernel.sharedBytes),
+    params: params instanceof Uint8Array ? params : kernel.packParams(params as ParamInputs<P>),
+    races: options.races ?? true,
+    publication: options.publication ?? true,
+    maxResident: options.maxResident ?? 264,
+    maxRounds: options.maxRounds ?? 1e9,
+  });
+  launch.run();
+  return launch.counters;
+}
