@@ -30,7 +30,7 @@ export type { IntegerRounding } from './instructions/convert.ts';
 export type { FragmentOf, MatrixElement, MmaType } from './instructions/matrix.ts';
 export type { Eviction, LoadOptions, Scope, StoreOptions } from './instructions/memory.ts';
 export type { Location } from './ir/location.ts';
-export type { Program } from './ir/program.ts';
+export type { ParamSlot, Program } from './ir/program.ts';
 export { bytesOf, type MemType, type RegOf, type RegType, type Space } from './ir/types.ts';
 export {
   type ArrayParam,

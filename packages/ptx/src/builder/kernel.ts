@@ -14,7 +14,7 @@ import { specialOps } from '../instructions/special.ts';
 import { syncOps } from '../instructions/sync.ts';
 import { warpOps } from '../instructions/warp.ts';
 import { callerLocation } from '../ir/location.ts';
-import type { ConstArray, Program } from '../ir/program.ts';
+import type { ConstArray, ParamSlot, Program } from '../ir/program.ts';
 import { bytesOf, type MemType } from '../ir/types.ts';
 import {
   type ArrayParam,
@@ -116,6 +116,8 @@ export interface Kernel<P extends ParamDecls = ParamDecls> {
   /** Dynamic shared memory that a launch must request, in bytes. */
   readonly sharedBytes: number;
   readonly sharedLayout: SharedLayout<SharedDecls>;
+  /** Where each parameter lies in the parameter buffer, for launches that rewrite it in place. */
+  readonly paramSlots: readonly ParamSlot[];
   /** Builds (once per target) what the emitter and the simulator work on. */
   program(target: string): Program;
   /** The parameter buffer of a launch. */
@@ -186,6 +188,7 @@ export function defineKernel<
     block,
     sharedBytes: layout.bytes,
     sharedLayout: layout,
+    paramSlots: slots,
     program(target) {
       const known = programs.get(target);
       if (known !== undefined) return known;
