@@ -1,0 +1,29 @@
+import { UsageError } from '../errors.ts';
+
+/**
+ * Lengths of `b` requests around `sK` tokens: all equal, or spread from sK/8 to 15·sK/8 in an order
+ * that looks random, as FlashMLA's own measurements have them.
+ */
+export function requestLengths(b: number, sK: number, varlen: boolean): number[] {
+  return Array.from({ length: b }, (_, i) => {
+    if (!varlen) return sK;
+    const spread = b > 1 ? ((i * 37) % b) / (b - 1) : 0.5;
+    return Math.max(1, Math.floor(sK / 8 + ((sK * 14) / 8) * spread));
+  });
+}
+
+/** Pairs of one query head with a key that it sees. Causal is aligned to the end. */
+export function attendedPairs(sQ: number, lengths: readonly number[], causal: boolean): number {
+  let pairs = 0;
+  for (const sK of lengths) {
+    if (!causal) pairs += sQ * sK;
+    else for (let i = 0; i < sQ; i++) pairs += Math.max(0, sK - sQ + i + 1);
+  }
+  return pairs;
+}
+
+/** Throws {@link UsageError} unless `part` divides `whole`. */
+export function checkDivides(part: number, whole: number, partName: string, wholeName: string) {
+  if (whole % part === 0) return;
+  throw new UsageError(`${partName} must divide ${wholeName}: ${part} does not divide ${whole}.`);
+}

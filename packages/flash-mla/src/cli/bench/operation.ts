@@ -1,0 +1,68 @@
+import type { Device } from '../../device.ts';
+
+/** Options that describe a problem, as `bench` takes them. What an operation has no use for it refuses. */
+export interface ProblemOptions {
+  readonly b?: number;
+  readonly sQ?: number;
+  readonly hQ?: number;
+  readonly hKv?: number;
+  readonly sK?: number;
+  readonly dQk?: number;
+  readonly dV?: number;
+  readonly topk?: number;
+  readonly extraTopk?: number;
+  readonly extraLen?: boolean;
+  readonly kvLayout?: 'v32' | 'model1' | 'bf16';
+  readonly pageSize?: number;
+  readonly extraPageSize?: number;
+  readonly varlen?: boolean;
+  readonly causal?: boolean;
+  readonly dtype?: 'bf16' | 'f16' | 'e4m3';
+}
+
+/** Sizes that suit a processor or a GPU. */
+export type Scale = 'cpu' | 'gpu';
+
+/** A problem with every size decided: plain data. */
+export interface BenchProblem {
+  /** The columns that tell rows of a result file apart, named as in FlashMLA's measurements. */
+  readonly row: RowKey;
+  /** Floating-point operations and bytes moved (queries, cache rows touched, output) of one call. */
+  readonly flops: number;
+  readonly bytes: number;
+  /** Device memory of one set of inputs. */
+  readonly footprint: number;
+}
+
+export type RowKey = Readonly<Record<string, string | number | boolean>> & { readonly op: string };
+
+/** Inputs on a device, ready to run. */
+export interface PreparedProblem {
+  /** Enqueues one call on set `copy` of the inputs. Allocates nothing, so that it can be captured. */
+  enqueue(copy: number): void;
+  dispose(): void;
+}
+
+/** What a file in `operations/` exports. */
+export interface BenchOperation<P extends BenchProblem = BenchProblem> {
+  /** As the command line names it. */
+  readonly name: string;
+  readonly summary: string;
+  readonly accepts: readonly (keyof ProblemOptions)[];
+  /** Fills in what is not given. Throws {@link UsageError}. */
+  problem(options: ProblemOptions, scale: Scale): P;
+  /** The problems of `bench suite`. */
+  suite(scale: Scale): readonly ProblemOptions[];
+  /** Uploads `copies` sets of inputs. */
+  prepare(device: Device, problem: P, copies: number): Promise<PreparedProblem>;
+}
+
+/** Loads an operation by name. Adding one adds a file and a line. */
+export const benchOperations: Readonly<Record<string, () => Promise<BenchOperation>>> = {
+  'dense-decode': async () => (await import('./operations/dense-decode.ts')).denseDecode,
+  'sparse-decode': async () => (await import('./operations/sparse-decode.ts')).sparseDecode,
+  'sparse-prefill': async () => (await import('./operations/sparse-prefill.ts')).sparsePrefill,
+  'dense-attention': async () => (await import('./operations/dense-attention.ts')).denseAttention,
+  quantize: async () => (await import('./operations/quantize.ts')).quantize,
+  metadata: async () => (await import('./operations/metadata.ts')).metadata,
+};

@@ -1,0 +1,150 @@
+import { flashMlaWithKvCache, getMlaMetadata } from '../../../api/index.ts';
+import type { Device } from '../../../device.ts';
+import { dtypeSize } from '../../../tensor/dtype.ts';
+import { checkDivides, requestLengths } from '../lengths.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
+import { fillNormal, permutation, uniform } from '../random.ts';
+import { Resources } from '../resources.ts';
+
+interface DenseDecodeProblem extends BenchProblem {
+  readonly dtype: 'bf16' | 'f16' | 'e4m3';
+  readonly sQ: number;
+  readonly hQ: number;
+  readonly hKv: number;
+  readonly dQk: number;
+  readonly dV: number;
+  readonly pageSize: number;
+  readonly causal: boolean;
+  readonly lengths: readonly number[];
+}
+
+export const denseDecode: BenchOperation<DenseDecodeProblem> = {
+  name: 'dense-decode',
+  summary: 'flashMlaWithKvCache over a paged cache',
+  accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'dQk', 'dV', 'pageSize', 'varlen', 'causal', 'dtype'],
+
+  problem(options: ProblemOptions, scale: Scale): DenseDecodeProblem {
+    const { b = scale === 'cpu' ? 4 : 128, sQ = 1, hQ = 128, hKv = 1 } = options;
+    const { sK = scale === 'cpu' ? 4096 : 8192, dQk = 576, dV = 512, pageSize = 64 } = options;
+    const { varlen = false, causal = false, dtype = 'bf16' } = options;
+    checkDivides(hKv, hQ, '--h-kv', '--h-q');
+    const lengths = requestLengths(b, sK, varlen);
+    const tokens = lengths.reduce((sum, n) => sum + n, 0);
+    const size = dtypeSize(dtype);
+    const q = b * sQ * hQ * dQk * size;
+    const out = b * sQ * hQ * dV * (dtype === 'e4m3' ? 2 : size);
+    const blocks = lengths.reduce((sum, n) => sum + Math.ceil(n / pageSize), 0);
+    return {
+      row: {
+        op: `dense_decode_${dtype}`,
+        b,
+        s_q: sQ,
+        h_q: hQ,
+        s_k: sK,
+        varlen,
+        causal,
+        h_kv: hKv,
+        d_qk: dQk,
+        d_v: dV,
+        page_size: pageSize,
+      },
+      // As FlashMLA's figures count: what the causal mask hides is not taken off.
+      flops: 2 * hQ * sQ * tokens * (dQk + dV),
+      bytes: q + tokens * hKv * dQk * size + out,
+      footprint: q + blocks * pageSize * hKv * dQk * size + out,
+      dtype,
+      sQ,
+      hQ,
+      hKv,
+      dQk,
+      dV,
+      pageSize,
+      causal,
+      lengths,
+    };
+  },
+
+  suite(scale) {
+    if (scale === 'cpu') {
+      return [
+        { b: 4, hQ: 128, sK: 4096 },
+        { b: 4, hQ: 64, sK: 4096 },
+        { b: 4, hQ: 16, sK: 4096 },
+        { b: 4, sQ: 2, hQ: 128, sK: 4096, causal: true },
+        { b: 8, hQ: 128, sK: 2048, varlen: true },
+        { b: 1, hQ: 128, sK: 16384 },
+      ];
+    }
+    const long = [4096, 8192, 16384].flatMap((sK) => [1, 2].map((sQ) => ({ b: 128, sQ, sK })));
+    return [
+      ...long,
+      { b: 128, sQ: 2, sK: 32768 },
+      { b: 128, hQ: 16, sK: 8192 },
+      { b: 128, hQ: 16, sK: 32768 },
+      { b: 64, hQ: 16, sK: 16384 },
+      ...[64, 32, 8].map((hQ) => ({ b: 128, hQ, sK: 8192 })),
+      ...[4096, 32768, 131072].map((sK) => ({ b: 1, sK })),
+      { b: 4, sK: 8192 },
+      { b: 16, sK: 8192 },
+      { b: 32, hQ: 16, sK: 4096 },
+      { b: 32, sK: 4096 },
+      { b: 1, hQ: 16, sK: 32768 },
+      { b: 128, sK: 4096, varlen: true },
+      { b: 128, sQ: 2, sK: 8192, varlen: true, causal: true },
+      { b: 128, hQ: 16, sK: 8192, varlen: true },
+    ];
+  },
+
+  async prepare(device: Device, problem: DenseDecodeProblem, copies: number) {
+    const { dtype, sQ, hQ, hKv, dQk, dV, pageSize, causal, lengths } = problem;
+    const b = lengths.length;
+    const next = uniform(1);
+    const own = new Resources();
+    try {
+      const maxBlocks = Math.max(...lengths.map((n) => Math.ceil(n / pageSize)));
+      const blocks = lengths.reduce((sum, n) => sum + Math.ceil(n / pageSize), 0);
+      const cacheSeqlens = own.add(device.tensor(lengths, [b], 'i32'));
+      const [schedMeta, numSplits] = getMlaMetadata(
+        cacheSeqlens,
+        (sQ * hQ) / hKv,
+        hKv,
+        hQ,
+        dtype === 'e4m3',
+        null,
+        { headDimQk: dQk, headDimV: dV },
+      );
+      own.add(schedMeta);
+      const outDType = dtype === 'e4m3' ? 'bf16' : dtype;
+      const sets = Array.from({ length: copies }, () => {
+        const q = own.add(device.empty([b, sQ, hQ, dQk], dtype));
+        const kCache = own.add(device.empty([blocks, pageSize, hKv, dQk], dtype));
+        fillNormal(q, next);
+        fillNormal(kCache, next);
+        const table = new Int32Array(b * maxBlocks);
+        const order = permutation(blocks, next);
+        let taken = 0;
+        lengths.forEach((n, i) => {
+          const count = Math.ceil(n / pageSize);
+          table.set(order.subarray(taken, taken + count), i * maxBlocks);
+          taken += count;
+        });
+        const blockTable = own.add(device.tensor(table, [b, maxBlocks], 'i32'));
+        const out = own.add(device.empty([b, sQ, hQ, dV], outDType));
+        const lse = own.add(device.empty([b, hQ, sQ], 'f32'));
+        const rest = { schedMeta, numSplits, cacheSeqlens, blockTable, headDimV: dV, causal };
+        return { q, kCache, out, lse, ...rest };
+      });
+      await device.synchronize();
+      return {
+        enqueue: (copy: number) => {
+          const set = sets[copy];
+          if (set !== undefined) flashMlaWithKvCache(set);
+        },
+        dispose: () => own.dispose(),
+      };
+    } catch (error) {
+      own.dispose();
+      throw error;
+    }
+  },
+};

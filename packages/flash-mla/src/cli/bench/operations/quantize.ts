@@ -1,0 +1,65 @@
+import { quantizeKvCache } from '../../../api/index.ts';
+import type { Device } from '../../../device.ts';
+import { packedRows } from '../../../tensor/packed-rows.ts';
+import { UsageError } from '../../errors.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
+import { fillNormal, uniform } from '../random.ts';
+import { Resources } from '../resources.ts';
+
+interface QuantizeProblem extends BenchProblem {
+  readonly layout: 'v32' | 'model1';
+  readonly blocks: number;
+  readonly pageSize: number;
+}
+
+export const quantize: BenchOperation<QuantizeProblem> = {
+  name: 'quantize',
+  summary: 'quantizeKvCache of --s-k tokens',
+  accepts: ['sK', 'kvLayout', 'pageSize'],
+
+  problem(options: ProblemOptions, scale: Scale): QuantizeProblem {
+    const { sK = scale === 'cpu' ? 16384 : 262144, kvLayout: layout = 'v32' } = options;
+    const { pageSize = 64 } = options;
+    if (layout === 'bf16') throw new UsageError('--kv-layout of quantize is v32 or model1.');
+    const blocks = Math.ceil(sK / pageSize);
+    const { rowBytes, headDimQk } = packedRows[layout];
+    const bytes = blocks * pageSize * (2 * headDimQk + rowBytes);
+    return {
+      row: { op: `quantize_${layout}`, tokens: blocks * pageSize, page_size: pageSize },
+      flops: 0,
+      bytes,
+      footprint: bytes,
+      layout,
+      blocks,
+      pageSize,
+    };
+  },
+
+  suite: () => [{ kvLayout: 'v32' }, { kvLayout: 'model1' }],
+
+  async prepare(device: Device, problem: QuantizeProblem, copies: number) {
+    const { layout, blocks, pageSize } = problem;
+    const next = uniform(6);
+    const own = new Resources();
+    try {
+      const sets = Array.from({ length: copies }, () => {
+        const shape = [blocks, pageSize, 1, packedRows[layout].headDimQk];
+        const kCache = own.add(device.empty(shape, 'bf16'));
+        fillNormal(kCache, next);
+        // The first call makes the packed cache that the measured ones write to again.
+        return { kCache, layout, out: own.add(quantizeKvCache({ kCache, layout })) };
+      });
+      await device.synchronize();
+      return {
+        enqueue: (copy: number) => {
+          const set = sets[copy];
+          if (set !== undefined) quantizeKvCache(set);
+        },
+        dispose: () => own.dispose(),
+      };
+    } catch (error) {
+      own.dispose();
+      throw error;
+    }
+  },
+};

@@ -1,0 +1,106 @@
+import type { DeviceCeilings } from '../../backends/backend.ts';
+import type { Colors } from '../terminal/colors.ts';
+import { percent, significant } from '../terminal/numbers.ts';
+import { type Column, formatTable } from '../terminal/table.ts';
+import type { RowKey } from './operation.ts';
+import { type BenchResult, type BenchRow, gigabytesPerSecond, teraflops } from './result.ts';
+
+/** Columns of a problem that are not worth a word where they have these values. */
+const usual: Readonly<Record<string, unknown>> = {
+  h_kv: 1,
+  s_q: 1,
+  d_v: 512,
+  d_qk: 576,
+  page_size: 64,
+  extra_page_size: 64,
+  extra_topk: 0,
+};
+
+/** `b=4 h_q=128 s_k=4096 causal`. */
+export function describeProblem(row: RowKey): string {
+  return Object.entries(row)
+    .filter(([name, value]) => name !== 'op' && value !== false && usual[name] !== value)
+    .map(([name, value]) => (value === true ? name : `${name}=${value}`))
+    .join(' ');
+}
+
+/** The results as a table for people. */
+export function resultTable(
+  { rows, ceilings }: BenchResult,
+  { dim, green, yellow }: Colors,
+): string {
+  // A processor's figures would begin with 0.0 in TFLOP/s.
+  const inTera = rows.some((row) => teraflops(row) >= 1);
+  const compared = rows.some((row) => row.baselineUs !== undefined);
+  const columns: (Column & { cell(row: BenchRow): string })[] = [
+    { title: 'operation', cell: ({ row }) => row.op },
+    { title: 'problem', cell: ({ row, cold }) => describeProblem(row) + (cold ? ' cold' : '') },
+    { title: 'µs', align: 'right', cell: ({ us }) => significant(us) },
+    {
+      title: inTera ? 'TFLOP/s' : 'GFLOP/s',
+      align: 'right',
+      cell: (row) => whenPositive(teraflops(row) * (inTera ? 1 : 1e3), significant),
+    },
+    { title: 'GB/s', align: 'right', cell: (row) => significant(gigabytesPerSecond(row)) },
+  ];
+  const { flopsPerSecond, readBytesPerSecond } = ceilings;
+  if (flopsPerSecond !== undefined) {
+    columns.push({
+      title: 'of FMA rate',
+      align: 'right',
+      cell: (row) => whenPositive((teraflops(row) * 1e12) / flopsPerSecond, percent),
+    });
+  }
+  if (readBytesPerSecond !== undefined) {
+    columns.push({
+      title: 'of read rate',
+      align: 'right',
+      cell: (row) => percent((gigabytesPerSecond(row) * 1e9) / readBytesPerSecond),
+    });
+  }
+  if (compared) {
+    columns.push(
+      {
+        title: 'baseline µs',
+        align: 'right',
+        cell: ({ baselineUs }) => (baselineUs === undefined ? '–' : significant(baselineUs)),
+      },
+      {
+        title: 'speed',
+        align: 'right',
+        cell: ({ baselineUs, us }) => {
+          if (baselineUs === undefined) return '–';
+          const ratio = baselineUs / us;
+          return (ratio >= 1 ? green : yellow)(`${ratio.toFixed(2)}×`);
+        },
+      },
+    );
+  }
+  return formatTable(
+    columns,
+    rows.map((row) => columns.map(({ cell }) => cell(row))),
+    dim,
+  );
+}
+
+function whenPositive(value: number, text: (value: number) => string): string {
+  return value > 0 ? text(value) : '–';
+}
+
+/** What the shares refer to, one line each. */
+export function ceilingLines(ceilings: DeviceCeilings): string[] {
+  const { flopsPerSecond, flopsOf, readBytesPerSecond, copyBytesPerSecond } = ceilings;
+  const lines: string[] = [];
+  if (flopsPerSecond !== undefined) {
+    const rate = flopsPerSecond / 1e9;
+    const text =
+      rate >= 1000 ? `${significant(rate / 1e3)} TFLOP/s` : `${significant(rate)} GFLOP/s`;
+    lines.push(`FMA rate: ${text}${flopsOf ? ` (${flopsOf})` : ''}`);
+  }
+  const memory = [
+    readBytesPerSecond !== undefined && `read ${significant(readBytesPerSecond / 1e9)} GB/s`,
+    copyBytesPerSecond !== undefined && `copy ${significant(copyBytesPerSecond / 1e9)} GB/s`,
+  ].filter((part) => part !== false);
+  if (memory.length > 0) lines.push(`memory: ${memory.join(', ')}`);
+  return lines;
+}

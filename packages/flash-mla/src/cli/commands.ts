@@ -1,0 +1,19 @@
+import type { CommandModule } from './context.ts';
+
+/** A command by name: its line in the help, and where its file is. */
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<CommandModule>;
+}
+
+/** Adding a command adds a file and one line here. The order is that of the help. */
+export const commands: Readonly<Record<string, CommandEntry>> = {
+  bench: {
+    summary: 'measure an operation, or a suite of problems',
+    load: () => import('./commands/bench.ts'),
+  },
+  doctor: {
+    summary: 'what this machine offers, and what is missing',
+    load: () => import('./commands/doctor.ts'),
+  },
+};
