@@ -2,8 +2,12 @@
 
 export * from '../safetensors/index.ts';
 export { bundledCaseNames, bundledCaseUrl } from './bundled-cases.ts';
-export { type Comparison, describeComparison, type ElementError } from './compare.ts';
+export { type Comparison, compare, describeComparison, type ElementError } from './compare.ts';
 export { type Case, type CaseAnswers, type CaseProblem, loadCase, readCase } from './load-case.ts';
+export type { Variant } from './operations.ts';
 export { type AnswerName, type Answers, answerNames, type Op, type Problem } from './problem.ts';
+export { type ExpectedAnswers, referenceAnswers } from './reference-answers.ts';
+export { type CaseReport, runCase } from './run-case.ts';
+export { type RunOptions, type RunResult, runProblem } from './run-problem.ts';
 export { encodeCase, saveCase } from './save-case.ts';
 export { type Tolerance, toleranceOf } from './tolerance.ts';
