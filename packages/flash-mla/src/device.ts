@@ -209,9 +209,7 @@ function toStorage<D extends DType>(
 /** Numbers or a typed array, one for each element. */
 function checkData(data: unknown, shape: readonly number[]): void {
   const isTyped = ArrayBuffer.isView(data) && !(data instanceof DataView);
-  const isNumbers =
-    Array.isArray(data) && data.every((n) => typeof n === 'number' || typeof n === 'bigint');
-  if (!isTyped && !isNumbers) {
+  if (!isTyped && !isNumberArray(data)) {
     throw new InvalidArgumentError('data', 'numbers or a typed array', describeValue(data));
   }
   const { length } = data as ArrayLike<number>;
@@ -221,6 +219,13 @@ function checkData(data: unknown, shape: readonly number[]): void {
     `${numElements(shape)} elements for shape (${shape.join(', ')})`,
     `${length}`,
   );
+}
+
+function isNumberArray(data: unknown): boolean {
+  if (!Array.isArray(data)) return false;
+  // Unlike `every`, this sees holes.
+  for (const n of data) if (typeof n !== 'number' && typeof n !== 'bigint') return false;
+  return true;
 }
 
 function checkShape(shape: readonly number[], name = 'shape'): void {

@@ -1,7 +1,7 @@
 import type { Backend } from './backends/backend.ts';
 import { type BackendModule, type BackendName, backendModules } from './backends/registry.ts';
 import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
-import { BackendUnavailableError, InvalidArgumentError } from './errors.ts';
+import { BackendUnavailableError, describeValue, InvalidArgumentError } from './errors.ts';
 
 /** One line of {@link listDevices}: a device that can be opened, or a backend that cannot. */
 export type DeviceListing =
@@ -21,6 +21,8 @@ export type DeviceListing =
     };
 
 const modules = new Map<BackendName, Promise<BackendModule>>();
+/** Why a device could not be opened; it stays so for this process. */
+const failures = new Map<string, BackendUnavailableError>();
 
 function loadBackend(name: BackendName): Promise<BackendModule> {
   const loaded: Promise<BackendModule> =
@@ -47,6 +49,7 @@ export async function openDevice(
   spec: DeviceSpec | (string & {}) = 'auto',
   options: DeviceOptions = {},
 ): Promise<Device> {
+  checkOpenOptions(options);
   const debug = options.debug ?? environmentDebug();
   if (spec !== 'auto') {
     const { name, index } = parseSpec(spec);
@@ -102,17 +105,56 @@ async function openBackend(
   index: number,
   options: DeviceOptions,
 ): Promise<Backend> {
-  return (await loadBackend(name)).open(index, options);
+  const key = `${name}:${index}`;
+  const failure = failures.get(key);
+  if (failure) throw failure;
+  try {
+    return await (await loadBackend(name)).open(index, options);
+  } catch (error) {
+    if (error instanceof BackendUnavailableError) failures.set(key, error);
+    throw error;
+  }
 }
 
-function parseSpec(spec: string): { name: BackendName; index: number } {
-  const match = /^([a-z]+)(?::(\d{1,3}))?$/.exec(spec);
+function parseSpec(spec: unknown): { name: BackendName; index: number } {
+  const match = typeof spec === 'string' ? /^([a-z]+)(?::(\d{1,3}))?$/.exec(spec) : null;
   const name = match?.[1];
   if (name === undefined || !Object.hasOwn(backendModules, name)) {
     const known = ['auto', ...Object.keys(backendModules)].join(', ');
-    throw new InvalidArgumentError('device', `one of ${known}, cuda:N`, `'${spec}'`);
+    throw new InvalidArgumentError('device', `one of ${known}, NAME:N`, describeValue(spec));
   }
   return { name: name as BackendName, index: Number(match?.[2] ?? 0) };
+}
+
+/** What each option must be. The type makes a new option of a backend appear here. */
+const optionChecks: {
+  readonly [K in keyof Required<DeviceOptions>]: readonly [
+    expected: string,
+    fits: (value: unknown) => boolean,
+  ];
+} = {
+  threads: [
+    'an integer from 1 to 64',
+    (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 64,
+  ],
+  debug: ['true or false', (value) => typeof value === 'boolean'],
+};
+
+function checkOpenOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError('options', 'an object', describeValue(options));
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const known = Object.hasOwn(optionChecks, name);
+    if (!known) {
+      const names = Object.keys(optionChecks).join(', ');
+      throw new InvalidArgumentError(name, `an option among ${names}`, 'another one');
+    }
+    const [expected, fits] = optionChecks[name as keyof typeof optionChecks];
+    if (value !== undefined && !fits(value)) {
+      throw new InvalidArgumentError(name, expected, describeValue(value));
+    }
+  }
 }
 
 /** The simulator answers only when asked for: it is for testing, not for speed. */

@@ -59,12 +59,12 @@ export function encodeElements<D extends DType>(
   return out as StorageOf<D>;
 }
 
+const lowest = -(2n ** 63n);
+const highest = 2n ** 63n - 1n;
+
 function toBigInt(value: number | bigint): bigint {
-  if (typeof value === 'bigint') return BigInt.asIntN(64, value);
   if (Number.isNaN(value)) return 0n;
-  const low = -(2n ** 63n);
-  const high = 2n ** 63n - 1n;
-  if (value <= Number(low)) return low;
-  if (value >= Number(high)) return high;
-  return BigInt(Math.trunc(value));
+  if (value <= lowest) return lowest;
+  if (value >= highest) return highest;
+  return typeof value === 'bigint' ? value : BigInt(Math.trunc(value));
 }

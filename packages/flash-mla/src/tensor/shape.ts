@@ -14,10 +14,10 @@ export function contiguousStrides(shape: readonly number[]): number[] {
 
 /** Whether elements lie in row-major order without gaps; strides of extents below 2 do not matter. */
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true;
   let expected = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     const extent = shape[i] ?? 1;
-    if (extent === 0) return true;
     if (extent > 1 && strides[i] !== expected) return false;
     expected *= extent;
   }

@@ -113,7 +113,10 @@ export class RecordingBackend implements Backend {
 }
 
 /** A device on a {@link RecordingBackend}. */
-export function recordingDevice(id = 'cpu'): { device: Device; backend: RecordingBackend } {
+export function recordingDevice(
+  id = 'cpu',
+  debug = false,
+): { device: Device; backend: RecordingBackend } {
   const backend = new RecordingBackend(id);
-  return { device: new Device(backend, false, []), backend };
+  return { device: new Device(backend, debug, []), backend };
 }
