@@ -48,8 +48,10 @@ export {
   type PlacedField,
   type SharedDecls,
   type SharedLayout,
+  type Struct,
   sharedLayout,
   struct,
+  type Union,
   union,
 } from './layout/shared.ts';
 export { type Swizzle, swizzleRule } from './layout/swizzle.ts';
