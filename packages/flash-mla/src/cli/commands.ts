@@ -8,6 +8,14 @@ export interface CommandEntry {
 
 /** Adding a command adds a file and one line here. The order is that of the help. */
 export const commands: Readonly<Record<string, CommandEntry>> = {
+  demo: {
+    summary: 'decode the bundled case files, then a paged decode loop',
+    load: () => import('./commands/demo.ts'),
+  },
+  run: {
+    summary: 'run case files and compare with the answers they hold',
+    load: () => import('./commands/run.ts'),
+  },
   bench: {
     summary: 'measure an operation, or a suite of problems',
     load: () => import('./commands/bench.ts'),

@@ -3,7 +3,7 @@ import { type BenchResult, type BenchRow, teraflops } from './result.ts';
 import { describeProblem } from './table.ts';
 
 const plot = { left: 76, top: 56, width: 560, height: 420 } as const;
-const legend = { left: plot.left + plot.width + 32, width: 410, line: 19 } as const;
+const legend = { left: plot.left + plot.width + 32, line: 19, character: 6.6 } as const;
 
 /** Colours that read on white and on black; the picture has no background of its own. */
 const style = `
@@ -33,7 +33,8 @@ export function rooflineSvg({ rows, ceilings, device, date }: BenchResult): stri
     -plot.height,
   );
   const height = Math.max(plot.top + plot.height + 56, plot.top + 24 + shown.length * legend.line);
-  const width = legend.left + legend.width;
+  const longest = Math.max(0, ...shown.map((row) => legendWords(row).length));
+  const width = Math.ceil(legend.left + 26 + longest * legend.character + 16);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
     `<style>${style}\n</style>`,
@@ -71,7 +72,7 @@ function grid(xs: LogScale, ys: LogScale): string[] {
     const x = round(xs.at(value));
     out.push(`<path class="grid" d="M${x} ${plot.top}V${bottom}"/>`);
     if (isLabelled(value))
-      out.push(text(x, bottom + 18, significant(value), 'text-anchor="middle"'));
+      out.push(text(x, bottom + 18, significantShort(value), 'text-anchor="middle"'));
   }
   for (const value of ticks(ys)) {
     const y = round(ys.at(value));
@@ -168,13 +169,16 @@ function marks(points: readonly { x: number; y: number; row: BenchRow }[]): stri
 }
 
 function legendLine(row: BenchRow, index: number): string {
-  const words = `${row.row.op} ${describeProblem(row.row)}${row.cold ? ' cold' : ''}`;
   const y = plot.top + 12 + index * legend.line;
-  const figure = `${rate(teraflops(row) * 1e12)}FLOP/s`;
   return [
     text(legend.left + 18, y, String(index + 1), 'class="number" text-anchor="end"'),
-    text(legend.left + 26, y, `${words} · ${figure}`),
+    text(legend.left + 26, y, legendWords(row)),
   ].join('\n');
+}
+
+function legendWords(row: BenchRow): string {
+  const figure = `${rate(teraflops(row) * 1e12)}FLOP/s`;
+  return `${figure} · ${row.row.op} ${describeProblem(row.row)}${row.cold ? ' cold' : ''}`;
 }
 
 /** `130 G`, `1.2 T`. */
