@@ -8,7 +8,7 @@
 export { copyBytes } from './ops/copy';
 export { denseAttention } from './ops/dense-attention';
 export { denseDecode } from './ops/dense-decode';
-export { multiplyAdd, probeFma, probeFmasPerIteration } from './ops/probe';
+export { multiplyAdd, probeFma, probeFmasPerIteration, probeRead } from './ops/probe';
 export { dequantizeRows, quantizeRows } from './ops/quantize';
 export { blockTokens, scratchBytes, slotBytes } from './ops/sizes';
 export { sparseDecode } from './ops/sparse-decode';

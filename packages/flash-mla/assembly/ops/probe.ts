@@ -1,11 +1,12 @@
-import { fma } from '../simd';
+import { fma, sumLanes } from '../simd';
+import { enterCommand, takeItem } from '../work';
 
 /** a·b + c as the kernels compute it: tells whether this engine fuses it. */
 export function multiplyAdd(a: f32, b: f32, c: f32): f32 {
   return f32x4.extract_lane(fma(f32x4.splat(a), f32x4.splat(b), f32x4.splat(c)), 0);
 }
 
-/** FMA vector instructions of one {@link probeFma} iteration. */
+/** FMA vector instructions of one iteration of {@link probeFma}. */
 export function probeFmasPerIteration(): i32 {
   return 24;
 }
@@ -14,7 +15,7 @@ export function probeFmasPerIteration(): i32 {
  * A loop of nothing but independent FMAs in registers: the ceiling of what any kernel here can reach
  * on a machine. Returns a value that depends on all of them.
  */
-export function probeFma(iterations: i32): f32 {
+function loopFma(iterations: i32): f32 {
   const x = f32x4.splat(0.999);
   const y = f32x4.splat(0.001);
   let a = y, b = y, c = y, d = y, e = y, f = y, g = y, h = y, i = y, j = y, k = y, l = y;
@@ -47,4 +48,57 @@ export function probeFma(iterations: i32): f32 {
   const sum = f32x4.add(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)), f32x4.add(e, f));
   const rest = f32x4.add(f32x4.add(f32x4.add(g, h), f32x4.add(i, j)), f32x4.add(k, l));
   return f32x4.extract_lane(f32x4.add(sum, rest), 0);
+}
+
+/** As a command: every thread runs the loop at once. Many calls, since V8 replaces code between calls. */
+export function probeFma(
+  context: usize,
+  worker: i32,
+  workers: i32,
+  workspace: usize,
+  calls: i32,
+  iterations: i32,
+): void {
+  enterCommand(context, worker, workers);
+  let sum: f32 = 0;
+  for (let i = 0; i < calls; i++) sum += loopFma(iterations);
+  // Keeps the loop from being dropped.
+  store<f32>(workspace + (<usize>worker << 6), sum);
+}
+
+/** Bytes that a thread reads at a time. */
+const CHUNK: usize = 1 << 16;
+
+/** Reads memory and nothing else. */
+export function probeRead(
+  context: usize,
+  worker: i32,
+  workers: i32,
+  workspace: usize,
+  address: usize,
+  bytes: usize,
+): void {
+  enterCommand(context, worker, workers);
+  const items = <i32>(bytes / CHUNK);
+  let sum: f32 = 0;
+  for (let item = takeItem(); item < items; item = takeItem()) {
+    sum += sumChunk(address + <usize>item * CHUNK);
+  }
+  store<f32>(workspace + (<usize>worker << 6), sum);
+}
+
+function sumChunk(at: usize): f32 {
+  const end = at + CHUNK;
+  let a = f32x4.splat(0);
+  let b = a;
+  let c = a;
+  let d = a;
+  while (at < end) {
+    a = v128.xor(a, v128.load(at));
+    b = v128.xor(b, v128.load(at, 16));
+    c = v128.xor(c, v128.load(at, 32));
+    d = v128.xor(d, v128.load(at, 48));
+    at += 64;
+  }
+  return sumLanes(v128.xor(v128.xor(a, b), v128.xor(c, d)));
 }

@@ -2,6 +2,7 @@ import type {
   Backend,
   BackendBuffer,
   BackendGraph,
+  BackendMeasurements,
   ComputeScheduleArgs,
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -26,6 +27,7 @@ import { sparsePrefillCommand } from './commands/sparse-prefill.ts';
 import type { CommandContext } from './commands/workspace.ts';
 import { CpuGraph, type RecordedCommand } from './graph.ts';
 import type { HostKernels } from './kernels.ts';
+import { measureCeilings } from './measure.ts';
 import { type CpuBuffer, Heap } from './memory/heap.ts';
 import { planSchedule } from './plan.ts';
 import type { Executor } from './pool/executor.ts';
@@ -36,6 +38,10 @@ type Views = readonly (TensorView | undefined)[];
 /** WebAssembly kernels on worker threads; see docs/kernels/cpu-dense-decode.md. */
 export class CpuBackend implements Backend {
   readonly info: DeviceInfo;
+  readonly measurements: BackendMeasurements = {
+    ceilings: () =>
+      measureCeilings(this, this.#context.kernels, (command, uses) => this.#enqueue(command, uses)),
+  };
   readonly #executor: Executor;
   readonly #heap: Heap;
   readonly #context: CommandContext;

@@ -43,20 +43,18 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   const threads = checkThreads(options.threads ?? Math.min(maxThreads, hardwareThreads()));
   requireSimd();
   const relaxed = options.relaxedSimd !== false && hasRelaxedSimd();
-  const { module } = await compileKernels(relaxed, shared);
   const workers = shared ? threads : 1;
   const { memory, pages } = createMemory(shared);
-  const kernels = instantiate<HostKernels>(module, memory);
-
-  const group = await startWorkers(
-    Array.from({ length: workers }, (_, i) => ({
-      module,
-      ...(shared ? { memory } : {}),
-      maximumPages: pages,
-      index: i,
-      workers,
-    })),
-  );
+  // Threads take longest to start: compile meanwhile.
+  const compiling = compileKernels(relaxed, shared);
+  const group = await startWorkers(workers, async (i) => ({
+    module: (await compiling).module,
+    ...(shared ? { memory } : {}),
+    maximumPages: pages,
+    index: i,
+    workers,
+  }));
+  const kernels = instantiate<HostKernels>((await compiling).module, memory);
   let backend: CpuBackend | undefined;
   const events: ExecutorEvents = {
     onRetired: () => backend?.collect(),
@@ -112,10 +110,14 @@ function createMemory(shared: boolean): { memory: WebAssembly.Memory; pages: num
   );
 }
 
-async function startWorkers(starts: readonly WorkerStart[]): Promise<WorkerGroup> {
+async function startWorkers(
+  count: number,
+  startOf: (index: number) => Promise<WorkerStart>,
+): Promise<WorkerGroup> {
   try {
-    return await WorkerGroup.start(starts);
+    return await WorkerGroup.start(count, startOf);
   } catch (cause) {
+    if (cause instanceof BackendUnavailableError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new BackendUnavailableError(
       'cpu',

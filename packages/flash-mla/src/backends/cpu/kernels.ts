@@ -16,7 +16,6 @@ export interface HostKernels {
   ): number;
   slotBytes(rows: number, maxTileRows: number, dV: number): number;
   multiplyAdd(a: number, b: number, c: number): number;
-  probeFma(iterations: number): number;
   probeFmasPerIteration(): number;
 }
 

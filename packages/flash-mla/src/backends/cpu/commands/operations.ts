@@ -8,6 +8,8 @@ export const operations = [
   'quantizeRows',
   'dequantizeRows',
   'computeSchedule',
+  'probeFma',
+  'probeRead',
 ] as const;
 
 export type Operation = (typeof operations)[number];

@@ -15,40 +15,45 @@ export class WorkerGroup {
     this.#workers = workers;
   }
 
-  /** Starts a thread for each of `starts`; resolves when all are ready, rejects if one is not. */
-  static async start(starts: readonly WorkerStart[]): Promise<WorkerGroup> {
-    const workers = starts.map(() => startCpuWorker());
-    const group = new WorkerGroup(workers);
+  /**
+   * Starts `count` threads and then tells each what it needs; resolves when all are ready, rejects if
+   * one is not.
+   */
+  static async start(
+    count: number,
+    startOf: (index: number) => Promise<WorkerStart>,
+  ): Promise<WorkerGroup> {
+    const group = new WorkerGroup(Array.from({ length: count }, startCpuWorker));
     try {
-      await Promise.all(
-        workers.map(
-          (worker, i) =>
-            new Promise<void>((resolve, reject) => {
-              worker.listen(
-                (message) => {
-                  const reply = message as WorkerReply;
-                  if (reply.kind === 'ready') resolve();
-                  else if (reply.kind !== 'crash') group.onReply(reply);
-                  else {
-                    reject(new Error(reply.message));
-                    group.#lose(`a worker thread failed: ${reply.message}`);
-                  }
-                },
-                (error) => {
-                  reject(error);
-                  group.#lose(`a worker thread died: ${error.message}`, error);
-                },
-              );
-              worker.post(starts[i]);
-            }),
-        ),
-      );
+      await Promise.all(group.#workers.map((worker, i) => group.#prepare(worker, startOf(i))));
     } catch (error) {
       await group.stop();
       throw error;
     }
-    for (const worker of workers) worker.hold(false);
+    for (const worker of group.#workers) worker.hold(false);
     return group;
+  }
+
+  async #prepare(worker: WorkerHandle, start: Promise<WorkerStart>): Promise<void> {
+    const ready = new Promise<void>((resolve, reject) => {
+      worker.listen(
+        (message) => {
+          const reply = message as WorkerReply;
+          if (reply.kind === 'ready') resolve();
+          else if (reply.kind !== 'crash') this.onReply(reply);
+          else {
+            reject(new Error(reply.message));
+            this.#lose(`a worker thread failed: ${reply.message}`);
+          }
+        },
+        (error) => {
+          reject(error);
+          this.#lose(`a worker thread died: ${error.message}`, error);
+        },
+      );
+    });
+    // Whichever fails first is what went wrong.
+    await Promise.all([ready, start.then((message) => worker.post(message))]);
   }
 
   get lost(): DeviceLostError | undefined {

@@ -1,0 +1,76 @@
+import type { Backend, DeviceCeilings } from '../backend.ts';
+import { asCpuBuffer } from './commands/address.ts';
+import type { Command } from './commands/operations.ts';
+import type { HostKernels } from './kernels.ts';
+import type { CpuBuffer } from './memory/heap.ts';
+
+type Enqueue = (command: Command, uses: readonly CpuBuffer[]) => void;
+
+/** Long enough that handing a command over does not count, short enough to slip between neighbours. */
+const probeCalls = 40;
+const probeIterations = 20_000;
+/** Beyond the caches of most machines, within the memory of all. */
+const readBytes = 256 * 2 ** 20;
+const repeats = 12;
+
+/** One line of scratch for each thread's result. */
+const workspaceBytes = 64 * 64;
+
+/**
+ * Runs {@link DeviceCeilings}' probes on all threads of a device: the best of several runs, since a
+ * ceiling is what the machine can do when nothing disturbs it.
+ */
+export async function measureCeilings(
+  backend: Backend,
+  kernels: HostKernels,
+  enqueue: Enqueue,
+): Promise<DeviceCeilings> {
+  const threads = backend.info.parallelism;
+  const fused = backend.info.details.relaxedSimd === true;
+  const fmas = probeCalls * probeIterations * kernels.probeFmasPerIteration();
+  const fmaSeconds = await best(backend, () => enqueueFmaProbe(enqueue));
+  const buffer = asCpuBuffer(backend.allocate(readBytes));
+  try {
+    const half = readBytes / 2;
+    const readSeconds = await best(backend, () =>
+      enqueue({ operation: 'probeRead', workspaceBytes, arguments: [buffer.address, readBytes] }, [
+        buffer,
+      ]),
+    );
+    const copySeconds = await best(backend, () =>
+      enqueue(
+        {
+          operation: 'copyBytes',
+          workspaceBytes: 0,
+          arguments: [buffer.address, buffer.address + half, half],
+        },
+        [buffer],
+      ),
+    );
+    return {
+      // Four lanes, a multiplication and an addition each.
+      flopsPerSecond: (fmas * 8 * threads) / fmaSeconds,
+      flopsOf: `${fused ? 'f32x4.relaxed_madd' : 'f32x4.mul + f32x4.add'} on registers, ${threads} threads`,
+      readBytesPerSecond: readBytes / readSeconds,
+      copyBytesPerSecond: readBytes / copySeconds,
+    };
+  } finally {
+    backend.release(buffer);
+  }
+}
+
+/** Enqueues the register-only FMA loop on all threads. */
+export function enqueueFmaProbe(enqueue: Enqueue): void {
+  enqueue({ operation: 'probeFma', workspaceBytes, arguments: [probeCalls, probeIterations] }, []);
+}
+
+async function best(backend: Backend, enqueue: () => void): Promise<number> {
+  let shortest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < repeats; i++) {
+    const started = performance.now();
+    enqueue();
+    await backend.synchronize();
+    shortest = Math.min(shortest, performance.now() - started);
+  }
+  return shortest / 1e3;
+}
