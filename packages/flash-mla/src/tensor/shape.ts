@@ -1,13 +1,17 @@
 /** Number of elements of a shape. */
 export function numElements(shape: readonly number[]): number {
-  return shape.reduce((product, n) => product * n, 1);
+  let product = 1;
+  for (let i = 0; i < shape.length; i++) product *= shape[i] as number;
+  return product;
 }
 
 /** Row-major strides in elements. */
 export function contiguousStrides(shape: readonly number[]): number[] {
-  const strides = shape.map(() => 1);
-  for (let i = shape.length - 2; i >= 0; i--) {
-    strides[i] = (strides[i + 1] ?? 1) * Math.max(1, shape[i + 1] ?? 1);
+  const strides = [...shape];
+  let stride = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = stride;
+    stride *= Math.max(1, shape[i] as number);
   }
   return strides;
 }

@@ -2,7 +2,7 @@ import type { Backend, BackendBuffer, TensorView } from '../backends/backend.ts'
 import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
 import { decodeElements } from './convert.ts';
 import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
-import { type Allocation, trackLeak, untrackLeak } from './leaks.ts';
+import { type Allocation, allocationLabel, trackLeak, untrackLeak } from './leaks.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
 
 /** What a tensor needs of the device it lives on. */
@@ -61,7 +61,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
   get buffer(): BackendBuffer {
-    if (this.#allocation.disposed) throw new DisposedError(this.#allocation.label);
+    if (this.#allocation.disposed) throw new DisposedError(allocationLabel(this.#allocation));
     return this.#allocation.buffer;
   }
 
@@ -238,10 +238,12 @@ export function allocateMemory(
 ): Allocation {
   const allocation: Allocation = {
     buffer: device.backend.allocate(numElements(shape) * dtypeSize(dtype)),
-    label: `${dtype} tensor (${shape.join(', ')})`,
+    dtype,
+    shape,
+    tracked: device.debug,
     disposed: false,
   };
-  if (device.debug) trackLeak(allocation, device);
+  if (allocation.tracked) trackLeak(allocation, device);
   return allocation;
 }
 
