@@ -97,7 +97,7 @@ describe('views', () => {
     expect([tensor.stride(0), tensor.stride(1), tensor.stride(-1), tensor.stride(-2)]).toEqual([
       3, 1, 1, 3,
     ]);
-    for (const dimension of [2, -3, 0.5, Number.NaN, 'length', undefined]) {
+    for (const dimension of [2, -3, 0.5, Number.NaN, 'length', undefined, 1n, Symbol('d')]) {
       expect(() => tensor.stride(dimension as never)).toThrow(InvalidArgumentError);
       expect(() => tensor.slice(dimension as never, 0, 1)).toThrow(InvalidArgumentError);
     }

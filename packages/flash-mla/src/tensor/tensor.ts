@@ -81,8 +81,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   /** Elements between neighbours along `dimension`; negative counts from the end. */
   stride(dimension: number): number {
     const rank = this.shape.length;
-    const index = dimension < 0 ? dimension + rank : dimension;
-    const value = Number.isInteger(index) ? this.strides[index] : undefined;
+    const isIndex = Number.isInteger(dimension);
+    const value = isIndex ? this.strides[dimension < 0 ? dimension + rank : dimension] : undefined;
     if (value === undefined)
       throw badDimension(`an integer from ${-rank} to ${rank - 1}`, dimension);
     return value;
