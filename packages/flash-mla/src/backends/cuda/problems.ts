@@ -13,7 +13,7 @@ export interface PlainRecord {
 
 /**
  * How a tensor lies in memory, seen from its address. `strides` counts elements and leaves out the
- * innermost dimension, whose stride is 1. `alignment` is the largest power of two, at most 16, that
+ * innermost dimension, whose stride is 1; the stride of a dimension with one entry is 0. `alignment` is the largest power of two, at most 16, that
  * divides the address and all strides in bytes: wider loads than this may fault.
  */
 export interface Placement {

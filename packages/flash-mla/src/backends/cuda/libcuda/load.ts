@@ -3,6 +3,7 @@ import { BackendUnavailableError } from '../../../errors.ts';
 import { CubinCache } from '../cache/cubin-cache.ts';
 import { cacheSettings } from '../cache/settings.ts';
 import type { CudaDriver } from '../driver/driver.ts';
+import { versionText } from '../driver/version.ts';
 import { LibcudaDriver } from './driver.ts';
 import { loadKoffi } from './koffi.ts';
 import type { NativeLibrary, NativeLoader } from './native.ts';
@@ -79,11 +80,6 @@ export async function openLibcuda(
     );
   }
   return driver;
-}
-
-/** `12.4` for 12040. */
-export function versionText(version: number): string {
-  return `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
 }
 
 /** For messages: 0 where the library does not tell. */

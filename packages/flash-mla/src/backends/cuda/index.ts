@@ -1,0 +1,29 @@
+/** The CUDA backend: NVIDIA GPUs from compute capability 8.0, through the driver alone. */
+
+import type { Backend } from '../backend.ts';
+import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import type { CudaDriver } from './driver/driver.ts';
+import { openLibcuda } from './libcuda/load.ts';
+import { openCuda, probeCuda } from './open.ts';
+
+let driver: Promise<CudaDriver> | undefined;
+
+/** The process's driver. A failure is not kept: the next call looks again. */
+function theDriver(): Promise<CudaDriver> {
+  driver ??= openLibcuda().catch((error: unknown) => {
+    driver = undefined;
+    throw error;
+  });
+  return driver;
+}
+
+export async function probe(): Promise<readonly ProbedDevice[]> {
+  return probeCuda(await theDriver());
+}
+
+export async function open(index: number, options: BackendOptions): Promise<Backend> {
+  return openCuda(await theDriver(), index, {
+    debug: options.debug ?? false,
+    exactMemory: process.env.FLASH_MLA_POOL === 'off',
+  });
+}

@@ -1,0 +1,17 @@
+import type { Value } from '@flash-mla/ptx';
+import type { Scores } from './scores.ts';
+
+/**
+ * Where key rows come from. The main loop calls `seek` one tile ahead of `fetch`, so that what tells
+ * the rows' addresses has arrived by then.
+ */
+export interface KeySource {
+  /** Reads what `fetch` will need to know of this tile; it may lie beyond the last. */
+  seek(tile: Value<'u32'>): void;
+  /** Starts copying the tile that was sought last: into a stage, or packed rows into their slots. */
+  fetch(tile: Value<'u32'>, stage: Value<'u32'>): void;
+  /** Packed rows: decodes what this thread fetched last into the one stage. */
+  decode?(): void;
+  /** Sets the scores of tokens that a row does not see to −inf. */
+  mask(tile: Value<'u32'>, stage: Value<'u32'>, scores: Scores): void;
+}

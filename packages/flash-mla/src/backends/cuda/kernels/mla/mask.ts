@@ -1,0 +1,58 @@
+import type { Ops, Value } from '@flash-mla/ptx';
+import type { WarpPlace } from './place.ts';
+import type { Scores } from './scores.ts';
+import type { MlaShared } from './shared.ts';
+import { type MlaTile, tileShape } from './tile.ts';
+
+const never = Number.NEGATIVE_INFINITY;
+
+/** Up to which token the rows see. */
+export interface RowLimits {
+  /** All rows see the tokens below this. */
+  readonly all: Value<'u32'>;
+  /** The lane's two rows see the tokens below these. */
+  readonly rows: readonly [Value<'u32'>, Value<'u32'>];
+}
+
+/** −inf for the scores of tokens at or beyond the rows' limits. Few tiles have any. */
+export function maskBeyond(
+  k: Ops,
+  tile: MlaTile,
+  place: WarpPlace,
+  limits: RowLimits,
+  t: Value<'u32'>,
+  scores: Scores,
+): void {
+  const first = t.mul(tile.tokens);
+  k.if(
+    first.add(tile.tokens).gt(limits.all),
+    () => {
+      const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
+      scores.forEach((acc, j) => {
+        acc.forEach((s, i) => {
+          const token = first.add(column).add(8 * j + (i & 1));
+          s.set(k.select(token.lt(limits.rows[i >> 1]), s, never));
+        });
+      });
+    },
+    { uniform: true },
+  );
+}
+
+/** Adds the bias of each token of a stage: −inf for the missing ones. */
+export function maskMissing(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  stage: Value<'u32'>,
+  scores: Scores,
+): void {
+  const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
+  scores.forEach((acc, j) => {
+    const bias = shared.tokenBias.at(stage, column.add(8 * j)).loadVec(2);
+    acc.forEach((s, i) => {
+      s.addTo(bias[i & 1]);
+    });
+  });
+}

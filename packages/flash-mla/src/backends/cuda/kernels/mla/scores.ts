@@ -1,0 +1,164 @@
+import type { Ops, Value, Var } from '@flash-mla/ptx';
+import { ColumnWalk, type Fragment, leftFragments, rightFragments, rowBytes } from './fragments.ts';
+import type { WarpPlace } from './place.ts';
+import type { MlaShared } from './shared.ts';
+import { type MlaTile, tileShape } from './tile.ts';
+
+/** q·k of 16 rows and `tokensPerWarp` tokens: accumulators of 8 tokens each. */
+export type Scores = readonly (readonly Var<'f32'>[])[];
+
+/** Accumulators for `tokens` tokens. */
+const accumulators = (k: Ops, tokens: number): Var<'f32'>[][] =>
+  Array.from({ length: tokens / 8 }, () => k.vars('f32', 4, 0));
+
+/** The query rows of the warp as fragments, one per step of the depth. */
+export function loadQueryFragments(
+  k: Ops,
+  tile: MlaTile,
+  rows: ColumnWalk<MlaTile['element']>,
+): Fragment[][] {
+  return Array.from({ length: tileShape(tile).depthSteps }, (_, step) =>
+    k.ldmatrix(rows.at(step * 16), 4),
+  );
+}
+
+/** Scores of a warp that holds its query rows in registers. */
+export function scoresFromRegisters(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  query: readonly (readonly Fragment[])[],
+  stage: Value<'u32'>,
+): Scores {
+  const { tokensPerWarp, depthSteps } = tileShape(tile);
+  const { element } = tile;
+  // One chain of dependent multiplications would wait for its own results.
+  const chains = Array.from({ length: tokensPerWarp === 8 ? 4 : 2 }, () =>
+    accumulators(k, tokensPerWarp),
+  );
+  const chain = (step: number) => chains[step % chains.length];
+  if (tokensPerWarp === 8) {
+    // Eight tokens fill half an ldmatrix, so that one covers two steps.
+    const token = k.mad(place.group, 8, place.lane.and(7));
+    const keys = new ColumnWalk(shared.keys.row(stage, token), place.lane.shr(3).shl(3));
+    for (let step = 0; step < depthSteps; step += 2) {
+      if (step + 1 === depthSteps) {
+        const [b0, b1] = k.ldmatrix(keys.at(step * 16), 2);
+        k.mma(element, chain(step)[0], query[step], [b0, b1]);
+        continue;
+      }
+      const [b0, b1, b2, b3] = k.ldmatrix(keys.at(step * 16), 4);
+      k.mma(element, chain(step)[0], query[step], [b0, b1]);
+      k.mma(element, chain(step + 1)[0], query[step + 1], [b2, b3]);
+    }
+  } else {
+    const first = place.group.mul(tokensPerWarp);
+    const keys = rightFragments(k, (token) => shared.keys.row(stage, token.add(first)));
+    for (let step = 0; step < depthSteps; step++) {
+      const acc = chain(step);
+      for (let j = 0; j < tokensPerWarp; j += 16) {
+        const at = keys.at(step * 16).bytes(j * rowBytes(shared.keys));
+        const [b0, b1, b2, b3] = k.ldmatrix(at, 4);
+        k.mma(element, acc[j / 8], query[step], [b0, b1]);
+        k.mma(element, acc[j / 8 + 1], query[step], [b2, b3]);
+      }
+    }
+  }
+  const [sum, ...others] = chains;
+  for (const other of others) {
+    sum.forEach((acc, j) => {
+      acc.forEach((s, i) => {
+        s.addTo(other[j][i]);
+      });
+    });
+  }
+  return sum;
+}
+
+/**
+ * Scores of 64 rows, whose queries stay in shared memory: a warp multiplies 32 rows by half the tokens
+ * over every other step of the depth, then adds what its partner found for 16 of the rows.
+ */
+export function scoresBySplitDepth(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  stage: Value<'u32'>,
+): Scores {
+  const { tokensPerWarp, depthSteps } = tileShape(tile);
+  const { element } = tile;
+  const half = place.rowTile.and(1).named('half');
+  const kept = accumulators(k, tokensPerWarp);
+  const given = accumulators(k, tokensPerWarp);
+  k.section('scores', () => {
+    const start = half.shl(4);
+    const row = (rowTile: Value<'u32'>) => k.mad(rowTile, 16, place.lane.and(15));
+    const ownRows = leftFragments(k, shared.query.row(row(place.rowTile)), start);
+    const partnerRows = leftFragments(k, shared.query.row(row(place.rowTile.xor(1))), start);
+    const first = place.group.mul(tokensPerWarp);
+    const keys = rightFragments(k, (token) => shared.keys.row(stage, token.add(first)), start);
+    const multiply = (column: number) => {
+      const own = k.ldmatrix(ownRows.at(column), 4);
+      const partner = k.ldmatrix(partnerRows.at(column), 4);
+      for (let j = 0; j < tokensPerWarp; j += 16) {
+        const at = keys.at(column).bytes(j * rowBytes(shared.keys));
+        const [b0, b1, b2, b3] = k.ldmatrix(at, 4);
+        k.mma(element, kept[j / 8], own, [b0, b1]);
+        k.mma(element, given[j / 8], partner, [b0, b1]);
+        k.mma(element, kept[j / 8 + 1], own, [b2, b3]);
+        k.mma(element, given[j / 8 + 1], partner, [b2, b3]);
+      }
+    };
+    for (let step = 0; step + 2 <= depthSteps; step += 2) multiply(step * 16);
+    if (depthSteps % 2 === 1) {
+      k.if(half.eq(0), () => multiply((depthSteps - 1) * 16), { uniform: true });
+    }
+  });
+  k.section('exchange', () => exchange(k, tile, shared, place, half, kept, given));
+  return kept;
+}
+
+function exchange(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  { warp, lane }: WarpPlace,
+  half: Value<'u32'>,
+  kept: Scores,
+  given: Scores,
+): void {
+  const { partials } = shared.scratch;
+  const give = (slot: Value<'u32'>) => {
+    given.forEach((acc, j) => {
+      partials.at(slot, j, lane, 0).storeVec(acc);
+    });
+  };
+  const take = (slot: Value<'u32'>) => {
+    kept.forEach((acc, j) => {
+      partials
+        .at(slot, j, lane, 0)
+        .loadVec(4)
+        .forEach((s, i) => {
+          acc[i].addTo(s);
+        });
+    });
+  };
+  if (tile.exchangeRounds === 1) {
+    give(warp);
+    k.barrier();
+    take(warp.xor(1));
+    return;
+  }
+  const pair = warp.shr(1);
+  const isFirst = half.eq(0);
+  const isSecond = half.ne(0);
+  k.if(isSecond, () => give(pair), { uniform: true });
+  k.barrier();
+  k.if(isFirst, () => take(pair), { uniform: true });
+  k.barrier();
+  k.if(isFirst, () => give(pair), { uniform: true });
+  k.barrier();
+  k.if(isSecond, () => take(pair), { uniform: true });
+}

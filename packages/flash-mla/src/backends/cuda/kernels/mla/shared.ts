@@ -1,0 +1,31 @@
+import { field, type SharedAccess, type SharedLayout, sharedLayout, union } from '@flash-mla/ptx';
+import { ctaThreads, ctaWarps, type MlaTile, tileShape } from './tile.ts';
+
+/** The shared memory of an attention CTA. */
+export function mlaShared(tile: MlaTile) {
+  const { element, rows, tokens, stages, packedSlots, gathered, exchangeRounds } = tile;
+  const { width, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
+  const senders = splitsDepth ? ctaWarps / exchangeRounds : 0;
+  return sharedLayout({
+    query: field(element, [splitsDepth ? rows : 0, width], { swizzle: '128B' }),
+    keys: field(element, [stages, tokens, width], { swizzle: '128B' }),
+    /** Packed rows on their way. A thread's slots lie apart: no two lanes meet in a bank. */
+    packed: field('b32', [packedSlots, ctaThreads, 4]),
+    scratch: union({
+      /** Softmax weights of a step. */
+      weights: field(element, [rows, tokens], { swizzle: tokens === 64 ? '128B' : '64B' }),
+      /** Scores over half the depth, for the warp that adds the other half. */
+      partials: field('f32', [senders, tokensPerWarp / 8, 32, 4]),
+    }),
+    /** Softmax statistics of a row, one per warp that shares it. */
+    rowStats: field('f32', [rows, groups]),
+    /** Factor of a row's output: the rescaling of a step, at the end 1 / sum. */
+    rowScale: field('f32', [rows]),
+    /** What to add to the scores of a token: 0, or −inf where it is missing. */
+    tokenBias: field('f32', [gathered ? stages : 0, tokens]),
+  });
+}
+
+export type MlaSharedLayout = ReturnType<typeof mlaShared>;
+export type MlaShared = SharedAccess<DeclsOf<MlaSharedLayout>>;
+type DeclsOf<L> = L extends SharedLayout<infer D> ? D : never;

@@ -1,0 +1,91 @@
+import type { ParamDecls, ParamInputs } from '@flash-mla/ptx';
+import type { BackendBuffer, TensorView } from '../../backend.ts';
+import type { Address, CudaContext, Handle } from '../driver/driver.ts';
+import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel-family.ts';
+import type { DeviceLimits } from '../limits.ts';
+import type { CudaBuffer, DeviceMemory } from '../memory/device-memory.ts';
+import type { Block } from '../memory/device-pool.ts';
+import { buildKernel, type KernelStore } from './kernel-store.ts';
+import { preparedLaunch } from './prepared.ts';
+
+/** Launches kernels on one stream: what operations are bound with. */
+export class Launcher implements BindContext {
+  readonly limits: DeviceLimits;
+  readonly #context: CudaContext;
+  readonly #stream: Handle;
+  readonly #memory: DeviceMemory;
+  readonly #kernels: KernelStore;
+  readonly #canOverlap: boolean;
+  /** Scratch of the operation at hand. */
+  readonly #scratch: Block[] = [];
+
+  constructor(options: {
+    readonly limits: DeviceLimits;
+    readonly context: CudaContext;
+    readonly stream: Handle;
+    readonly memory: DeviceMemory;
+    readonly kernels: KernelStore;
+    readonly canOverlap: boolean;
+  }) {
+    this.limits = options.limits;
+    this.#context = options.context;
+    this.#stream = options.stream;
+    this.#memory = options.memory;
+    this.#kernels = options.kernels;
+    this.#canOverlap = options.canOverlap;
+  }
+
+  prepare<Config extends object, P extends ParamDecls>(
+    launch: LaunchPlan<Config, P>,
+    values: ParamInputs<P>,
+  ): PreparedLaunch<P> {
+    const { kernel: spec, config, grid, cluster } = launch;
+    const { source, loaded } = this.#kernels.get(spec, config);
+    const kernel = buildKernel(spec, config);
+    const parameters = kernel.packParams(values as ParamInputs<ParamDecls>);
+    const run = this.#context.prepareRun({
+      kernel: loaded,
+      source,
+      grid,
+      block: kernel.block,
+      cluster,
+      sharedBytes: kernel.sharedBytes,
+      overlap: (launch.overlap ?? false) && this.#canOverlap,
+      stream: this.#stream,
+      parameterBytes: parameters.byteLength,
+    });
+    parameters.forEach((byte, i) => {
+      run.parameters.setUint8(i, byte);
+    });
+    const isEmpty = grid.some((extent) => extent === 0);
+    return preparedLaunch<P>(spec.name, kernel.paramSlots, run, isEmpty);
+  }
+
+  address(view: TensorView | undefined): Address {
+    if (view === undefined) return 0;
+    return asCudaBuffer(view.buffer).address + view.byteOffset;
+  }
+
+  workspace(bytes: number): Address {
+    if (bytes === 0) return 0;
+    const block = this.#memory.takeScratch(bytes);
+    this.#scratch.push(block);
+    return block.address;
+  }
+
+  fill(address: Address, word: number, words: number): void {
+    this.#context.fill(address, word, words, this.#stream);
+  }
+
+  /** All work of the operation at hand is enqueued: its scratch may serve the next. */
+  releaseScratch(): void {
+    for (let block = this.#scratch.pop(); block !== undefined; block = this.#scratch.pop()) {
+      this.#memory.giveScratch(block);
+    }
+  }
+}
+
+/** Buffers come back as the contract's type; only this backend's own ever do. */
+export function asCudaBuffer(buffer: BackendBuffer): CudaBuffer {
+  return buffer as CudaBuffer;
+}

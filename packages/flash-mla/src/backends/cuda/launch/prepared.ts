@@ -1,0 +1,35 @@
+import type { ParamDecls, ParamSlot } from '@flash-mla/ptx';
+import { KernelCompileError } from '../../../errors.ts';
+import type { PreparedRun } from '../driver/driver.ts';
+import type { PreparedLaunch } from '../kernel-family.ts';
+
+/** Puts typed parameters on top of a driver's prepared run. */
+export function preparedLaunch<P extends ParamDecls>(
+  name: string,
+  slots: readonly ParamSlot[],
+  run: PreparedRun,
+  isEmpty: boolean,
+): PreparedLaunch<P> {
+  return {
+    setter(parameter) {
+      const slot = slots.find((candidate) => candidate.name === parameter);
+      if (slot === undefined || slot.count !== 1) {
+        throw new KernelCompileError(name, `it has no scalar parameter '${parameter}'.`);
+      }
+      return setterOf(run.parameters, slot);
+    },
+    // A grid without CTAs is no launch to the driver, but no work to the caller.
+    enqueue: isEmpty ? () => {} : () => run.run(),
+  };
+}
+
+function setterOf(view: DataView, { type, offset, bytes }: ParamSlot): (value: number) => void {
+  if (bytes === 8) {
+    return (value) => {
+      view.setUint32(offset, value % 2 ** 32, true);
+      view.setInt32(offset + 4, Math.floor(value / 2 ** 32), true);
+    };
+  }
+  if (type === 'f32') return (value) => view.setFloat32(offset, value, true);
+  return (value) => view.setInt32(offset, value, true);
+}

@@ -1,0 +1,118 @@
+import { OutOfMemoryError } from '../../../errors.ts';
+import type { Address, CudaContext, Handle, PinnedMemory } from '../driver/driver.ts';
+import type { Timeline } from '../stream/timeline.ts';
+import type { DeviceMemory } from './device-memory.ts';
+import type { Block } from './device-pool.ts';
+import { largestPinned, PinnedPool } from './pinned-pool.ts';
+
+/** Copies between the host and one stream's device memory, by way of page-locked memory. */
+export class Transfers {
+  readonly #context: CudaContext;
+  readonly #stream: Handle;
+  readonly #timeline: Timeline;
+  readonly #memory: DeviceMemory;
+  readonly #pinned: PinnedPool;
+
+  constructor(context: CudaContext, stream: Handle, timeline: Timeline, memory: DeviceMemory) {
+    this.#context = context;
+    this.#stream = stream;
+    this.#timeline = timeline;
+    this.#memory = memory;
+    this.#pinned = new PinnedPool(context, timeline);
+  }
+
+  /** `bytes` may change as soon as this returns. */
+  write(target: Address, bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.byteLength; at += largestPinned) {
+      const piece = bytes.subarray(at, at + largestPinned);
+      const memory = this.#pinned.take(piece.byteLength);
+      memory.bytes.set(piece);
+      this.#context.copyToDevice(target + at, memory.address, piece.byteLength, this.#stream);
+      this.#pinned.give(memory, this.#timeline.mark());
+    }
+  }
+
+  /** A write that a graph repeats: its bytes stay in memory that is `kept` as long as the graph. */
+  record(target: Address, bytes: Uint8Array, kept: PinnedMemory[]): void {
+    for (let at = 0; at < bytes.byteLength; at += largestPinned) {
+      const piece = bytes.subarray(at, at + largestPinned);
+      const memory = this.#pinned.takeAtOnce(piece.byteLength);
+      kept.push(memory);
+      memory.bytes.set(piece);
+      this.#context.copyToDevice(target + at, memory.address, piece.byteLength, this.#stream);
+    }
+  }
+
+  /** The graph that kept this memory is gone. */
+  release(kept: readonly PinnedMemory[]): void {
+    if (kept.length === 0) return;
+    const mark = this.#timeline.mark();
+    for (const memory of kept) this.#pinned.give(memory, mark);
+  }
+
+  /** Blocks until the work enqueued so far is done: for debug mode. At most {@link largestPinned}. */
+  readNow(source: Address, byteLength: number): Uint8Array {
+    const memory = this.#pinned.take(byteLength);
+    this.#context.copyToHost(memory.address, source, byteLength, this.#stream);
+    const mark = this.#timeline.mark();
+    this.#timeline.waitNow(mark);
+    this.#pinned.give(memory, mark);
+    return memory.bytes.slice(0, byteLength);
+  }
+
+  /** The bytes as they are once the work enqueued so far is done. */
+  async read(source: Address, byteLength: number): Promise<Uint8Array> {
+    const result = new Uint8Array(byteLength);
+    if (byteLength <= largestPinned) {
+      await this.#fetch(source, result)();
+      return result;
+    }
+    // Work enqueued later may overwrite the source while its pieces travel: copy it aside first.
+    let snapshot: Block;
+    try {
+      snapshot = this.#memory.takeScratch(byteLength);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      return this.#readAtOnce(source, result);
+    }
+    this.#context.copyOnDevice(snapshot.address, source, byteLength, this.#stream);
+    let previous: (() => Promise<void>) | undefined;
+    for (let at = 0; at < byteLength; at += largestPinned) {
+      const next = this.#fetch(snapshot.address + at, result.subarray(at, at + largestPinned));
+      await previous?.();
+      previous = next;
+    }
+    this.#memory.giveScratch(snapshot);
+    await previous?.();
+    return result;
+  }
+
+  destroy(): void {
+    this.#pinned.destroy();
+  }
+
+  /** Enqueues a copy; the function it returns waits for it and fills `target`. */
+  #fetch(source: Address, target: Uint8Array): () => Promise<void> {
+    const memory = this.#pinned.take(target.byteLength);
+    this.#context.copyToHost(memory.address, source, target.byteLength, this.#stream);
+    const mark = this.#timeline.mark();
+    const reached = this.#timeline.wait(mark);
+    // Whoever awaits it later sees the failure; until then it is no unhandled one.
+    reached.catch(() => {});
+    return async () => {
+      await reached;
+      target.set(memory.bytes.subarray(0, target.byteLength));
+      this.#pinned.give(memory, mark);
+    };
+  }
+
+  /** Without device memory to spare, all of it is pinned at once, which takes a while. */
+  async #readAtOnce(source: Address, target: Uint8Array): Promise<Uint8Array> {
+    const memory = this.#context.allocatePinned(target.byteLength);
+    this.#context.copyToHost(memory.address, source, target.byteLength, this.#stream);
+    await this.#timeline.wait(this.#timeline.mark());
+    target.set(memory.bytes.subarray(0, target.byteLength));
+    this.#context.freePinned(memory);
+    return target;
+  }
+}

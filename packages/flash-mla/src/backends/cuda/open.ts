@@ -1,0 +1,126 @@
+import { BackendUnavailableError } from '../../errors.ts';
+import type { Backend, DeviceInfo } from '../backend.ts';
+import type { ProbedDevice } from '../registry.ts';
+import { CudaBackend } from './backend.ts';
+import { type SharedContext, shareContext } from './device/shared-context.ts';
+import type { CudaDriver, DeviceFacts } from './driver/driver.ts';
+import { CudaDriverError } from './driver/driver-error.ts';
+import { versionText } from './driver/version.ts';
+import { loadFamilies } from './families.ts';
+import type { FamilyEntry } from './kernel-family.ts';
+import { KernelStore } from './launch/kernel-store.ts';
+import { limitsOf } from './limits.ts';
+
+/** The oldest architecture that any kernel is written for: bf16 on tensor cores, cp.async. */
+const leastSm = 80;
+
+const stores = new WeakMap<SharedContext, KernelStore>();
+
+/** What {@link openCuda} may be told. */
+export interface OpenOptions {
+  readonly debug: boolean;
+  readonly exactMemory: boolean;
+  /** Kernels to use instead of the library's. */
+  readonly families?: readonly FamilyEntry[] | undefined;
+}
+
+/** Lists a driver's devices. Throws {@link BackendUnavailableError} when it has none. */
+export function probeCuda(driver: CudaDriver): ProbedDevice[] {
+  const count = driver.deviceCount();
+  if (count === 0) throw noDevice(driver);
+  return Array.from({ length: count }, (_, ordinal) => {
+    const facts = driver.deviceFacts(ordinal);
+    return { name: facts.name, details: describe(driver, facts) };
+  });
+}
+
+/**
+ * Opens a device of a driver.
+ * @throws {BackendUnavailableError} where there is no such device or no kernel for it.
+ */
+export async function openCuda(
+  driver: CudaDriver,
+  ordinal: number,
+  options: OpenOptions,
+): Promise<Backend> {
+  const count = driver.deviceCount();
+  if (count === 0) throw noDevice(driver);
+  if (ordinal >= count) {
+    throw new BackendUnavailableError(
+      driver.kind,
+      `there is no device ${ordinal}`,
+      [`${driver.origin}: devices 0 to ${count - 1}`],
+      'Run `flash-mla doctor` for the list; CUDA_VISIBLE_DEVICES hides devices.',
+    );
+  }
+  const facts = driver.deviceFacts(ordinal);
+  const families = facts.sm < leastSm ? [] : await loadFamilies(facts.sm, options.families);
+  if (families.length === 0) {
+    throw new BackendUnavailableError(
+      driver.kind,
+      `no kernel runs on ${facts.name} (compute capability ${capabilityText(facts.sm)})`,
+      [`${driver.origin}: device ${ordinal}`],
+      'Compute capability 8.0 (Ampere) or newer is needed; use another device or backend.',
+    );
+  }
+  const shared = contextOf(driver, ordinal);
+  const limits = limitsOf(facts);
+  let kernels = stores.get(shared);
+  if (kernels === undefined) {
+    kernels = new KernelStore(shared, limits);
+    stores.set(shared, kernels);
+  }
+  const info: DeviceInfo = {
+    backend: driver.kind,
+    id: shared.id,
+    name: facts.name,
+    parallelism: facts.smCount,
+    memoryBytes: facts.memoryBytes,
+    details: describe(driver, facts),
+  };
+  const { debug, exactMemory } = options;
+  return new CudaBackend({ info, shared, limits, kernels, families, debug, exactMemory });
+}
+
+function contextOf(driver: CudaDriver, ordinal: number): SharedContext {
+  try {
+    return shareContext(driver, ordinal);
+  } catch (error) {
+    if (!(error instanceof CudaDriverError)) throw error;
+    throw new BackendUnavailableError(
+      driver.kind,
+      error.message.replace(/\.$/, ''),
+      [`${driver.origin}: device ${ordinal}`],
+      '',
+      error,
+    );
+  }
+}
+
+/** What `doctor` shows of a device, in display order. */
+function describe(driver: CudaDriver, facts: DeviceFacts): ProbedDevice['details'] {
+  return {
+    driver: driver.origin,
+    'CUDA version': versionText(driver.version),
+    'compute capability': capabilityText(facts.sm),
+    multiprocessors: facts.smCount,
+    'memory (MiB)': Math.floor(facts.memoryBytes / 2 ** 20),
+    'shared memory per block (KiB)': facts.maxSharedPerBlock / 1024,
+    'shared memory per multiprocessor (KiB)': facts.maxSharedPerSm / 1024,
+    'L2 cache (MiB)': facts.l2Bytes / 2 ** 20,
+    ...(facts.sm < leastSm && { supported: 'no: compute capability 8.0 or newer is needed' }),
+  };
+}
+
+function capabilityText(sm: number): string {
+  return `${Math.floor(sm / 10)}.${sm % 10}`;
+}
+
+function noDevice(driver: CudaDriver): BackendUnavailableError {
+  return new BackendUnavailableError(
+    driver.kind,
+    'the driver sees no GPU',
+    [`${driver.origin}: no device`],
+    'See `nvidia-smi`, and CUDA_VISIBLE_DEVICES.',
+  );
+}

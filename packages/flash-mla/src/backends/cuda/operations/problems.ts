@@ -1,0 +1,160 @@
+/** From the arguments of a call to what kernel selection sees of it. */
+
+import type {
+  ComputeScheduleArgs,
+  DenseAttentionArgs,
+  DenseDecodeArgs,
+  DequantizeArgs,
+  QuantizeArgs,
+  SparseCache,
+  SparseDecodeArgs,
+  SparsePrefillArgs,
+  TensorView,
+} from '../../backend.ts';
+import { placementOf } from '../placement.ts';
+import type {
+  ComputeScheduleProblem,
+  DenseAttentionProblem,
+  DenseDecodeProblem,
+  PackRowsProblem,
+  SparseCacheProblem,
+  SparseDecodeProblem,
+  SparsePrefillProblem,
+} from '../problems.ts';
+
+export function computeScheduleProblem(args: ComputeScheduleArgs): ComputeScheduleProblem {
+  return {
+    problem: args.problem,
+    plan: args.plan,
+    hasTopkLength: args.topkLength !== undefined,
+    hasExtraTopkLength: args.extraTopkLength !== undefined,
+  };
+}
+
+export function denseDecodeProblem(args: DenseDecodeArgs): DenseDecodeProblem {
+  const { q, kCache, blockTable, out } = args;
+  return {
+    dtype: q.dtype as DenseDecodeProblem['dtype'],
+    outDtype: out.dtype as DenseDecodeProblem['outDtype'],
+    batch: extent(q, 0),
+    seqLenQ: extent(q, 1),
+    numHeadsQ: extent(q, 2),
+    numHeadsKv: extent(kCache, 2),
+    headDimQk: extent(q, 3),
+    headDimV: args.headDimV,
+    causal: args.causal,
+    softmaxScale: args.softmaxScale,
+    numBlocks: extent(kCache, 0),
+    pageSize: extent(kCache, 1),
+    maxBlocks: extent(blockTable, 1),
+    blockTableStride: extent(blockTable, 0) > 1 ? (blockTable.strides[0] ?? 0) : 0,
+    hasDescaleQ: args.descaleQ !== undefined,
+    hasDescaleK: args.descaleK !== undefined,
+    q: placementOf(q, [0, 1, 2]),
+    kCache: placementOf(kCache, [0, 1, 2]),
+    plan: args.schedule.plan,
+  };
+}
+
+export function sparseDecodeProblem(args: SparseDecodeArgs): SparseDecodeProblem {
+  const { q } = args;
+  return {
+    layout: args.layout,
+    batch: extent(q, 0),
+    seqLenQ: extent(q, 1),
+    numHeadsQ: extent(q, 2),
+    headDimQk: extent(q, 3),
+    headDimV: args.headDimV,
+    softmaxScale: args.softmaxScale,
+    hasAttnSink: args.attnSink !== undefined,
+    q: placementOf(q, [0, 1, 2]),
+    main: sparseCacheProblem(args.main),
+    extra: args.extra && sparseCacheProblem(args.extra),
+    plan: args.schedule.plan,
+  };
+}
+
+function sparseCacheProblem({ kCache, indices, topkLength }: SparseCache): SparseCacheProblem {
+  return {
+    numBlocks: extent(kCache, 0),
+    pageSize: extent(kCache, 1),
+    topk: extent(indices, 2),
+    hasTopkLength: topkLength !== undefined,
+    kCache: placementOf(kCache, [0, 1]),
+    indices: placementOf(indices, [0, 1]),
+  };
+}
+
+export function sparsePrefillProblem(args: SparsePrefillArgs): SparsePrefillProblem {
+  const { q, kv, indices } = args;
+  return {
+    seqLenQ: extent(q, 0),
+    numHeadsQ: extent(q, 1),
+    seqLenKv: extent(kv, 0),
+    numHeadsKv: extent(kv, 1),
+    headDimQk: extent(q, 2),
+    headDimV: args.headDimV,
+    topk: extent(indices, 2),
+    smScale: args.smScale,
+    hasTopkLength: args.topkLength !== undefined,
+    hasAttnSink: args.attnSink !== undefined,
+    q: placementOf(q, [0, 1]),
+    kv: placementOf(kv, [0, 1]),
+    indices: placementOf(indices, [0, 1]),
+  };
+}
+
+export function denseAttentionProblem(args: DenseAttentionArgs): DenseAttentionProblem {
+  const { q, k, v, cuSeqlensQ, cuSeqlensK, seqlensK, blockTable } = args;
+  const inCache = seqlensK !== undefined;
+  const lengths = cuSeqlensQ ?? cuSeqlensK;
+  const outer = inCache ? [0, 1, 2] : [0, 1];
+  return {
+    dtype: q.dtype as DenseAttentionProblem['dtype'],
+    batch: lengths ? extent(lengths, 0) - 1 : extent(seqlensK, 0),
+    totalQ: extent(q, 0),
+    numHeadsQ: extent(q, 1),
+    numHeadsKv: extent(k, outer.length - 1),
+    headDimQk: extent(q, 2),
+    headDimV: extent(v, outer.length),
+    causal: args.causal,
+    softmaxScale: args.softmaxScale,
+    maxSeqlenQ: args.maxSeqlenQ,
+    maxSeqlenK: args.maxSeqlenK,
+    hasCuSeqlensQ: cuSeqlensQ !== undefined,
+    keys: blockTable ? 'paged' : inCache ? 'blocks' : 'packed',
+    numBlocks: inCache ? extent(k, 0) : 0,
+    pageSize: inCache ? extent(k, 1) : 0,
+    maxBlocks: extent(blockTable, 1),
+    blockTableStride: extent(blockTable, 0) > 1 ? (blockTable?.strides[0] ?? 0) : 0,
+    q: placementOf(q, [0, 1]),
+    k: placementOf(k, outer),
+    v: placementOf(v, outer),
+  };
+}
+
+export function quantizeProblem({ layout, source, target }: QuantizeArgs): PackRowsProblem {
+  return packRows(layout, target, source);
+}
+
+export function dequantizeProblem({ layout, source, target }: DequantizeArgs): PackRowsProblem {
+  return packRows(layout, source, target);
+}
+
+function packRows(
+  layout: PackRowsProblem['layout'],
+  packed: TensorView,
+  rows: TensorView,
+): PackRowsProblem {
+  return {
+    layout,
+    numBlocks: extent(rows, 0),
+    pageSize: extent(rows, 1),
+    headDimQk: extent(rows, 3),
+    packed: placementOf(packed, [0, 1]),
+  };
+}
+
+function extent(view: TensorView | undefined, dimension: number): number {
+  return view?.shape[dimension] ?? 0;
+}

@@ -1,0 +1,299 @@
+import type {
+  CudaContext,
+  CudaDriver,
+  DeviceFacts,
+  Handle,
+  KernelSource,
+  LaunchShape,
+  LoadedKernel,
+  PinnedMemory,
+  PreparedRun,
+} from '../driver/driver.ts';
+import { CudaDriverError } from '../driver/driver-error.ts';
+
+/** A call of the context that can be made to fail. */
+export type FakeCall = Exclude<keyof CudaContext, 'ordinal'> | 'run' | 'openContext';
+
+/** What a launched kernel does, for tests that look at results. */
+export type FakeKernel = (parameters: DataView, memory: FakeMemory) => void;
+
+/** Device memory by address. */
+export class FakeMemory {
+  readonly blocks = new Map<number, Uint8Array<ArrayBuffer>>();
+  #next = 0x7f00_0000_0000;
+
+  allocate(bytes: number): number {
+    const address = this.#next;
+    this.#next += Math.ceil(bytes / 4096) * 4096 + 4096;
+    this.blocks.set(address, new Uint8Array(bytes));
+    return address;
+  }
+
+  at(address: number, bytes: number): Uint8Array<ArrayBuffer> {
+    for (const [start, block] of this.blocks) {
+      const offset = address - start;
+      if (offset >= 0 && offset + bytes <= block.length) {
+        return block.subarray(offset, offset + bytes);
+      }
+    }
+    throw new Error(`fake device: ${bytes} bytes at ${address.toString(16)} are not allocated`);
+  }
+}
+
+export const fakeFacts: DeviceFacts = {
+  name: 'Fake GPU',
+  sm: 90,
+  memoryBytes: 2 ** 30,
+  smCount: 132,
+  maxSharedPerBlock: 232_448,
+  maxSharedPerSm: 233_472,
+  maxThreadsPerSm: 2048,
+  registersPerSm: 65_536,
+  l2Bytes: 50 * 2 ** 20,
+};
+
+/** A driver that runs nothing but keeps memory, order and a list of calls; failures are scripted. */
+export class FakeDriver implements CudaDriver {
+  readonly kind = 'cuda';
+  readonly origin = 'fake';
+  version = 13_000;
+  facts: DeviceFacts = fakeFacts;
+  devices = 2;
+  /** Every call of any context, in order. */
+  readonly calls: string[] = [];
+  readonly contexts: FakeContext[] = [];
+  readonly kernels = new Map<string, FakeKernel>();
+  /** False: enqueued work waits for {@link advance}. */
+  automatic = true;
+  #failures: { call: FakeCall; code: number; name: string; times: number }[] = [];
+
+  deviceCount(): number {
+    return this.devices;
+  }
+
+  deviceFacts(): DeviceFacts {
+    return this.facts;
+  }
+
+  openContext(ordinal: number): CudaContext {
+    this.enter('openContext');
+    const context = new FakeContext(this, ordinal);
+    this.contexts.push(context);
+    return context;
+  }
+
+  /** The next `times` calls of this name fail with a CUresult. */
+  fail(call: FakeCall, code: number, name: string, times = 1): void {
+    this.#failures.push({ call, code, name, times });
+  }
+
+  /** Lets enqueued work happen. */
+  advance(): void {
+    for (const context of this.contexts) context.advance();
+  }
+
+  enter(call: FakeCall): void {
+    this.calls.push(call);
+    const failure = this.#failures.find((entry) => entry.call === call);
+    if (failure === undefined) return;
+    if (--failure.times <= 0) this.#failures = this.#failures.filter((entry) => entry !== failure);
+    throw new CudaDriverError(call, failure.code, failure.name, 'scripted');
+  }
+}
+
+export class FakeContext implements CudaContext {
+  readonly ordinal: number;
+  readonly memory = new FakeMemory();
+  readonly #driver: FakeDriver;
+  readonly #host = new Map<number, Uint8Array<ArrayBuffer>>();
+  readonly #done = new Set<Handle>();
+  readonly #graphs = new Map<Handle, (() => void)[]>();
+  #queue: (() => void)[] = [];
+  #capture: (() => void)[] | undefined;
+  #handle = 1;
+  #used = 0;
+
+  constructor(driver: FakeDriver, ordinal: number) {
+    this.#driver = driver;
+    this.ordinal = ordinal;
+  }
+
+  close(): void {
+    this.#driver.enter('close');
+  }
+
+  reset(): void {
+    this.#driver.enter('reset');
+  }
+
+  memoryInfo() {
+    this.#driver.enter('memoryInfo');
+    const total = this.#driver.facts.memoryBytes;
+    return { free: total - this.#used, total };
+  }
+
+  allocate(bytes: number): number {
+    this.#driver.enter('allocate');
+    if (this.#used + bytes > this.#driver.facts.memoryBytes) {
+      throw new CudaDriverError('cuMemAlloc', 2, 'CUDA_ERROR_OUT_OF_MEMORY', 'out of memory');
+    }
+    this.#used += bytes;
+    return this.memory.allocate(bytes);
+  }
+
+  free(address: number): void {
+    this.#driver.enter('free');
+    const block = this.memory.blocks.get(address);
+    if (block === undefined) throw new Error(`fake device: ${address} is not an allocation`);
+    this.#used -= block.length;
+    this.memory.blocks.delete(address);
+  }
+
+  allocatePinned(bytes: number): PinnedMemory {
+    this.#driver.enter('allocatePinned');
+    const memory = new Uint8Array(bytes);
+    const address = this.#handle++ * 2 ** 32;
+    this.#host.set(address, memory);
+    return { address, bytes: memory };
+  }
+
+  freePinned(memory: PinnedMemory): void {
+    this.#driver.enter('freePinned');
+    if (!this.#host.delete(memory.address)) throw new Error('fake device: not pinned memory');
+  }
+
+  /** Pinned blocks in existence. */
+  get pinnedBlocks(): number {
+    return this.#host.size;
+  }
+
+  createStream(): Handle {
+    this.#driver.enter('createStream');
+    return this.#handle++;
+  }
+
+  destroyStream(): void {
+    this.#driver.enter('destroyStream');
+  }
+
+  createEvent(): Handle {
+    this.#driver.enter('createEvent');
+    return this.#handle++;
+  }
+
+  destroyEvent(): void {
+    this.#driver.enter('destroyEvent');
+  }
+
+  recordEvent(event: Handle): void {
+    this.#driver.enter('recordEvent');
+    if (this.#capture) throw new Error('fake device: an event was recorded into a graph');
+    this.#done.delete(event);
+    this.#enqueue(() => this.#done.add(event));
+  }
+
+  queryEvent(event: Handle): boolean {
+    this.#driver.enter('queryEvent');
+    return this.#done.has(event);
+  }
+
+  synchronizeEvent(): void {
+    this.#driver.enter('synchronizeEvent');
+    this.advance();
+  }
+
+  elapsedMs(): number {
+    this.#driver.enter('elapsedMs');
+    return 1.5;
+  }
+
+  copyToDevice(target: number, source: number, bytes: number): void {
+    this.#driver.enter('copyToDevice');
+    const from = this.#host.get(source);
+    if (from === undefined) throw new Error('fake device: not pinned memory');
+    this.#enqueue(() => this.memory.at(target, bytes).set(from.subarray(0, bytes)));
+  }
+
+  copyToHost(target: number, source: number, bytes: number): void {
+    this.#driver.enter('copyToHost');
+    const to = this.#host.get(target);
+    if (to === undefined) throw new Error('fake device: not pinned memory');
+    this.#enqueue(() => to.set(this.memory.at(source, bytes)));
+  }
+
+  copyOnDevice(target: number, source: number, bytes: number): void {
+    this.#driver.enter('copyOnDevice');
+    this.#enqueue(() => this.memory.at(target, bytes).set(this.memory.at(source, bytes)));
+  }
+
+  fill(target: number, word: number, words: number): void {
+    this.#driver.enter('fill');
+    this.#enqueue(() => {
+      const bytes = this.memory.at(target, words * 4);
+      new Uint32Array(bytes.buffer, bytes.byteOffset, words).fill(word);
+    });
+  }
+
+  loadKernel(source: KernelSource): LoadedKernel {
+    this.#driver.enter('loadKernel');
+    return {
+      function: this.#handle++,
+      registers: source.kernel.block[0],
+      localBytes: 0,
+      cached: false,
+    };
+  }
+
+  unloadKernel(): void {
+    this.#driver.enter('unloadKernel');
+  }
+
+  prepareRun(shape: LaunchShape): PreparedRun {
+    this.#driver.enter('prepareRun');
+    const parameters = new DataView(new ArrayBuffer(shape.parameterBytes));
+    return {
+      parameters,
+      run: () => {
+        this.#driver.enter('run');
+        this.#driver.calls.push(`${shape.source.name} ${shape.grid.join('x')}`);
+        const copy = new DataView(parameters.buffer.slice(0));
+        this.#enqueue(() => this.#driver.kernels.get(shape.source.name)?.(copy, this.memory));
+      },
+    };
+  }
+
+  beginCapture(): void {
+    this.#driver.enter('beginCapture');
+    this.#capture = [];
+  }
+
+  endCapture(): Handle {
+    this.#driver.enter('endCapture');
+    const graph = this.#handle++;
+    this.#graphs.set(graph, this.#capture ?? []);
+    this.#capture = undefined;
+    return graph;
+  }
+
+  launchGraph(graph: Handle): void {
+    this.#driver.enter('launchGraph');
+    const nodes = this.#graphs.get(graph);
+    if (nodes === undefined) throw new Error('fake device: no such graph');
+    for (const node of nodes) this.#enqueue(node);
+  }
+
+  destroyGraph(graph: Handle): void {
+    this.#driver.enter('destroyGraph');
+    this.#graphs.delete(graph);
+  }
+
+  advance(): void {
+    for (const work of this.#queue.splice(0)) work();
+  }
+
+  #enqueue(work: () => void): void {
+    if (this.#capture) this.#capture.push(work);
+    else if (this.#driver.automatic && this.#queue.length === 0) work();
+    else this.#queue.push(work);
+  }
+}
