@@ -14,10 +14,7 @@ export function unpackF16x2(k: Ops, v: Value<'f16x2'>): [Value<'f32'>, Value<'f3
 }
 
 /** Both elements of a packed pair as f32. */
-export function unpackPair(
-  k: Ops,
-  v: Value<'f16x2'> | Value<'bf16x2'>,
-): [Value<'f32'>, Value<'f32'>] {
+export function unpackPair(k: Ops, v: Value<'f16x2' | 'bf16x2'>): [Value<'f32'>, Value<'f32'>] {
   return v.type === 'f16x2'
     ? unpackF16x2(k, v as Value<'f16x2'>)
     : unpackBf16x2(k, v as Value<'bf16x2'>);
