@@ -8,9 +8,10 @@ import type { Element } from './tile.ts';
 import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
 
 /** A request's tokens in a paged cache. */
-export interface PagedTokens<E extends Element | 'e4m3' = Element> {
+export interface PagedTokens {
   /** The cache, moved to the KV head. */
-  readonly cache: Pointer<'global', E>;
+  readonly cache: Pointer<'global', Element | 'e4m3'>;
+  readonly stored: Element | 'e4m3';
   readonly alignment: Alignment;
   /** Elements between blocks and between the tokens of a block. */
   readonly blockStride: Value<'u64'>;
@@ -25,10 +26,10 @@ export interface PagedTokens<E extends Element | 'e4m3' = Element> {
 }
 
 /** The pages of `rows` tokens of a tile, looked up a tile ahead: one lookup where a page holds the tile. */
-export function pageLookup<E extends Element | 'e4m3'>(
+export function pageLookup(
   k: Ops,
   tile: MlaTile,
-  tokens: PagedTokens<E>,
+  tokens: PagedTokens,
   rows: readonly Value<'u32'>[],
 ) {
   const { pageSize, pages, length } = tokens;
@@ -77,7 +78,8 @@ export function pagedKeys(
         const { alignment } = tokens;
         const to = shared.keys.row(stage, row);
         const common = { chunk, columns: tile.headDimQk, width, alignment };
-        copyRow(k, { to, ...lookup.locate(t, i), ...common });
+        const { present, from } = lookup.locate(t, i);
+        copyRow(k, { to, from: from.as(tile.element), present, ...common });
       });
     },
     mask: (t, _stage, scores) => maskBeyond(k, tile, place, tokens.limits, t, scores),

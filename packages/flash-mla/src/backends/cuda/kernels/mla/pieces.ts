@@ -1,5 +1,8 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 
+/** Tokens of a schedule's block. */
+export const blockTokens = 64;
+
 /** A schedule in memory, as `computeTileSchedule` documents it. */
 export interface SchedulePointers {
   /** (numParts, 8). */
