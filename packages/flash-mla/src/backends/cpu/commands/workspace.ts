@@ -57,7 +57,7 @@ export function decodeWorkspace(
 ): DecodeWorkspace {
   const { splitBlocks, numParts } = plan;
   const cuts = splitBlocks > 0 ? Math.ceil(maxBlocks / splitBlocks) : numParts;
-  const splits = Math.max(1, Math.min(cuts, maxBlocks));
+  const splits = Math.max(1, cuts);
   const { kernels, workers } = context;
   let tileRows = maxTileRows;
   while (
