@@ -1,0 +1,41 @@
+// Installs the peers on first use, beside the project's own dependencies but not among them: nobody
+// but this benchmark needs their 400 MB.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root } from '../../scripts/workspace.mjs';
+
+export const peers = { 'onnxruntime-web': '1.30.0', 'onnxruntime-node': '1.30.0' };
+
+const folder = join(root, 'node_modules', '.cache', 'flash-mla-peers');
+
+export function installPeers() {
+  const installed = Object.entries(peers).every(([name, version]) => {
+    const manifest = join(folder, 'node_modules', name, 'package.json');
+    return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version;
+  });
+  if (installed) return;
+  console.error('Installing onnxruntime-web and onnxruntime-node …');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ private: true, type: 'module', dependencies: peers }),
+  );
+  // Their install scripts fetch GPU libraries; the processor's come with the package.
+  const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
+  const { status } = spawnSync('npm', args, {
+    cwd: folder,
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  });
+  if (status !== 0) throw new Error('npm could not install the peers');
+}
+
+/** Loads a peer, as an import from its own folder. */
+export async function importPeer(name) {
+  const path = createRequire(join(folder, 'index.js')).resolve(name);
+  const module = await import(pathToFileURL(path).href);
+  return module.InferenceSession ? module : module.default;
+}
