@@ -339,7 +339,7 @@ describe('a sparse call', () => {
 });
 
 describe('failures behind the validation', () => {
-  it.each(['computeSchedule', 'denseDecode', 'allocate'] as const)(
+  it.each(['computeSchedule', 'denseDecode'] as const)(
     'of %s leave nothing allocated and the metadata unused',
     (operation) => {
       const call = dense();
@@ -353,6 +353,15 @@ describe('failures behind the validation', () => {
       expect(call.schedMeta.haveInitialized).toBe(true);
     },
   );
+
+  it.each([0, 1, 2, 3])('of allocation %i leave nothing allocated', (room) => {
+    const call = dense();
+    const before = new Set(backend.live);
+    backend.room = room;
+    expect(() => flashMlaWithKvCache(call as never)).toThrow('no room');
+    expect(new Set(backend.live)).toEqual(before);
+    expect(call.schedMeta.haveInitialized).toBe(false);
+  });
 
   it('do not free the outputs of the caller', () => {
     const out: Tensor = device.empty([b, sQ, hQ, 512], 'bf16');

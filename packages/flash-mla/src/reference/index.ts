@@ -1,6 +1,10 @@
 /**
  * The float64 meaning of every operation, on plain host data. Every backend is held to it. Names and
  * shapes follow the public functions; nothing here touches a device.
+ *
+ * Conventions, FlashMLA's own: logits are scaled by `softmaxScale` (`smScale`) before anything else,
+ * `lse` is their natural log-sum-exp and `maxLogits` their maximum. A row that attends to nothing has
+ * out 0, lse +inf, maxLogits −inf. A sink changes out only. Packed rows mean value × scale, exactly.
  */
 
 export {

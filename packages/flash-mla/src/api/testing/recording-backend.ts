@@ -36,7 +36,9 @@ export class RecordingBackend implements Backend {
   readonly calls: { readonly operation: Operation; readonly args: unknown }[] = [];
   readonly live = new Set<BackendBuffer>();
   /** The operation of this name throws. */
-  failing: Operation | 'allocate' | undefined;
+  failing: Operation | undefined;
+  /** Allocations that still succeed. */
+  room = Number.POSITIVE_INFINITY;
   plan: SchedulePlan = { numParts: 3, blockTokens: 64, overheadBlocks: 2, splitBlocks: 0 };
   closed = false;
 
@@ -45,7 +47,7 @@ export class RecordingBackend implements Backend {
   }
 
   allocate(byteLength: number): BackendBuffer {
-    if (this.failing === 'allocate') throw new Error('allocate fails');
+    if (this.room-- <= 0) throw new Error('no room');
     const buffer = new HostBuffer(byteLength);
     this.live.add(buffer);
     return buffer;
