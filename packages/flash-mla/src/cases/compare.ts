@@ -1,4 +1,4 @@
-import { decodeAll, type HostTensor } from '../reference/host-tensor.ts';
+import { decodeInto, type HostTensor } from '../reference/host-tensor.ts';
 import type { AnswerName } from './problem.ts';
 import type { Tolerance } from './tolerance.ts';
 
@@ -54,50 +54,47 @@ export function compare(
 ): Comparison {
   const { values, known, rowLength = 1 } = expected;
   const { shape } = actual;
-  const decoded = decodeAll(actual);
-  let compared = 0;
-  let failed = 0;
-  let maxAbsolute = 0;
-  let maxRelative = 0;
-  let worst = -1;
-  let worstScore = -1;
-  let firstBad = -1;
-  let products = 0;
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) {
-    if (known !== undefined && known[Math.floor(i / rowLength)] === 0) continue;
-    compared++;
-    const e = values[i] as number;
-    const a = decoded[i] as number;
-    const distance = distanceOf(a, e);
-    // FlashMLA's relative distance: the small term keeps 0 from dividing.
-    const relative = distance / (Math.abs(e) + 1e-6);
-    const score = scoreOf(distance, relative, tolerance);
-    if (distance > maxAbsolute) maxAbsolute = distance;
-    if (relative > maxRelative && !(distance < tolerance.absolute)) maxRelative = relative;
-    if (score > worstScore) {
-      worst = i;
-      worstScore = score;
+  const sameSize = actual.data.length === values.length;
+  const row = new Float64Array(rowLength);
+  const rows = sameSize ? values.length / rowLength : 0;
+  let [compared, failed, maxAbsolute, maxRelative] = [0, 0, 0, 0];
+  let [worst, worstScore, worstActual, firstBad, firstActual] = [-1, -1, 0, -1, 0];
+  let [products, squares] = [0, 0];
+  for (let r = 0; r < rows; r++) {
+    if (known !== undefined && known[r] === 0) continue;
+    decodeInto(actual, r * rowLength, rowLength, row, 0);
+    compared += rowLength;
+    for (let c = 0; c < rowLength; c++) {
+      const i = r * rowLength + c;
+      const e = values[i] as number;
+      const a = row[c] as number;
+      const distance = distanceOf(a, e);
+      // FlashMLA's relative distance: the small term keeps 0 from dividing.
+      const relative = distance / (Math.abs(e) + 1e-6);
+      const score = scoreOf(distance, relative, tolerance);
+      if (distance > maxAbsolute) maxAbsolute = distance;
+      if (relative > maxRelative && !(distance < tolerance.absolute)) maxRelative = relative;
+      if (score > worstScore) [worst, worstScore, worstActual] = [i, score, a];
+      if (score >= 1) {
+        failed++;
+        if (firstBad === -1) [firstBad, firstActual] = [i, a];
+      }
+      if (!Number.isFinite(a) || !Number.isFinite(e)) continue;
+      products += a * e;
+      squares += a * a + e * e;
     }
-    if (score >= 1) {
-      failed++;
-      if (firstBad === -1) firstBad = i;
-    }
-    if (!Number.isFinite(a) || !Number.isFinite(e)) continue;
-    products += a * e;
-    squares += a * a + e * e;
   }
   const cosine = squares === 0 ? 0 : 1 - (2 * products) / squares;
   const together = tolerance.cosine === undefined || Math.abs(cosine) < tolerance.cosine;
-  const at = (i: number): ElementError | null => {
+  const at = (i: number, value: number): ElementError | null => {
     if (i === -1) return null;
-    const [e, a] = [values[i] as number, decoded[i] as number];
-    return { index: unravel(i, shape), expected: e, actual: a, error: distanceOf(a, e) };
+    const e = values[i] as number;
+    return { index: unravel(i, shape), expected: e, actual: value, error: distanceOf(value, e) };
   };
   return {
     answer,
     against,
-    pass: decoded.length === values.length && failed === 0 && together,
+    pass: sameSize && failed === 0 && together,
     tolerance,
     elements: values.length,
     compared,
@@ -105,8 +102,8 @@ export function compare(
     maxAbsolute,
     maxRelative,
     cosine,
-    worst: at(worst),
-    firstBad: at(firstBad),
+    worst: at(worst, worstActual),
+    firstBad: at(firstBad, firstActual),
   };
 }
 
@@ -115,6 +112,8 @@ export function describeComparison(comparison: Comparison): string {
   const { answer, against, pass, tolerance, failed, compared, cosine } = comparison;
   if (pass) return `${answer} matches ${against}: off by at most ${number(comparison.maxAbsolute)}`;
   const parts: string[] = [];
+  if (compared === 0)
+    parts.push(`it has not the ${comparison.elements} elements of the expected one`);
   for (const [label, element] of [
     ['first', comparison.firstBad],
     ['worst', comparison.worst],

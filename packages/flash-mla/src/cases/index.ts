@@ -3,6 +3,21 @@
 export * from '../safetensors/index.ts';
 export { bundledCaseNames, bundledCaseUrl } from './bundled-cases.ts';
 export { type Comparison, compare, describeComparison, type ElementError } from './compare.ts';
+export { type Exclusion, exclusions } from './conformance/exclusions.ts';
+export { generateProblem } from './conformance/generate/index.ts';
+export type { CaseParams } from './conformance/params.ts';
+export {
+  type ConformanceOptions,
+  type ConformanceProgress,
+  type ConformanceResult,
+  runConformance,
+} from './conformance/run-conformance.ts';
+export {
+  type CaseSelection,
+  type ConformanceCase,
+  conformanceCases,
+  selectCases,
+} from './conformance/suite.ts';
 export { type Case, type CaseAnswers, type CaseProblem, loadCase, readCase } from './load-case.ts';
 export type { Variant } from './operations.ts';
 export { type AnswerName, type Answers, answerNames, type Op, type Problem } from './problem.ts';

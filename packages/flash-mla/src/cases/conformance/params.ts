@@ -1,0 +1,141 @@
+import type { RunOptions } from '../run-problem.ts';
+
+/**
+ * What a conformance case says about its problem. All data follow from these parameters and the
+ * case's name. Sizes are FlashMLA's: b requests, sQ queries each, sK keys, hQ and hKv heads.
+ */
+export type CaseParams =
+  | DenseParams
+  | SparseParams
+  | PrefillParams
+  | VarlenParams
+  | CacheParams
+  | ConversionParams
+  | ScheduleParams;
+
+/** How the operation is called, beyond its problem. */
+export type CallVariant = Pick<RunOptions, 'metadata' | 'deterministic' | 'gap' | 'graph'> & {
+  /** Each request alone must give the bits it gives in the batch. Implies `deterministic`. */
+  readonly invariant?: boolean;
+};
+
+/**
+ * How far logits spread: `flat` as in FlashMLA's tests (all keys weigh nearly the same), `normal` (a
+ * deviation of ½), `peaky` (12: one or two keys take all; for long sequences only, because the bound of
+ * lse is relative and lse must not come near 0).
+ */
+export type Sharpness = 'flat' | 'normal' | 'peaky';
+
+interface Common extends CallVariant {
+  readonly sharpness?: Sharpness;
+}
+
+export interface DenseParams extends Common {
+  readonly op: 'dense-decode';
+  readonly b: number;
+  readonly sQ: number;
+  /** Tokens of each request, or their mean if `varlen`. */
+  readonly sK: number;
+  readonly hQ: number;
+  readonly hKv: number;
+  readonly varlen?: boolean;
+  readonly causal?: boolean;
+  /** `some`: every other request has no tokens. `all`: none has any. */
+  readonly zeroLengths?: 'some' | 'all';
+  /** Default bf16. */
+  readonly dtype?: 'bf16' | 'f16' | 'e4m3';
+  /** e4m3: give both descales. */
+  readonly descales?: boolean;
+  /** Default 64. */
+  readonly page?: number;
+  /** Default 576 and 512. */
+  readonly dQk?: number;
+  readonly dV?: number;
+}
+
+/** One cache of a sparse case. */
+export interface CacheShape {
+  /** Tokens of each request, or their mean if `varlen`. */
+  readonly sK: number;
+  readonly topk: number;
+  readonly page: number;
+  /** Give a top-k length for each request, some of them out of range. */
+  readonly lengths?: boolean;
+}
+
+export interface SparseParams extends Common {
+  readonly op: 'sparse-decode';
+  readonly layout: 'v32' | 'model1' | 'bf16';
+  readonly b: number;
+  readonly sQ: number;
+  readonly hQ: number;
+  readonly cache: CacheShape;
+  readonly extra?: CacheShape;
+  /** 576 or 512; default that of the layout, 576 for bf16 rows. */
+  readonly dQk?: number;
+  readonly varlen?: boolean;
+  readonly zeroLengths?: 'some' | 'all';
+  /** `all`: no index of any query is valid. `rows`: so for some queries. */
+  readonly invalid?: 'all' | 'rows';
+  /** Indices come with repetitions. */
+  readonly repeated?: boolean;
+  /** v32: scales that are no powers of two, as other writers of this format make them. */
+  readonly floatScales?: boolean;
+  /** `infinite`: a third each of −inf, +inf and finite values. */
+  readonly sink?: 'finite' | 'infinite';
+}
+
+export interface PrefillParams extends Common {
+  readonly op: 'sparse-prefill';
+  readonly sQ: number;
+  readonly sKv: number;
+  readonly topk: number;
+  readonly hQ: number;
+  /** Default 1. */
+  readonly hKv?: number;
+  readonly dQk: 576 | 512;
+  readonly invalid?: 'all' | 'rows';
+  readonly lengths?: boolean;
+  readonly sink?: 'finite' | 'infinite';
+}
+
+interface AttentionShape extends Common {
+  readonly b: number;
+  readonly sQ: number;
+  readonly sK: number;
+  readonly hQ: number;
+  readonly hKv: number;
+  readonly dQk: number;
+  readonly dV: number;
+  readonly causal?: boolean;
+  readonly dtype?: 'bf16' | 'f16';
+}
+
+/** Lengths vary around sQ and sK, zeros among them. */
+export interface VarlenParams extends AttentionShape {
+  readonly op: 'varlen-attention';
+}
+
+export interface CacheParams extends AttentionShape {
+  readonly op: 'cache-attention';
+  /** Absent: no block table, each request owns a block that holds 1.5 · sK tokens. */
+  readonly page?: number;
+}
+
+export interface ConversionParams extends CallVariant {
+  readonly op: 'quantize' | 'dequantize';
+  readonly layout: 'v32' | 'model1';
+  readonly blocks: number;
+  readonly page: number;
+}
+
+/** The metadata that the device computes, against the pure function on its own plan. */
+export interface ScheduleParams extends CallVariant {
+  readonly op: 'schedule';
+  readonly kind: 'dense' | 'sparse';
+  readonly b: number;
+  /** Longest sequence, or width of `indices`. */
+  readonly sK: number;
+  readonly extraTopk?: number;
+  readonly hQ: number;
+}

@@ -1,0 +1,142 @@
+import type { DenseParams, SparseParams } from './params.ts';
+
+/** Small decode cases: each feature of the API and each kind of shape at least once. */
+
+const dense = (params: Omit<DenseParams, 'op'>): DenseParams => ({ op: 'dense-decode', ...params });
+
+const sparse = (params: Omit<SparseParams, 'op'>): SparseParams => ({
+  op: 'sparse-decode',
+  ...params,
+});
+
+export const quickDense: readonly DenseParams[] = [
+  // Heads and queries that fill no tile, exactly one, and several.
+  dense({ b: 1, sQ: 1, sK: 20, hQ: 1, hKv: 1 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 128, hKv: 1, varlen: true }),
+  dense({ b: 2, sQ: 2, sK: 140, hQ: 64, hKv: 1, varlen: true, causal: true }),
+  dense({ b: 2, sQ: 4, sK: 20, hQ: 63, hKv: 1, causal: true }),
+  dense({ b: 6, sQ: 4, sK: 20, hQ: 3, hKv: 3, varlen: true, causal: true }),
+  dense({ b: 2, sQ: 2, sK: 140, hQ: 126, hKv: 2, varlen: true, causal: true }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 9, hKv: 3, varlen: true }),
+  dense({ b: 1, sQ: 2, sK: 140, hQ: 8, hKv: 8, causal: true }),
+  dense({ b: 1, sQ: 1, sK: 64, hQ: 16, hKv: 1, sharpness: 'flat' }),
+  // Lengths: long enough to be split, none, more queries than keys.
+  dense({ b: 1, sQ: 1, sK: 4096, hQ: 16, hKv: 1 }),
+  dense({ b: 3, sQ: 1, sK: 1000, hQ: 5, hKv: 1, varlen: true, sharpness: 'peaky' }),
+  dense({ b: 7, sQ: 2, sK: 140, hQ: 9, hKv: 1, varlen: true, causal: true, zeroLengths: 'some' }),
+  dense({ b: 3, sQ: 1, sK: 20, hQ: 4, hKv: 1, zeroLengths: 'all' }),
+  dense({ b: 2, sQ: 4, sK: 2, hQ: 7, hKv: 1, causal: true }),
+  // Other dtypes.
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 128, hKv: 1, varlen: true, dtype: 'f16' }),
+  dense({ b: 2, sQ: 2, sK: 140, hQ: 6, hKv: 2, varlen: true, causal: true, dtype: 'f16' }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 64, hKv: 1, varlen: true, dtype: 'e4m3' }),
+  dense({ b: 2, sQ: 2, sK: 140, hQ: 16, hKv: 1, causal: true, dtype: 'e4m3', descales: true }),
+  // Page sizes and widths of rows.
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 1, varlen: true, page: 1 }),
+  dense({ b: 2, sQ: 2, sK: 140, hQ: 16, hKv: 1, varlen: true, causal: true, page: 69 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 2, varlen: true, page: 576 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 40, hKv: 1, varlen: true, dQk: 288, dV: 256 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 4, varlen: true, dQk: 192, dV: 128 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 8, hKv: 1, varlen: true, dQk: 16, dV: 16, dtype: 'f16' }),
+  // Ways of calling.
+  dense({ b: 2, sQ: 2, sK: 140, hQ: 16, hKv: 2, varlen: true, causal: true, gap: 16 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 1, varlen: true, gap: 1 }),
+  dense({ b: 3, sQ: 2, sK: 140, hQ: 16, hKv: 1, varlen: true, metadata: 'tensors' }),
+  dense({ b: 3, sQ: 1, sK: 600, hQ: 16, hKv: 1, varlen: true, invariant: true }),
+  dense({ b: 3, sQ: 1, sK: 300, hQ: 16, hKv: 1, varlen: true, graph: true }),
+];
+
+export const quickSparse: readonly SparseParams[] = [
+  // Each row format, the head counts of FlashMLA's kernels and others, pages of all kinds.
+  sparse({ layout: 'v32', b: 2, sQ: 1, hQ: 64, cache: { sK: 512, topk: 64, page: 64 } }),
+  sparse({ layout: 'model1', b: 2, sQ: 1, hQ: 64, cache: { sK: 512, topk: 64, page: 69 } }),
+  sparse({ layout: 'bf16', b: 2, sQ: 1, hQ: 64, cache: { sK: 512, topk: 64, page: 2 } }),
+  sparse({
+    layout: 'bf16',
+    dQk: 512,
+    b: 2,
+    sQ: 3,
+    hQ: 16,
+    cache: { sK: 300, topk: 128, page: 64 },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 2, sQ: 1, hQ: 128, varlen: true, sink: 'infinite' },
+    cache: { sK: 1024, topk: 576, page: 61 },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 1, sQ: 1, hQ: 8, sharpness: 'peaky' },
+    cache: { sK: 2046, topk: 2048, page: 576 },
+  }),
+  sparse({ layout: 'model1', b: 1, sQ: 1, hQ: 7, cache: { sK: 512, topk: 100, page: 1 } }),
+  // Extra caches, both lengths.
+  sparse({
+    ...{ layout: 'model1', b: 4, sQ: 1, hQ: 64, varlen: true, sink: 'infinite' },
+    cache: { sK: 256, topk: 64, page: 64, lengths: true },
+    extra: { sK: 512, topk: 128, page: 2, lengths: true },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 2, sQ: 2, hQ: 16, varlen: true },
+    cache: { sK: 512, topk: 64, page: 69 },
+    extra: { sK: 512, topk: 100, page: 64 },
+  }),
+  sparse({
+    ...{ layout: 'bf16', b: 4, sQ: 1, hQ: 16, varlen: true, sink: 'finite' },
+    cache: { sK: 256, topk: 128, page: 16, lengths: true },
+    extra: { sK: 256, topk: 64, page: 64 },
+  }),
+  // Requests and queries without keys.
+  sparse({
+    ...{ layout: 'v32', b: 5, sQ: 3, hQ: 16, varlen: true, zeroLengths: 'some', sink: 'infinite' },
+    cache: { sK: 128, topk: 64, page: 61, lengths: true },
+  }),
+  sparse({
+    ...{ layout: 'model1', b: 4, sQ: 2, hQ: 16, zeroLengths: 'some' },
+    cache: { sK: 128, topk: 64, page: 53 },
+    extra: { sK: 64, topk: 64, page: 53, lengths: true },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 2, sQ: 3, hQ: 8, invalid: 'all', sink: 'infinite' },
+    cache: { sK: 64, topk: 64, page: 64 },
+  }),
+  sparse({
+    ...{ layout: 'model1', b: 2, sQ: 2, hQ: 8, invalid: 'rows', sink: 'finite' },
+    cache: { sK: 64, topk: 192, page: 64 },
+    extra: { sK: 64, topk: 128, page: 64 },
+  }),
+  sparse({
+    ...{ layout: 'bf16', b: 2, sQ: 2, hQ: 8, invalid: 'rows', repeated: true },
+    cache: { sK: 40, topk: 128, page: 3 },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 2, sQ: 1, hQ: 16, floatScales: true },
+    cache: { sK: 256, topk: 128, page: 64 },
+  }),
+  // Ways of calling.
+  sparse({
+    ...{ layout: 'v32', b: 3, sQ: 2, hQ: 16, sink: 'finite', gap: 16 },
+    cache: { sK: 128, topk: 64, page: 64, lengths: true },
+  }),
+  sparse({
+    ...{ layout: 'model1', b: 3, sQ: 2, hQ: 16, gap: 1 },
+    cache: { sK: 128, topk: 64, page: 64 },
+    extra: { sK: 64, topk: 64, page: 2 },
+  }),
+  sparse({
+    ...{ layout: 'bf16', b: 3, sQ: 2, hQ: 16, gap: 16 },
+    cache: { sK: 128, topk: 64, page: 64 },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 3, sQ: 2, hQ: 16, varlen: true, metadata: 'tensors' },
+    cache: { sK: 256, topk: 192, page: 64, lengths: true },
+    extra: { sK: 64, topk: 64, page: 64, lengths: true },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 4, sQ: 1, hQ: 16, varlen: true, invariant: true },
+    cache: { sK: 512, topk: 512, page: 64, lengths: true },
+  }),
+  sparse({
+    ...{ layout: 'model1', b: 4, sQ: 1, hQ: 16, varlen: true, graph: true },
+    cache: { sK: 256, topk: 256, page: 64, lengths: true },
+    extra: { sK: 128, topk: 64, page: 64, lengths: true },
+  }),
+];

@@ -1,0 +1,68 @@
+import type { CacheParams, CaseParams, PrefillParams, VarlenParams } from './params.ts';
+
+/** Small cases of everything but decoding. */
+
+const prefill = (params: Omit<PrefillParams, 'op'>): PrefillParams => ({
+  op: 'sparse-prefill',
+  ...params,
+});
+
+const varlen = (params: Omit<VarlenParams, 'op'>): VarlenParams => ({
+  op: 'varlen-attention',
+  ...params,
+});
+
+const cached = (params: Omit<CacheParams, 'op'>): CacheParams => ({
+  op: 'cache-attention',
+  ...params,
+});
+
+export const quickPrefill: readonly PrefillParams[] = [
+  prefill({ sQ: 3, sKv: 150, topk: 128, hQ: 64, dQk: 512 }),
+  prefill({ sQ: 5, sKv: 592, topk: 128, hQ: 128, dQk: 576, lengths: true, sink: 'infinite' }),
+  prefill({ sQ: 4, sKv: 153, topk: 256, hQ: 16, dQk: 576, sink: 'finite' }),
+  prefill({ sQ: 4, sKv: 1000, topk: 500, hQ: 8, dQk: 512, sharpness: 'peaky' }),
+  prefill({ sQ: 3, sKv: 64, topk: 64, hQ: 1, dQk: 576, sharpness: 'flat' }),
+  prefill({ sQ: 3, sKv: 128, topk: 128, hQ: 12, hKv: 2, dQk: 576, lengths: true }),
+  prefill({ sQ: 4, sKv: 32, topk: 512, hQ: 16, dQk: 512, invalid: 'rows', sink: 'infinite' }),
+  prefill({ sQ: 2, sKv: 128, topk: 128, hQ: 16, dQk: 576, invalid: 'all', sink: 'finite' }),
+  prefill({ sQ: 20, sKv: 100, topk: 64, hQ: 16, dQk: 512, lengths: true }),
+  prefill({ sQ: 5, sKv: 128, topk: 64, hQ: 16, dQk: 576, lengths: true, gap: 16 }),
+  prefill({ sQ: 5, sKv: 128, topk: 64, hQ: 16, hKv: 4, dQk: 512, gap: 1 }),
+  prefill({ sQ: 5, sKv: 128, topk: 192, hQ: 16, dQk: 512, lengths: true, graph: true }),
+];
+
+export const quickAttention: readonly (VarlenParams | CacheParams)[] = [
+  varlen({ b: 1, sQ: 64, sK: 64, hQ: 2, hKv: 1, dQk: 128, dV: 128 }),
+  varlen({ b: 4, sQ: 30, sK: 90, hQ: 4, hKv: 2, dQk: 192, dV: 128, causal: true }),
+  varlen({ b: 5, sQ: 60, sK: 20, hQ: 2, hKv: 2, dQk: 64, dV: 64, causal: true }),
+  varlen({ b: 3, sQ: 17, sK: 130, hQ: 3, hKv: 1, dQk: 96, dV: 80, dtype: 'f16' }),
+  varlen({ b: 1, sQ: 5, sK: 300, hQ: 2, hKv: 1, dQk: 128, dV: 128, sharpness: 'peaky' }),
+  varlen({ b: 3, sQ: 20, sK: 40, hQ: 4, hKv: 1, dQk: 72, dV: 64, causal: true, gap: 16 }),
+  varlen({ b: 3, sQ: 20, sK: 40, hQ: 2, hKv: 2, dQk: 128, dV: 128, gap: 1 }),
+  varlen({ b: 2, sQ: 9, sK: 200, hQ: 2, hKv: 1, dQk: 256, dV: 256, causal: true }),
+  cached({ b: 3, sQ: 1, sK: 140, hQ: 8, hKv: 2, dQk: 128, dV: 128, page: 64 }),
+  cached({ b: 3, sQ: 4, sK: 140, hQ: 4, hKv: 1, dQk: 192, dV: 128, page: 16, causal: true }),
+  cached({ b: 4, sQ: 2, sK: 70, hQ: 4, hKv: 4, dQk: 64, dV: 64, causal: true }),
+  cached({ b: 3, sQ: 3, sK: 100, hQ: 6, hKv: 2, dQk: 128, dV: 128, page: 7, dtype: 'f16' }),
+  cached({ b: 3, sQ: 2, sK: 100, hQ: 4, hKv: 2, dQk: 128, dV: 64, page: 32, gap: 16 }),
+  cached({ b: 3, sQ: 1, sK: 200, hQ: 4, hKv: 1, dQk: 128, dV: 128, page: 64, graph: true }),
+];
+
+export const quickConversion: readonly CaseParams[] = [
+  { op: 'quantize', layout: 'v32', blocks: 3, page: 5 },
+  { op: 'quantize', layout: 'model1', blocks: 3, page: 5 },
+  { op: 'quantize', layout: 'model1', blocks: 1, page: 64 },
+  { op: 'dequantize', layout: 'v32', blocks: 3, page: 5 },
+  { op: 'dequantize', layout: 'model1', blocks: 3, page: 5 },
+  { op: 'dequantize', layout: 'model1', blocks: 2, page: 64, gap: 2 },
+];
+
+export const quickSchedule: readonly CaseParams[] = [
+  { op: 'schedule', kind: 'dense', b: 1, sK: 8192, hQ: 128 },
+  { op: 'schedule', kind: 'dense', b: 64, sK: 4096, hQ: 16 },
+  { op: 'schedule', kind: 'dense', b: 300, sK: 3000, hQ: 128, deterministic: true },
+  { op: 'schedule', kind: 'sparse', b: 74, sK: 2048, hQ: 64 },
+  { op: 'schedule', kind: 'sparse', b: 74, sK: 576, extraTopk: 1024, hQ: 64 },
+  { op: 'schedule', kind: 'sparse', b: 9, sK: 576, extraTopk: 64, hQ: 128, deterministic: true },
+];

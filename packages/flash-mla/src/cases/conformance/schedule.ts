@@ -1,0 +1,71 @@
+import { getMlaMetadata } from '../../api/index.ts';
+import type { Device } from '../../device.ts';
+import { hostTensor } from '../../reference/host-tensor.ts';
+import { blocksOfLengths, blocksOfTopk, computeTileSchedule } from '../../reference/index.ts';
+import { compare } from '../compare.ts';
+import { exact } from '../tolerance.ts';
+import { Uploads } from '../upload.ts';
+import type { Execution } from './execute.ts';
+import { drawLengths, drawTopkLengths } from './generate/lengths.ts';
+import type { ScheduleParams } from './params.ts';
+import { Random } from './random.ts';
+
+/**
+ * The tile-scheduler metadata that a device computes are those of the pure function for the plan that
+ * the device made. `out` stands for the metadata, `lse` for the splits.
+ */
+export async function runSchedule(
+  device: Device,
+  name: string,
+  params: ScheduleParams,
+): Promise<Execution> {
+  const { kind, b, sK, extraTopk = 0, hQ, deterministic = false } = params;
+  const random = new Random(name);
+  const uploads = new Uploads(device);
+  const i32 = (data: Int32Array) => uploads.put({ dtype: 'i32', shape: [b], data });
+  try {
+    const lengths = drawLengths({ b, sQ: 1, varlen: true, zeroLengths: undefined }, sK / 2, random);
+    for (let i = 0; i < b; i += 7) lengths[i] = 0;
+    const topkLength = kind === 'sparse' ? drawTopkLengths(b, sK, random) : undefined;
+    const extraTopkLength = extraTopk > 0 ? drawTopkLengths(b, extraTopk, random) : undefined;
+    const begin = performance.now();
+    const [metadata, numSplits] = getMlaMetadata(
+      i32(lengths),
+      hQ,
+      1,
+      hQ,
+      kind === 'sparse',
+      kind === 'sparse' ? sK : null,
+      {
+        deterministic,
+        ...(topkLength && { topkLength: i32(topkLength) }),
+        ...(extraTopkLength && { extraTopk, extraTopkLength: i32(extraTopkLength) }),
+      },
+    );
+    uploads.own(metadata);
+    const rows = hostTensor('i32', metadata.shape, await metadata.read());
+    const splits = hostTensor('i32', numSplits.shape, await numSplits.read());
+    const microseconds = (performance.now() - begin) * 1e3;
+
+    const { plan } = metadata.schedule;
+    const blocks =
+      kind === 'dense'
+        ? blocksOfLengths(lengths, plan.blockTokens)
+        : blocksOfTopk(
+            { batch: b, topk: sK, topkLength, extraTopk, extraTopkLength },
+            plan.blockTokens,
+          );
+    const expected = computeTileSchedule(blocks, plan);
+    const values = (data: Int32Array) => ({ values: Float64Array.from(data) });
+    return {
+      comparisons: [
+        compare('out', 'the tile scheduler', rows, values(expected.metadata), exact),
+        compare('lse', 'the tile scheduler', splits, values(expected.numSplits), exact),
+      ],
+      microseconds,
+      problems: [],
+    };
+  } finally {
+    uploads.dispose();
+  }
+}

@@ -1,0 +1,82 @@
+import { InvalidArgumentError } from '../../errors.ts';
+import type { Op } from '../problem.ts';
+import { caseName } from './case-name.ts';
+import { caseCost } from './cost.ts';
+import { fullGrid } from './full-grid.ts';
+import type { CaseParams } from './params.ts';
+import { quickDense, quickSparse } from './quick-decode.ts';
+import { quickAttention, quickConversion, quickPrefill, quickSchedule } from './quick-others.ts';
+
+/** One case of the conformance suite: data and nothing else. */
+export interface ConformanceCase {
+  /** Unique; says all parameters. */
+  readonly name: string;
+  readonly op: Op | 'schedule';
+  /** Part of `quick` as well as of `full`. */
+  readonly quick: boolean;
+  /** Millions of floating-point operations, tiles of 64 counted in full. */
+  readonly cost: number;
+  readonly params: CaseParams;
+}
+
+/** Which cases to run. */
+export interface CaseSelection {
+  /** `quick`: a spread over every feature. `full`: everything. Default quick. */
+  readonly suite?: 'quick' | 'full';
+  /** Keep cases whose names have all these words, in any order. */
+  readonly filter?: string | undefined;
+  /** Keep cases up to this {@link ConformanceCase.cost}. */
+  readonly maxCost?: number | undefined;
+  /** Keep every `count`-th case from `index` on: for several processes side by side. */
+  readonly shard?: { readonly index: number; readonly count: number } | undefined;
+}
+
+let cases: readonly ConformanceCase[] | undefined;
+
+/** The suite: one list for every backend. Quick cases come first. */
+export function conformanceCases(): readonly ConformanceCase[] {
+  cases ??= unique([
+    ...[
+      ...quickDense,
+      ...quickSparse,
+      ...quickPrefill,
+      ...quickAttention,
+      ...quickConversion,
+      ...quickSchedule,
+    ].map((params) => toCase(params, true)),
+    ...Array.from(fullGrid(), (params) => toCase(params, false)),
+  ]);
+  return cases;
+}
+
+/** The cases that a selection means. Throws {@link InvalidArgumentError}. */
+export function selectCases(selection: CaseSelection = {}): ConformanceCase[] {
+  const { suite = 'quick', filter, maxCost = Number.POSITIVE_INFINITY, shard } = selection;
+  if (suite !== 'quick' && suite !== 'full') {
+    throw new InvalidArgumentError('suite', `'quick' or 'full'`, `${suite}`);
+  }
+  const { index, count } = shard ?? { index: 0, count: 1 };
+  if (!Number.isInteger(count) || !Number.isInteger(index) || index < 0 || index >= count) {
+    throw new InvalidArgumentError(
+      'shard',
+      'integers with 0 <= index < count',
+      `${index}/${count}`,
+    );
+  }
+  const words = (filter ?? '').toLowerCase().split(/\s+/).filter(Boolean);
+  return conformanceCases()
+    .filter((c) => (suite === 'full' || c.quick) && c.cost <= maxCost)
+    .filter((c) => words.every((word) => c.name.toLowerCase().includes(word)))
+    .filter((_, i) => i % count === index);
+}
+
+function toCase(params: CaseParams, quick: boolean): ConformanceCase {
+  return { name: caseName(params), op: params.op, quick, cost: caseCost(params), params };
+}
+
+/** A grid may meet a quick case. */
+function unique(list: ConformanceCase[]): ConformanceCase[] {
+  const byName = new Map<string, ConformanceCase>();
+  for (const each of list) if (!byName.has(each.name)) byName.set(each.name, each);
+  return [...byName.values()];
+}
