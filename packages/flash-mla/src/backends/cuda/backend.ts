@@ -81,7 +81,7 @@ export class CudaBackend implements Backend {
       this.#stream = context.createStream();
       this.#timeline = new Timeline(context, this.#stream);
       this.#memory = new DeviceMemory(shared, parts.exactMemory);
-      this.#transfers = new Transfers(context, this.#stream, this.#timeline, this.#memory);
+      this.#transfers = new Transfers(shared, this.#stream, this.#timeline, this.#memory);
       this.#launcher = new Launcher({
         limits,
         context,
@@ -105,6 +105,7 @@ export class CudaBackend implements Backend {
   }
 
   allocate(byteLength: number): BackendBuffer {
+    this.#shared.checkAlive();
     return this.#memory.allocate(byteLength);
   }
 

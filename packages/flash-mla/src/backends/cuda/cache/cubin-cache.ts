@@ -37,13 +37,34 @@ export function cubinKey(ptx: string, environment: string): string {
   return createHash('sha256').update(environment).update('\0').update(ptx).digest('hex');
 }
 
+/** The calls to the file system, so that a test can put a full or read-only disk there. */
+export interface CacheFiles {
+  mkdirSync(path: string, options: { readonly recursive: true }): unknown;
+  readFileSync(path: string): Buffer;
+  renameSync(from: string, to: string): void;
+  rmSync(path: string, options: { readonly force: true }): void;
+  utimesSync(path: string, accessed: Date, modified: Date): void;
+  writeFileSync(path: string, data: Uint8Array): void;
+}
+
+export const nodeFiles: CacheFiles = {
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+};
+
 export class CubinCache {
   readonly #directory: string;
   readonly #maxBytes: number;
+  readonly #files: CacheFiles;
 
-  constructor(settings: CacheSettings) {
+  constructor(settings: CacheSettings, files: CacheFiles = nodeFiles) {
     this.#directory = settings.directory;
     this.#maxBytes = settings.maxBytes;
+    this.#files = files;
   }
 
   /** The code stored under a key; undefined where there is none or it is damaged. */
@@ -52,7 +73,7 @@ export class CubinCache {
     const path = this.#path(key);
     let file: Buffer;
     try {
-      file = readFileSync(path);
+      file = this.#files.readFileSync(path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') note('read', path, error);
       return undefined;
@@ -63,7 +84,7 @@ export class CubinCache {
       this.remove(key);
       return undefined;
     }
-    touch(path);
+    this.#touch(path);
     return code;
   }
 
@@ -75,14 +96,14 @@ export class CubinCache {
       `${key.slice(0, 16)}-${process.pid}-${randomBytes(4).toString('hex')}${temporarySuffix}`,
     );
     try {
-      mkdirSync(this.#directory, { recursive: true });
-      writeFileSync(temporary, Buffer.concat([magic, digest(code), code]));
-      renameSync(temporary, path);
+      this.#files.mkdirSync(this.#directory, { recursive: true });
+      this.#files.writeFileSync(temporary, Buffer.concat([magic, digest(code), code]));
+      this.#files.renameSync(temporary, path);
       this.#evict();
     } catch (error) {
       note('write', path, error);
       try {
-        rmSync(temporary, { force: true });
+        this.#files.rmSync(temporary, { force: true });
       } catch {
         // What could not be written may not be removable either; eviction gets it later.
       }
@@ -91,7 +112,7 @@ export class CubinCache {
 
   remove(key: string): void {
     try {
-      rmSync(this.#path(key), { force: true });
+      this.#files.rmSync(this.#path(key), { force: true });
     } catch (error) {
       note('remove', this.#path(key), error);
     }
@@ -106,7 +127,7 @@ export class CubinCache {
       const stat = statSync(path, { throwIfNoEntry: false });
       if (stat === undefined) continue;
       if (name.endsWith(temporarySuffix) && Date.now() - stat.mtimeMs > temporaryLifetimeMs) {
-        rmSync(path, { force: true });
+        this.#files.rmSync(path, { force: true });
       }
       if (!name.endsWith(suffix)) continue;
       entries.push({ path, bytes: stat.size, used: stat.mtimeMs });
@@ -116,8 +137,18 @@ export class CubinCache {
     entries.sort((a, b) => a.used - b.used);
     for (const { path, bytes } of entries) {
       if (total <= this.#maxBytes * keepShare) break;
-      rmSync(path, { force: true });
+      this.#files.rmSync(path, { force: true });
       total -= bytes;
+    }
+  }
+
+  /** The modification time says when an entry was last used. */
+  #touch(path: string): void {
+    try {
+      const now = new Date();
+      this.#files.utimesSync(path, now, now);
+    } catch (error) {
+      note('touch', path, error);
     }
   }
 
@@ -134,16 +165,6 @@ function unpack(file: Buffer): Uint8Array<ArrayBuffer> | undefined {
 
 function digest(code: Uint8Array): Buffer {
   return createHash('sha256').update(code).digest();
-}
-
-/** The modification time says when an entry was last used. */
-function touch(path: string): void {
-  try {
-    const now = new Date();
-    utimesSync(path, now, now);
-  } catch (error) {
-    note('touch', path, error);
-  }
 }
 
 function note(action: string, path: string, error: unknown): void {

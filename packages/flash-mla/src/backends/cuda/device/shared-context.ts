@@ -1,5 +1,11 @@
 import { DeviceLostError } from '../../../errors.ts';
-import type { CudaContext, CudaDriver, DeviceFacts, PreparedRun } from '../driver/driver.ts';
+import type {
+  CudaContext,
+  CudaDriver,
+  DeviceFacts,
+  LaunchShape,
+  PreparedRun,
+} from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';
 import { debugNote } from '../notes.ts';
 
@@ -35,6 +41,11 @@ export class SharedContext {
     return this.#lost;
   }
 
+  /** Throws {@link DeviceLostError} if the device is lost. */
+  checkAlive(): void {
+    if (this.#lost) throw this.#lost;
+  }
+
   /** Keeps the context until {@link release}; `onLost` is called once if the device is lost. */
   hold(onLost: (error: DeviceLostError) => void): void {
     this.#holders.add(onLost);
@@ -46,18 +57,8 @@ export class SharedContext {
     this.#raw.close();
   }
 
-  /** Runs a driver call; what it throws may make the device lost. */
-  guard<T>(call: () => T): T {
-    if (this.#lost) throw this.#lost;
-    try {
-      return call();
-    } catch (error) {
-      throw this.translate(error);
-    }
-  }
-
   /** The error to throw for one that a driver call threw. */
-  translate(error: unknown): unknown {
+  #translate(error: unknown): unknown {
     if (!(error instanceof CudaDriverError) || !error.sticky) return error;
     if (this.#lost) return this.#lost;
     const lost = new DeviceLostError(this.id, error.message.replace(/\.$/, ''), error);
@@ -84,24 +85,25 @@ export class SharedContext {
     for (const name of contextCalls) {
       const call = raw[name] as (...args: unknown[]) => unknown;
       guarded[name] = (...args: unknown[]) => {
-        if (this.#lost) throw this.#lost;
+        this.checkAlive();
         try {
           return call.apply(raw, args);
         } catch (error) {
-          throw this.translate(error);
+          throw this.#translate(error);
         }
       };
     }
-    guarded.prepareRun = (shape: Parameters<CudaContext['prepareRun']>[0]): PreparedRun => {
-      const prepared = this.guard(() => raw.prepareRun(shape));
+    guarded.prepareRun = (shape: LaunchShape): PreparedRun => {
+      this.checkAlive();
+      const prepared = raw.prepareRun(shape);
       return {
         parameters: prepared.parameters,
         run: () => {
-          if (this.#lost) throw this.#lost;
+          this.checkAlive();
           try {
             prepared.run();
           } catch (error) {
-            throw this.translate(error);
+            throw this.#translate(error);
           }
         },
       };

@@ -1,19 +1,26 @@
 import { OutOfMemoryError } from '../../../errors.ts';
+import type { SharedContext } from '../device/shared-context.ts';
 import type { Address, CudaContext, Handle, PinnedMemory } from '../driver/driver.ts';
 import type { Timeline } from '../stream/timeline.ts';
 import type { DeviceMemory } from './device-memory.ts';
 import type { Block } from './device-pool.ts';
 import { largestPinned, PinnedPool } from './pinned-pool.ts';
 
-/** Copies between the host and one stream's device memory, by way of page-locked memory. */
+/**
+ * Copies between the host and one stream's device memory, by way of page-locked memory. That memory
+ * goes with a lost device, and touching it then would end the process: hence the checks.
+ */
 export class Transfers {
+  readonly #shared: SharedContext;
   readonly #context: CudaContext;
   readonly #stream: Handle;
   readonly #timeline: Timeline;
   readonly #memory: DeviceMemory;
   readonly #pinned: PinnedPool;
 
-  constructor(context: CudaContext, stream: Handle, timeline: Timeline, memory: DeviceMemory) {
+  constructor(shared: SharedContext, stream: Handle, timeline: Timeline, memory: DeviceMemory) {
+    const { context } = shared;
+    this.#shared = shared;
     this.#context = context;
     this.#stream = stream;
     this.#timeline = timeline;
@@ -23,6 +30,7 @@ export class Transfers {
 
   /** `bytes` may change as soon as this returns. */
   write(target: Address, bytes: Uint8Array): void {
+    this.#shared.checkAlive();
     for (let at = 0; at < bytes.byteLength; at += largestPinned) {
       const piece = bytes.subarray(at, at + largestPinned);
       const memory = this.#pinned.take(piece.byteLength);
@@ -34,6 +42,7 @@ export class Transfers {
 
   /** A write that a graph repeats: its bytes stay in memory that is `kept` as long as the graph. */
   record(target: Address, bytes: Uint8Array, kept: PinnedMemory[]): void {
+    this.#shared.checkAlive();
     for (let at = 0; at < bytes.byteLength; at += largestPinned) {
       const piece = bytes.subarray(at, at + largestPinned);
       const memory = this.#pinned.takeAtOnce(piece.byteLength);
@@ -101,6 +110,7 @@ export class Transfers {
     reached.catch(() => {});
     return async () => {
       await reached;
+      this.#shared.checkAlive();
       target.set(memory.bytes.subarray(0, target.byteLength));
       this.#pinned.give(memory, mark);
     };
@@ -111,6 +121,7 @@ export class Transfers {
     const memory = this.#context.allocatePinned(target.byteLength);
     this.#context.copyToHost(memory.address, source, target.byteLength, this.#stream);
     await this.#timeline.wait(this.#timeline.mark());
+    this.#shared.checkAlive();
     target.set(memory.bytes.subarray(0, target.byteLength));
     this.#context.freePinned(memory);
     return target;

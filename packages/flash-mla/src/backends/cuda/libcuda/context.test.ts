@@ -1,0 +1,229 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KernelCompileError } from '../../../errors.ts';
+import type { CudaContext, KernelSource, LaunchShape } from '../driver/driver.ts';
+import { CudaDriverError } from '../driver/driver-error.ts';
+import { buildKernel } from '../launch/kernel-store.ts';
+import { copySpec } from '../testing/fake-family.ts';
+import { StubLibrary, stubLoader } from '../testing/stub-library.ts';
+import { openLibcuda } from './load.ts';
+
+let directory: string;
+let library: StubLibrary;
+let context: CudaContext;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'flash-mla-context-'));
+  library = new StubLibrary();
+  context = await open();
+});
+
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+async function open(): Promise<CudaContext> {
+  const environment = { platform: 'linux', variables: { FLASH_MLA_CACHE_DIR: directory } };
+  return (await openLibcuda(environment, stubLoader(library))).openContext(0);
+}
+
+const kernel = buildKernel(copySpec, { threads: 128 });
+const source: KernelSource = {
+  name: 'fake_copy',
+  kernel,
+  target: 'sm_90',
+  ptx: () => '.version 7.8',
+};
+
+function shape(extra: Partial<LaunchShape> = {}): LaunchShape {
+  return {
+    kernel: { function: 0xf00, registers: 0, localBytes: 0, cached: false },
+    source,
+    grid: [7, 8, 9],
+    block: [128, 2, 1],
+    sharedBytes: 4096,
+    overlap: false,
+    stream: 0x123_4567_89ab,
+    parameterBytes: 20,
+    ...extra,
+  };
+}
+
+/** Reads what cuLaunchKernelEx was given, by the layout of cuda.h. */
+function launched(call: number) {
+  const [config = 0, handle, zero, extra = 0] = library.callsOf('cuLaunchKernelEx')[call] ?? [];
+  const view = library.viewAt(config);
+  const word = (offset: number) => view.getUint32(offset, true);
+  const long = (at: DataView, offset: number) => Number(at.getBigUint64(offset, true));
+  const attributes = library.viewAt(long(view, 40));
+  const list = library.viewAt(extra);
+  const pairs = [0, 8, 16, 24, 32].map((offset) => long(list, offset));
+  return {
+    handle,
+    zero,
+    grid: [word(0), word(4), word(8)],
+    block: [word(12), word(16), word(20)],
+    sharedBytes: word(24),
+    stream: long(view, 32),
+    attributes: Array.from({ length: word(48) }, (_, i) => ({
+      id: attributes.getUint32(72 * i, true),
+      value: [8, 12, 16].map((offset) => attributes.getUint32(72 * i + offset, true)),
+    })),
+    tags: [pairs[0], pairs[2], pairs[4]],
+    parameters: library.bytesAt(pairs[1] ?? 0).slice(0, 20),
+    parameterBytes: long(library.viewAt(pairs[3] ?? 0), 0),
+  };
+}
+
+describe('a launch', () => {
+  it('passes grid, block, shared memory, stream and parameters as cuda.h lays them out', () => {
+    const run = context.prepareRun(shape());
+    run.parameters.setUint32(16, 0xdeadbeef, true);
+    run.run();
+    expect(launched(0)).toMatchObject({
+      handle: 0xf00,
+      zero: 0,
+      grid: [7, 8, 9],
+      block: [128, 2, 1],
+      sharedBytes: 4096,
+      stream: 0x123_4567_89ab,
+      attributes: [],
+      tags: [1, 2, 0],
+      parameterBytes: 20,
+    });
+    expect([...launched(0).parameters.subarray(16)]).toEqual([0xef, 0xbe, 0xad, 0xde]);
+  });
+
+  it('carries cluster size and programmatic serialisation as attributes', () => {
+    context.prepareRun(shape({ cluster: [2, 1, 1], overlap: true })).run();
+    expect(launched(0).attributes).toEqual([
+      { id: 4, value: [2, 1, 1] },
+      { id: 6, value: [1, 0, 0] },
+    ]);
+  });
+
+  it('makes its context current once, not at every call', () => {
+    const run = context.prepareRun(shape());
+    for (let i = 0; i < 3; i++) run.run();
+    expect(library.callsOf('cuCtxSetCurrent')).toHaveLength(1);
+  });
+});
+
+describe('two contexts of a driver', () => {
+  it('take turns being current', async () => {
+    const environment = { platform: 'linux', variables: { FLASH_MLA_CACHE_DIR: directory } };
+    const driver = await openLibcuda(environment, stubLoader(library));
+    const [first, second] = [driver.openContext(0), driver.openContext(1)];
+    library.calls.length = 0;
+    for (const each of [first, second, second, first]) each.createStream();
+    expect(library.callsOf('cuCtxSetCurrent')).toHaveLength(3);
+  });
+});
+
+describe('loading a kernel', () => {
+  it('compiles once and finds the code on disk afterwards', async () => {
+    expect(context.loadKernel(source)).toMatchObject({
+      function: 0xf00,
+      registers: 96,
+      cached: false,
+    });
+    expect(library.callsOf('cuLinkComplete')).toHaveLength(1);
+    expect(library.callsOf('cuLinkDestroy')).toHaveLength(1);
+    const again = await open();
+    expect(again.loadKernel(source).cached).toBe(true);
+    expect(library.callsOf('cuLinkComplete')).toHaveLength(1);
+    const image = library.callsOf('cuModuleLoadData').at(-1)?.[1] ?? 0;
+    expect(new TextDecoder().decode(library.bytesAt(image).subarray(0, 5))).toBe('cubin');
+  });
+
+  it('compiles anew for another driver version or target', async () => {
+    context.loadKernel(source);
+    context.loadKernel({ ...source, target: 'sm_90a' });
+    library.script('cuDriverGetVersion', (stub, out) => stub.i32(out, 12_080));
+    (await open()).loadKernel(source);
+    expect(library.callsOf('cuLinkComplete')).toHaveLength(3);
+  });
+
+  it('asks the compiler for the accelerated target of sm_90a', () => {
+    let target = 0;
+    library.script('cuLinkCreate_v2', (stub, count: number, ids, values, out) => {
+      for (let i = 0; i < count; i++) {
+        if (stub.viewAt(ids).getUint32(4 * i, true) !== 9) continue;
+        target = Number(stub.viewAt(values).getBigUint64(8 * i, true));
+      }
+      return stub.u64(out, 1);
+    });
+    context.loadKernel(source);
+    expect(target).toBe(0);
+    context.loadKernel({ ...source, target: 'sm_90a' });
+    expect(target).toBe(0x10000 + 90);
+  });
+
+  it('replaces stored code that the driver does not take', async () => {
+    context.loadKernel(source);
+    let refusals = 1;
+    library.script('cuModuleLoadData', (stub, out) =>
+      refusals-- > 0 ? 209 : stub.u64(out, 0xabc0),
+    );
+    expect((await open()).loadKernel(source).cached).toBe(false);
+    expect(library.callsOf('cuLinkComplete')).toHaveLength(2);
+  });
+
+  it('throws the compiler’s log', () => {
+    library.script('cuLinkCreate_v2', (stub, count: number, ids, values, out) => {
+      for (let i = 0; i < count; i++) {
+        if (stub.viewAt(ids).getUint32(4 * i, true) !== 5) continue;
+        const log = Number(stub.viewAt(values).getBigUint64(8 * i, true));
+        stub.bytesAt(log).set(new TextEncoder().encode('line 3: syntax error'));
+      }
+      return stub.u64(out, 1);
+    });
+    library.script('cuLinkAddData_v2', () => 218);
+    const attempt = () => context.loadKernel(source);
+    expect(attempt).toThrow(KernelCompileError);
+    expect(attempt).toThrow(/CUDA_ERROR_218: line 3: syntax error/);
+    expect(library.callsOf('cuLinkDestroy')).toHaveLength(2);
+  });
+
+  it('asks for shared memory beyond 48 KiB', () => {
+    context.loadKernel(source);
+    expect(library.callsOf('cuFuncSetAttribute')).toEqual([]);
+    context.loadKernel({ ...source, kernel: { ...kernel, sharedBytes: 99 * 1024 } });
+    expect(library.callsOf('cuFuncSetAttribute')).toEqual([[0xf00, 8, 99 * 1024]]);
+  });
+});
+
+describe('a failing call', () => {
+  it('is an error with the call, the driver’s name and whether the context is lost', () => {
+    library.script('cuMemAlloc_v2', () => 2);
+    library.script('cuEventRecord', () => 700);
+    const memory = catchError(() => context.allocate(1024));
+    expect(memory).toMatchObject({ call: 'cuMemAlloc', code: 2, sticky: false });
+    const fault = catchError(() => context.recordEvent(1, 2));
+    expect(fault).toMatchObject({ call: 'cuEventRecord', sticky: true });
+    expect(fault.message).toMatch(/FLASH_MLA_DEBUG=1/);
+  });
+
+  it('of a query that is not ready is no error', () => {
+    library.script('cuEventQuery', () => 600);
+    expect(context.queryEvent(1)).toBe(false);
+  });
+});
+
+describe('ending a capture', () => {
+  it('destroys the graph also when it cannot be made executable', () => {
+    library.script('cuStreamEndCapture', (stub, _stream, out) => stub.u64(out, 0x60));
+    library.script('cuGraphInstantiateWithFlags', () => 999);
+    expect(() => context.endCapture(1)).toThrow(CudaDriverError);
+    expect(library.callsOf('cuGraphDestroy')).toEqual([[0x60]]);
+  });
+});
+
+function catchError(action: () => unknown): CudaDriverError {
+  try {
+    action();
+  } catch (error) {
+    return error as CudaDriverError;
+  }
+  throw new Error('nothing was thrown');
+}
