@@ -68,4 +68,4 @@ export type { Counters } from './sim/counters.ts';
 export { type FaultPlace, SimulationError } from './sim/faults.ts';
 export type { FaultKind } from './sim/machine.ts';
 export { SimMemory, SimMemoryError, type SimMemoryOptions } from './sim/memory.ts';
-export { type SimulateOptions, simulate } from './sim/simulate.ts';
+export { type SimulateOptions, simulate, simulateInSteps } from './sim/simulate.ts';

@@ -1,5 +1,5 @@
 import type { Site } from './machine.ts';
-import type { SimWarp } from './warp.ts';
+import { raise, type SimWarp } from './warp.ts';
 
 /** One of a CTA's sixteen barriers, while some warps have arrived and others have not. */
 interface Barrier {
@@ -11,6 +11,8 @@ interface Barrier {
   expected: number | undefined;
   /** What the arrived warps know together. */
   readonly clock: Uint32Array;
+  readonly fenced: Uint32Array;
+  observed: number;
   acquired: number;
 }
 
@@ -33,7 +35,17 @@ export class Barriers {
     let barrier = this.#barriers.get(id);
     if (barrier === undefined) {
       const clock = new Uint32Array(w.clock.length);
-      barrier = { waiting: [], arrived: 0, arrivedMask: 0, expected, clock, acquired: 0 };
+      const fenced = new Uint32Array(w.clock.length);
+      barrier = {
+        waiting: [],
+        arrived: 0,
+        arrivedMask: 0,
+        expected,
+        clock,
+        fenced,
+        observed: 0,
+        acquired: 0,
+      };
       this.#barriers.set(id, barrier);
     }
     if (barrier.expected !== expected) {
@@ -47,9 +59,9 @@ export class Barriers {
     }
     barrier.arrived++;
     barrier.arrivedMask |= 1 << w.id;
-    for (let i = 0; i < w.clock.length; i++) {
-      if (w.clock[i] > barrier.clock[i]) barrier.clock[i] = w.clock[i];
-    }
+    raise(barrier.clock, w.clock);
+    raise(barrier.fenced, w.fenced);
+    barrier.observed = Math.max(barrier.observed, w.observed);
     barrier.acquired = Math.max(barrier.acquired, w.acquired);
     w.clock[w.id]++;
     if (wait) {
@@ -81,6 +93,8 @@ export class Barriers {
     this.#barriers.delete(id);
     for (const w of barrier.waiting) {
       w.join(barrier.clock);
+      raise(w.fenced, barrier.fenced);
+      w.observed = Math.max(w.observed, barrier.observed);
       w.acquired = Math.max(w.acquired, barrier.acquired);
       w.blocked = undefined;
       w.progressed();

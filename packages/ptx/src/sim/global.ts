@@ -45,6 +45,7 @@ export class GlobalSpace implements MemorySpace {
         I[register + lane] = block.words[first + i];
       }
     }
+    if (access.strong) this.#publications?.observe(w);
     if (access.acquire) this.#publications?.acquire(w);
     this.#counters.globalLoadBytes += lanes * size;
     this.#countSectors(lanes);
@@ -78,6 +79,7 @@ export class GlobalSpace implements MemorySpace {
       }
       this.#record(w, block, at, size);
     }
+    if (access.strong) this.#publications?.signal(w);
     w.progressed();
     this.#counters.globalStoreBytes += lanes * size;
     this.#countSectors(lanes);
@@ -108,6 +110,8 @@ export class GlobalSpace implements MemorySpace {
       this.#record(w, block, at, bytes);
       this.#counters.atomicOperations++;
     }
+    this.#publications?.signal(w);
+    this.#publications?.observe(w);
     if (access.acquire) this.#publications?.acquire(w);
   }
 

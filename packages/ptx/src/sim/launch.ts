@@ -78,8 +78,11 @@ export class Launch {
     warp.fault('endless', { d: [], s: [], index: 0 }, problem);
   }
 
-  /** Runs all CTAs. A CTA starts when the ones before have ended or do nothing but poll. */
-  run(): void {
+  /**
+   * Runs all CTAs; pauses whenever one has ended. A CTA starts when the ones before have ended or do
+   * nothing but poll.
+   */
+  *steps(): Generator<void, void> {
     const [x, y, z] = this.grid;
     const total = x * y * z;
     const resident: SimCta[] = [];
@@ -97,6 +100,7 @@ export class Launch {
           resident.splice(i--, 1);
           this.#idle.push(cta);
           advanced = true;
+          yield;
         } else if (cta.warps.every((w) => w.execution === undefined || w.blocked !== undefined)) {
           this.#deadlock(resident, cta);
         }

@@ -1,6 +1,6 @@
 import type { SimWarp } from './warp.ts';
 
-/** A fence by some warp of a CTA: from then on, writes up to that clock can be seen elsewhere. */
+/** A signal by some warp of a CTA: from then on, writes up to that clock can be seen elsewhere. */
 interface Published {
   readonly clock: number;
   readonly time: number;
@@ -8,8 +8,8 @@ interface Published {
 
 /**
  * Which writes to global memory other CTAs may see. A write becomes visible when a warp that has
- * synchronised with the writer executes a gpu-wide fence (or release); a reader may rely on it after
- * a fence (or acquire) of its own that comes later.
+ * synchronised with the writer executes a gpu-wide fence and then a strong write (or both in one, a
+ * release); a reader may rely on it after a later strong read and then a fence (or an acquire).
  */
 export class Publications {
   /** Serial number of the launch's first CTA. */
@@ -21,26 +21,36 @@ export class Publications {
     this.first = first;
   }
 
-  /** A fence or release: publishes what the warp knows to have happened. */
+  /** A fence: what the warp knows to have happened goes out with its next signal. */
   release(w: SimWarp): void {
+    w.fenced.set(w.clock);
+    // Later writes carry a later clock, so that this fence does not cover them.
+    w.clock[w.id]++;
+  }
+
+  /** A strong write (atomic, volatile, relaxed or release): a signal to other CTAs. */
+  signal(w: SimWarp): void {
     const time = ++this.#time;
     let warps = this.#published.get(w.serial);
     if (warps === undefined) {
       warps = Array.from(w.clock, () => []);
       this.#published.set(w.serial, warps);
     }
-    w.clock.forEach((clock, i) => {
+    w.fenced.forEach((clock, i) => {
       const list = warps[i];
       const known = list.length === 0 ? 0 : list[list.length - 1].clock;
       if (clock > known) list.push({ clock, time });
     });
-    // Later writes carry a later clock, so that this fence does not cover them.
-    w.clock[w.id]++;
   }
 
-  /** A fence or acquire: what is published by now may be read. */
+  /** A strong read (atomic, volatile, relaxed or acquire): may have seen another CTA's signal. */
+  observe(w: SimWarp): void {
+    w.observed = ++this.#time;
+  }
+
+  /** A fence or acquire: what was published before the last strong read may be read from now on. */
   acquire(w: SimWarp): void {
-    w.acquired = ++this.#time;
+    w.acquired = Math.max(w.acquired, w.observed);
   }
 
   /** Why the warp must not read what CTA `serial` wrote with this stamp; undefined if it may. */
@@ -48,10 +58,10 @@ export class Publications {
     const clock = stamp & 0x7ffffff;
     const event = this.#published.get(serial)?.[stamp >>> 27]?.find((p) => p.clock >= clock);
     if (event === undefined) {
-      return 'reads what another CTA of this launch wrote without a gpu-wide fence or release after the write';
+      return 'reads what another CTA of this launch wrote without a gpu-wide fence or release between the write and the signal';
     }
     if (event.time > w.acquired) {
-      return 'reads what another CTA of this launch wrote without a gpu-wide fence or acquire before the read';
+      return 'reads what another CTA of this launch wrote without a gpu-wide fence or acquire between the signal and the read';
     }
     return undefined;
   }

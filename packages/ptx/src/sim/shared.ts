@@ -304,8 +304,9 @@ export class SharedMemory implements SharedSpace {
   #recordWrite(w: SimWarp, lane: number, word: number, bytes: number, strong: boolean): void {
     const clock = w.clock[w.id];
     const before = this.#writer[word];
-    const together = (before & 63) === w.id + 1 && this.#writeClock[word] === clock;
-    const all = together ? bytes | ((before >> 12) & 15) : bytes;
+    const sameLane = (before & 0xfff) === ((w.id + 1) | (lane << 6));
+    const all =
+      sameLane && this.#writeClock[word] === clock ? bytes | ((before >> 12) & 15) : bytes;
     this.#writer[word] = (w.id + 1) | (lane << 6) | (all << 12) | (strong ? 1 << 16 : 0);
     this.#writeClock[word] = clock;
     this.#readers[word] = 0;

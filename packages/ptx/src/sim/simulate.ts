@@ -37,6 +37,18 @@ export function simulate<P extends ParamDecls>(
   kernel: Kernel<P>,
   options: SimulateOptions<P>,
 ): Counters {
+  const steps = simulateInSteps(kernel, options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** {@link simulate} that pauses whenever a CTA has ended, for callers that have other work as well. */
+export function* simulateInSteps<P extends ParamDecls>(
+  kernel: Kernel<P>,
+  options: SimulateOptions<P>,
+): Generator<void, Counters> {
   const [x, y = 1, z = 1] = options.grid;
   if ([x, y, z].some((n) => !Number.isInteger(n) || n < 1)) {
     throw new DeclarationError(`kernel ${kernel.name}: impossible grid [${x}, ${y}, ${z}]`);
@@ -52,6 +64,6 @@ export function simulate<P extends ParamDecls>(
     maxResident: options.maxResident ?? 264,
     maxRounds: options.maxRounds ?? 1e9,
   });
-  launch.run();
+  yield* launch.steps();
   return launch.counters;
 }

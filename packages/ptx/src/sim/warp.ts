@@ -6,6 +6,11 @@ import type { GlobalSpace } from './global.ts';
 import type { AsyncCopy, FaultKind, MemorySpace, Site, Warp } from './machine.ts';
 import type { SharedMemory } from './shared.ts';
 
+/** Raises each clock to the other's. */
+export function raise(clocks: Uint32Array, other: Uint32Array): void {
+  for (let i = 0; i < other.length; i++) if (other[i] > clocks[i]) clocks[i] = other[i];
+}
+
 /** A warp: 32 lanes, their registers, and what they have seen of other warps. */
 export class SimWarp implements Warp {
   readonly I: Int32Array;
@@ -14,8 +19,11 @@ export class SimWarp implements Warp {
   readonly cta: SimCta;
   /** Clocks of the CTA's warps as far as this one has synchronised with them; its own ticks. */
   readonly clock: Uint32Array;
+  /** The part of it that fences have covered. */
+  readonly fenced: Uint32Array;
   live = 0;
-  /** When this warp last acquired (see `Publications`). */
+  /** When this warp last read a possible signal, and how much of that it has acquired. */
+  observed = 0;
   acquired = 0;
   /** What the warp waits for, for messages; undefined while it can run. */
   blocked: { readonly site: Site; readonly what: string } | undefined;
@@ -37,6 +45,7 @@ export class SimWarp implements Warp {
       });
     }
     this.clock = new Uint32Array(cta.warpCount);
+    this.fenced = new Uint32Array(cta.warpCount);
     this.#copies = new CopyQueue(cta.shared, cta.launch.global);
   }
 
@@ -64,10 +73,12 @@ export class SimWarp implements Warp {
   /** Makes the warp ready to run another CTA from the start. */
   reset(live: number, compiled: Compiled): void {
     this.live = live;
+    this.observed = 0;
     this.acquired = 0;
     this.blocked = undefined;
     this.polled = false;
     this.clock.fill(0);
+    this.fenced.fill(0);
     this.clock[this.id] = 1;
     for (const offset of compiled.unsetMasks) this.I[offset] = 0;
     this.#copies.reset();
@@ -145,9 +156,7 @@ export class SimWarp implements Warp {
 
   /** Learns what another clock knows. */
   join(other: Uint32Array): void {
-    for (let i = 0; i < other.length; i++) {
-      if (other[i] > this.clock[i]) this.clock[i] = other[i];
-    }
+    raise(this.clock, other);
   }
 
   fence(gpu: boolean): void {
