@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** The command as it is installed. */
+export const binary = join(packageRoot, 'bin', 'flash-mla.js');
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Another installation than this one. */
+  readonly binary?: string;
+  /** Called with the process once it runs. */
+  readonly started?: (child: ReturnType<typeof spawn>) => void;
+}
+
+/** Runs the built command in a process of its own, its output in pipes. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  if (!existsSync(join(packageRoot, 'dist', 'cli', 'process.js'))) {
+    throw new Error('the command is not built: run `npm run build`');
+  }
+  const { NO_COLOR: _no, FORCE_COLOR: _force, FLASH_MLA_DEBUG: _debug, ...inherited } = process.env;
+  const child = spawn(process.execPath, [options.binary ?? binary, ...args], {
+    cwd: options.cwd ?? packageRoot,
+    env: { ...inherited, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  options.started?.(child);
+  return new Promise((resolve, reject) => {
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+}
+
+/** An installation whose backends are gone: what loads one of them fails. */
+export function installWithoutBackends(): { binary: string; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), 'flash-mla-bare-'));
+  const backends = join(packageRoot, 'dist', 'backends');
+  for (const part of ['bin', 'dist', 'package.json']) {
+    cpSync(join(packageRoot, part), join(folder, part), {
+      recursive: true,
+      // Files beside the backends' folders, such as the registry, stay.
+      filter: (path) =>
+        !['cpu', 'cuda', 'webgpu', 'sim'].some((name) => path === join(backends, name)),
+    });
+  }
+  symlinkSync(
+    join(packageRoot, '..', '..', 'node_modules'),
+    join(folder, 'node_modules'),
+    'junction',
+  );
+  return {
+    binary: join(folder, 'bin', 'flash-mla.js'),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
