@@ -1,8 +1,8 @@
-import { debuglog } from 'node:util';
-
-const log = debuglog('flash-mla');
-
-/** Something worth knowing when looking for a problem: printed with `NODE_DEBUG=flash-mla`. */
+/**
+ * Something worth knowing when looking for a problem: printed with `NODE_DEBUG=flash-mla`. Not by
+ * `node:util`, because the simulator shares this code and also runs in a browser.
+ */
 export function debugNote(text: string): void {
-  log('%s', text);
+  const wanted = globalThis.process?.env?.NODE_DEBUG?.split(',').includes('flash-mla');
+  if (wanted) console.error(`flash-mla: ${text}`);
 }

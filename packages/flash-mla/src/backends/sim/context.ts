@@ -1,0 +1,219 @@
+import { SimMemory, simulateInSteps } from '@flash-mla/ptx';
+import type {
+  Address,
+  CudaContext,
+  DeviceFacts,
+  Handle,
+  KernelSource,
+  LaunchShape,
+  LoadedKernel,
+  PinnedMemory,
+  PreparedRun,
+} from '../cuda/driver/driver.ts';
+import { CudaDriverError } from '../cuda/driver/driver-error.ts';
+import { asDriverError } from './errors.ts';
+import { type Work, WorkQueue } from './queue.ts';
+
+/** How long a query simulates before it lets the event loop go on. A CTA is never interrupted. */
+const sliceMs = 10;
+/** Host addresses are only names here; they lie apart from the device's. */
+const hostBase = 2 ** 40;
+
+/** A simulated device's context. All streams share one queue: an order that streams allow. */
+export class SimContext implements CudaContext {
+  readonly ordinal: number;
+  readonly #facts: DeviceFacts;
+  readonly #queue = new WorkQueue();
+  readonly #events = new Map<Handle, number | undefined>();
+  readonly #pinned = new Map<Address, Uint8Array<ArrayBuffer>>();
+  readonly #graphs = new Map<Handle, readonly Work[]>();
+  #memory: SimMemory;
+  #recording: Work[] | undefined;
+  #handles = 0;
+
+  constructor(ordinal: number, facts: DeviceFacts) {
+    this.ordinal = ordinal;
+    this.#facts = facts;
+    this.#memory = this.#newMemory();
+  }
+
+  close(): void {
+    this.reset();
+  }
+
+  reset(): void {
+    this.#queue.clear();
+    this.#events.clear();
+    this.#pinned.clear();
+    this.#graphs.clear();
+    this.#recording = undefined;
+    this.#memory = this.#newMemory();
+  }
+
+  memoryInfo(): { free: number; total: number } {
+    const { used, capacity } = this.#memory.usage;
+    return { free: capacity - used, total: capacity };
+  }
+
+  allocate(bytes: number): Address {
+    try {
+      return Number(this.#memory.alloc(bytes));
+    } catch (error) {
+      throw asDriverError('cuMemAlloc', error);
+    }
+  }
+
+  /** As the driver does, once the work enqueued so far is done. */
+  free(address: Address): void {
+    this.#queue.push(() => void this.#memory.free(address));
+  }
+
+  allocatePinned(size: number): PinnedMemory {
+    const address = hostBase + this.#newHandle() * 2 ** 32;
+    const bytes = new Uint8Array(size);
+    this.#pinned.set(address, bytes);
+    return { address, bytes };
+  }
+
+  freePinned(memory: PinnedMemory): void {
+    this.#pinned.delete(memory.address);
+  }
+
+  createStream(): Handle {
+    return this.#newHandle();
+  }
+
+  destroyStream(): void {}
+
+  createEvent(): Handle {
+    const event = this.#newHandle();
+    this.#events.set(event, undefined);
+    return event;
+  }
+
+  destroyEvent(event: Handle): void {
+    this.#events.delete(event);
+  }
+
+  recordEvent(event: Handle): void {
+    this.#events.set(event, undefined);
+    this.#enqueue('cuEventRecord', () => void this.#events.set(event, performance.now()));
+  }
+
+  queryEvent(event: Handle): boolean {
+    this.#queue.run(sliceMs);
+    return this.#events.get(event) !== undefined;
+  }
+
+  synchronizeEvent(): void {
+    this.#queue.run(Number.POSITIVE_INFINITY);
+  }
+
+  /** The host's time: a simulation says nothing about a GPU's. */
+  elapsedMs(begin: Handle, end: Handle): number {
+    return (this.#events.get(end) ?? 0) - (this.#events.get(begin) ?? 0);
+  }
+
+  copyToDevice(target: Address, source: Address, bytes: number): void {
+    const from = this.#hostBytes(source, bytes);
+    this.#enqueue('cuMemcpyHtoDAsync', () => void this.#memory.write(target, from));
+  }
+
+  copyToHost(target: Address, source: Address, bytes: number): void {
+    const to = this.#hostBytes(target, bytes);
+    this.#enqueue('cuMemcpyDtoHAsync', () => void to.set(this.#memory.read(source, bytes)));
+  }
+
+  copyOnDevice(target: Address, source: Address, bytes: number): void {
+    this.#enqueue('cuMemcpyDtoDAsync', () => void this.#memory.copy(target, source, bytes));
+  }
+
+  fill(target: Address, word: number, words: number): void {
+    const data = new Uint32Array(words).fill(word);
+    this.#enqueue('cuMemsetD32Async', () => void this.#memory.write(target, data));
+  }
+
+  loadKernel({ kernel, target }: KernelSource): LoadedKernel {
+    kernel.program(target);
+    return { function: this.#newHandle(), registers: 0, localBytes: 0, cached: false };
+  }
+
+  unloadKernel(): void {}
+
+  prepareRun(shape: LaunchShape): PreparedRun {
+    const { source, grid, cluster = [1, 1, 1], sharedBytes, parameterBytes } = shape;
+    if (cluster.some((extent) => extent !== 1)) {
+      const problem = `the simulator runs no clusters (${cluster.join('×')} asked for)`;
+      throw new CudaDriverError(
+        'cuLaunchKernelEx',
+        912,
+        'CUDA_ERROR_INVALID_CLUSTER_SIZE',
+        problem,
+      );
+    }
+    const { kernel, target } = source;
+    const parameters = new DataView(new ArrayBuffer(parameterBytes));
+    const run = (): void => {
+      const params = new Uint8Array(parameters.buffer.slice(0));
+      this.#enqueue('cuLaunchKernelEx', () =>
+        simulateInSteps(kernel, { grid, params, memory: this.#memory, target, sharedBytes }),
+      );
+    };
+    return { parameters, run };
+  }
+
+  beginCapture(): void {
+    this.#recording = [];
+  }
+
+  endCapture(): Handle {
+    const graph = this.#newHandle();
+    this.#graphs.set(graph, this.#recording ?? []);
+    this.#recording = undefined;
+    return graph;
+  }
+
+  launchGraph(graph: Handle): void {
+    for (const work of this.#graphs.get(graph) ?? []) this.#queue.push(work);
+  }
+
+  destroyGraph(graph: Handle): void {
+    this.#graphs.delete(graph);
+  }
+
+  #enqueue(call: string, work: Work): void {
+    const translated: Work = () => {
+      try {
+        const steps = work();
+        return steps && translate(call, steps);
+      } catch (error) {
+        throw asDriverError(call, error);
+      }
+    };
+    if (this.#recording) this.#recording.push(translated);
+    else this.#queue.push(translated);
+  }
+
+  #hostBytes(address: Address, bytes: number): Uint8Array {
+    const memory = this.#pinned.get(address);
+    if (memory && bytes <= memory.length) return memory.subarray(0, bytes);
+    const problem = `${bytes} bytes at host address ${address} are not pinned memory`;
+    throw new CudaDriverError('cuMemcpyAsync', 1, 'CUDA_ERROR_INVALID_VALUE', problem);
+  }
+
+  #newMemory(): SimMemory {
+    return new SimMemory({ capacity: this.#facts.memoryBytes });
+  }
+
+  #newHandle(): Handle {
+    return ++this.#handles;
+  }
+}
+
+function* translate(call: string, steps: Generator<void, unknown>): Generator<void, unknown> {
+  try {
+    return yield* steps;
+  } catch (error) {
+    throw asDriverError(call, error);
+  }
+}
