@@ -57,6 +57,8 @@ describe('without any backend', () => {
     [['--frobnicate'], /unknown option '--frobnicate'/],
     [['run'], /missing required argument 'file'.*flash-mla run --help/],
     [['demo', 'surplus'], /too many arguments/],
+    [['selftest', '--suite', 'some'], /Allowed choices are quick, full/],
+    [['selftest', '--filter', 'no such case'], /--filter no such case: no case/],
     [['bench', 'no-such-op'], /no operation 'no-such-op'.*dense-decode/],
     [['bench', 'dense-decode', '--b', '0'], /--b.*'0'.*whole number from 1/],
     [['bench', 'dense-decode', '--b', '1.5'], /whole number/],
@@ -243,6 +245,15 @@ describe('with this installation', () => {
     expect(missing.stderr).toMatch(/none\.json: there is no such file/);
     expect([wrong.code, missing.code]).toEqual([2, 2]);
     rmSync(folder, { recursive: true });
+  });
+
+  it('selftest holds the cases that a filter names to the reference', async () => {
+    const args = ['selftest', '--device', 'cpu', '--filter', 'dense-decode b=2', '--json'];
+    const { code, stdout, stderr } = await runCli(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { totals, cases } = JSON.parse(stdout);
+    expect(totals.passed).toBeGreaterThan(0);
+    expect(totals).toEqual({ passed: cases.length, failed: 0, excluded: 0 });
   });
 
   it('demo passes', async () => {

@@ -16,6 +16,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'run case files and compare with the answers they hold',
     load: () => import('./commands/run.ts'),
   },
+  selftest: {
+    summary: 'hold a device to the float64 reference',
+    load: () => import('./commands/selftest.ts'),
+  },
   bench: {
     summary: 'measure an operation, or a suite of problems',
     load: () => import('./commands/bench.ts'),
