@@ -1,7 +1,9 @@
 import type { FamilyEntry, KernelFamily } from './kernel-family.ts';
 
 /** The kernel families in the order of preference. Each is imported when a device of it is opened. */
-export const familyEntries: readonly FamilyEntry[] = [];
+export const familyEntries: readonly FamilyEntry[] = [
+  { name: 'sm80', from: 80, load: async () => (await import('./kernels/sm80.ts')).sm80 },
+];
 
 /** The families for an architecture, preferred first. */
 export async function loadFamilies(

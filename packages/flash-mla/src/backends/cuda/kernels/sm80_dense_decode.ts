@@ -11,7 +11,11 @@ import {
 import { attend } from './mla/attend.ts';
 import type { Alignment } from './mla/copy.ts';
 import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
-import { pagedKeys } from './mla/paged-keys.ts';
+import { directKeys, directRows } from './mla/direct-keys.ts';
+import { maskBeyond } from './mla/mask.ts';
+import { e4m3Format } from './mla/packed-formats.ts';
+import { packedKeys, packedRow } from './mla/packed-keys.ts';
+import { pagedLookup } from './mla/paged-lookup.ts';
 import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import { warpPlace } from './mla/place.ts';
 import { mlaShared } from './mla/shared.ts';
@@ -103,20 +107,23 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         return length.sub(p.causal.mul(later).as('s32')).max(0).as('u32');
       };
       const q = p.q.at(k.widen(request).mul(p.qStrides[0]));
-      const keys = pagedKeys(k, tile, k.shared, place, {
+      const isPacked = stored === 'e4m3';
+      const rows = isPacked ? [packedRow(tile, place)] : directRows(tile, place);
+      const tokens = {
         cache: p.kCache.at(k.widen(headK).mul(p.kStrides[2])),
-        stored,
-        alignment: config.keyAlignment,
         blockStride: p.kStrides[0],
         tokenStride: p.kStrides[1],
         pageSize: config.pageSize,
         pages: p.blockTable.at(k.mulWide(request, p.blockTableStride)),
         length: length.as('u32'),
-        limits: {
-          all: limit(0),
-          rows: [limit(queryAndHead(place.row).query), limit(queryAndHead(place.row.add(8)).query)],
-        },
-      });
+      };
+      const lookup = pagedLookup(k, tile, tokens, rows);
+      const { keyAlignment } = config;
+      const keys = isPacked
+        ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
+        : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
+      const seen = (row: Value<'u32'>) => limit(queryAndHead(row).query);
+      const limits = { all: limit(0), rows: [seen(place.row), seen(place.row.add(8))] } as const;
 
       const tilesPerBlock = blockTokens / tile.tokens;
       const used = length
@@ -138,6 +145,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
           },
         },
         keys,
+        mask: maskBeyond(k, tile, place, limits),
         from,
         to: piece.to.as('u32').mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,

@@ -1,6 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import { leftFragments } from './fragments.ts';
-import type { KeySource } from './keys.ts';
+import type { KeySource, ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import { fetchQuery, type QueryRows } from './query.ts';
 import { loadQueryFragments, scoresBySplitDepth, scoresFromRegisters } from './scores.ts';
@@ -16,6 +16,7 @@ export interface Attention {
   readonly place: WarpPlace;
   readonly query: QueryRows;
   readonly keys: KeySource;
+  readonly mask: ScoreMask;
   /** Tiles, the end exclusive; at least one. */
   readonly from: Value<'u32'>;
   readonly to: Value<'u32'>;
@@ -79,7 +80,7 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
       ? scoresBySplitDepth(k, tile, shared, place, stage)
       : scoresFromRegisters(k, tile, shared, place, queryFragments, stage);
     k.section('softmax', () => {
-      keys.mask(i, stage, scores);
+      attention.mask(i, stage, scores);
       const maxima = rowMaxima(k, shared, place, scores);
       attention.observe?.(maxima);
       softmaxStep(k, tile, shared, place, state, scores, maxima, attention.scale);

@@ -40,7 +40,7 @@ export interface DecodeResults {
   /** Factor of all outputs. */
   readonly factor?: Value<'f32'> | undefined;
   /** The attention sink of a head; applied where a row is finished, so not to a split of it. */
-  sink?(head: Value<'u32'>): Value<'f32'>;
+  readonly sink?: ((head: Value<'u32'>) => Value<'f32'>) | undefined;
 }
 
 /** Writes finished rows to the outputs and splits of rows to the slots. */

@@ -1,4 +1,4 @@
-import type { Value } from '@flash-mla/ptx';
+import type { MemType, Pointer, Value } from '@flash-mla/ptx';
 import type { Scores } from './scores.ts';
 
 /**
@@ -12,6 +12,23 @@ export interface KeySource {
   fetch(tile: Value<'u32'>, stage: Value<'u32'>): void;
   /** Packed rows: decodes what this thread fetched last into the one stage. */
   decode?(): void;
-  /** Sets the scores of tokens that a row does not see to −inf. */
-  mask(tile: Value<'u32'>, stage: Value<'u32'>, scores: Scores): void;
+}
+
+/** Sets the scores of tokens that a row does not see to −inf. */
+export type ScoreMask = (tile: Value<'u32'>, stage: Value<'u32'>, scores: Scores) => void;
+
+/** Finds the rows of a tile that one thread helps to copy. */
+export interface RowLookup {
+  /** Reads what `locate` needs to know of this tile. */
+  seek(tile: Value<'u32'>): void;
+  /** The thread's `i`-th row of the tile sought last. */
+  locate(tile: Value<'u32'>, i: number): LocatedRow;
+}
+
+export interface LocatedRow {
+  /** Whether the row counts; the addresses of others mean nothing. */
+  readonly present: Value<'pred'>;
+  readonly from: Pointer<'global', MemType>;
+  /** Packed rows with scales apart from the values: where they are. */
+  readonly scales?: Pointer<'global', MemType> | undefined;
 }

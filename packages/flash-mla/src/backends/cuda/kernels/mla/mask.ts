@@ -1,6 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
+import type { ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
-import type { Scores } from './scores.ts';
 import type { MlaShared } from './shared.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 
@@ -14,19 +14,12 @@ export interface RowLimits {
   readonly rows: readonly [Value<'u32'>, Value<'u32'>];
 }
 
-/** −inf for the scores of tokens at or beyond the rows' limits. Few tiles have any. */
-export function maskBeyond(
-  k: Ops,
-  tile: MlaTile,
-  place: WarpPlace,
-  limits: RowLimits,
-  t: Value<'u32'>,
-  scores: Scores,
-): void {
-  const first = t.mul(tile.tokens);
-  k.if(
-    first.add(tile.tokens).gt(limits.all),
-    () => {
+/** Hides tokens at or beyond the rows' limits. Few tiles have any. */
+export function maskBeyond(k: Ops, tile: MlaTile, place: WarpPlace, limits: RowLimits): ScoreMask {
+  return (t, _stage, scores) => {
+    const first = t.mul(tile.tokens);
+    const hides = first.add(tile.tokens).gt(limits.all);
+    const hide = () => {
       const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
       scores.forEach((acc, j) => {
         acc.forEach((s, i) => {
@@ -34,25 +27,20 @@ export function maskBeyond(
           s.set(k.select(token.lt(limits.rows[i >> 1]), s, never));
         });
       });
-    },
-    { uniform: true },
-  );
+    };
+    k.if(hides, hide, { uniform: true });
+  };
 }
 
-/** Adds the bias of each token of a stage: −inf for the missing ones. */
-export function maskMissing(
-  k: Ops,
-  tile: MlaTile,
-  shared: MlaShared,
-  place: WarpPlace,
-  stage: Value<'u32'>,
-  scores: Scores,
-): void {
-  const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
-  scores.forEach((acc, j) => {
-    const bias = shared.tokenBias.at(stage, column.add(8 * j)).loadVec(2);
-    acc.forEach((s, i) => {
-      s.addTo(bias[i & 1]);
+/** Hides missing tokens by the bias that their copying left behind. */
+export function maskMissing(k: Ops, tile: MlaTile, shared: MlaShared, place: WarpPlace): ScoreMask {
+  return (_t, stage, scores) => {
+    const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
+    scores.forEach((acc, j) => {
+      const bias = shared.tokenBias.at(stage, column.add(8 * j)).loadVec(2);
+      acc.forEach((s, i) => {
+        s.addTo(bias[i & 1]);
+      });
     });
-  });
+  };
 }

@@ -9,6 +9,8 @@ import { type Outputs, scaleOutputs } from './values.ts';
 export interface FinishedRow {
   /** Row of the CTA. */
   readonly row: Value<'u32'>;
+  /** Which of the lane's two rows. */
+  readonly r: number;
   /** Base-2 log of the sum of exponentials; −inf for rows that attend to nothing. */
   readonly lse2: Value<'f32'>;
   /** Whether the row attends to nothing: its output is 0. */
@@ -34,7 +36,7 @@ export function normalizeOutputs(
       const row = place.row.add(8 * r);
       const isEmpty = sum.eq(0);
       const lse2 = state.reference[r].add(k.lg2(sum));
-      const factor = finish({ row, isEmpty, lse2 });
+      const factor = finish({ row, r, isEmpty, lse2 });
       shared.rowScale.at(row).store(k.select<'f32'>(isEmpty, 0, k.rcp(sum).mul(factor)));
     });
   });

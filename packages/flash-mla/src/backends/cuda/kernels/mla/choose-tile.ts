@@ -1,0 +1,56 @@
+import type { DeviceLimits } from '../../limits.ts';
+import { mlaShared } from './shared.ts';
+import { ctaThreads, type Element, type MlaTile } from './tile.ts';
+
+/** What decides a tile. */
+export interface TileProblem {
+  readonly element: Element;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  /** Query rows that share key rows. */
+  readonly rows: number;
+  readonly gathered: boolean;
+  /** 16-byte slots per thread for packed rows, given the threads that share a row; 0 for others. */
+  packedSlots(threadsPerRow: number): number;
+}
+
+type Candidate = Pick<MlaTile, 'rows' | 'tokens' | 'stages' | 'exchangeRounds'>;
+
+/**
+ * Tiles in the order of preference: as many rows as are needed, so that keys are read once; then steps
+ * of 64 tokens, then more stages. The last fits 99 KB for every head dimension.
+ */
+const candidates: readonly Candidate[] = [
+  { rows: 16, tokens: 64, stages: 3, exchangeRounds: 1 },
+  { rows: 16, tokens: 64, stages: 2, exchangeRounds: 1 },
+  { rows: 64, tokens: 64, stages: 2, exchangeRounds: 1 },
+  { rows: 64, tokens: 64, stages: 2, exchangeRounds: 2 },
+  { rows: 64, tokens: 32, stages: 3, exchangeRounds: 1 },
+  { rows: 64, tokens: 32, stages: 2, exchangeRounds: 1 },
+  { rows: 64, tokens: 32, stages: 2, exchangeRounds: 2 },
+  { rows: 32, tokens: 64, stages: 3, exchangeRounds: 1 },
+  { rows: 32, tokens: 64, stages: 2, exchangeRounds: 1 },
+  { rows: 32, tokens: 32, stages: 3, exchangeRounds: 1 },
+  { rows: 32, tokens: 32, stages: 2, exchangeRounds: 1 },
+];
+
+/** The tile for a problem on a device. Pure. */
+export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile {
+  const { element, headDimQk, headDimV, rows, gathered } = problem;
+  const wanted = rows <= 16 ? [16, 32] : rows <= 32 ? [32] : [64, 32];
+  for (const candidate of candidates) {
+    if (!wanted.includes(candidate.rows)) continue;
+    const tile = { ...candidate, ...stagesFor(problem, candidate), element, headDimQk, headDimV };
+    const chosen = { ...tile, gathered };
+    if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
+  }
+  throw new RangeError(
+    `no tile for head dimensions ${headDimQk} and ${headDimV} fits ${limits.maxSharedPerBlock} bytes of shared memory`,
+  );
+}
+
+/** Packed rows wait in slots, so that their decoded keys need one stage only. */
+function stagesFor({ packedSlots }: TileProblem, { tokens, stages }: Candidate) {
+  const slots = packedSlots(ctaThreads / tokens);
+  return { packedSlots: slots, stages: slots > 0 ? 1 : stages };
+}

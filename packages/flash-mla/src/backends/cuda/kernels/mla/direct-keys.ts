@@ -1,0 +1,48 @@
+import type { Ops, Value } from '@flash-mla/ptx';
+import { type Alignment, copyRow, segmentChunks } from './copy.ts';
+import type { KeySource, RowLookup } from './keys.ts';
+import type { WarpPlace } from './place.ts';
+import type { MlaShared } from './shared.ts';
+import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
+
+const rowsAtOnce = ctaThreads / segmentChunks;
+
+/** The rows of a tile that a thread copies a share of: eight threads share a row. */
+export function directRows(tile: MlaTile, place: WarpPlace): Value<'u32'>[] {
+  const first = place.thread.shr(Math.log2(segmentChunks));
+  return Array.from({ length: tile.tokens / rowsAtOnce }, (_, i) => first.add(i * rowsAtOnce));
+}
+
+/** Key rows that are copied as they are. */
+export function directKeys(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  lookup: RowLookup,
+  alignment: Alignment,
+): KeySource {
+  const { width } = tileShape(tile);
+  const chunk = place.thread.and(segmentChunks - 1);
+  const rows = directRows(tile, place);
+  return {
+    seek: lookup.seek,
+    fetch(t, stage) {
+      rows.forEach((row, i) => {
+        const { present, from } = lookup.locate(t, i);
+        copyRow(k, {
+          to: shared.keys.row(stage, row),
+          from: from.as(tile.element),
+          chunk,
+          columns: tile.headDimQk,
+          width,
+          alignment,
+          present,
+        });
+        if (!tile.gathered) return;
+        const bias = k.select<'f32'>(present, 0, Number.NEGATIVE_INFINITY, 'f32');
+        k.if(chunk.eq(0), () => shared.tokenBias.at(stage, row).store(bias));
+      });
+    },
+  };
+}

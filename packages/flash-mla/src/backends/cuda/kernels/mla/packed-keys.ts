@@ -1,0 +1,160 @@
+import {
+  e4m3x4ToF16x2,
+  e8m0ToF32,
+  type Ops,
+  type Pointer,
+  packPair,
+  unpackF16x2,
+  type Value,
+} from '@flash-mla/ptx';
+import { type Alignment, copyChunk } from './copy.ts';
+import type { KeySource, RowLookup } from './keys.ts';
+import { type PackedFormat, packedSlots } from './packed-formats.ts';
+import type { WarpPlace } from './place.ts';
+import type { MlaShared } from './shared.ts';
+import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
+
+const threadsPerRow = (tile: MlaTile): number => ctaThreads / tile.tokens;
+
+/** The one row of a tile that a thread copies and decodes a share of. */
+export function packedRow(tile: MlaTile, place: WarpPlace): Value<'u32'> {
+  return place.thread.shr(Math.log2(threadsPerRow(tile)));
+}
+
+/**
+ * Rows of e4m3. A thread copies chunks of one row to slots of its own, asynchronously, and decodes them
+ * itself a step later: no other thread is waited for in between. Of each kind of chunk it takes every
+ * so-many-th, so that neighbours read neighbouring bytes.
+ */
+export function packedKeys(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  lookup: RowLookup,
+  format: PackedFormat,
+  alignment: Alignment,
+): KeySource {
+  const threads = threadsPerRow(tile);
+  const slots = packedSlots(format, threads);
+  const row = packedRow(tile, place);
+  const share = place.thread.and(threads - 1).named('share');
+  const slot = (i: number) => shared.packed.at(i, place.thread, 0);
+  const bias = k.var('f32', 0);
+  const firstRope = slots.values;
+  const scaleSlot = slots.values + slots.rope;
+
+  /** Calls `visit` for the slots of a kind of chunk; the last may be one too many for some lanes. */
+  const eachSlot = (
+    chunks: number,
+    visit: (i: number, chunk: Value<'u32'>, exists: Value<'pred'> | undefined) => void,
+  ) => {
+    for (let i = 0; i * threads < chunks; i++) {
+      const chunk = share.add(i * threads);
+      visit(i, chunk, (i + 1) * threads <= chunks ? undefined : chunk.lt(chunks));
+    }
+  };
+
+  return {
+    seek: lookup.seek,
+    fetch(t) {
+      const { present, from, scales } = lookup.locate(t, 0);
+      const bytes = from.as('u8');
+      const both = (exists: Value<'pred'> | undefined) =>
+        exists === undefined ? present : present.and(exists);
+      const mine = bytes.at(share.mul(16));
+      eachSlot(format.valueChunks, (i, _chunk, exists) => {
+        copyChunk(k, slot(i), mine.at(i * threads * 16), alignment, both(exists));
+      });
+      eachSlot(format.ropeChunks, (i, _chunk, exists) => {
+        const at = mine.at(format.ropeOffset + i * threads * 16);
+        copyChunk(k, slot(firstRope + i), at, alignment, both(exists));
+      });
+      if (format.scaleBytes > 0) {
+        const at = format.scaleOffset === 'apart' ? scales : bytes.at(format.scaleOffset);
+        if (at === undefined) return k.fail('this format needs to know where the scales are');
+        const size = format.scaleBytes === 16 ? 16 : 8;
+        const sourceBytes = k.select<'u32'>(present, size, 0, 'u32');
+        k.cpAsync(slot(scaleSlot), at.as('b32'), size, { sourceBytes });
+      }
+      if (tile.gathered) bias.set(k.select<'f32'>(present, 0, Number.NEGATIVE_INFINITY, 'f32'));
+    },
+    decode() {
+      const target = shared.keys.row(0, row);
+      const scaleOf = scaleReader(k, format, threads, share, () => slot(scaleSlot));
+      eachSlot(format.valueChunks, (i, chunk, exists) => {
+        const words = slot(i).loadVec(4);
+        const scale = scaleOf(i);
+        const pairs = words.flatMap((word) => decodeWord(k, tile, word, scale));
+        const store = () => {
+          const column = chunk.mul(16);
+          target.at(column).as('b32').storeVec(pairs.slice(0, 4));
+          target.at(column.add(8)).as('b32').storeVec(pairs.slice(4));
+        };
+        if (exists === undefined) store();
+        else k.if(exists, store);
+      });
+      const values = format.valueChunks * 16;
+      eachSlot(format.ropeChunks, (i, chunk, exists) => {
+        const store = () => {
+          const words = slot(firstRope + i).loadVec(4);
+          target.at(chunk.mul(8).add(values)).as('b32').storeVec(words);
+        };
+        if (exists === undefined) store();
+        else k.if(exists, store);
+      });
+      const used = values / 8 + format.ropeChunks;
+      const padding = tileShape(tile).width / 8 - used;
+      eachSlot(padding, (_i, chunk, exists) => {
+        const zero = k.constant('b32', 0);
+        const store = () => {
+          target.at(chunk.add(used).mul(8)).as('b32').storeVec([zero, zero, zero, zero]);
+        };
+        if (exists === undefined) store();
+        else k.if(exists, store);
+      });
+      if (tile.gathered) {
+        k.if(share.eq(0), () => shared.tokenBias.at(0, row).store(bias));
+      }
+    },
+  };
+}
+
+/** The scale of the chunk in the thread's `i`-th slot. */
+function scaleReader(
+  k: Ops,
+  format: PackedFormat,
+  threads: number,
+  share: Value<'u32'>,
+  slot: () => Pointer<'shared', 'b32'>,
+): (i: number) => Value<'f32'> | undefined {
+  const { chunksPerScale, scaleType, scaleBytes } = format;
+  if (scaleBytes === 0) return () => undefined;
+  if (scaleType === 'f32') {
+    const scales = slot().as('f32').loadVec(4);
+    // Threads of a row are no more than the chunks of a scale: the slot alone tells which.
+    return (i) => scales[Math.floor((i * threads) / chunksPerScale)];
+  }
+  const words = slot().as('u32').loadVec(2);
+  return (i) => {
+    const first = Math.floor((i * threads) / chunksPerScale);
+    const within = share.div(chunksPerScale).add(first % 4);
+    const byte = k.bfe(words[first >> 2], within.shl(3), 8);
+    return e8m0ToF32(k, byte);
+  };
+}
+
+/** Four e4m3 as two pairs of the tile's element. */
+function decodeWord(
+  k: Ops,
+  tile: MlaTile,
+  word: Value<'b32'>,
+  scale: Value<'f32'> | undefined,
+): Value<'b32'>[] {
+  const halves = e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true });
+  return halves.map((pair) => {
+    if (scale === undefined) return pair.as('b32');
+    const [lo, hi] = unpackF16x2(k, pair);
+    return packPair(k, tile.element, lo.mul(scale), hi.mul(scale)).as('b32');
+  });
+}

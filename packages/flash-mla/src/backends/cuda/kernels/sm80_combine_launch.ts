@@ -1,0 +1,100 @@
+import { maxTotalSplits } from '../../../scheduling/tile-scheduler.ts';
+import type { SchedulePlan } from '../../backend.ts';
+import type { BindContext, KernelSpec, LaunchPlan } from '../kernel-family.ts';
+import type { DeviceLimits } from '../limits.ts';
+import { buildCombine, type CombineConfig, type CombineParams } from './sm80_combine.ts';
+
+export const combineSpec: KernelSpec<CombineConfig, CombineParams> = {
+  name: 'sm80_combine',
+  build: buildCombine,
+};
+
+export type CombineLaunch = LaunchPlan<CombineConfig, CombineParams>;
+
+/** The results of splits of one decode call. */
+export interface SplitResults {
+  /** How many partial results there can be; 0: no request can be split. */
+  readonly slots: number;
+  /** Bytes of the outputs, which come first in the workspace, and of everything. */
+  readonly outputBytes: number;
+  readonly workspaceBytes: number;
+}
+
+/** Queries × heads, and columns of V. */
+export interface DecodeRows {
+  readonly batch: number;
+  readonly seqLenQ: number;
+  readonly numHeadsQ: number;
+  readonly headDimV: number;
+}
+
+/** Room for the splits that a schedule can lead to. `maxBlocks`: the most blocks of a request. */
+export function planSplits(rows: DecodeRows, plan: SchedulePlan, maxBlocks: number): SplitResults {
+  const most = maxTotalSplits(plan, rows.batch, maxBlocks);
+  const slots = most > rows.batch ? most : 0;
+  const perSlot = rows.seqLenQ * rows.numHeadsQ;
+  const outputBytes = slots * perSlot * rows.headDimV * 4;
+  return { slots, outputBytes, workspaceBytes: outputBytes + slots * perSlot * 4 };
+}
+
+/** CTAs per SM below which rows are given CTAs of their own. */
+const ctasPerSm = 8;
+const mostRowsPerCta = 16;
+
+export function planCombine(
+  config: CombineConfig,
+  { batch, seqLenQ, numHeadsQ }: DecodeRows,
+  limits: DeviceLimits,
+): CombineLaunch {
+  const rows = seqLenQ * numHeadsQ;
+  const rowsPerCta = combineRowsPerCta(batch * rows, limits);
+  return { kernel: combineSpec, config, grid: [Math.ceil(rows / rowsPerCta), batch, 1] };
+}
+
+function combineRowsPerCta(rows: number, { smCount }: DeviceLimits): number {
+  return Math.min(mostRowsPerCta, Math.max(1, Math.ceil(rows / (smCount * ctasPerSm))));
+}
+
+/** What changes between calls. */
+export interface CombineAddresses {
+  readonly workspace: number;
+  readonly numSplits: number;
+  readonly out: number;
+  readonly lse: number;
+  readonly sink: number;
+}
+
+/** A function that enqueues the combine kernel. */
+export function bindCombine(
+  context: BindContext,
+  launch: CombineLaunch,
+  splits: SplitResults,
+  { batch, seqLenQ, numHeadsQ }: DecodeRows,
+): (addresses: CombineAddresses) => void {
+  const prepared = context.prepare(launch, {
+    partialOut: 0,
+    partialLse: 0,
+    numSplits: 0,
+    out: 0,
+    lse: 0,
+    sink: 0,
+    seqLenQ,
+    numHeadsQ,
+    rowsPerCta: combineRowsPerCta(batch * seqLenQ * numHeadsQ, context.limits),
+  });
+  const partialOut = prepared.setter('partialOut');
+  const partialLse = prepared.setter('partialLse');
+  const numSplits = prepared.setter('numSplits');
+  const out = prepared.setter('out');
+  const lse = prepared.setter('lse');
+  const sink = prepared.setter('sink');
+  return (addresses) => {
+    partialOut(addresses.workspace);
+    partialLse(addresses.workspace + splits.outputBytes);
+    numSplits(addresses.numSplits);
+    out(addresses.out);
+    lse(addresses.lse);
+    sink(addresses.sink);
+    prepared.enqueue();
+  };
+}

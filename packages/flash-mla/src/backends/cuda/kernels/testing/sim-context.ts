@@ -1,0 +1,106 @@
+import { type ParamDecls, type ParamInputs, SimMemory, simulate } from '@flash-mla/ptx';
+import type { DType } from '../../../../tensor/dtype.ts';
+import type { TensorView } from '../../../backend.ts';
+import type { BindContext, LaunchPlan, PreparedLaunch } from '../../kernel-family.ts';
+import type { DeviceLimits } from '../../limits.ts';
+
+/** Limits of the GPUs that tests select for. */
+export const testLimits = {
+  h200: { sm: 90, target: 'sm_90', shared: 232_448, smCount: 132 },
+  a100: { sm: 80, target: 'sm_80', shared: 166_912, smCount: 108 },
+  ada: { sm: 89, target: 'sm_89', shared: 101_376, smCount: 128 },
+} as const;
+
+export function limitsFor(name: keyof typeof testLimits, smCount?: number): DeviceLimits {
+  const { sm, target, shared, smCount: all } = testLimits[name];
+  return {
+    sm,
+    target,
+    specificTarget: undefined,
+    smCount: smCount ?? all,
+    maxSharedPerBlock: shared,
+    maxSharedPerSm: shared + 1024,
+    maxThreadsPerSm: 2048,
+    registersPerSm: 65_536,
+    l2Bytes: 50 * 2 ** 20,
+  };
+}
+
+interface SimBuffer {
+  readonly byteLength: number;
+  readonly address: number;
+}
+
+/** Runs bound operations in the simulator: what the CUDA backend does, without a backend. */
+export class SimContext implements BindContext {
+  readonly memory = new SimMemory();
+  readonly limits: DeviceLimits;
+
+  constructor(limits: DeviceLimits) {
+    this.limits = limits;
+  }
+
+  prepare<Config extends object, P extends ParamDecls>(
+    launch: LaunchPlan<Config, P>,
+    values: ParamInputs<P>,
+  ): PreparedLaunch<P> {
+    const kernel = launch.kernel.build(launch.config);
+    const params: Record<string, unknown> = { ...values };
+    return {
+      setter: (name) => (value) => {
+        params[name] = value;
+      },
+      enqueue: () => {
+        const { memory, limits } = this;
+        const target = limits.target;
+        simulate(kernel, { grid: launch.grid, params: params as ParamInputs<P>, memory, target });
+      },
+    };
+  }
+
+  address(view: TensorView | undefined): number {
+    return view === undefined ? 0 : (view.buffer as SimBuffer).address + view.byteOffset;
+  }
+
+  workspace(bytes: number): number {
+    return bytes === 0 ? 0 : Number(this.memory.alloc(bytes));
+  }
+
+  fill(address: number, word: number, words: number): void {
+    this.memory.write(address, new Uint32Array(words).fill(word));
+  }
+
+  /** A tensor with the given contents, or (`'empty'`) with none. */
+  tensor(
+    dtype: DType,
+    shape: readonly number[],
+    data: ArrayBufferView,
+    layout: { strides?: readonly number[]; byteOffset?: number } = {},
+  ): TensorView {
+    const address = Number(this.memory.allocFrom(data));
+    const strides = layout.strides ?? contiguous(shape);
+    const buffer: SimBuffer = { byteLength: data.byteLength, address };
+    return { buffer, byteOffset: layout.byteOffset ?? 0, dtype, shape, strides };
+  }
+
+  empty(dtype: DType, shape: readonly number[], bytes: number): TensorView {
+    const address = Number(this.memory.alloc(Math.max(1, bytes)));
+    const buffer: SimBuffer = { byteLength: bytes, address };
+    return { buffer, byteOffset: 0, dtype, shape, strides: contiguous(shape) };
+  }
+
+  read(view: TensorView): Uint8Array<ArrayBuffer> {
+    const { address, byteLength } = view.buffer as SimBuffer;
+    return this.memory.read(address, byteLength);
+  }
+}
+
+function contiguous(shape: readonly number[]): number[] {
+  const strides: number[] = [];
+  let step = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    strides[d] = step;
+    step *= shape[d] ?? 1;
+  }
+  return strides;
+}
