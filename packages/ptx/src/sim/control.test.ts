@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Loop, Value, Var } from '../index.ts';
+import {
+  defineKernel,
+  global,
+  type Loop,
+  SimMemory,
+  simulate,
+  type Value,
+  type Var,
+} from '../index.ts';
 import { runKernel, type TestBuilder } from '../testing/run.ts';
 
 /** A little language of nested control flow over two variables, for random programs. */
@@ -167,11 +175,33 @@ describe('control flow', () => {
     expect([...out.slice(0, 32)]).toEqual(lanes.map((v) => v[699] >>> 0));
   });
 
-  it('runs two- and three-dimensional blocks and grids, and blocks that fill no warp', () => {
+  it('leaves out the lanes that a block does not fill', () => {
     const { out } = runKernel({ threads: 40, grid: 3 }, (k) => {
       k.params.out.at(k.mad(k.blockIdx.x, 40, k.threadIdx.x)).store(k.special('lanemask_eq'));
     });
     expect(out[119]).toBe(1 << 7);
     expect(out[120]).toBe(0);
+  });
+
+  it('numbers the threads of three-dimensional blocks and grids', () => {
+    const kernel = defineKernel(
+      { name: 'dimensions', params: { out: global('u32') }, block: [4, 3, 2] },
+      (k, { out }) => {
+        const [t, b] = [k.threadIdx, k.blockIdx];
+        const thread = k.mad(k.mad(t.z, 3, t.y), 4, t.x);
+        const block = k.mad(k.mad(b.z, k.gridDim.y, b.y), k.gridDim.x, b.x);
+        const code = k
+          .mad(t.z, 100, k.mad(t.y, 10, t.x))
+          .add(k.mad(b.z, 100, k.mad(b.y, 10, b.x)).mul(1000));
+        out.at(k.mad(block, 24, thread)).store(code);
+      },
+    );
+    const memory = new SimMemory();
+    const out = memory.alloc(24 * 30 * 4);
+    simulate(kernel, { grid: [5, 3, 2], memory, params: { out } });
+    const codes = new Uint32Array(memory.read(out, 24 * 30 * 4).buffer);
+    expect(codes[0]).toBe(0);
+    expect(codes[24 * 29 + 23]).toBe(124123);
+    expect(codes[24 * 7 + 13]).toBe(12101);
   });
 });
