@@ -24,7 +24,7 @@ import type { KernelFamily } from './kernel-family.ts';
 import type { KernelStore } from './launch/kernel-store.ts';
 import { asCudaBuffer, Launcher } from './launch/launcher.ts';
 import type { DeviceLimits } from './limits.ts';
-import { measurementsOf } from './measurements.ts';
+import { measurementsOf } from './measure/measurements.ts';
 import { type CudaBuffer, DeviceMemory } from './memory/device-memory.ts';
 import { Transfers } from './memory/transfers.ts';
 import {
@@ -92,7 +92,7 @@ export class CudaBackend implements Backend {
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
       });
       this.#operations = new Operations(parts.families, this.#launcher);
-      this.measurements = measurementsOf(context, this.#stream, this.#timeline, limits);
+      this.measurements = measurementsOf(context, this.#stream, this.#timeline, this.#launcher);
       if (parts.debug) {
         const buffer = this.#memory.allocate(reportBytes);
         const checks = new DebugChecks(this.#operations, this.#launcher, buffer.address);

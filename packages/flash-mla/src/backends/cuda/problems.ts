@@ -142,4 +142,6 @@ export interface PackRowsProblem {
   readonly headDimQk: number;
   /** The packed side: bytes between blocks and, `v32`, between rows. */
   readonly packed: Placement;
+  /** The bf16 side, which is contiguous. */
+  readonly rows: Placement;
 }

@@ -152,6 +152,7 @@ function packRows(
     pageSize: extent(rows, 1),
     headDimQk: extent(rows, 3),
     packed: placementOf(packed, [0, 1]),
+    rows: placementOf(rows, [0, 1]),
   };
 }
 

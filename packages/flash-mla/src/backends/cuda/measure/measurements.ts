@@ -1,23 +1,37 @@
-import type { BackendMeasurements, DeviceCeilings } from '../backend.ts';
-import type { CudaContext, Handle } from './driver/driver.ts';
-import type { DeviceLimits } from './limits.ts';
-import type { Timeline } from './stream/timeline.ts';
+import type { BackendMeasurements, DeviceCeilings } from '../../backend.ts';
+import type { CudaContext, Handle } from '../driver/driver.ts';
+import type { PreparedLaunch } from '../kernel-family.ts';
+import type { Launcher } from '../launch/launcher.ts';
+import type { Timeline } from '../stream/timeline.ts';
+import { delaySpec } from './delay.ts';
 
 /** Several times the largest L2, so that a copy is one of memory. */
 const copyBytes = 2 ** 30;
 const copies = 20;
+/**
+ * About 50 µs on any GPU: longer than the host takes to enqueue a graph. Without it the device would
+ * wait for the host between the first event and the work, and that would count.
+ */
+const leadCycles = 90_000;
 
 /** Device time by events on the stream, and the ceilings that need no kernel to measure. */
 export function measurementsOf(
   context: CudaContext,
   stream: Handle,
   timeline: Timeline,
-  limits: DeviceLimits,
+  launcher: Launcher,
 ): BackendMeasurements {
+  let lead: PreparedLaunch | undefined;
+
   const deviceTime = async (enqueue: () => void): Promise<number> => {
+    lead ??= launcher.prepare(
+      { kernel: delaySpec, config: {}, grid: [1, 1, 1] },
+      { cycles: leadCycles },
+    );
     const begin = context.createEvent(true);
     const end = context.createEvent(true);
     try {
+      lead.enqueue();
       context.recordEvent(begin, stream);
       enqueue();
       context.recordEvent(end, stream);
@@ -30,9 +44,9 @@ export function measurementsOf(
   };
 
   const ceilings = async (): Promise<DeviceCeilings> => {
-    const { free } = context.memoryInfo();
-    const bytes = Math.min(copyBytes, Math.floor(free / 4 / 512) * 512);
-    if (bytes === 0) return { cacheBytes: limits.l2Bytes };
+    const cacheBytes = launcher.limits.l2Bytes;
+    const bytes = Math.min(copyBytes, Math.floor(context.memoryInfo().free / 4 / 512) * 512);
+    if (bytes === 0) return { cacheBytes };
     const source = context.allocate(bytes);
     const target = context.allocate(bytes);
     try {
@@ -41,8 +55,7 @@ export function measurementsOf(
       const seconds = await deviceTime(() => {
         for (let i = 0; i < copies; i++) copy();
       });
-      const copyBytesPerSecond = (2 * bytes * copies) / seconds;
-      return { copyBytesPerSecond, cacheBytes: limits.l2Bytes };
+      return { copyBytesPerSecond: (2 * bytes * copies) / seconds, cacheBytes };
     } finally {
       context.free(source);
       context.free(target);
