@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Device } from '../../../device.ts';
+import { OutOfMemoryError } from '../../../errors.ts';
+import type { CudaDriver } from '../driver/driver.ts';
+import { openCuda, probeCuda } from '../open.ts';
+import { buildStub, cudaInclude, hasCompiler } from '../testing/build-stub.ts';
+import { fakeEntries } from '../testing/fake-family.ts';
+import { openLibcuda } from './load.ts';
+
+// A libcuda written in C, called through koffi: that integers, addresses and structs arrive whole.
+describe.skipIf(!hasCompiler)('a driver library (needs a C compiler)', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'flash-mla-stub-'));
+  let driver: CudaDriver;
+
+  beforeAll(async () => {
+    const variables = {
+      FLASH_MLA_LIBCUDA: buildStub(directory),
+      FLASH_MLA_CACHE_DIR: join(directory, 'cache'),
+    };
+    driver = await openLibcuda({ platform: 'linux', variables });
+  });
+
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  it.skipIf(cudaInclude === undefined)('is declared as in cuda.h (needs cuda.h)', () => {
+    buildStub(mkdtempSync(join(directory, 'h-')), '-DUSE_CUDA_H', `-I${cudaInclude}`);
+  });
+
+  it('tells its devices', () => {
+    expect(driver.version).toBe(13_000);
+    expect(probeCuda(driver)).toMatchObject([
+      { name: 'Stub in C', details: { multiprocessors: 132, 'memory (MiB)': 1024 } },
+    ]);
+  });
+
+  it('runs transfers, launches, graphs and events', async () => {
+    const options = { debug: false, exactMemory: false, families: fakeEntries };
+    await using device = new Device(await openCuda(driver, 0, options), false, []);
+    const codes = Uint16Array.from({ length: 256 }, (_, i) => i * 3);
+    const q = device.tensor(codes, [1, 1, 1, 256], 'bf16');
+    const out = device.empty([1, 1, 1, 256], 'bf16');
+    const vector = device.empty([1, 1], 'i32');
+    const plan = { numParts: 1, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 };
+    const copy = () =>
+      device.backend.denseDecode({
+        q,
+        kCache: q,
+        blockTable: vector,
+        seqlens: vector,
+        headDimV: 256,
+        softmaxScale: 1,
+        causal: false,
+        schedule: { metadata: vector, numSplits: vector, plan },
+        out,
+        lse: out,
+      });
+    copy();
+    expect(await out.read()).toEqual(codes);
+    device.capture(copy).replay();
+    await device.synchronize();
+    expect(() => device.empty([2 ** 31], 'u8')).toThrow(OutOfMemoryError);
+    expect(await q.read()).toEqual(codes);
+  });
+});
