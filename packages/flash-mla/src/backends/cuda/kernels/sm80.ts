@@ -1,5 +1,6 @@
 import type { KernelFamily } from '../kernel-family.ts';
 import { denseDecode } from './sm80_dense_decode_launch.ts';
+import { dequantizeKvCache, quantizeKvCache } from './sm80_pack_rows_launch.ts';
 import { sparseDecode } from './sm80_sparse_decode_launch.ts';
 import { sparsePrefill } from './sm80_sparse_prefill_launch.ts';
 import { computeSchedule } from './sm80_tile_schedule_launch.ts';
@@ -11,4 +12,6 @@ export const sm80: KernelFamily = {
   denseDecode,
   sparseDecode,
   sparsePrefill,
+  quantizeKvCache,
+  dequantizeKvCache,
 };
