@@ -3,7 +3,7 @@ import type { DType, StorageOf } from '../../tensor/dtype.ts';
 
 /**
  * Deterministic random numbers: a counter run through a 32-bit mixer, so a stream depends on its name
- * alone, not on what was drawn elsewhere, and is the same in every engine.
+ * alone, not on what was drawn elsewhere.
  */
 export class Random {
   readonly #name: string;

@@ -1,0 +1,224 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Device, openDevice } from '../../index.ts';
+import {
+  type CaseSelection,
+  type ConformanceOptions,
+  type ConformanceResult,
+  conformanceCases,
+  runConformance,
+  selectCases,
+} from '../index.ts';
+import { type Fault, faultyDevice, shortened } from '../testing/faulty-backend.ts';
+
+let device: Device;
+beforeAll(async () => {
+  device = await openDevice('cpu');
+});
+afterAll(() => device.dispose());
+
+async function results(on: Device, options: ConformanceOptions): Promise<ConformanceResult[]> {
+  const list: ConformanceResult[] = [];
+  for await (const result of runConformance(on, options)) list.push(result);
+  return list;
+}
+
+describe('the quick suite on the cpu', () => {
+  it.each(selectCases().map(({ name }) => [name]))('%s', async (name) => {
+    const [result] = (await results(device, { filter: name })).filter((r) => r.name === name);
+    expect(result?.message).toBe('');
+    expect(result?.status).toBe('passed');
+  });
+});
+
+describe('the list of cases', () => {
+  const all = conformanceCases();
+
+  it('has unique names and covers the grids', () => {
+    expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+    const count = (words: string, test = (_: string) => true) =>
+      all.filter(({ name, quick }) => !quick && name.startsWith(words) && test(name)).length;
+    // b × sQ × sK × (heads that divide) × varlen × causal; b = 128 × heads × causal.
+    const plain = (name: string) =>
+      !/f16|e4m3|peaky|page|dQk|gap|tensors|invariant|graph/.test(name);
+    expect(count('dense-decode', plain)).toBeGreaterThanOrEqual(4 * 3 * 3 * 16 * 4 + 16 * 2 - 8);
+    expect(count('sparse-decode')).toBeGreaterThan(2 * 4 * 6 * (2 + 6 * 4) * 4);
+    expect(count('sparse-prefill')).toBeGreaterThan(2 * 4 * 10 * 3);
+    expect(count('varlen-attention')).toBeGreaterThan(100);
+    expect(count('cache-attention')).toBeGreaterThan(100);
+  });
+
+  it('keeps the quick suite cheap enough for a simulated device', () => {
+    const quick = all.filter((each) => each.quick);
+    expect(quick.reduce((sum, { cost }) => sum + cost, 0)).toBeLessThan(10_000);
+    expect(Math.max(...quick.map(({ cost }) => cost))).toBeLessThan(700);
+  });
+
+  it.each<[string, CaseSelection, (name: string, cost: number) => boolean]>([
+    ['words in any order and case', { filter: 'CAUSAL dense' }, (n) => /^dense.*causal/.test(n)],
+    ['a cost', { suite: 'full', maxCost: 10 }, (_, cost) => cost <= 10],
+  ])('is cut by %s', (_, selection, belongs) => {
+    const selected = selectCases(selection);
+    expect(selected.length).toBeGreaterThan(1);
+    expect(selected.every(({ name, cost }) => belongs(name, cost))).toBe(true);
+  });
+
+  it('is dealt out to shards without loss', () => {
+    const shards = [0, 1, 2].map((index) =>
+      selectCases({ suite: 'full', shard: { index, count: 3 } }),
+    );
+    expect(new Set(shards.flat()).size).toBe(all.length);
+  });
+
+  it.each<[CaseSelection, string]>([
+    [{ suite: 'slow' as never }, 'suite'],
+    [{ shard: { index: 3, count: 3 } }, 'shard'],
+  ])('refuses %j', (selection, argument) => {
+    expect(() => selectCases(selection)).toThrow(expect.objectContaining({ argument }));
+  });
+});
+
+describe('a backend with one fault fails', () => {
+  it.each<[what: string, filter: string, fault: Fault]>([
+    ['ignores causal', 'dense-decode causal', { denseDecode: (a) => ({ ...a, causal: false }) }],
+    ['always causal', 'dense-decode sQ=2', { denseDecode: (a) => ({ ...a, causal: true }) }],
+    [
+      'scales logits by 1 % too much',
+      'dense-decode',
+      { denseDecode: (a) => ({ ...a, softmaxScale: a.softmaxScale * 1.01 }) },
+    ],
+    [
+      'ignores descales',
+      'dense-decode descales',
+      { denseDecode: ({ descaleQ: _, descaleK: __, ...a }) => a },
+    ],
+    [
+      'does not see the last block of the table',
+      'dense-decode page=1',
+      { denseDecode: (a) => ({ ...a, blockTable: shortened(shortened(a.blockTable, 1), 1) }) },
+    ],
+    [
+      'leaves the last request out',
+      'dense-decode b=2',
+      {
+        denseDecode: (a) => ({
+          ...a,
+          q: shortened(a.q, 0),
+          blockTable: shortened(a.blockTable, 0),
+          seqlens: shortened(a.seqlens, 0),
+          out: shortened(a.out, 0),
+          lse: shortened(a.lse, 0),
+        }),
+      },
+    ],
+    [
+      'ignores the top-k length',
+      'sparse-decode lengths',
+      { sparseDecode: (a) => ({ ...a, main: { ...a.main, topkLength: undefined } as never }) },
+    ],
+    ['ignores the extra cache', 'sparse-decode extra', { sparseDecode: ({ extra: _, ...a }) => a }],
+    ['ignores the sink', 'sparse-decode sink', { sparseDecode: ({ attnSink: _, ...a }) => a }],
+    [
+      'leaves the last index out',
+      'sparse-decode',
+      {
+        sparseDecode: (a) => ({ ...a, main: { ...a.main, indices: shortened(a.main.indices, 2) } }),
+      },
+    ],
+    [
+      'scales sparse logits by 1 % too much',
+      'sparse-decode',
+      { sparseDecode: (a) => ({ ...a, softmaxScale: a.softmaxScale * 1.01 }) },
+    ],
+    [
+      'attends to a cache without its last block',
+      'sparse-decode',
+      { sparseDecode: (a) => ({ ...a, main: { ...a.main, kCache: shortened(a.main.kCache, 0) } }) },
+    ],
+    ['ignores the sink', 'prefill sink', { sparsePrefill: ({ attnSink: _, ...a }) => a }],
+    ['ignores lengths', 'prefill lengths', { sparsePrefill: ({ topkLength: _, ...a }) => a }],
+    [
+      'leaves the last index out',
+      'prefill',
+      { sparsePrefill: (a) => ({ ...a, indices: shortened(a.indices, 2) }) },
+    ],
+    ['ignores causal', 'attention causal', { denseAttention: (a) => ({ ...a, causal: false }) }],
+    ['always causal', 'attention', { denseAttention: (a) => ({ ...a, causal: true }) }],
+    [
+      'plans for other overheads than it says',
+      'schedule dense',
+      {
+        computeSchedule: (a) => ({
+          ...a,
+          plan: { ...a.plan, overheadBlocks: a.plan.overheadBlocks + 1 },
+        }),
+      },
+    ],
+  ])('that %s (%s)', async (_, filter, fault) => {
+    const list = await results(faultyDevice(device, fault), { filter, maxCost: 200 });
+    expect(list.length).toBeGreaterThan(0);
+    expect(list.filter(({ status }) => status === 'failed')).not.toEqual([]);
+  });
+});
+
+describe('the runner', () => {
+  it('goes on after a case that throws', async () => {
+    let calls = 0;
+    const fault: Fault = {
+      sparsePrefill: (args) => {
+        calls++;
+        if (calls === 1) throw new Error('kernel is on strike');
+        return args;
+      },
+    };
+    const list = await results(faultyDevice(device, fault), { filter: 'prefill lengths' });
+    expect(list[0]).toMatchObject({ status: 'failed', message: 'Error: kernel is on strike' });
+    expect(list.slice(1).map(({ status }) => status)).toEqual(list.slice(1).map(() => 'passed'));
+  });
+
+  it('leaves out what is excluded and says why', async () => {
+    const exclusions = [{ backend: 'cpu', cases: 'hQ=126', reason: 'it is too odd' }] as const;
+    const list = await results(device, { filter: 'dense sQ=2 hKv=2', exclusions });
+    const excluded = list.filter(({ status }) => status === 'excluded');
+    expect(excluded.map(({ message }) => message)).toEqual(['it is too odd']);
+    expect(list.length).toBeGreaterThan(1);
+  });
+
+  it('holds cases with bounds of their own to those', async () => {
+    const tolerances = { out: { absolute: 1e-9, relative: 1e-9 } };
+    const exclusions = [
+      { backend: 'cpu', cases: 'page=69', reason: 'to test', tolerances },
+    ] as const;
+    const list = await results(device, { filter: 'dense page=69', exclusions });
+    expect(list.map(({ status }) => status)).toEqual(['failed']);
+  });
+
+  it('tells its progress and stops at the signal', async () => {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const options: ConformanceOptions = {
+      filter: 'schedule',
+      signal: controller.signal,
+      onProgress: ({ done, total }) => {
+        seen.push(done);
+        expect(total).toBe(6);
+        if (done === 2) controller.abort(new Error('enough'));
+      },
+    };
+    const list: ConformanceResult[] = [];
+    const run = async () => {
+      for await (const result of runConformance(device, options)) list.push(result);
+    };
+    await expect(run()).rejects.toThrow('enough');
+    expect(seen).toEqual([0, 1, 2]);
+    expect(list.length).toBeLessThanOrEqual(3);
+  });
+
+  it('samples what is too large, and looks at the rest', async () => {
+    const filter = 'dense-decode b=2 sQ=2 sK=140 hQ=64';
+    const [result] = await results(device, { filter, referenceBudget: 1e7 });
+    const [out] = result?.comparisons ?? [];
+    expect(result?.status).toBe('passed');
+    expect(out?.compared).toBeGreaterThan(0);
+    expect(out?.compared).toBeLessThan(out?.elements ?? 0);
+  });
+});

@@ -1,0 +1,43 @@
+import type {
+  Backend,
+  ComputeScheduleArgs,
+  DenseAttentionArgs,
+  DenseDecodeArgs,
+  SparseDecodeArgs,
+  SparsePrefillArgs,
+  TensorView,
+} from '../../backends/backend.ts';
+import { Device } from '../../device.ts';
+
+/** What a backend that has one bug does instead of what it is asked to do. */
+export interface Fault {
+  readonly denseDecode?: (args: DenseDecodeArgs) => DenseDecodeArgs;
+  readonly sparseDecode?: (args: SparseDecodeArgs) => SparseDecodeArgs;
+  readonly sparsePrefill?: (args: SparsePrefillArgs) => SparsePrefillArgs;
+  readonly denseAttention?: (args: DenseAttentionArgs) => DenseAttentionArgs;
+  readonly computeSchedule?: (args: ComputeScheduleArgs) => ComputeScheduleArgs;
+}
+
+/** A device whose backend works, but for one fault. Shares memory with the device it wraps. */
+export function faultyDevice(device: Device, fault: Fault): Device {
+  const { backend } = device;
+  const faulty = new Proxy(backend, {
+    get(target, name) {
+      const method = target[name as keyof Backend];
+      if (typeof method !== 'function') return method;
+      const change = fault[name as keyof Fault] as ((args: unknown) => unknown) | undefined;
+      return (...args: unknown[]) =>
+        (method as (...all: unknown[]) => unknown).apply(
+          target,
+          change ? [change(args[0]), ...args.slice(1)] : args,
+        );
+    },
+  });
+  return new Device(faulty, false, []);
+}
+
+/** The same memory without the last entry of a dimension. */
+export function shortened(view: TensorView, dimension: number): TensorView {
+  const shape = view.shape.map((n, d) => (d === dimension ? n - 1 : n));
+  return { ...view, shape };
+}
