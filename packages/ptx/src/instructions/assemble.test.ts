@@ -73,6 +73,9 @@ const everything = defineKernel(
         );
       }
     });
+    k.section('offsets below 0', () => {
+      keep(x.at(-1).load(), k.shared.floats.at(n).at(-2).load());
+    });
     k.section('compare and select', () => {
       const p = f.lt(1).and(f.ge(f)).or(n.ne(3)).xor(s.gt(-1)).not();
       keep(k.select(p, f, 3), k.select(f.unordered('lt', 2), 1, f, 'f32'));

@@ -87,7 +87,7 @@ const vectorSuffix = (vector: number): string => (vector === 1 ? '' : `.v${vecto
 const group = (names: readonly string[]): string =>
   names.length === 1 ? names[0] : `{${names.join(', ')}}`;
 const at = (base: string, offset: number): string =>
-  offset === 0 ? `[${base}]` : `[${base}${offset < 0 ? '' : '+'}${offset}]`;
+  offset === 0 ? `[${base}]` : `[${base}+${offset}]`;
 
 const isSigned = (type: MemType): boolean => type === 's8' || type === 's16';
 
