@@ -1,4 +1,5 @@
 import type { KernelFamily } from '../kernel-family.ts';
+import { check } from './sm80_check_launch.ts';
 import { denseDecode } from './sm80_dense_decode_launch.ts';
 import { dequantizeKvCache, quantizeKvCache } from './sm80_pack_rows_launch.ts';
 import { sparseDecode } from './sm80_sparse_decode_launch.ts';
@@ -14,4 +15,5 @@ export const sm80: KernelFamily = {
   sparsePrefill,
   quantizeKvCache,
   dequantizeKvCache,
+  check,
 };

@@ -9,6 +9,7 @@ import { packedRows } from '../../../tensor/packed-rows.ts';
 import type { TensorView } from '../../backend.ts';
 import { dequantizeProblem, quantizeProblem } from '../operations/problems.ts';
 import { dequantizeKvCache, quantizeKvCache } from './sm80_pack_rows_launch.ts';
+import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
 type Layout = 'v32' | 'model1';
@@ -34,7 +35,12 @@ function rows(blocks: number, page: number, dQk: number): Uint16Array<ArrayBuffe
       codes.forEach((code, i) => {
         codes[i] = encodeBf16((code / 32768 - 1) * spread);
       });
-    } else codes.forEach((code, i) => ((code & 0x7f80) === 0x7f80 ? (codes[i] = code & 0xff7f) : 0));
+    } else {
+      codes.forEach((code, i) => {
+        // Any bits but those of infinity and NaN.
+        if ((code & 0x7f80) === 0x7f80) codes[i] = code & 0xff7f;
+      });
+    }
     if (kind === 0) codes[5] = encodeBf16(448);
     if (kind === 1) codes[6] = 0x8000;
     if (kind === 3) codes[200] = row % 16 === 3 ? 0xff80 : 0x7f7f;
@@ -137,4 +143,24 @@ describe('FP8 rows in the simulator', () => {
       throw new Error(`element ${i}: ${decodeBf16(code)}, expected ${decodeBf16(expected[i])}`);
     });
   });
+});
+
+describe('FP8 rows as machine code', () => {
+  const operations = { quantizeKvCache, dequantizeKvCache };
+  itAssembles(
+    (['v32', 'model1'] as const).flatMap((layout) =>
+      [16, 2].flatMap((alignment) =>
+        Object.entries(operations).map(([name, operation]) => ({
+          name: `${name} ${layout}, rows at multiples of ${alignment}`,
+          launch: () => {
+            const packed = { strides: [656, 656], alignment: layout === 'v32' ? 16 : 8 };
+            const rows = { strides: [576, 576], alignment };
+            const shape = { numBlocks: 1, pageSize: 1, headDimQk: packedRows[layout].headDimQk };
+            const problem = { layout, ...shape, packed, rows };
+            return operation.plan(problem, limitsFor('h200')).launches.main;
+          },
+        })),
+      ),
+    ),
+  );
 });
