@@ -14,6 +14,8 @@ export function makeData({ b, hQ, sK, dQk, dV }) {
     sizes: { b, hQ, sK, dQk, dV, page },
     q,
     cache,
+    cacheF32: widen(cache),
+    cacheF16: toFloat16(cache),
     table: Int32Array.from(order),
     scaledQ: widen(q).map((value) => value * scale),
     table64: BigInt64Array.from(order, BigInt),
@@ -21,32 +23,40 @@ export function makeData({ b, hQ, sK, dQk, dV }) {
   };
 }
 
+/** bf16 codes → the float32 values that they are. */
 export function widen(codes) {
-  const words = Uint32Array.from(codes, (code) => code << 16);
+  const words = new Uint32Array(codes.length);
+  for (let i = 0; i < codes.length; i++) words[i] = codes[i] << 16;
   return new Float32Array(words.buffer);
 }
 
 /** bf16 codes → float16 codes; values below 2^-14 lose bits, which no comparison here can see. */
-export function toFloat16(codes) {
+function toFloat16(codes) {
   const wide = widen(codes);
-  return Uint16Array.from(codes, (code, i) => {
+  const halves = new Uint16Array(codes.length);
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i];
     const sign = code & 0x8000;
     const exponent = ((code >> 7) & 0xff) - 127;
-    if (exponent < -14) return sign | Math.round(Math.abs(wide[i]) * 2 ** 24);
-    return sign | ((exponent + 15) << 10) | ((code & 0x7f) << 3);
-  });
+    if (exponent < -14) halves[i] = sign | Math.round(Math.abs(wide[i]) * 2 ** 24);
+    else halves[i] = sign | ((exponent + 15) << 10) | ((code & 0x7f) << 3);
+  }
+  return halves;
 }
 
 function bf16Normals(count, random) {
-  const values = new Float32Array(count);
+  const values = new Float32Array(count + 1);
   for (let i = 0; i < count; i += 2) {
     const radius = Math.sqrt(-2 * Math.log(1 - random()));
     const angle = 2 * Math.PI * random();
     values[i] = radius * Math.cos(angle);
-    if (i + 1 < count) values[i + 1] = radius * Math.sin(angle);
+    values[i + 1] = radius * Math.sin(angle);
   }
   // Truncation is as good as rounding: the result is what all engines get.
-  return Uint16Array.from(new Uint32Array(values.buffer), (word) => word >>> 16);
+  const words = new Uint32Array(values.buffer);
+  const codes = new Uint16Array(count);
+  for (let i = 0; i < count; i++) codes[i] = words[i] >>> 16;
+  return codes;
 }
 
 function shuffled(count, random) {

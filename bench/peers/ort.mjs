@@ -1,5 +1,4 @@
 // ONNX Runtime, in WebAssembly (onnxruntime-web) and native (onnxruntime-node).
-import { toFloat16, widen } from './data.mjs';
 import { pagedAttention, variants } from './graphs.mjs';
 import { importPeer } from './install.mjs';
 import { rest, settle } from './timing.mjs';
@@ -12,7 +11,7 @@ async function openVariant(ort, name, data, variant, threads) {
   const { sizes, scaledQ, table64 } = data;
   const { b, hQ, sK, dQk, page } = sizes;
   const isHalf = variant.dtype === 'f16';
-  const cache = isHalf ? toFloat16(data.cache) : widen(data.cache);
+  const cache = isHalf ? data.cacheF16 : data.cacheF32;
   const session = await ort.InferenceSession.create(pagedAttention(variant, sizes, cache), {
     executionProviders: [name === 'onnxruntime-web' ? 'wasm' : 'cpu'],
     graphOptimizationLevel: 'all',

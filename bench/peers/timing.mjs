@@ -34,7 +34,7 @@ export async function settle(run, seconds, limit = 2 * seconds) {
   return median(times.slice(-5));
 }
 
-/** Threads of an engine may spin for a while after its last call: let them sleep. */
+/** ONNX Runtime's threads spin for some 50 ms after a call: lets them fall asleep. */
 export function rest() {
-  return new Promise((resolve) => setTimeout(resolve, 60));
+  return new Promise((resolve) => setTimeout(resolve, 200));
 }
