@@ -3,7 +3,7 @@ import { baseVersion } from '../emit/target.ts';
 import { KernelBuildError, UnsupportedInstructionError } from '../errors.ts';
 import { mov, movPred } from '../instructions/move.ts';
 import type { BoundInstruction } from '../ir/instruction.ts';
-import { callerLocation, type Location } from '../ir/location.ts';
+import { callerLocation, type Location, unknownLocation } from '../ir/location.ts';
 import type { Arg, Block, ConstArray, Dest, Node, Reg } from '../ir/program.ts';
 import type { RegType } from '../ir/types.ts';
 import { arg, bitType, type Operand } from './operand.ts';
@@ -33,10 +33,13 @@ export class Body {
   #labels = 0;
   #requires: Requirement;
   #fixed: Location | undefined;
+  readonly #locations: boolean;
 
-  constructor(kernel: string, target: Target) {
+  /** `locations`: note the TypeScript line of every instruction, which takes most of the time. */
+  constructor(kernel: string, target: Target, locations: boolean) {
     this.kernel = kernel;
     this.target = target;
+    this.#locations = locations;
     this.#requires = { sm: 80, ptx: Math.max(70, baseVersion(target)) };
   }
 
@@ -142,7 +145,7 @@ export class Body {
     uniform = false,
   ): void {
     this.#checkScope(cond.reg, cond.scope);
-    const location = callerLocation();
+    const location = this.#here();
     const yes = this.#nested(then);
     const no = otherwise === undefined ? { nodes: [] } : this.#nested(otherwise);
     this.#push({ kind: 'if', cond: cond.reg, uniform, yes, no, location });
@@ -150,7 +153,7 @@ export class Body {
 
   /** Repeats `body`, then `step`, until all lanes have left. */
   loop(label: string, body: (id: number) => void, step?: () => void, unroll = true): void {
-    const location = callerLocation();
+    const location = this.#here();
     const id = this.#labels++;
     this.#loops.push({ id, depth: this.#open.length });
     const block: Block = { nodes: [] };
@@ -174,12 +177,12 @@ export class Body {
   ): void {
     if (!this.#loops.some((loop) => loop.id === id)) this.fail(`${kind} outside of its loop`);
     if (cond !== undefined) this.#checkScope(cond.reg, cond.scope);
-    const location = callerLocation();
+    const location = this.#here();
     this.#push({ kind, loop: id, cond: cond?.reg, negate, uniform, location });
   }
 
   exit(): void {
-    this.#push({ kind: 'exit', location: callerLocation() });
+    this.#push({ kind: 'exit', location: this.#here() });
   }
 
   comment(text: string): void {
@@ -189,6 +192,10 @@ export class Body {
   /** Says whether a value may be used at this point. */
   visible(value: Value<RegType>): boolean {
     return value.body === this && this.#open.includes(value.scope);
+  }
+
+  #here(): Location {
+    return this.#fixed ?? (this.#locations ? callerLocation() : unknownLocation);
   }
 
   get #block(): Block {
@@ -226,10 +233,7 @@ export class Body {
   }
 
   #append(op: BoundInstruction, dst: readonly Dest[], src: readonly Arg[]): void {
-    const location = this.#fixed ?? callerLocation();
-    if (op.problem !== undefined) {
-      throw new KernelBuildError(this.kernel, location, `${op.name}: ${op.problem}`);
-    }
+    if (op.problem !== undefined) throw this.error(`${op.name}: ${op.problem}`);
     for (const input of src) if ('reg' in input) this.#checkScope(input.reg);
     const needs = op.requires;
     if (needs !== undefined) {
@@ -237,12 +241,12 @@ export class Body {
       if (target.sm < needs.sm || (needs.variant === 'a' && !target.specific)) {
         throw new UnsupportedInstructionError(
           this.kernel,
-          location,
+          callerLocation(),
           `${op.name} needs sm_${needs.sm}${needs.variant ?? ''}; the target is ${target.name}. Choose another path where k.target says so.`,
         );
       }
       if (needs.ptx > this.#requires.ptx) this.#requires = { ...this.#requires, ptx: needs.ptx };
     }
-    this.#push({ kind: 'instr', op, dst, src, location });
+    this.#push({ kind: 'instr', op, dst, src, location: this.#here() });
   }
 }

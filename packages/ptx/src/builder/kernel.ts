@@ -118,8 +118,11 @@ export interface Kernel<P extends ParamDecls = ParamDecls> {
   readonly sharedLayout: SharedLayout<SharedDecls>;
   /** Where each parameter lies in the parameter buffer, for launches that rewrite it in place. */
   readonly paramSlots: readonly ParamSlot[];
-  /** Builds (once per target) what the emitter and the simulator work on. */
-  program(target: string): Program;
+  /**
+   * Builds (once per target) what the emitter and the simulator work on. With `locations`, every
+   * instruction knows its TypeScript line, which makes building several times slower.
+   */
+  program(target: string, locations?: boolean): Program;
   /** The parameter buffer of a launch. */
   packParams(values: ParamInputs<P>): Uint8Array<ArrayBuffer>;
 }
@@ -153,14 +156,14 @@ export function defineKernel<
   const { slots, bytes } = placeParams(options.params);
   const programs = new Map<string, Program>();
 
-  const make = (targetName: string): Program => {
+  const make = (targetName: string, locations: boolean): Program => {
     const target = parseTarget(targetName);
     if (layout.bytes > target.maxSharedBytes) {
       throw new DeclarationError(
         `kernel ${name}: ${layout.bytes} bytes of shared memory, ${target.name} has ${target.maxSharedBytes}`,
       );
     }
-    const body = new Body(name, target);
+    const body = new Body(name, target, locations);
     const params = body.located(
       declared,
       () => paramValues(body, options.params, slots) as ParamValues<P>,
@@ -189,11 +192,12 @@ export function defineKernel<
     sharedBytes: layout.bytes,
     sharedLayout: layout,
     paramSlots: slots,
-    program(target) {
-      const known = programs.get(target);
+    program(target, locations = false) {
+      const key = `${target} ${locations}`;
+      const known = programs.get(key);
       if (known !== undefined) return known;
-      const program = make(target);
-      programs.set(target, program);
+      const program = make(target, locations);
+      programs.set(key, program);
       return program;
     },
     packParams: (values) => packParams(name, slots, bytes, values),

@@ -57,7 +57,7 @@ describe('emitPtx', () => {
   });
 
   it('gives the same text every time', () => {
-    const again = { program: (target: string) => ({ ...vectorAdd.program(target) }) };
+    const again = { program: (target: string) => ({ ...vectorAdd.program(target, true) }) };
     expect(emitPtx(again, 'sm_80')).toBe(emitPtx(vectorAdd, 'sm_80'));
   });
 

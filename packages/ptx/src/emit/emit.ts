@@ -33,7 +33,8 @@ export function emitPtx(
   target: string,
   options: EmitOptions = {},
 ): string {
-  return new Emitter(kernel.program(target), options.locations ?? true).module();
+  const { locations = true } = options;
+  return new Emitter(kernel.program(target, locations), locations).module();
 }
 
 class Emitter {

@@ -35,7 +35,8 @@ export interface RunCount {
 /** A program translated to JavaScript. */
 export interface Compiled {
   readonly program: Program;
-  readonly sites: readonly SiteInfo[];
+  /** Where an instruction comes from. */
+  site(index: number): SiteInfo;
   /** Size of a warp's register file in words. */
   readonly fileWords: number;
   /** Registers that hold constants. */
@@ -53,11 +54,14 @@ const maxChunk = 160;
 
 const cache = new WeakMap<Program, Compiled>();
 
-/** Translates a program; at most once. */
-export function compile(program: Program): Compiled {
+/**
+ * Translates a program; at most once. `located` gives the same program with the lines of its
+ * instructions, which are looked up only when something goes wrong.
+ */
+export function compile(program: Program, located: () => Program): Compiled {
   let compiled = cache.get(program);
   if (compiled === undefined) {
-    compiled = new Compiler(program).compile();
+    compiled = new Compiler(program).compile(located);
     cache.set(program, compiled);
   }
   return compiled;
@@ -87,18 +91,8 @@ class Compiler {
     this.#words = this.#slots.words;
   }
 
-  compile(): Compiled {
-    for (const reg of this.#program.regs) {
-      if (reg.maybeUnset) {
-        this.#setMasks.set(reg, this.#words);
-        this.#words += 32;
-      }
-    }
-    this.#number(this.#program.body, { run: 0 });
-    if (this.#sites.length === 0) {
-      this.#sites.push({ location: { file: 'empty', line: 0 }, name: 'exit' });
-    }
-    this.#block(this.#program.body, 'm', []);
+  compile(located: () => Program): Compiled {
+    this.#translate();
     const issued = new Float64Array(this.#kinds.length);
     const lanes = new Float64Array(this.#kinds.length);
     const helpers = { ...integer, ...float, ...fma, fault, unset, diverged };
@@ -118,7 +112,7 @@ class Compiler {
     const kinds = this.#kinds;
     return {
       program: this.#program,
-      sites: this.#sites,
+      site: (index) => new Compiler(located()).sites()[index],
       fileWords: this.#words,
       constants: this.#constants,
       unsetMasks: [...this.#setMasks.values()],
@@ -130,6 +124,23 @@ class Compiler {
         return counts;
       },
     };
+  }
+
+  /** The places of all instructions and branches, numbered as the translation numbers them. */
+  sites(): readonly SiteInfo[] {
+    this.#translate();
+    return this.#sites;
+  }
+
+  #translate(): void {
+    for (const reg of this.#program.regs) {
+      if (reg.maybeUnset) {
+        this.#setMasks.set(reg, this.#words);
+        this.#words += 32;
+      }
+    }
+    this.#number(this.#program.body, { run: 0 });
+    this.#block(this.#program.body, 'm', []);
   }
 
   /** Numbers instructions and runs of lane code, and notes who reads what. */

@@ -89,6 +89,8 @@ export class Launch {
     let started = 0;
     let still = 0;
     let seen = this.changes;
+    // What a launch that failed has left behind.
+    this.compiled.takeCounts();
     while (started < total || resident.length > 0) {
       if (resident.length === 0) resident.push(this.#start(started++));
       let advanced = false;
@@ -130,7 +132,7 @@ export class Launch {
     for (const cta of resident.slice(0, 4)) {
       for (const w of cta.warps) {
         if (w.execution === undefined) continue;
-        const site = w.blocked && this.compiled.sites[w.blocked.site.index];
+        const site = w.blocked && this.compiled.site(w.blocked.site.index);
         const id = Number(/\d+$/.exec(w.blocked?.what ?? '')?.[0] ?? 0);
         const what =
           w.blocked === undefined || site === undefined
@@ -140,7 +142,7 @@ export class Launch {
       }
     }
     const warp = culprit.warps.find((w) => w.execution !== undefined) ?? culprit.warps[0];
-    const at = this.compiled.sites[warp.blocked?.site.index ?? 0];
+    const at = this.compiled.site(warp.blocked?.site.index ?? 0);
     const place = {
       kernel: this.compiled.program.name,
       location: at.location,

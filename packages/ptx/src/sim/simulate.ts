@@ -54,7 +54,7 @@ export function* simulateInSteps<P extends ParamDecls>(
     throw new DeclarationError(`kernel ${kernel.name}: impossible grid [${x}, ${y}, ${z}]`);
   }
   const { params, memory, target = 'sm_90a' } = options;
-  const compiled = compile(kernel.program(target));
+  const compiled = compile(kernel.program(target), () => kernel.program(target, true));
   const launch = new Launch(compiled, memory, {
     grid: [x, y, z],
     sharedBytes: Math.max(options.sharedBytes ?? 0, kernel.sharedBytes),

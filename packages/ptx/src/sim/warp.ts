@@ -194,7 +194,7 @@ export class SimWarp implements Warp {
 
   fault(kind: FaultKind, site: Site, problem: string, lane?: number, address?: number): never {
     const { launch, index } = this.cta;
-    const { location, name } = launch.compiled.sites[site.index];
+    const { location, name } = launch.compiled.site(site.index);
     throw new SimulationError(
       kind,
       {
