@@ -4,7 +4,7 @@
  */
 
 import { decodeRow } from '../decode/row';
-import { dQk, keys, queries, rowVecs, rows, scaleLog2 } from './tile';
+import { dQk, fewRows, keys, queries, rowVecs, rows, scaleLog2 } from './tile';
 
 /** Where the queries of a tile lie: row r is query position r / group, head r % group. */
 let base: usize = 0;
@@ -19,8 +19,31 @@ export function setQueries(address: usize, perPosition: usize, perHead: usize, h
   group = heads;
 }
 
-/** Decodes and transposes the tile's rows, the first of which is row `firstRow`. */
+/** Decodes and packs the tile's rows, the first of which is row `firstRow`. */
 export function packQueries(dtype: i32, firstRow: i32): void {
+  if (fewRows) packRows(dtype, firstRow);
+  else packPanels(dtype, firstRow);
+}
+
+function addressOf(index: i32): usize {
+  return base + <usize>(index / group) * positionStride + <usize>(index % group) * headStride;
+}
+
+/** Row by row; rows up to the next four are 0. */
+function packRows(dtype: i32, firstRow: i32): void {
+  const stride = <usize>dQk << 2;
+  const scale = f32x4.splat(scaleLog2);
+  memory.fill(queries, 0, <usize>rowVecs * 4 * stride);
+  for (let row = 0; row < rows; row++) {
+    const target = queries + <usize>row * stride;
+    decodeRow(dtype, target, addressOf(firstRow + row), dQk);
+    for (let c: usize = 0; c < stride; c += 16) {
+      v128.store(target + c, f32x4.mul(v128.load(target + c), scale));
+    }
+  }
+}
+
+function packPanels(dtype: i32, firstRow: i32): void {
   // Four decoded rows wait where the keys will go.
   const stride = <usize>((dQk + 3) & ~3) << 2;
   for (let v = 0; v < rowVecs; v++) {
@@ -28,10 +51,7 @@ export function packQueries(dtype: i32, firstRow: i32): void {
       const row = v * 4 + lane;
       const target = keys + <usize>lane * stride;
       if (row < rows) {
-        const index = firstRow + row;
-        const source =
-          base + <usize>(index / group) * positionStride + <usize>(index % group) * headStride;
-        decodeRow(dtype, target, source, dQk);
+        decodeRow(dtype, target, addressOf(firstRow + row), dQk);
       } else {
         memory.fill(target, 0, stride);
       }

@@ -3,13 +3,17 @@
  * block of decoded keys. Globals of WebAssembly belong to an instance, so each thread has its own.
  *
  * Scratch, all float32 unless said otherwise, R = rowVecs·4 rows, D = dQk, C = colTiles:
- *   queries  panels of 16 rows, each (D, 16); the last panel (D, 4·vectors left)
+ *   queries  panels of 16 rows, each (D, 16); the last panel (D, 4·vectors left); few rows: (R, D)
  *   keys     (block + spare, key stride), values likewise where they are not the keys' first columns
  *   scores   (rowVecs, block + spare, 4): logits, then probabilities
  *   values   accumulated as outputs (C, R, 16)
  *   maximum, sum, decay  (R): running maximum in base 2, running sum, last rescaling
  *   limits   i32 (R): how many keys of the request a row sees
  */
+
+/** At most so many rows get the kernels of few-scores.ts, which need dQk in steps of {@link FEW_STEP}. */
+const FEW_ROWS: i32 = 4;
+const FEW_STEP: i32 = 8;
 
 /** Tokens of a block: the unit in which all kernels work. */
 export const BLOCK: i32 = 64;
@@ -21,6 +25,8 @@ export const SCORE_STRIDE: usize = <usize>(BLOCK + SPARE) * 16;
 
 export let rows: i32 = 0;
 export let rowVecs: i32 = 0;
+/** Whether queries lie row by row, for the kernels of few-scores.ts. */
+export let fewRows: bool = false;
 export let dQk: i32 = 0;
 export let dV: i32 = 0;
 export let colTiles: i32 = 0;
@@ -92,9 +98,14 @@ export function layOut(
   return at;
 }
 
-/** Starts a tile of `rowCount` rows: nothing attended yet. */
-export function begin(rowCount: i32, scale: f32): void {
+/**
+ * Starts a tile of `rowCount` rows of the `allRows` that share keys: nothing attended yet. What kernel
+ * a row gets may depend on `allRows` but not on the tile, so that its bits are the same however rows
+ * are cut.
+ */
+export function begin(rowCount: i32, allRows: i32, scale: f32): void {
   rows = rowCount;
+  fewRows = allRows <= FEW_ROWS && dQk % FEW_STEP == 0;
   rowVecs = (rowCount + 3) >> 2;
   scaleLog2 = scale;
   outputStride = <usize>rowVecs * 256;

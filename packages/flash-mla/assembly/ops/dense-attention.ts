@@ -137,7 +137,7 @@ export function denseAttention(
       const rowCount = min(padded, rows - firstRow);
       k = kAddress + <usize>firstK * kToken + <usize>head * kHead;
       v = vAddress + <usize>firstK * vToken + <usize>head * vHead;
-      begin(rowCount, <f32>(softmaxScale * LOG2E));
+      begin(rowCount, rows, <f32>(softmaxScale * LOG2E));
       const qHeads = <usize>(head * group);
       setQueries(q + <usize>firstQ * qToken + qHeads * qHead, qToken, qHead, group);
       packQueries(dtype, firstRow);

@@ -187,7 +187,7 @@ export function startDenseGroup(requestIndex: i32, tile: i32): i32 {
 
 /** Attends to the split that was found last. */
 export function denseItem(rowCount: i32, firstRow: i32): void {
-  begin(rowCount, scale);
+  begin(rowCount, seqQ * group, scale);
   const from = q + <usize>request * qBatch + <usize>(kvHead * group) * qHead;
   setQueries(from, qPosition, qHead, group);
   packQueries(dtype, firstRow);

@@ -207,7 +207,7 @@ export function startSparseGroup(requestIndex: i32, tile: i32): i32 {
 
 /** Attends to the split that was found last. */
 export function sparseItem(rowCount: i32, firstRow: i32): void {
-  begin(rowCount, scale);
+  begin(rowCount, heads, scale);
   const from = q + <usize>request * qBatch + <usize>position * qPosition;
   setQueries(from, 0, qHead, heads);
   packQueries(BF16, firstRow);

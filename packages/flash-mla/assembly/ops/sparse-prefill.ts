@@ -63,7 +63,7 @@ export function sparsePrefill(
     const position = item / tiles / hKv;
     const rowCount = min(tileRows, group - firstRow);
     const row = <usize>position * <usize>hQ + <usize>(head * group);
-    begin(rowCount, <f32>(smScale * LOG2E));
+    begin(rowCount, group, <f32>(smScale * LOG2E));
     setQueries(q + <usize>position * qPosition + <usize>(head * group) * qHead, 0, qHead, group);
     packQueries(BF16, firstRow);
     const outHead = <usize>dV << 1;
