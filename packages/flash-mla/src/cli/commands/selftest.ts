@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type ConformanceResult, runConformance, selectCases } from '../../cases/index.ts';
 import { jsonText } from '../cases/report.ts';
 import type { CommandContext } from '../context.ts';
@@ -13,6 +13,7 @@ import { formatTable } from '../terminal/table.ts';
 interface SelftestFlags extends DeviceFlags {
   readonly suite: 'quick' | 'full';
   readonly filter?: string;
+  readonly shard?: { readonly index: number; readonly count: number };
   readonly json?: boolean;
 }
 
@@ -22,6 +23,7 @@ export function define(command: Command): void {
       new Option('--suite <suite>', 'which cases').choices(['quick', 'full']).default('quick'),
     )
     .option('--filter <text>', 'only cases whose names contain these words')
+    .option('--shard <i/n>', 'the i-th of n equal shares, for processes side by side', parseShard)
     .option('--json', 'print JSON only')
     .addHelpText(
       'after',
@@ -31,7 +33,7 @@ export function define(command: Command): void {
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<SelftestFlags>();
-  const selection = { suite: flags.suite, filter: flags.filter };
+  const selection = { suite: flags.suite, filter: flags.filter, shard: flags.shard };
   if (selectCases(selection).length === 0) {
     throw new UsageError(
       `--filter ${flags.filter}: no case of the ${flags.suite} suite has that name.`,
@@ -78,6 +80,15 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     );
   }
   return totals.failed === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+function parseShard(value: string): SelftestFlags['shard'] {
+  const [, i, n] = /^(\d{1,4})\/(\d{1,4})$/.exec(value) ?? [];
+  const [share, count] = [Number(i), Number(n)];
+  if (!(share >= 1 && share <= count)) {
+    throw new InvalidArgumentError('Expected i/n with 1 <= i <= n, e.g. 3/16.');
+  }
+  return { index: share - 1, count };
 }
 
 const isExcluded = ({ status }: ConformanceResult) => status === 'excluded';
