@@ -75,6 +75,25 @@ function acrossWarps(
 }
 
 /**
+ * Moves a row's reference if its largest score rises too far above it. What was summed up so far must
+ * be multiplied by `factor`; weights are 2^(score + base).
+ */
+export function moveReference(
+  k: Ops,
+  row: Var<'f32'>,
+  largest: Value<'f32'>,
+): { readonly factor: Value<'f32'>; readonly base: Value<'f32'> } {
+  const before = k.copy<'f32'>(row);
+  const rises = largest.gt(before.add(headroom));
+  const reference = k.select(rises, largest, before);
+  const factor = k.select(rises, k.ex2(before.sub(reference), { ftz: true }), 1);
+  row.set(reference);
+  // Where all is −inf so far, −inf − −inf must not become NaN.
+  const base = k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference).neg();
+  return { factor, base };
+}
+
+/**
  * One step: turns scores into weights in shared memory and says in `rowScale` by how much the outputs
  * so far must be rescaled. `maxima` are the rows' largest scores, `scale` turns scores into powers of
  * two. Ends before the barrier after which other warps may read the weights.
@@ -92,13 +111,7 @@ export function softmaxStep(
   const { tokensPerWarp } = tileShape(tile);
   const firstToken = k.mad(place.group, tokensPerWarp, place.column);
   const factors = pair.map((r) => {
-    const before = k.copy<'f32'>(state.reference[r]);
-    const largest = maxima[r].mul(scale);
-    const rises = largest.gt(before.add(headroom));
-    const reference = k.select(rises, largest, before);
-    const factor = k.select(rises, k.ex2(before.sub(reference), { ftz: true }), 1);
-    // Where all is −inf so far, −inf − −inf must not become NaN.
-    const base = k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference).neg();
+    const { factor, base } = moveReference(k, state.reference[r], maxima[r].mul(scale));
     const weights = shared.scratch.weights.row(place.row.add(8 * r));
     let sum = state.sum[r].mul(factor);
     scores.forEach((acc, j) => {
@@ -110,7 +123,6 @@ export function softmaxStep(
       word.store(packPair(k, tile.element, p0, p1).as('b32'));
     });
     state.sum[r].set(sum);
-    state.reference[r].set(reference);
     return factor;
   });
   k.if(place.group.eq(0).and(place.lane.and(3).eq(0)), () => {
