@@ -9,19 +9,24 @@ import { root } from '../../scripts/workspace.mjs';
 
 export const peers = { 'onnxruntime-web': '1.30.0', 'onnxruntime-node': '1.30.0' };
 
-const folder = join(root, 'node_modules', '.cache', 'flash-mla-peers');
+// A folder each: both register themselves with onnxruntime-common, and sharing one copy of it makes
+// onnxruntime-node run in WebAssembly.
+const folderOf = (name) => join(root, 'node_modules', '.cache', 'flash-mla-peers', name);
 
 export function installPeers() {
-  const installed = Object.entries(peers).every(([name, version]) => {
-    const manifest = join(folder, 'node_modules', name, 'package.json');
-    return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version;
-  });
-  if (installed) return;
-  console.error('Installing onnxruntime-web and onnxruntime-node …');
+  for (const [name, version] of Object.entries(peers)) install(name, version);
+}
+
+function install(name, version) {
+  const folder = folderOf(name);
+  const manifest = join(folder, 'node_modules', name, 'package.json');
+  if (existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version)
+    return;
+  console.error(`Installing ${name} …`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies: peers }),
+    JSON.stringify({ private: true, type: 'module', dependencies: { [name]: version } }),
   );
   // Their install scripts fetch GPU libraries; the processor's come with the package.
   const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
@@ -30,12 +35,12 @@ export function installPeers() {
     stdio: ['ignore', 2, 2],
     shell: process.platform === 'win32',
   });
-  if (status !== 0) throw new Error('npm could not install the peers');
+  if (status !== 0) throw new Error(`npm could not install ${name}`);
 }
 
 /** Loads a peer, as an import from its own folder. */
 export async function importPeer(name) {
-  const path = createRequire(join(folder, 'index.js')).resolve(name);
+  const path = createRequire(join(folderOf(name), 'index.js')).resolve(name);
   const module = await import(pathToFileURL(path).href);
   return module.InferenceSession ? module : module.default;
 }
