@@ -161,6 +161,14 @@ describe('a backend with one fault fails', () => {
 });
 
 describe('the runner', () => {
+  it('keeps lengths in range where the device checks them', async () => {
+    await using checked = await openDevice('cpu', { debug: true });
+    const list = await results(checked, { filter: 'lengths' });
+    list.push(...(await results(checked, { filter: 'cache-attention' })));
+    expect(list.length).toBeGreaterThan(15);
+    expect(list.filter(({ status }) => status !== 'passed')).toEqual([]);
+  });
+
   it('goes on after a case that throws', async () => {
     let calls = 0;
     const fault: Fault = {

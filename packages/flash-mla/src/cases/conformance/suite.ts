@@ -53,14 +53,14 @@ export function conformanceCases(): readonly ConformanceCase[] {
 export function selectCases(selection: CaseSelection = {}): ConformanceCase[] {
   const { suite = 'quick', filter, maxCost = Number.POSITIVE_INFINITY, shard } = selection;
   if (suite !== 'quick' && suite !== 'full') {
-    throw new InvalidArgumentError('suite', `'quick' or 'full'`, `${suite}`);
+    throw new InvalidArgumentError('suite', `'quick' or 'full'`, String(suite));
   }
   const { index, count } = shard ?? { index: 0, count: 1 };
   if (!Number.isInteger(count) || !Number.isInteger(index) || index < 0 || index >= count) {
     throw new InvalidArgumentError(
       'shard',
       'integers with 0 <= index < count',
-      `${index}/${count}`,
+      `${String(index)}/${String(count)}`,
     );
   }
   const words = (filter ?? '').toLowerCase().split(/\s+/).filter(Boolean);
