@@ -7,6 +7,7 @@ import {
   flashMlaSparseFwd,
   flashMlaWithKvCache,
   getMlaMetadata,
+  type InvalidArgumentError,
   openDevice,
   quantizeKvCache,
   type Tensor,
@@ -195,24 +196,27 @@ const subjects: readonly Subject[] = [
   },
   {
     name: 'getMlaMetadata',
-    call: ({ a, b, c, d, e, f, ...options }) =>
-      getMlaMetadata(
-        a as never,
-        b as never,
-        c as never,
-        d as never,
-        e as never,
-        f as never,
-        options.g as never,
-      ),
+    call: (options) => {
+      const { cacheSeqlens, numQTokensPerHeadK, numHeadsK, numHeadsQ, isFp8KvCache, topk } =
+        options;
+      return getMlaMetadata(
+        cacheSeqlens as never,
+        numQTokensPerHeadK as never,
+        numHeadsK as never,
+        numHeadsQ as never,
+        isFp8KvCache as never,
+        topk as never,
+        options.options as never,
+      );
+    },
     valid: () => ({
-      a: i32(5, 2),
-      b: 4,
-      c: 1,
-      d: 4,
-      e: false,
-      f: 64,
-      g: { extraTopk: 4, topkLength: i32(3, 2) },
+      cacheSeqlens: i32(5, 2),
+      numQTokensPerHeadK: 4,
+      numHeadsK: 1,
+      numHeadsQ: 4,
+      isFp8KvCache: false,
+      topk: 64,
+      options: { extraTopk: 4, topkLength: i32(3, 2) },
     }),
   },
   {
@@ -310,6 +314,15 @@ function spoil(options: Options, random: Random): string[] {
   return changed;
 }
 
+/** A single value of a wrong type is blamed itself; a count or a gap may clash with other arguments. */
+function expectBlame(error: unknown, changed: readonly string[], options: Options): void {
+  const [key = ''] = changed;
+  const value = options[key];
+  const mayClash = value === undefined || value === null || Number.isInteger(value);
+  if (changed.length > 1 || mayClash || isTensor(value) || key === 'options') return;
+  expect((error as InvalidArgumentError).argument).toContain(key);
+}
+
 function isTensor(value: unknown): value is Tensor {
   return typeof value === 'object' && value !== null && 'asStrided' in value;
 }
@@ -334,6 +347,7 @@ describe('malformed arguments end in a typed error that names the argument', () 
           outcomes.accept();
         } catch (error) {
           outcomes.refuse(error, () => `call ${i} with ${changed.join(', ')} changed`);
+          expectBlame(error, changed, options);
           expect(device.memoryStats().allocated, `memory after call ${i}`).toBe(before);
         }
         if (i % 50 === 0) await device.synchronize().catch(() => {});
