@@ -25,11 +25,11 @@ const faults: Readonly<Record<number, Describe>> = {
   5: ({ row, column }) => ({ argument: `topkLength[${row}]`, expected: `0 to ${column}` }),
   6: ({ row, column }) => ({ argument: `extraTopkLength[${row}]`, expected: `0 to ${column}` }),
   7: ({ row, column }) => ({
-    argument: `cuSeqlensQ[${row}]`,
+    argument: `cuSeqlensQo[${row}]`,
     expected: `a prefix sum that never falls and ends within ${column} tokens`,
   }),
   8: ({ row, column }) => ({
-    argument: `cuSeqlensK[${row}]`,
+    argument: `cuSeqlensKv[${row}]`,
     expected: `a prefix sum that never falls and ends within ${column} tokens`,
   }),
 };

@@ -51,10 +51,10 @@ export function denseAttentionChecks(args: DenseAttentionArgs): Check[] {
   const { q, k, cuSeqlensQ, cuSeqlensK, seqlensK, blockTable } = args;
   const checks: Check[] = [];
   if (cuSeqlensQ) {
-    checks.push({ ...range('cuSeqlensQ', cuSeqlensQ, 0, q.shape[0] ?? 0), ascending: true });
+    checks.push({ ...range('cuSeqlensQo', cuSeqlensQ, 0, q.shape[0] ?? 0), ascending: true });
   }
   if (cuSeqlensK) {
-    checks.push({ ...range('cuSeqlensK', cuSeqlensK, 0, k.shape[0] ?? 0), ascending: true });
+    checks.push({ ...range('cuSeqlensKv', cuSeqlensK, 0, k.shape[0] ?? 0), ascending: true });
   }
   if (seqlensK) {
     const [numBlocks = 0, page = 1] = k.shape;
