@@ -1,5 +1,6 @@
 import type { KernelFamily } from '../kernel-family.ts';
 import { check } from './sm80_check_launch.ts';
+import { denseAttention } from './sm80_dense_attention_launch.ts';
 import { denseDecode } from './sm80_dense_decode_launch.ts';
 import { dequantizeKvCache, quantizeKvCache } from './sm80_pack_rows_launch.ts';
 import { sparseDecode } from './sm80_sparse_decode_launch.ts';
@@ -13,6 +14,7 @@ export const sm80: KernelFamily = {
   denseDecode,
   sparseDecode,
   sparsePrefill,
+  denseAttention,
   quantizeKvCache,
   dequantizeKvCache,
   check,

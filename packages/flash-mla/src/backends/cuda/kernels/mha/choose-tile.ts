@@ -1,0 +1,47 @@
+import type { DeviceLimits } from '../../limits.ts';
+import type { Element } from '../mla/tile.ts';
+import { type MhaTile, mhaShape, mhaShared } from './tile.ts';
+
+/** What decides a tile. */
+export interface MhaProblem {
+  readonly element: Element;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  /** Query rows that share keys: the most that a request has. */
+  readonly rows: number;
+}
+
+type Candidate = Omit<MhaTile, 'element' | 'headDimQk' | 'headDimV'>;
+
+/** In the order of preference. The last fits 99 KB for every head dimension. */
+const candidates: readonly Candidate[] = [
+  { warps: 8, rowTiles: 1, tokens: 64, stages: 2, query: 'registers' },
+  { warps: 4, rowTiles: 1, tokens: 64, stages: 2, query: 'registers' },
+  { warps: 8, rowTiles: 1, tokens: 64, stages: 2, query: 'shared' },
+  { warps: 4, rowTiles: 1, tokens: 64, stages: 2, query: 'shared' },
+  { warps: 4, rowTiles: 1, tokens: 32, stages: 2, query: 'shared' },
+];
+
+/** Registers of addresses, statistics and operands that are not in the tile's arithmetic. */
+const otherRegisters = 56;
+
+/** Registers of a thread, roughly. */
+function registers(tile: MhaTile): number {
+  const { depth, columns } = mhaShape(tile);
+  const query = tile.query === 'registers' ? depth / 4 : 0;
+  return tile.rowTiles * (query + columns / 2 + tile.tokens / 2) + otherRegisters;
+}
+
+/** The tile for a problem on a device. Pure. */
+export function chooseMhaTile(problem: MhaProblem, limits: DeviceLimits): MhaTile {
+  const { element, headDimQk, headDimV, rows } = problem;
+  for (const candidate of candidates) {
+    const tile: MhaTile = { element, headDimQk, headDimV, ...candidate };
+    const hasIdleWarps = candidate.warps > 4 && rows <= mhaShape(tile).rows / 2;
+    if (hasIdleWarps || registers(tile) > 255) continue;
+    if (mhaShared(tile).bytes <= limits.maxSharedPerBlock) return tile;
+  }
+  throw new RangeError(
+    `no tile for head dimensions ${headDimQk} and ${headDimV} fits ${limits.maxSharedPerBlock} bytes of shared memory`,
+  );
+}
