@@ -23,16 +23,13 @@ function withDevice(step) {
   };
 }
 
-/** Enqueues a kernel that runs for a while on the device's own stream. */
-async function enqueueSpin(device, { driver, facts }, cycles) {
-  const { delaySpec } = await flashMla('backends/cuda/measure/delay.js');
-  assert.equal(delaySpec.name, 'delay');
+/** A stream of its own with a kernel that runs for a while. */
+async function prepareSpin({ driver, facts }, cycles) {
   const context = driver.openContext(0);
   const source = await sourceOf(spin, `sm_${facts.sm}`);
-  const loaded = context.loadKernel(source);
   const stream = context.createStream();
-  const run = prepare(context, source, loaded, stream, [1, 1, 1], { cycles });
-  return { run: () => run.run(), context, stream, device };
+  const run = prepare(context, source, context.loadKernel(source), stream, [1, 1, 1], { cycles });
+  return { run, context, stream };
 }
 
 const transfers = withDevice(async (device, { simulated }) => {
@@ -62,11 +59,11 @@ const transfers = withDevice(async (device, { simulated }) => {
   };
 });
 
-const waiting = withDevice(async (device, env) => {
-  const { context, stream, run } = await enqueueSpin(device, env, env.simulated ? 1e5 : 4e8);
+const waiting = async (env) => {
+  const { context, stream, run } = await prepareSpin(env, env.simulated ? 1e5 : 4e8);
   const { Timeline } = await flashMla('backends/cuda/stream/timeline.js');
   const timeline = new Timeline(context, stream);
-  run();
+  run.run();
   let ticks = 0;
   let longest = 0;
   let last = performance.now();
@@ -83,7 +80,7 @@ const waiting = withDevice(async (device, env) => {
   if (!env.simulated) assert.ok(longest < 20, `the event loop stood still for ${longest} ms`);
   context.close();
   return { 'waited ms': ms.toFixed(0), ticks, 'longest pause ms': longest.toFixed(1) };
-});
+};
 
 const memory = withDevice(async (device) => {
   const { OutOfMemoryError } = await flashMla('errors.js');

@@ -16,13 +16,15 @@ export const addValue = defineKernel(
   },
 );
 
-/** Adds a value to every element, in place, as one of a chain of overlapping launches (sm_90). */
+/** Adds a value to every element, in place, as one of a chain of launches that overlap on sm_90. */
 export const chained = defineKernel(
   { name: 'chained', params: { data: global('u32'), value: 'u32' }, block: [256] },
   (k, { data, value }) => {
     const i = k.mad(k.blockIdx.x, 256, k.threadIdx.x);
-    k.launchDependents();
-    k.waitForDependencies();
+    if (k.target.sm >= 90) {
+      k.launchDependents();
+      k.waitForDependencies();
+    }
     data.at(i).store(data.at(i).load().mul(3).add(value));
   },
 );

@@ -56,6 +56,8 @@ export class SimContext implements CudaContext {
   }
 
   allocate(bytes: number): Address {
+    // What was freed comes back with the work before it.
+    if (this.memoryInfo().free < bytes) this.#queue.run(Number.POSITIVE_INFINITY);
     try {
       return Number(this.#memory.alloc(bytes));
     } catch (error) {

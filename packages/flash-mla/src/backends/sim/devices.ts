@@ -1,6 +1,6 @@
 import type { DeviceFacts } from '../cuda/driver/driver.ts';
 
-const common = { memoryBytes: 8 * 2 ** 30, registersPerSm: 65_536 } as const;
+const common = { memoryBytes: 2 ** 31, registersPerSm: 65_536 } as const;
 
 /**
  * The GPUs that are simulated, in the order of `sim`, `sim:1`, …: one per kind of code that kernels

@@ -96,5 +96,6 @@ describe('the simulated device', () => {
   it('has as much memory as it says', () => {
     const bytes = (simulatedDevices[0]?.memoryBytes ?? 0) + 1;
     expect(() => device.empty([bytes], 'u8')).toThrow(OutOfMemoryError);
+    for (let i = 0; i < 5; i++) device.empty([2 ** 30], 'u8').dispose();
   });
 });

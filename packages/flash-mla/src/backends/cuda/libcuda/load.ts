@@ -15,6 +15,8 @@ import { bindDriver } from './symbols.ts';
 export const leastVersion = 12_000;
 
 const install = 'Install the NVIDIA driver, version 525 or newer; the CUDA toolkit is not needed.';
+/** What koffi says before the system's own words. */
+const koffiPrefix = /^Failed to load shared library: /;
 const update = 'Update the NVIDIA driver to version 525 or newer.';
 
 /**
@@ -53,7 +55,7 @@ export async function openLibcuda(
       looked.push(`${path} (${origin}): found`);
       break;
     } catch (cause) {
-      looked.push(`${path} (${origin}): ${messageOf(cause)}`);
+      looked.push(`${path} (${origin}): ${messageOf(cause).replace(koffiPrefix, '')}`);
     }
   }
   if (library === undefined) throw unavailable('no driver library was found', looked, install);
