@@ -33,10 +33,9 @@ export async function measureCeilings(
   try {
     const half = readBytes / 2;
     const copy = (target: number, source: number) =>
-      enqueue(
-        { operation: 'copyBytes', workspaceBytes: 0, arguments: [target, source, half] },
-        [buffer],
-      );
+      enqueue({ operation: 'copyBytes', workspaceBytes: 0, arguments: [target, source, half] }, [
+        buffer,
+      ]);
     // Pages that were never written all read from the one zero page of the system.
     copy(buffer.address, buffer.address + half);
     copy(buffer.address + half, buffer.address);
