@@ -81,7 +81,7 @@ function forBrowsers(target: Target | undefined): string | undefined {
   return undefined;
 }
 
-/** Everything that can be reached from the entry in a browser: module → its bare specifiers. */
+/** Everything that can be reached from the package's doors in a browser: module → its bare specifiers. */
 function browserGraph(): Map<string, string[]> {
   const manifest = JSON.parse(readFileSync(new URL('package.json', packageRoot), 'utf8')) as {
     imports: Record<string, Target>;
@@ -100,7 +100,13 @@ function browserGraph(): Map<string, string[]> {
       } else external.push(specifier);
     }
   };
-  visit(entry);
+  for (const door of [
+    entry,
+    new URL('cases/index.js', dist),
+    new URL('reference/index.js', dist),
+  ]) {
+    visit(door);
+  }
   return bare;
 }
 
@@ -144,6 +150,7 @@ describe('the built package', () => {
     const graph = browserGraph();
     const paths = [...graph.keys()].map((href) => href.slice(dist.href.length));
     expect(paths).toContain('platform/browser.js');
+    expect(paths).toContain('safetensors/source.js');
     expect(paths).toContain('backends/cpu/index.js');
     expect(paths).toContain('backends/cpu/worker.js');
     const offenders = [...graph].filter(([, bare]) =>

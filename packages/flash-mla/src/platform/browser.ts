@@ -64,3 +64,19 @@ export function startCpuWorker(): WorkerHandle {
     },
   };
 }
+
+export interface DawnSearch {
+  readonly gpu?: GPU;
+  readonly looked: readonly string[];
+  readonly remedy: string;
+  readonly cause?: unknown;
+}
+
+/** A browser has its own WebGPU or none. */
+export async function findDawn(_options: readonly string[]): Promise<DawnSearch> {
+  return {
+    looked: [],
+    remedy:
+      'Use a browser with WebGPU, over https or on localhost, and check that it is not switched off.',
+  };
+}

@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { openBlob } from './blob.ts';
 import type { OpenFile } from './open-file.ts';
+import { findVulkanDrivers } from './vulkan.ts';
 
 /** Reads a file that ships with the package. */
 export async function readAsset(url: URL): Promise<Uint8Array<ArrayBuffer>> {
@@ -120,4 +121,35 @@ export function startCpuWorker(): WorkerHandle {
       await worker.terminate();
     },
   };
+}
+
+/** What came of looking for Dawn: a WebGPU implementation, or what stands in its way. */
+export interface DawnSearch {
+  readonly gpu?: GPU;
+  /** What was looked for and found, in order. */
+  readonly looked: readonly string[];
+  readonly remedy: string;
+  readonly cause?: unknown;
+}
+
+/** Loads Dawn, which the optional package `webgpu` brings. Never throws. */
+export async function findDawn(options: readonly string[]): Promise<DawnSearch> {
+  // The name is a variable because the package's types describe WebGPU anew, beside TypeScript's own.
+  const name = 'webgpu';
+  let dawn: { create(options: readonly string[]): GPU };
+  try {
+    dawn = (await import(name)) as typeof dawn;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    const looked = [`the package 'webgpu' (Dawn): ${reason}`];
+    return { looked, remedy: 'Install it: `npm install webgpu`.', cause };
+  }
+  const looked = ["the package 'webgpu' (Dawn): loaded"];
+  const remedy = 'Install the Vulkan driver of your GPU and the loader libvulkan.so.1.';
+  if (process.platform === 'linux') {
+    const vulkan = await findVulkanDrivers();
+    looked.push(`${vulkan.looked.join(', ')}: ${vulkan.manifests.length || 'none'}`);
+    if (vulkan.manifests.length === 0) return { looked, remedy };
+  }
+  return { gpu: dawn.create(options), looked, remedy };
 }
