@@ -122,8 +122,10 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
       const keys = isPacked
         ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
         : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
-      const seen = (row: Value<'u32'>) => limit(queryAndHead(row).query);
-      const limits = { all: limit(0), rows: [seen(place.row), seen(place.row.add(8))] } as const;
+      const limits = {
+        all: limit(0),
+        ofRow: (row: Value<'u32'>) => limit(queryAndHead(row).query),
+      };
 
       const tilesPerBlock = blockTokens / tile.tokens;
       const used = length

@@ -1,9 +1,8 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { leftFragments } from './fragments.ts';
 import type { KeySource, ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import { fetchQuery, type QueryRows } from './query.ts';
-import { loadQueryFragments, scoresBySplitDepth, scoresFromRegisters } from './scores.ts';
+import { loadQueryFragments, scoresBySplitDepth, scoresOfRows } from './scores.ts';
 import type { MlaShared } from './shared.ts';
 import { newRowState, type RowState, rowMaxima, softmaxStep } from './softmax.ts';
 import { type MlaTile, tileShape } from './tile.ts';
@@ -43,9 +42,7 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
     keys.seek(from);
     // Queries that will live in registers pass through the stage that is filled last.
     const transit = tile.stages - 1;
-    fetchQuery(k, tile, query, (row) =>
-      splitsDepth ? shared.query.row(row) : shared.keys.row(transit, row),
-    );
+    fetchQuery(k, tile, shared, query, transit);
     k.cpAsyncCommit();
     for (let i = 0; i < ahead; i++) {
       const next = from.add(i);
@@ -56,9 +53,7 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
     if (splitsDepth) return [];
     k.cpAsyncWait(ahead);
     k.barrier();
-    const first = place.rowTile.shl(4);
-    const row = place.lane.and(15).add(first);
-    return loadQueryFragments(k, tile, leftFragments(k, shared.keys.row(transit, row)));
+    return loadQueryFragments(k, tile, shared, place, transit);
   });
 
   const stage = k.var('u32', 0).named('stage');
@@ -78,7 +73,7 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
     });
     const scores = splitsDepth
       ? scoresBySplitDepth(k, tile, shared, place, stage)
-      : scoresFromRegisters(k, tile, shared, place, queryFragments, stage);
+      : scoresOfRows(k, tile, shared, place, queryFragments, stage);
     k.section('softmax', () => {
       attention.mask(i, stage, scores);
       const maxima = rowMaxima(k, shared, place, scores);

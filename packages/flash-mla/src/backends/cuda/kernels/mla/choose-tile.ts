@@ -40,8 +40,9 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
   const wanted = rows <= 16 ? [16, 32] : rows <= 32 ? [32] : [64, 32];
   for (const candidate of candidates) {
     if (!wanted.includes(candidate.rows)) continue;
-    const tile = { ...candidate, ...stagesFor(problem, candidate), element, headDimQk, headDimV };
-    const chosen = { ...tile, gathered };
+    const stages = stagesFor(problem, candidate);
+    const tile = { ...candidate, ...stages, element, headDimQk, headDimV };
+    const chosen = { ...tile, gathered, sharedQuerySteps: sharedQuerySteps(tile) };
     if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
   }
   throw new RangeError(
@@ -53,4 +54,17 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
 function stagesFor({ packedSlots }: TileProblem, { tokens, stages }: Candidate) {
   const slots = packedSlots(ctaThreads / tokens);
   return { packedSlots: slots, stages: slots > 0 ? 1 : stages };
+}
+
+/** Query fragments of a step take four registers; with 32 rows not all fit beside the outputs. */
+function sharedQuerySteps({
+  rows,
+  headDimQk,
+  packedSlots,
+}: Omit<MlaTile, 'gathered' | 'sharedQuerySteps'>) {
+  const steps = headDimQk / 16;
+  if (rows === 64) return steps;
+  if (rows === 16) return 0;
+  const most = Number(process.env.REGSTEPS ?? (packedSlots > 0 ? 24 : 32));
+  return Math.max(0, Math.ceil((steps - most) / 4) * 4);
 }

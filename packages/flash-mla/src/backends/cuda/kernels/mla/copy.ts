@@ -97,9 +97,10 @@ export interface RowCopy<E extends MemType> {
   readonly from: Pointer<'global', E>;
   /** The thread's chunk of each segment, 0 to 7. */
   readonly chunk: Value<'u32'>;
-  /** Columns to read; the rest of `width` becomes 0. */
+  /** Columns to write, whole segments. Those at or beyond `columns` become 0. */
+  readonly begin: number;
+  readonly end: number;
   readonly columns: number;
-  readonly width: number;
   readonly alignment: Alignment;
   /** Rows that are absent become 0. */
   readonly present: Value<'pred'>;
@@ -120,7 +121,7 @@ export function copyRowFromE4m3(k: Ops, row: RowCopy<'e4m3'>): void {
 }
 
 function eachChunk<E extends MemType>(
-  { to, from, chunk, columns, width, present }: RowCopy<E>,
+  { to, from, chunk, begin, end, columns, present }: RowCopy<E>,
   copy: (
     to: Pointer<'shared', Element>,
     from: Pointer<'global', E>,
@@ -129,7 +130,7 @@ function eachChunk<E extends MemType>(
 ): void {
   const firstTo = to.at(chunk.mul(chunkColumns));
   const firstFrom = from.at(chunk.mul(chunkColumns));
-  for (let column = 0; column < width; column += segmentColumns) {
+  for (let column = begin; column < end; column += segmentColumns) {
     const left = (columns - column) / chunkColumns;
     const here =
       left >= segmentChunks ? present : left <= 0 ? chunk.lt(0) : present.and(chunk.lt(left));

@@ -50,9 +50,10 @@ export function writeDecodeResults(
   results: DecodeResults,
 ): void {
   const { tile, shared, place, state, outputs, piece, count, queryAndHead } = results;
-  const { isPartial } = piece;
+  const target = piece.target();
+  const { isPartial } = target;
   const request = piece.request.as('u32');
-  const slot = piece.slot.as('u32').min(p.slots.sub(1));
+  const slot = target.slot.min(p.slots.sub(1));
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   const one = k.constant('f32', 1);
 

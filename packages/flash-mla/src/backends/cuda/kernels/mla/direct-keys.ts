@@ -34,8 +34,9 @@ export function directKeys(
           to: shared.keys.row(stage, row),
           from: from.as(tile.element),
           chunk,
+          begin: 0,
+          end: width,
           columns: tile.headDimQk,
-          width,
           alignment,
           present,
         });

@@ -10,8 +10,8 @@ const never = Number.NEGATIVE_INFINITY;
 export interface RowLimits {
   /** All rows see the tokens below this. */
   readonly all: Value<'u32'>;
-  /** The lane's two rows see the tokens below these. */
-  readonly rows: readonly [Value<'u32'>, Value<'u32'>];
+  /** This row sees the tokens below. Computed where it is needed, which is rare. */
+  ofRow(row: Value<'u32'>): Value<'u32'>;
 }
 
 /** Hides tokens at or beyond the rows' limits. Few tiles have any. */
@@ -20,11 +20,12 @@ export function maskBeyond(k: Ops, tile: MlaTile, place: WarpPlace, limits: RowL
     const first = t.mul(tile.tokens);
     const hides = first.add(tile.tokens).gt(limits.all);
     const hide = () => {
+      const rows = [place.row, place.row.add(8)].map(limits.ofRow);
       const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
       scores.forEach((acc, j) => {
         acc.forEach((s, i) => {
           const token = first.add(column).add(8 * j + (i & 1));
-          s.set(k.select(token.lt(limits.rows[i >> 1]), s, never));
+          s.set(k.select(token.lt(rows[i >> 1]), s, never));
         });
       });
     };

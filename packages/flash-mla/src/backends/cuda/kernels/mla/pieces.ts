@@ -19,49 +19,63 @@ export interface Piece {
   /** Blocks, the end exclusive. */
   readonly from: Value<'s32'>;
   readonly to: Value<'s32'>;
-  /** Whether the request has other splits, whose results must be combined with this one. */
-  readonly isPartial: Value<'pred'>;
-  /** Which partial result this is, counted over the batch. */
-  readonly slot: Value<'s32'>;
+  /** Reads where the result goes; best called when it is there, to keep registers free until then. */
+  target(): {
+    /** Whether the request has other splits, whose results must be combined with this one. */
+    readonly isPartial: Value<'pred'>;
+    /** Which partial result this is, counted over the batch. */
+    readonly slot: Value<'u32'>;
+  };
 }
 
-/** Runs `body` for each piece of a part. `blocksOf` counts a request's blocks, at least one. */
+/**
+ * Runs `body` for each piece of a part. `blocksOf` counts a request's blocks, at least one. What is
+ * cheap to read again is read again after the body, which needs every register.
+ */
 export function forEachPiece(
   k: Ops,
-  schedule: SchedulePointers,
+  { metadata, numSplits, splitBlocks }: SchedulePointers,
   part: Value<'u32'>,
   blocksOf: (request: Value<'s32'>) => Value<'s32'>,
   body: (piece: Piece) => void,
 ): void {
-  const { numSplits, splitBlocks } = schedule;
-  const row = schedule.metadata.at(part.shl(3));
-  const [begin, end, beginBlock, endBlock, beginSplit] = [0, 1, 2, 3, 4].map((i) =>
-    row.at(i).load(),
-  );
-  const request = k.var('s32', begin).named('request');
-  const block = k.var('s32', beginBlock).named('block');
-  const split = k.var('s32', beginSplit).named('split');
+  const field = (i: number) => metadata.at(part.shl(3)).at(i).load();
+  const request = k.var('s32', field(0)).named('request');
+  const block = k.var('s32', field(2)).named('block');
+  const split = k.var('s32', field(4)).named('split');
+  /** Where the part's share of the request ends. */
+  const endOfShare = () => {
+    const end = k.var('s32', 0);
+    k.if(
+      request.lt(field(1)),
+      () => end.set(blocksOf(request)),
+      () => end.set(field(3)),
+      { uniform: true },
+    );
+    return end;
+  };
+  const endOfPiece = (share: Value<'s32'>) =>
+    k.select(splitBlocks.gt(0), block.add(splitBlocks), share).min(share);
+
   k.while(
-    () => request.le(end),
+    () => request.le(field(1)),
     () => {
-      const last = k.var('s32', endBlock);
-      k.if(request.lt(end), () => last.set(blocksOf(request)), { uniform: true });
-      const cut = k.select(splitBlocks.gt(0), block.add(splitBlocks), last);
-      const from = k.copy<'s32'>(block);
-      const to = cut.min(last);
-      const firstSplit = numSplits.at(request).load();
-      const splits = numSplits.at(request).at(1).load().sub(firstSplit);
       body({
         request,
-        from,
-        to,
-        isPartial: splits.gt(1),
-        slot: firstSplit.add(split),
+        from: block,
+        to: endOfPiece(endOfShare()),
+        target() {
+          const first = numSplits.at(request).load();
+          const splits = numSplits.at(request).at(1).load().sub(first);
+          return { isPartial: splits.gt(1), slot: first.add(split).as('u32') };
+        },
       });
-      const isDone = to.ge(last);
+      const share = endOfShare();
+      const end = endOfPiece(share);
+      const isDone = end.ge(share);
       request.set(k.select(isDone, request.add(1), request));
-      split.set(k.select(isDone, 0, split.add(1)));
-      block.set(k.select(isDone, 0, to));
+      split.set(k.select<'s32'>(isDone, 0, split.add(1)));
+      block.set(k.select<'s32'>(isDone, 0, end));
     },
     { uniform: true, name: 'piece' },
   );

@@ -1,5 +1,6 @@
 import type { Ops, Pointer, SharedRow, Value } from '@flash-mla/ptx';
 import { type Alignment, copyRow, copyRowFromE4m3, segmentChunks } from './copy.ts';
+import type { MlaShared } from './shared.ts';
 import { ctaThreads, type Element, type MlaTile, tileShape } from './tile.ts';
 
 /** Where a CTA's query rows are. */
@@ -13,23 +14,32 @@ export interface QueryRows {
   pointer(row: Value<'u32'>): Pointer<'global', Element | 'e4m3'>;
 }
 
-/** Starts copying the query rows to shared memory, `to` being where a row goes. */
+/**
+ * Starts copying the query rows to shared memory: the columns that stay there to `query`, the others,
+ * on their way to registers, to `transit`.
+ */
 export function fetchQuery(
   k: Ops,
   tile: MlaTile,
+  shared: MlaShared,
   rows: QueryRows,
-  to: (row: Value<'u32'>) => SharedRow<Element>,
+  transit: number,
 ): void {
-  const { width } = tileShape(tile);
+  const { queryWidth } = tileShape(tile);
+  const { headDimQk: columns } = tile;
   const chunk = k.threadIdx.x.and(segmentChunks - 1);
   const rowsAtOnce = ctaThreads / segmentChunks;
   const copy = (row: Value<'u32'>) => {
     const present = row.lt(rows.count);
-    const common = { chunk, columns: tile.headDimQk, width, alignment: rows.alignment, present };
     const from = rows.pointer(k.select(present, row, 0));
-    if (rows.stored === 'e4m3')
-      copyRowFromE4m3(k, { to: to(row), from: from.as('e4m3'), ...common });
-    else copyRow(k, { to: to(row), from: from.as(rows.stored), ...common });
+    const copyColumns = (to: () => SharedRow<Element>, begin: number, end: number) => {
+      if (begin >= end) return;
+      const common = { chunk, begin, end, columns, alignment: rows.alignment, present, to: to() };
+      if (rows.stored === 'e4m3') copyRowFromE4m3(k, { ...common, from: from.as('e4m3') });
+      else copyRow(k, { ...common, from: from.as(rows.stored) });
+    };
+    copyColumns(() => shared.query.row(row), 0, queryWidth);
+    copyColumns(() => shared.keys.row(transit, row), queryWidth, columns);
   };
   const first = k.threadIdx.x.shr(Math.log2(segmentChunks));
   for (let row = 0; row < tile.rows; row += rowsAtOnce) {

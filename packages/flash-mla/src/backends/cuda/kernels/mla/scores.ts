@@ -11,28 +11,42 @@ export type Scores = readonly (readonly Var<'f32'>[])[];
 const accumulators = (k: Ops, tokens: number): Var<'f32'>[][] =>
   Array.from({ length: tokens / 8 }, () => k.vars('f32', 4, 0));
 
-/** The query rows of the warp as fragments, one per step of the depth. */
-export function loadQueryFragments(
-  k: Ops,
-  tile: MlaTile,
-  rows: ColumnWalk<MlaTile['element']>,
-): Fragment[][] {
-  return Array.from({ length: tileShape(tile).depthSteps }, (_, step) =>
-    k.ldmatrix(rows.at(step * 16), 4),
-  );
-}
+const ownQueryRow = (place: WarpPlace): Value<'u32'> =>
+  place.rowTile.shl(4).add(place.lane.and(15));
 
-/** Scores of a warp that holds its query rows in registers. */
-export function scoresFromRegisters(
+/** Query fragments that stay in registers, by step of the depth. They are in `transit` now. */
+export function loadQueryFragments(
   k: Ops,
   tile: MlaTile,
   shared: MlaShared,
   place: WarpPlace,
-  query: readonly (readonly Fragment[])[],
+  transit: number,
+): Fragment[][] {
+  const rows = leftFragments(k, shared.keys.row(transit, ownQueryRow(place)));
+  const fragments: Fragment[][] = [];
+  for (let step = tile.sharedQuerySteps; step < tileShape(tile).depthSteps; step++) {
+    fragments[step] = k.ldmatrix(rows.at(step * 16), 4);
+  }
+  return fragments;
+}
+
+/** Scores of a warp that holds query fragments, all or most of them, in registers. */
+export function scoresOfRows(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  inRegisters: readonly (readonly Fragment[])[],
   stage: Value<'u32'>,
 ): Scores {
   const { tokensPerWarp, depthSteps } = tileShape(tile);
-  const { element } = tile;
+  const { element, sharedQuerySteps } = tile;
+  const inShared =
+    sharedQuerySteps > 0 ? leftFragments(k, shared.query.row(ownQueryRow(place))) : undefined;
+  const query = (step: number): readonly Fragment[] =>
+    inShared !== undefined && step < sharedQuerySteps
+      ? k.ldmatrix(inShared.at(step * 16), 4)
+      : inRegisters[step];
   // One chain of dependent multiplications would wait for its own results.
   const chains = Array.from({ length: tokensPerWarp === 8 ? 4 : 2 }, () =>
     accumulators(k, tokensPerWarp),
@@ -45,23 +59,24 @@ export function scoresFromRegisters(
     for (let step = 0; step < depthSteps; step += 2) {
       if (step + 1 === depthSteps) {
         const [b0, b1] = k.ldmatrix(keys.at(step * 16), 2);
-        k.mma(element, chain(step)[0], query[step], [b0, b1]);
+        k.mma(element, chain(step)[0], query(step), [b0, b1]);
         continue;
       }
       const [b0, b1, b2, b3] = k.ldmatrix(keys.at(step * 16), 4);
-      k.mma(element, chain(step)[0], query[step], [b0, b1]);
-      k.mma(element, chain(step + 1)[0], query[step + 1], [b2, b3]);
+      k.mma(element, chain(step)[0], query(step), [b0, b1]);
+      k.mma(element, chain(step + 1)[0], query(step + 1), [b2, b3]);
     }
   } else {
     const first = place.group.mul(tokensPerWarp);
     const keys = rightFragments(k, (token) => shared.keys.row(stage, token.add(first)));
     for (let step = 0; step < depthSteps; step++) {
       const acc = chain(step);
+      const left = query(step);
       for (let j = 0; j < tokensPerWarp; j += 16) {
         const at = keys.at(step * 16).bytes(j * rowBytes(shared.keys));
         const [b0, b1, b2, b3] = k.ldmatrix(at, 4);
-        k.mma(element, acc[j / 8], query[step], [b0, b1]);
-        k.mma(element, acc[j / 8 + 1], query[step], [b2, b3]);
+        k.mma(element, acc[j / 8], left, [b0, b1]);
+        k.mma(element, acc[j / 8 + 1], left, [b2, b3]);
       }
     }
   }

@@ -4,10 +4,10 @@ import { ctaThreads, ctaWarps, type MlaTile, tileShape } from './tile.ts';
 /** The shared memory of an attention CTA. */
 export function mlaShared(tile: MlaTile) {
   const { element, rows, tokens, stages, packedSlots, gathered, exchangeRounds } = tile;
-  const { width, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
+  const { width, queryWidth, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
   const senders = splitsDepth ? ctaWarps / exchangeRounds : 0;
   return sharedLayout({
-    query: field(element, [splitsDepth ? rows : 0, width], { swizzle: '128B' }),
+    query: field(element, [queryWidth > 0 ? rows : 0, queryWidth], { swizzle: '128B' }),
     keys: field(element, [stages, tokens, width], { swizzle: '128B' }),
     /** Packed rows on their way. A thread's slots lie apart: no two lanes meet in a bank. */
     packed: field('b32', [packedSlots, ctaThreads, 4]),

@@ -22,6 +22,11 @@ export interface MlaTile {
   readonly packedSlots: number;
   /** Whether tokens are picked one by one, so that any of them may be missing. */
   readonly gathered: boolean;
+  /**
+   * Multiplications of depth 16 whose query fragments stay in shared memory; those of the others stay in
+   * registers. 64 rows: all.
+   */
+  readonly sharedQuerySteps: number;
   /** 64 rows: rounds in which warps exchange scores; two need half the shared memory of one. */
   readonly exchangeRounds: 1 | 2;
 }
@@ -45,6 +50,8 @@ export interface TileShape {
   readonly splitsDepth: boolean;
   /** Multiplications of depth 16 in q·k. */
   readonly depthSteps: number;
+  /** Columns of the query rows in shared memory: whole segments. */
+  readonly queryWidth: number;
 }
 
 const ceilTo = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
@@ -61,5 +68,6 @@ export function tileShape(tile: MlaTile): TileShape {
     tokensPerWarp: tile.tokens / groups,
     splitsDepth: tile.rows === 64,
     depthSteps: tile.headDimQk / 16,
+    queryWidth: ceilTo(tile.sharedQuerySteps * 16, 64),
   };
 }
