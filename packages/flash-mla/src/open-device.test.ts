@@ -58,7 +58,7 @@ describe('openDevice', () => {
   it('opens the device that is asked for and loads no other backend', async () => {
     expect((await openDevice('cpu:1')).id).toBe('cpu:1');
     expect(load.cuda).not.toHaveBeenCalled();
-    expect(cpu.open).toHaveBeenCalledWith(1, expect.objectContaining({ debug: false }));
+    expect(cpu.open).toHaveBeenCalledWith(1, expect.objectContaining({ debug: false }), false);
   });
 
   it('says why a device cannot be opened, and finds out only once', async () => {

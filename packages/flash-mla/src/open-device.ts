@@ -58,7 +58,7 @@ export async function openDevice(
   const skipped: Error[] = [];
   for (const name of automatic()) {
     try {
-      const backend = await openBackend(name, 0, { ...options, debug });
+      const backend = await openBackend(name, 0, { ...options, debug }, true);
       return new Device(backend, debug, skipped);
     } catch (error) {
       if (!(error instanceof BackendUnavailableError)) throw error;
@@ -104,12 +104,13 @@ async function openBackend(
   name: BackendName,
   index: number,
   options: DeviceOptions,
+  isAutomatic = false,
 ): Promise<Backend> {
-  const key = `${name}:${index}`;
+  const key = `${name}:${index}${isAutomatic ? ' automatic' : ''}`;
   const failure = failures.get(key);
   if (failure) throw failure;
   try {
-    return await (await loadBackend(name)).open(index, options);
+    return await (await loadBackend(name)).open(index, options, isAutomatic);
   } catch (error) {
     if (error instanceof BackendUnavailableError) failures.set(key, error);
     throw error;
@@ -138,6 +139,7 @@ const optionChecks: {
     (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 64,
   ],
   debug: ['true or false', (value) => typeof value === 'boolean'],
+  webgpuProfile: ["'adapter' or 'default'", (value) => value === 'adapter' || value === 'default'],
 };
 
 function checkOpenOptions(options: unknown): void {

@@ -8,6 +8,11 @@ export interface BackendOptions {
   readonly threads?: number | undefined;
   /** Check block tables, indices and lengths on the device before use. Default: `FLASH_MLA_DEBUG`. */
   readonly debug?: boolean | undefined;
+  /**
+   * WebGPU: `default` keeps to the specification's default limits and no optional feature, as the
+   * weakest device has it; for testing. Default: all that the adapter has.
+   */
+  readonly webgpuProfile?: 'adapter' | 'default' | undefined;
 }
 
 /** What a backend's module exports: a way to look without opening, and a way to open. */
@@ -17,8 +22,11 @@ export interface BackendModule {
    * was looked for.
    */
   probe(): Promise<readonly ProbedDevice[]>;
-  /** Opens device `index` of those that {@link probe} lists. */
-  open(index: number, options: BackendOptions): Promise<Backend>;
+  /**
+   * Opens device `index` of those that {@link probe} lists. `isAutomatic`: the caller asked for
+   * `'auto'`, so a backend that knows itself slower than those after it may decline.
+   */
+  open(index: number, options: BackendOptions, isAutomatic: boolean): Promise<Backend>;
 }
 
 /** A device that is there but not opened. */
@@ -30,6 +38,7 @@ export interface ProbedDevice {
 /** Adding a backend adds one line here. The order is the preference of `openDevice('auto')`. */
 export const backendModules = {
   cuda: () => import('#cuda'),
+  webgpu: () => import('./webgpu/index.ts'),
   cpu: () => import('./cpu/index.ts'),
   sim: () => import('./sim/index.ts'),
 } satisfies Record<string, () => Promise<BackendModule>>;

@@ -132,24 +132,27 @@ export interface DawnSearch {
   readonly cause?: unknown;
 }
 
-/** Loads Dawn, which the optional package `webgpu` brings. Never throws. */
+/**
+ * Loads Dawn, which the optional package `webgpu` brings, where there is a driver that it could use.
+ * Never throws.
+ */
 export async function findDawn(options: readonly string[]): Promise<DawnSearch> {
-  // The name is a variable because the package's types describe WebGPU anew, beside TypeScript's own.
-  const name = 'webgpu';
-  let dawn: { create(options: readonly string[]): GPU };
-  try {
-    dawn = (await import(name)) as typeof dawn;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
-    const looked = [`the package 'webgpu' (Dawn): ${reason}`];
-    return { looked, remedy: 'Install it: `npm install webgpu`.', cause };
-  }
-  const looked = ["the package 'webgpu' (Dawn): loaded"];
+  const looked: string[] = [];
   const remedy = 'Install the Vulkan driver of your GPU and the loader libvulkan.so.1.';
   if (process.platform === 'linux') {
     const vulkan = await findVulkanDrivers();
     looked.push(`${vulkan.looked.join(', ')}: ${vulkan.manifests.length || 'none'}`);
     if (vulkan.manifests.length === 0) return { looked, remedy };
   }
-  return { gpu: dawn.create(options), looked, remedy };
+  // The name is a variable because the package's types describe WebGPU anew, beside TypeScript's own.
+  const name = 'webgpu';
+  try {
+    const { create } = (await import(name)) as { create(options: readonly string[]): GPU };
+    looked.push("the package 'webgpu' (Dawn): loaded");
+    return { gpu: create(options), looked, remedy };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    looked.push(`the package 'webgpu' (Dawn): ${reason}`);
+    return { looked, remedy: 'Install it: `npm install webgpu`.', cause };
+  }
 }

@@ -1,0 +1,72 @@
+import type { Capabilities } from './runtime/limits.ts';
+
+/** What is asked of an adapter: all that it has, or only what every device has. */
+export type Profile = 'adapter' | 'default';
+
+/** Optional features that kernels or measurements use. */
+const usedFeatures = ['subgroups', 'timestamp-query'] as const;
+
+/** Limits of which more is better than the default. */
+const usedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+
+/** What to request of an adapter under a profile. */
+export function deviceDescriptor(adapter: GPUAdapter, profile: Profile): GPUDeviceDescriptor {
+  if (profile === 'default') return {};
+  const requiredLimits: Record<string, number> = {};
+  for (const name of usedLimits) requiredLimits[name] = adapter.limits[name];
+  const requiredFeatures = usedFeatures.filter((name) => adapter.features.has(name));
+  return { requiredLimits, requiredFeatures };
+}
+
+/** Whether a CPU runs the shaders, so that the CPU backend is the better choice. */
+export function isSoftware({ info }: GPUAdapter): boolean {
+  const name = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return (
+    info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software|microsoft basic/i.test(name)
+  );
+}
+
+export function adapterName({ info }: GPUAdapter): string {
+  const { description, device, architecture, vendor } = info;
+  return description || device || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU';
+}
+
+type Details = Record<string, string | number | boolean>;
+
+/** Facts about an adapter for `doctor`, in display order. */
+export function adapterDetails(adapter: GPUAdapter): Details {
+  const { info, limits, features } = adapter;
+  const details: Details = {
+    vendor: info.vendor || 'unknown',
+    architecture: info.architecture || 'unknown',
+    software: isSoftware(adapter),
+  };
+  if (features.has('subgroups')) {
+    details.subgroupSizes = `${info.subgroupMinSize} to ${info.subgroupMaxSize}`;
+  }
+  for (const name of usedLimits) details[name] = limits[name];
+  details.features = [...features].sort().join(', ') || 'none';
+  return details;
+}
+
+/** {@link adapterDetails}, and what was made of it. */
+export function deviceDetails(
+  adapter: GPUAdapter,
+  device: GPUDevice,
+  profile: Profile,
+  capabilities: Capabilities,
+): Details {
+  return {
+    ...adapterDetails(adapter),
+    profile,
+    usedFeatures: usedFeatures.filter((name) => device.features.has(name)).join(', ') || 'none',
+    workgroupMemory: capabilities.workgroupBytes,
+    laneExchange: capabilities.quads ? 'quad operations' : 'workgroup memory',
+    e4m3Decoding: capabilities.halfSubnormals ? 'half' : 'exact',
+  };
+}

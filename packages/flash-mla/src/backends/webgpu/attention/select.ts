@@ -1,0 +1,118 @@
+import { InvalidArgumentError } from '../../../errors.ts';
+import type { Capabilities } from '../runtime/limits.ts';
+import type { AttentionConfig, AttentionWork } from './config.ts';
+import { workgroupBytes } from './config.ts';
+import type { PartDType, RowFormat } from './row-format.ts';
+
+/** What decides an attention kernel. */
+export interface AttentionProblem {
+  readonly work: AttentionWork;
+  /** Query rows that attend to the same keys. */
+  readonly numRows: number;
+  readonly headDimQk: number;
+  readonly headDimV: number;
+  readonly query: PartDType;
+  readonly keys: RowFormat;
+  readonly keyAlignment: 1 | 4 | 16;
+  readonly keyBindings: number;
+  readonly values?: { readonly alignment: 1 | 4 | 16; readonly bindings: number };
+  readonly causal: boolean;
+  readonly lists: readonly string[];
+}
+
+/** Bindings other than inputs named in `lists` and rows: the queries and the outputs. */
+const fixedBindings: Readonly<Record<AttentionWork, number>> = {
+  'dense-decode': 2,
+  'sparse-decode': 2,
+  'sparse-prefill': 4,
+  'dense-attention': 3,
+};
+
+/** Inputs that each kind of work always has. */
+const fixedLists: Readonly<Record<AttentionWork, readonly string[]>> = {
+  'dense-decode': ['seqlens', 'blockTable', 'metadata', 'numSplits'],
+  'sparse-decode': ['indices', 'metadata', 'numSplits'],
+  'sparse-prefill': ['indices'],
+  'dense-attention': [],
+};
+
+/** Inputs in the order in which they give up their own binding: the smallest first. */
+const packingOrder = [
+  'sink',
+  'numSplits',
+  'seqlens',
+  'seqlensK',
+  'topkLength',
+  'extraTopkLength',
+  'cuSeqlensQ',
+  'cuSeqlensK',
+  'metadata',
+  'blockTable',
+  'extraIndices',
+  'indices',
+] as const;
+
+/** The most query rows of a workgroup: more would not leave registers for anything else. */
+const mostRows = 16;
+
+/**
+ * Picks a kernel: as many rows as there are and as fit into workgroup memory, since each key that is
+ * read and decoded serves all of them. Pure: the same problem on the same device gets the same kernel,
+ * whatever the batch. Throws {@link InvalidArgumentError} where the device has too few bindings.
+ */
+export function selectAttention(
+  problem: AttentionProblem,
+  capabilities: Capabilities,
+): AttentionConfig {
+  let rows = mostRows;
+  while (rows > 1 && rows / 2 >= problem.numRows) rows /= 2;
+  for (; ; rows /= 2) {
+    const config = withRows(problem, rows as AttentionConfig['rows'], capabilities);
+    if (rows === 1 || workgroupBytes(config) <= capabilities.workgroupBytes) return config;
+  }
+}
+
+function withRows(
+  problem: AttentionProblem,
+  rows: AttentionConfig['rows'],
+  capabilities: Capabilities,
+): AttentionConfig {
+  const { numRows: _, headDimV, ...rest } = problem;
+  // Few rows leave time to wait for memory: larger tiles have more loads under way.
+  const tokensPerQuad = rows > 4 ? 2 : 4;
+  const columns = rows > 4 || headDimV < 16 ? 4 : 8;
+  const slots = headDimV / columns;
+  const groups = Math.min(16, 2 ** Math.floor(Math.log2(256 / slots)));
+  const rowGroups = Math.min(groups, Math.max(1, rows / 8));
+  return {
+    ...rest,
+    headDimV,
+    rows,
+    tokensPerQuad,
+    columns,
+    rowGroups,
+    tokenGroups: groups / rowGroups,
+    unroll: capabilities.software ? 1 : 4,
+    unrollWords: !capabilities.software,
+    packed: pack(problem, capabilities),
+    exchange: capabilities.quads ? 'quads' : 'workgroup',
+    e4m3: capabilities.halfSubnormals ? 'half' : 'exact',
+  };
+}
+
+function pack(problem: AttentionProblem, { storageBuffers }: Capabilities): readonly string[] {
+  const lists = [...fixedLists[problem.work], ...problem.lists];
+  const others =
+    fixedBindings[problem.work] + problem.keyBindings + (problem.values?.bindings ?? 0);
+  if (others + lists.length <= storageBuffers) return [];
+  const inOrder = packingOrder.filter((name) => lists.includes(name));
+  // The packed ones share one binding, so that packing starts to pay with the second.
+  const count = others + lists.length + 1 - storageBuffers;
+  if (count <= inOrder.length) return inOrder.slice(0, count);
+  throw new InvalidArgumentError(
+    'kCache',
+    `at most ${storageBuffers - others + problem.keyBindings - 1} bindings of this adapter's size`,
+    `${problem.keyBindings}`,
+    'Use a smaller cache, or several with a call each.',
+  );
+}

@@ -1,0 +1,126 @@
+import type { StorageBinding } from '../wgsl/kernel.ts';
+import type { ParamFields } from '../wgsl/params.ts';
+import { join } from '../wgsl/text.ts';
+import type { AttentionConfig } from './config.ts';
+
+/**
+ * What differs between the operations: which query rows and which keys a workgroup takes, where they
+ * are, and where results go. Texts are WGSL; `row` counts the rows of one KV head (or, sparse, of one
+ * query position).
+ */
+interface WorkBase {
+  readonly params: ParamFields;
+  /** i32 inputs, read through `list`. */
+  readonly lists: readonly string[];
+  readonly outputs: readonly StorageBinding[];
+  /**
+   * The body of the kernel. `piece` attends to tokens `begin` to `end` for rows from `firstRow` on, with
+   * logits scaled by `scale`.
+   */
+  body(piece: string): string;
+  /** Number of rows; a workgroup may have more places than that. */
+  readonly rowCount: string;
+  /** Element of `queries` at which a row begins. */
+  queryBase(row: string): string;
+  /** The token that ends what a row sees (causal). */
+  limit?(row: string): string;
+  /** Statements that fill `keyAt[slot]` and its companions for `token`. */
+  readonly locate: string;
+  /** Row of the output tensor, or of the workspace. */
+  outputRow(row: string): string;
+}
+
+/** Decoding leaves partial results in a workspace, the other operations write what they return. */
+export type Work =
+  | (WorkBase & { readonly results: 'partial' })
+  | (WorkBase & {
+      readonly results: 'final';
+      /** Index into lse of a row that is at `outputRow`. */
+      lseIndex(row: string, outputRow: string): string;
+      readonly maxLogits: boolean;
+      /** Query head of a row, for the sink. */
+      head?(row: string): string;
+    });
+
+/** Reads an entry of an i32 input, which has a binding of its own or shares `lists`. */
+export function list(config: AttentionConfig, name: string, index: string): string {
+  const binding = config.packed.includes(name) ? 'lists' : name;
+  return `${binding}[params.${name} + ${index}]`;
+}
+
+/** What the two decode operations share: the parts and pieces of a tile schedule. */
+export const scheduleParams: ParamFields = {
+  metadata: 'u32',
+  numSplits: 'u32',
+  blockTokens: 'u32',
+  splitBlocks: 'u32',
+};
+
+/**
+ * Walks the requests of part `workgroup.y` and cuts each into pieces. `measure` defines `tokens`, the
+ * tokens of `request`, and whatever else `piece` needs to know about it.
+ */
+export function scheduledPieces(
+  config: AttentionConfig,
+  measure: string,
+  blocks: string,
+  piece: string,
+): string {
+  const field = (i: number) => list(config, 'metadata', `workgroup.y * 8u + ${i}u`);
+  return `
+    let firstRequest = u32(${field(0)});
+    let endRequest = u32(${field(1)} + 1);
+    for (var request = firstRequest; request < endRequest; request++) {
+      ${measure}
+      let isFirst = request == firstRequest;
+      var block = select(0u, u32(${field(2)}), isFirst);
+      let lastBlock = select(${blocks}, u32(${field(3)}), request + 1u == endRequest);
+      var slot = u32(${list(config, 'numSplits', 'request')}) + select(0u, u32(${field(4)}), isFirst);
+      while (block < lastBlock) {
+        let endBlock = select(lastBlock, min(block + params.splitBlocks, lastBlock), params.splitBlocks > 0u);
+        let begin = block * params.blockTokens;
+        let end = min(endBlock * params.blockTokens, tokens);
+        ${piece}
+        block = endBlock;
+        slot++;
+      }
+    }`;
+}
+
+/** The output of a decode kernel: for each slot and row, vec4 of the output, then one with the lse. */
+export const workspaceBinding: StorageBinding = {
+  name: 'workspace',
+  access: 'read_write',
+  element: 'vec4<f32>',
+};
+
+/** Statements that look a slot of a cache up: `keyAt` and, for packed rows, `scaleWords`. */
+export function placeRow(config: AttentionConfig, row: string, blockStart: string): string {
+  const { scaleWords, scales } = config.keys;
+  const inside = 'keys16(row + 32u * KEYS_STEP)';
+  const words =
+    scales === 'inside'
+      ? [0, 1, 2, 3].map((i) => `bitcast<u32>(bitcast<f32>(words[${i}]) * E4M3_GAIN)`)
+      : ['words.x', 'words.y'];
+  return join(
+    `let row = ${row};`,
+    'keyAt[slot] = row;',
+    scales === 'inside' && `let words = ${inside};`,
+    scales === 'beside' && `let words = ${blockStart};`,
+    scaleWords > 0 &&
+      words.map((word, i) => `scaleWords[slot * ${scaleWords}u + ${i}u] = ${word};`).join('\n'),
+  );
+}
+
+/** Statements for a token that is not there: nothing is read, and nothing comes of it. */
+export function placeNothing(config: AttentionConfig): string {
+  const { scaleWords } = config.keys;
+  return join(
+    'keyAt[slot] = NOWHERE;',
+    config.values && 'valueAt[slot] = NOWHERE;',
+    ...Array.from(
+      { length: scaleWords },
+      (_, i) => `scaleWords[slot * ${scaleWords}u + ${i}u] = 0u;`,
+    ),
+  );
+}

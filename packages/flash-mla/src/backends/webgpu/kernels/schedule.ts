@@ -1,0 +1,177 @@
+import { metadataWidth } from '../../../scheduling/tile-scheduler.ts';
+import { type KernelSource, kernel } from '../wgsl/kernel.ts';
+import { Params } from '../wgsl/params.ts';
+
+/** Which lengths a schedule is computed from. */
+export interface ScheduleConfig {
+  /** Tensors that are there, in binding order. */
+  readonly lengths: readonly ('seqlens' | 'topkLength' | 'extraTopkLength')[];
+}
+
+const invocations = 256;
+
+/**
+ * The tile scheduler on the device: the same cut as `computeTileSchedule`, entry by entry. Blocks are
+ * counted by all invocations, 256 requests at a time; the walk over them is sequential by nature and
+ * takes one.
+ */
+export function scheduleKernel(config: ScheduleConfig): KernelSource {
+  const { lengths } = config;
+  const count = (name: 'topkLength' | 'extraTopkLength', width: string) =>
+    `blocksOf(${lengths.includes(name) ? `${name}[params.${name} + request]` : `params.${width}`}, params.${width})`;
+  return kernel(
+    scheduleName(config),
+    new Params({
+      batch: 'u32',
+      numParts: 'u32',
+      blockTokens: 'i32',
+      overheadBlocks: 'u32',
+      splitBlocks: 'u32',
+      topk: 'i32',
+      extraTopk: 'i32',
+      ...Object.fromEntries(lengths.map((name) => [name, 'u32' as const])),
+      metadata: 'u32',
+      numSplits: 'u32',
+    }),
+    [
+      ...lengths.map((name) => ({ name, access: 'read' as const, element: 'i32' as const })),
+      { name: 'metadata', access: 'read_write', element: 'i32' },
+      { name: 'numSplits', access: 'read_write', element: 'i32' },
+    ],
+    `
+    var<workgroup> blocks: array<u32, ${invocations}>;
+    var<workgroup> totalCost: atomic<u32>;
+
+    fn blocksOf(length: i32, most: i32) -> u32 {
+      return u32((clamp(length, 0, most) + params.blockTokens - 1) / params.blockTokens);
+    }
+    fn blocksOfRequest(request: u32) -> u32 {
+      ${
+        lengths.includes('seqlens')
+          ? 'return max(1u, blocksOf(seqlens[params.seqlens + request], params.topk));'
+          : `return max(1u, ${count('topkLength', 'topk')}) + ${count('extraTopkLength', 'extraTopk')};`
+      }
+    }
+
+    // Where the walk is: the part being filled, and what it holds so far.
+    var<private> part: u32;
+    var<private> room: u32;
+    var<private> splitsBefore: u32;
+
+    fn entry(index: u32) -> u32 { return params.metadata + part * ${metadataWidth}u + index; }
+
+    fn openPart(request: u32, block: u32, split: u32) {
+      metadata[entry(0u)] = i32(request);
+      metadata[entry(1u)] = i32(request) - 1;
+      metadata[entry(2u)] = i32(block);
+      metadata[entry(3u)] = 0;
+      metadata[entry(4u)] = i32(split);
+      metadata[entry(5u)] = 0;
+      metadata[entry(6u)] = 0;
+      metadata[entry(7u)] = 0;
+    }
+    fn extendPart(request: u32, endBlock: u32) {
+      metadata[entry(1u)] = i32(request);
+      metadata[entry(3u)] = i32(endBlock);
+    }
+
+    // Balanced: a part takes as much of a request as it has room for.
+    fn cutAnywhere(request: u32, size: u32, payload: u32) {
+      var block = 0u;
+      var split = 0u;
+      while (room < size - block + params.overheadBlocks) {
+        if (room > params.overheadBlocks) {
+          block += room - params.overheadBlocks;
+          split++;
+          extendPart(request, block);
+        }
+        part++;
+        room = payload;
+        openPart(request, block, split);
+      }
+      room -= size - block + params.overheadBlocks;
+      extendPart(request, size);
+      splitsBefore += split + 1u;
+      numSplits[params.numSplits + request + 1u] = i32(splitsBefore);
+    }
+
+    // The cost at which part p begins, ceil(p · total / numParts) without leaving 32 bits.
+    fn boundary(p: u32, total: u32) -> u32 {
+      let rest = p * (total % params.numParts);
+      return p * (total / params.numParts) + (rest + params.numParts - 1u) / params.numParts;
+    }
+
+    // Deterministic: a split goes to the part in whose share of the cost it begins.
+    fn cutAtSplits(request: u32, size: u32, before: u32, total: u32) -> u32 {
+      var cost = before;
+      var split = 0u;
+      for (var block = 0u; block < size; ) {
+        while (part + 1u < params.numParts && boundary(part + 1u, total) <= cost) {
+          part++;
+          let isLast = part + 1u == params.numParts || boundary(part + 1u, total) > cost;
+          openPart(request, select(0u, block, isLast), select(0u, split, isLast));
+        }
+        let end = min(size, block + params.splitBlocks);
+        extendPart(request, end);
+        cost += end - block + params.overheadBlocks;
+        block = end;
+        split++;
+      }
+      splitsBefore += split;
+      numSplits[params.numSplits + request + 1u] = i32(splitsBefore);
+      return cost;
+    }
+
+    fn isSplit(request: i32) -> i32 {
+      let at = params.numSplits + u32(request);
+      return select(0, 1, numSplits[at + 1u] - numSplits[at] > 1);
+    }
+
+    @compute @workgroup_size(${invocations})
+    fn main(@builtin(local_invocation_index) thread: u32) {
+      for (var request = thread; request < params.batch; request += ${invocations}u) {
+        let size = blocksOfRequest(request);
+        let pieces = select(1u, (size + params.splitBlocks - 1u) / max(1u, params.splitBlocks), params.splitBlocks > 0u);
+        atomicAdd(&totalCost, size + pieces * params.overheadBlocks);
+      }
+      workgroupBarrier();
+      let total = atomicLoad(&totalCost);
+      let payload = (total + params.numParts - 1u) / params.numParts + params.overheadBlocks;
+      if (thread == 0u) {
+        room = payload;
+        numSplits[params.numSplits] = 0;
+        openPart(0u, 0u, 0u);
+      }
+      var cost = 0u;
+      for (var first = 0u; first < params.batch; first += ${invocations}u) {
+        if (first + thread < params.batch) { blocks[thread] = blocksOfRequest(first + thread); }
+        workgroupBarrier();
+        if (thread == 0u) {
+          let end = min(params.batch - first, ${invocations}u);
+          for (var i = 0u; i < end; i++) {
+            if (params.splitBlocks > 0u) { cost = cutAtSplits(first + i, blocks[i], cost, total); }
+            else { cutAnywhere(first + i, blocks[i], payload); }
+          }
+        }
+        workgroupBarrier();
+      }
+      if (thread == 0u) {
+        for (part++; part < params.numParts; part++) { openPart(params.batch, 0u, 0u); }
+      }
+      storageBarrier();
+      for (var p = thread; p < params.numParts; p += ${invocations}u) {
+        let at = params.metadata + p * ${metadataWidth}u;
+        let begin = metadata[at];
+        let end = metadata[at + 1u];
+        if (end >= begin) {
+          metadata[at + 5u] = isSplit(begin);
+          metadata[at + 6u] = isSplit(end);
+        }
+      }
+    }`,
+  );
+}
+
+export function scheduleName({ lengths }: ScheduleConfig): string {
+  return `schedule${lengths.length > 0 ? ` by ${lengths.join(' and ')}` : ''}`;
+}

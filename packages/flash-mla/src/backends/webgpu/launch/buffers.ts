@@ -1,0 +1,107 @@
+import { InvalidArgumentError } from '../../../errors.ts';
+import { copyBytesKernel, copyBytesName } from '../kernels/copy-bytes.ts';
+import type { WebGpuBuffer } from '../runtime/memory.ts';
+import { copyRange, flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { type BoundRange, type ByteRange, bindRange } from '../runtime/views.ts';
+
+/** A binding of a scratch buffer, which has one part. */
+export function wholeBuffer({ parts }: WebGpuBuffer): GPUBufferBinding {
+  const [buffer] = parts;
+  if (buffer === undefined || parts.length > 1) {
+    throw new RangeError(`a scratch buffer of ${parts.length} parts`);
+  }
+  return { buffer, offset: 0, size: buffer.size };
+}
+
+/**
+ * Binds a range that a kernel reads. One that lies across two buffers is copied into one first, so
+ * that only ranges larger than a binding are refused.
+ */
+export function withInput(
+  runtime: Runtime,
+  name: string,
+  range: ByteRange,
+  enqueue: (bound: BoundRange) => void,
+): void {
+  const bound = bindRange(range, runtime.capabilities);
+  if (bound) {
+    enqueue(bound);
+    return;
+  }
+  checkSize(runtime, name, range);
+  const begin = Math.floor(range.begin / 4) * 4;
+  const end = Math.min(Math.ceil(range.end / 4) * 4, sizeOf(range.buffer));
+  runtime.withScratch(end - begin, (scratch) => {
+    const resource = wholeBuffer(scratch);
+    runtime.queue.enqueue({
+      record: (recorder) => {
+        copyRange(recorder.encoder(), { buffer: range.buffer, begin, end }, resource.buffer, 0);
+      },
+    });
+    enqueue({ resource, firstByte: range.begin - begin });
+  });
+}
+
+/**
+ * Binds a range that a kernel writes in whole words. One that lies across two buffers, or does not
+ * begin at a word, is written elsewhere and then moved.
+ */
+export function withOutput(
+  runtime: Runtime,
+  name: string,
+  range: ByteRange,
+  enqueue: (bound: BoundRange) => void,
+): void {
+  const bound = range.begin % 4 === 0 ? bindRange(range, runtime.capabilities) : undefined;
+  if (bound) {
+    enqueue(bound);
+    return;
+  }
+  checkSize(runtime, name, range);
+  runtime.withScratch(range.end - range.begin, (scratch) => {
+    const resource = wholeBuffer(scratch);
+    enqueue({ resource, firstByte: 0 });
+    copyBytes(runtime, { buffer: scratch, begin: 0, end: range.end - range.begin }, range);
+  });
+}
+
+function checkSize({ capabilities }: Runtime, name: string, { begin, end }: ByteRange): void {
+  // The offset of a binding is rounded down, and its size up.
+  const room = capabilities.bindingBytes - 2 * capabilities.offsetAlignment;
+  if (end - begin <= room) return;
+  throw new InvalidArgumentError(
+    name,
+    `at most ${room} bytes on this adapter`,
+    `${end - begin}`,
+    'Split the call, e.g. by batch.',
+  );
+}
+
+function sizeOf({ parts, partBytes }: WebGpuBuffer): number {
+  return (parts.length - 1) * partBytes + (parts.at(-1)?.size ?? 0);
+}
+
+/** Copies a range of one buffer to any range of the same length, byte by byte where need be. */
+export function copyBytes(runtime: Runtime, source: ByteRange, target: ByteRange): void {
+  const length = target.end - target.begin;
+  for (let done = 0; done < length; ) {
+    const index = Math.floor((target.begin + done) / target.buffer.partBytes);
+    const stop = Math.min(length, (index + 1) * target.buffer.partBytes - target.begin);
+    const piece = { ...source, begin: source.begin + done, end: source.begin + stop };
+    const place = { ...target, begin: target.begin + done, end: target.begin + stop };
+    const from = bindRange(piece, runtime.capabilities);
+    const to = bindRange(place, runtime.capabilities);
+    if (!from || !to) throw new RangeError('a copy of more bytes than a binding holds');
+    runtime.dispatch({
+      name: copyBytesName,
+      source: copyBytesKernel,
+      params: { source: from.firstByte, first: to.firstByte, count: stop - done },
+      storage: { sourceWords: from.resource, targetWords: to.resource },
+      workgroups: flatGrid(
+        Math.ceil((stop - done + 3) / 256),
+        runtime.capabilities.workgroupsPerDimension,
+      ),
+    });
+    done = stop;
+  }
+}

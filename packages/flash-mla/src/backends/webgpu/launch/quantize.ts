@@ -1,0 +1,77 @@
+import type { DequantizeArgs, QuantizeArgs, TensorView } from '../../backend.ts';
+import { dequantizeKernel, quantizeKernel } from '../kernels/quantize.ts';
+import { flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { bindWhole, rangeOf, strideOf } from '../runtime/views.ts';
+import { withInput, withOutput } from './buffers.ts';
+import { positionsPerBinding, slicePositions } from './prefill.ts';
+
+/** bf16 rows → packed rows, some blocks at a time where they do not fit a binding. */
+export function quantizeKvCache(runtime: Runtime, args: QuantizeArgs): void {
+  forBlocks(runtime, args.source, args.target, (source, target) => {
+    const packed = bindWhole('out', blockRange(target), runtime.capabilities);
+    withInput(runtime, 'kCache', rangeOf(source), (rows) => {
+      runtime.dispatch({
+        name: `quantize ${args.layout}`,
+        source: () => quantizeKernel(args.layout),
+        params: { ...placeParams(target, packed.firstByte), rows: rows.firstByte / 2 },
+        storage: { source: rows.resource, packed: packed.resource },
+        workgroups: tokenGrid(runtime, target),
+      });
+    });
+  });
+}
+
+/** Packed rows → bf16 rows. */
+export function dequantizeKvCache(runtime: Runtime, args: DequantizeArgs): void {
+  const decoding = runtime.capabilities.halfSubnormals ? 'half' : 'exact';
+  forBlocks(runtime, args.source, args.target, (source, target) => {
+    const packed = bindWhole('kCache', blockRange(source), runtime.capabilities);
+    withOutput(runtime, 'out', rangeOf(target), (rows) => {
+      runtime.dispatch({
+        name: `dequantize ${args.layout} ${decoding}`,
+        source: () => dequantizeKernel(args.layout, decoding),
+        params: { ...placeParams(source, packed.firstByte), rows: rows.firstByte / 4 },
+        storage: { packed: packed.resource, unpacked: rows.resource },
+        workgroups: tokenGrid(runtime, source),
+      });
+    });
+  });
+}
+
+function forBlocks(
+  runtime: Runtime,
+  source: TensorView,
+  target: TensorView,
+  run: (source: TensorView, target: TensorView) => void,
+): void {
+  const blocks = source.shape[0] as number;
+  const most = Math.min(positionsPerBinding(runtime, source), positionsPerBinding(runtime, target));
+  for (let first = 0; first < blocks; first += most) {
+    const end = Math.min(blocks, first + most);
+    run(slicePositions(source, first, end), slicePositions(target, first, end));
+  }
+}
+
+/** All bytes of packed blocks: for `model1` strides other than that of blocks mean nothing. */
+function blockRange(view: TensorView) {
+  const [blocks, page, , rowBytes] = view.shape as [number, number, number, number];
+  const range = rangeOf(view);
+  const dense = (blocks - 1) * strideOf(view, 0) + page * rowBytes;
+  return { ...range, end: Math.max(range.end, range.begin + dense) };
+}
+
+function placeParams(packed: TensorView, firstByte: number) {
+  const [blocks, page] = packed.shape as [number, number];
+  return {
+    tokens: blocks * page,
+    page,
+    packedStart: firstByte / 4,
+    blockWords: strideOf(packed, 0) / 4,
+    rowWords: strideOf(packed, 1) / 4,
+  };
+}
+
+function tokenGrid({ capabilities }: Runtime, packed: TensorView): [number, number, number] {
+  const [blocks, page] = packed.shape as [number, number];
+  return flatGrid(blocks * page, capabilities.workgroupsPerDimension);
+}

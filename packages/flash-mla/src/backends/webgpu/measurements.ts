@@ -1,0 +1,50 @@
+import type { BackendMeasurements } from '../backend.ts';
+import type { Recorder } from './runtime/recorder.ts';
+import type { Runtime } from './runtime/runtime.ts';
+
+/** Compute passes that one measurement can tell apart; later ones count as part of the last. */
+const mostPasses = 256;
+
+/** Device time by timestamp queries, where the adapter has them. */
+export function measurements(runtime: Runtime, recorder: Recorder): BackendMeasurements {
+  if (!runtime.device.features.has('timestamp-query')) return {};
+  return { deviceTime: (enqueue) => deviceTime(runtime, recorder, enqueue) };
+}
+
+/** Seconds from the beginning of the first compute pass to the end of the last. */
+async function deviceTime(
+  { device, queue }: Runtime,
+  recorder: Recorder,
+  enqueue: () => void,
+): Promise<number> {
+  await queue.submitted();
+  const querySet = device.createQuerySet({ type: 'timestamp', count: 2 * mostPasses });
+  const timing = { querySet, used: 0, most: mostPasses };
+  recorder.timing = timing;
+  try {
+    enqueue();
+    await queue.submitted();
+  } finally {
+    recorder.timing = undefined;
+  }
+  const bytes = 16 * timing.used;
+  try {
+    if (timing.used === 0) return 0;
+    const resolved = device.createBuffer({ size: bytes, usage: 0x200 | 0x04 }); // QUERY_RESOLVE | COPY_SRC
+    const staging = device.createBuffer({ size: bytes, usage: 0x01 | 0x08 }); // MAP_READ | COPY_DST
+    const encoder = device.createCommandEncoder();
+    encoder.resolveQuerySet(querySet, 0, 2 * timing.used, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
+    device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(1);
+    const times = [...new BigUint64Array(staging.getMappedRange().slice(0))];
+    staging.destroy();
+    resolved.destroy();
+    await queue.check();
+    const first = times[0] ?? 0n;
+    const last = times.at(-1) ?? first;
+    return Number(last - first) / 1e9;
+  } finally {
+    querySet.destroy();
+  }
+}

@@ -1,0 +1,107 @@
+import { OutOfMemoryError } from '../../../errors.ts';
+import type { BackendBuffer, MemoryStats } from '../../backend.ts';
+import type { Capabilities } from './limits.ts';
+
+/** Device memory of one allocation: whole buffers of the largest size, then the rest. */
+export interface WebGpuBuffer extends BackendBuffer {
+  readonly parts: readonly GPUBuffer[];
+  /** Bytes of every part but the last. */
+  readonly partBytes: number;
+}
+
+const usage = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC: the globals are not there in Node.
+
+/** Free buffers are kept up to this many bytes, because making one means clearing it. */
+const keptBytes = 256 * 2 ** 20;
+
+/**
+ * Allocates device memory. Work runs in the order of the calls, so that memory given back may serve the
+ * next allocation at once.
+ */
+export class Memory {
+  readonly #device: GPUDevice;
+  readonly #id: string;
+  readonly #partBytes: number;
+  readonly #onError: (error: Error) => void;
+  readonly #free = new Map<number, GPUBuffer[]>();
+  #freeBytes = 0;
+  #allocated = 0;
+  #peak = 0;
+  #reserved = 0;
+
+  constructor(
+    device: GPUDevice,
+    id: string,
+    capabilities: Capabilities,
+    onError: (error: Error) => void,
+  ) {
+    this.#device = device;
+    this.#id = id;
+    this.#partBytes = capabilities.bufferBytes;
+    this.#onError = onError;
+  }
+
+  /**
+   * Throws {@link OutOfMemoryError} for what no device could hold. WebGPU tells of memory that runs out
+   * later: then the next `read` or `synchronize` rejects with that error.
+   */
+  allocate(byteLength: number): WebGpuBuffer {
+    // A word of slack: the last word of an odd number of bytes is read and written whole.
+    const size = Math.max(16, Math.ceil(byteLength / 16) * 16);
+    if (!Number.isSafeInteger(size)) {
+      throw new OutOfMemoryError(this.#id, byteLength, undefined, 'Ask for less.');
+    }
+    const parts: GPUBuffer[] = [];
+    for (let begin = 0; begin < size; begin += this.#partBytes) {
+      parts.push(this.#take(sizeClass(Math.min(size - begin, this.#partBytes), this.#partBytes)));
+    }
+    this.#allocated += byteLength;
+    this.#peak = Math.max(this.#peak, this.#allocated);
+    return { byteLength, parts, partBytes: this.#partBytes };
+  }
+
+  release(buffer: WebGpuBuffer, destroy: (buffer: GPUBuffer) => void): void {
+    this.#allocated -= buffer.byteLength;
+    for (const part of buffer.parts) {
+      if (this.#freeBytes + part.size > keptBytes) {
+        this.#reserved -= part.size;
+        destroy(part);
+        continue;
+      }
+      this.#freeBytes += part.size;
+      const list = this.#free.get(part.size);
+      if (list) list.push(part);
+      else this.#free.set(part.size, [part]);
+    }
+  }
+
+  stats(): MemoryStats {
+    return { allocated: this.#allocated, reserved: this.#reserved, peak: this.#peak };
+  }
+
+  #take(size: number): GPUBuffer {
+    const free = this.#free.get(size)?.pop();
+    if (free) {
+      this.#freeBytes -= size;
+      return free;
+    }
+    this.#device.pushErrorScope('out-of-memory');
+    const buffer = this.#device.createBuffer({ size, usage });
+    this.#device.popErrorScope().then(
+      (error) => {
+        if (!error) return;
+        const remedy = 'Dispose of tensors that are no longer needed.';
+        this.#onError(new OutOfMemoryError(this.#id, size, undefined, remedy));
+      },
+      () => undefined, // The device is gone: `lost` tells.
+    );
+    this.#reserved += size;
+    return buffer;
+  }
+}
+
+/** Rounds up by at most an eighth, so that buffers of similar sizes can stand in for each other. */
+function sizeClass(size: number, most: number): number {
+  const step = Math.max(16, 2 ** (Math.floor(Math.log2(size)) - 3));
+  return Math.min(most, Math.ceil(size / step) * step);
+}

@@ -1,0 +1,66 @@
+import { copyBytes } from '../launch/buffers.ts';
+import type { WebGpuBuffer } from './memory.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Enqueues a copy of host bytes to any place of a buffer. */
+export function upload(
+  runtime: Runtime,
+  buffer: WebGpuBuffer,
+  byteOffset: number,
+  bytes: Uint8Array,
+): void {
+  const end = byteOffset + bytes.byteLength;
+  // The last word of an allocation is its own, so bytes after its end may be overwritten.
+  const wholeWords = byteOffset % 4 === 0 && (end % 4 === 0 || end === buffer.byteLength);
+  if (wholeWords) {
+    writeWords(runtime, buffer, byteOffset, bytes);
+    return;
+  }
+  runtime.withScratch(bytes.byteLength, (scratch) => {
+    writeWords(runtime, scratch, 0, bytes);
+    const source = { buffer: scratch, begin: 0, end: bytes.byteLength };
+    copyBytes(runtime, source, { buffer, begin: byteOffset, end });
+  });
+}
+
+function writeWords(
+  runtime: Runtime,
+  { parts, partBytes }: WebGpuBuffer,
+  byteOffset: number,
+  bytes: Uint8Array,
+): void {
+  // Now if nothing is ahead of it; else later, from a copy.
+  const now = runtime.queue.isIdle;
+  const length = Math.ceil(bytes.byteLength / 4) * 4;
+  let source = bytes;
+  if (!now || length !== bytes.byteLength) {
+    source = new Uint8Array(length);
+    source.set(bytes);
+  }
+  const write = () => {
+    for (let done = 0; done < length; ) {
+      const index = Math.floor((byteOffset + done) / partBytes);
+      const stop = Math.min(length, (index + 1) * partBytes - byteOffset);
+      const part = parts[index] as GPUBuffer;
+      const offset = byteOffset + done - index * partBytes;
+      runtime.device.queue.writeBuffer(
+        part,
+        offset,
+        source as Uint8Array<ArrayBuffer>,
+        done,
+        stop - done,
+      );
+      done = stop;
+    }
+  };
+  if (now) {
+    write();
+    return;
+  }
+  runtime.queue.enqueue({
+    record: (recorder) => {
+      recorder.submit();
+      write();
+    },
+  });
+}
