@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Device } from '../../device.ts';
 import { type Baseline, readBaseline } from '../bench/baseline.ts';
 import { measure } from '../bench/measure.ts';
@@ -10,6 +10,7 @@ import {
   type ProblemOptions,
   type Scale,
 } from '../bench/operation.ts';
+import { addProblemFlags, problemFlags, problemOptions } from '../bench/problem-flags.ts';
 import { type BenchResult, type BenchRow, resultJson } from '../bench/result.ts';
 import { rooflineSvg } from '../bench/roofline.ts';
 import { rotation, scaleOf, type Temperature } from '../bench/rotation.ts';
@@ -18,7 +19,7 @@ import type { CommandContext } from '../context.ts';
 import { exitCodes, UsageError } from '../errors.ts';
 import { machineFacts, packageVersion } from '../machine.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
-import { integer, list } from '../option-values.ts';
+import { list } from '../option-values.ts';
 import { startProgress } from '../terminal/progress.ts';
 
 interface BenchFlags extends DeviceFlags, ProblemOptions {
@@ -30,34 +31,10 @@ interface BenchFlags extends DeviceFlags, ProblemOptions {
   readonly plot?: string;
 }
 
-/** Options that describe a problem; each operation takes some of them. */
-const problemFlags: Readonly<Record<keyof ProblemOptions, Option>> = {
-  b: new Option('--b <n>', 'requests').argParser(integer(1)),
-  sQ: new Option('--s-q <n>', 'queries per request').argParser(integer(1)),
-  hQ: new Option('--h-q <n>', 'query heads').argParser(integer(1)),
-  hKv: new Option('--h-kv <n>', 'KV heads').argParser(integer(1)),
-  sK: new Option('--s-k <n>', 'tokens of a request in the cache').argParser(integer(1)),
-  dQk: new Option('--d-qk <n>', 'columns of q and of a cache row').argParser(integer(1)),
-  dV: new Option('--d-v <n>', 'columns of V').argParser(integer(1)),
-  topk: new Option('--topk <n>', 'tokens that a query attends to').argParser(integer(1)),
-  extraTopk: new Option('--extra-topk <n>', 'of a second cache').argParser(integer(0)),
-  extraLen: new Option('--extra-len', 'random lengths of the extra indices'),
-  kvLayout: new Option('--kv-layout <layout>', 'rows of the cache').choices([
-    'v32',
-    'model1',
-    'bf16',
-  ]),
-  pageSize: new Option('--page-size <n>', 'tokens of a block').argParser(integer(1)),
-  extraPageSize: new Option('--extra-page-size <n>', 'of the second cache').argParser(integer(1)),
-  varlen: new Option('--varlen', 'lengths from s-k/8 to 15·s-k/8'),
-  causal: new Option('--causal', 'causal mask, aligned to the end'),
-  dtype: new Option('--dtype <dtype>', 'of q and the cache').choices(['bf16', 'f16', 'e4m3']),
-};
-
 export function define(command: Command): void {
   const names = Object.keys(benchOperations).join(', ');
   command.argument('<op>', `${names}, or suite`);
-  for (const option of Object.values(problemFlags)) command.addOption(option);
+  addProblemFlags(command);
   addDeviceOptions(command)
     .option('--op <op>', 'suite: only this operation (may be repeated)', list)
     .option('--cold', 'rotate inputs beyond the last-level cache')
@@ -175,20 +152,4 @@ async function measureAll(
     comparedWith: baseline?.path,
     rows,
   };
-}
-
-/** The options of a problem; throws for one that the operation has no use for. */
-function problemOptions(operation: BenchOperation, flags: BenchFlags): ProblemOptions {
-  const options: Record<string, unknown> = {};
-  for (const key of Object.keys(problemFlags) as (keyof ProblemOptions)[]) {
-    if (flags[key] === undefined) continue;
-    if (!operation.accepts.includes(key)) {
-      const useful = operation.accepts.map((accepted) => problemFlags[accepted].long).join(', ');
-      throw new UsageError(
-        `${problemFlags[key].long} has no meaning for ${operation.name}, which takes ${useful}.`,
-      );
-    }
-    options[key] = flags[key];
-  }
-  return options as ProblemOptions;
 }

@@ -6,7 +6,7 @@ import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../ope
 import { fillNormal, uniform } from '../random.ts';
 import { Resources } from '../resources.ts';
 
-interface DenseAttentionProblem extends BenchProblem {
+export interface DenseAttentionProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16';
   readonly sQ: number;
   readonly hQ: number;

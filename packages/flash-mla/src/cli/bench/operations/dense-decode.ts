@@ -6,7 +6,7 @@ import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../ope
 import { fillNormal, permutation, uniform } from '../random.ts';
 import { Resources } from '../resources.ts';
 
-interface DenseDecodeProblem extends BenchProblem {
+export interface DenseDecodeProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16' | 'e4m3';
   readonly sQ: number;
   readonly hQ: number;

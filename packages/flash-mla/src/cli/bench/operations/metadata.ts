@@ -4,7 +4,7 @@ import { requestLengths } from '../lengths.ts';
 import type { BenchOperation, BenchProblem, ProblemOptions } from '../operation.ts';
 import { Resources } from '../resources.ts';
 
-interface MetadataProblem extends BenchProblem {
+export interface MetadataProblem extends BenchProblem {
   readonly sQ: number;
   readonly hQ: number;
   readonly hKv: number;

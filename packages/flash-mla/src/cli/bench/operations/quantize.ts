@@ -6,7 +6,7 @@ import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../ope
 import { fillNormal, uniform } from '../random.ts';
 import { Resources } from '../resources.ts';
 
-interface QuantizeProblem extends BenchProblem {
+export interface QuantizeProblem extends BenchProblem {
   readonly layout: 'v32' | 'model1';
   readonly blocks: number;
   readonly pageSize: number;

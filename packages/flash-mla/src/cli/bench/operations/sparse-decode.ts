@@ -9,7 +9,7 @@ import { Resources } from '../resources.ts';
 
 type Layout = 'v32' | 'model1' | 'bf16';
 
-interface SparseDecodeProblem extends BenchProblem {
+export interface SparseDecodeProblem extends BenchProblem {
   readonly layout: Layout;
   readonly b: number;
   readonly sQ: number;

@@ -6,7 +6,7 @@ import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../ope
 import { distinct, fillNormal, uniform } from '../random.ts';
 import { Resources } from '../resources.ts';
 
-interface SparsePrefillProblem extends BenchProblem {
+export interface SparsePrefillProblem extends BenchProblem {
   readonly sQ: number;
   readonly hQ: number;
   readonly sKv: number;
