@@ -75,6 +75,8 @@ interface Shape {
   readonly causal: boolean;
   readonly gpu: Gpu;
   readonly gap?: number;
+  /** Fewer multiprocessors than work: selection takes large tiles. */
+  readonly smCount?: number;
 }
 
 interface Answer {
@@ -180,10 +182,58 @@ describe('dense attention in the simulator', () => {
     },
     { q: [40], k: [90], hQ: 2, hK: 1, dQk: 256, dV: 256, dtype: 'bf16', causal: true, gpu: 'ada' },
     { q: [80], k: [90], hQ: 2, hK: 1, dQk: 256, dV: 256, dtype: 'f16', causal: true, gpu: 'h200' },
+    {
+      q: [140, 9],
+      k: [150, 20],
+      hQ: 2,
+      hK: 1,
+      dQk: 192,
+      dV: 128,
+      dtype: 'bf16',
+      causal: true,
+      gpu: 'h200',
+      smCount: 1,
+    },
+    {
+      q: [150, 40],
+      k: [100, 140],
+      hQ: 2,
+      hK: 1,
+      dQk: 192,
+      dV: 128,
+      dtype: 'bf16',
+      causal: true,
+      gpu: 'a100',
+      smCount: 1,
+    },
+    {
+      q: [70, 1],
+      k: [80, 70],
+      hQ: 2,
+      hK: 1,
+      dQk: 192,
+      dV: 128,
+      dtype: 'bf16',
+      causal: true,
+      gpu: 'ada',
+      smCount: 1,
+    },
+    {
+      q: [40],
+      k: [150],
+      hQ: 2,
+      hK: 1,
+      dQk: 256,
+      dV: 256,
+      dtype: 'bf16',
+      causal: true,
+      gpu: 'h200',
+      smCount: 1,
+    },
   ];
   it.each(packed)('equals the reference on packed sequences: %o', (options) => {
     const { q: lengthsQ, k: lengthsK, hQ, hK, dQk, dV, dtype, causal, gpu, gap } = options;
-    const context = new SimContext(limitsFor(gpu));
+    const context = new SimContext(limitsFor(gpu, options.smCount));
     const random = normals(dQk + dV);
     const [totalQ, totalK] = [lengthsQ, lengthsK].map((lengths) => offsets(lengths).at(-1) ?? 0);
     const q = randomTensor(random, dtype, [totalQ, hQ, dQk]);
@@ -355,10 +405,13 @@ describe('dense attention as machine code', () => {
   );
 
   it.each([
-    ['h200', { headDimQk: 192 }, { warps: 8, tokens: 64, stages: 2, query: 'registers' }],
-    ['ada', { headDimQk: 192 }, { warps: 8, tokens: 64, stages: 2, query: 'registers' }],
-    ['ada', { headDimQk: 256, headDimV: 256 }, { warps: 4, tokens: 32, query: 'shared' }],
-    ['h200', { maxSeqlenQ: 2, numHeadsQ: 32 }, { warps: 4, tokens: 64 }],
+    ['h200', { headDimQk: 192 }, { warps: 8, rowTiles: 2, tokens: 32, query: 'shared' }],
+    ['h200', { headDimQk: 64, headDimV: 64 }, { warps: 8, rowTiles: 2, tokens: 64 }],
+    ['a100', { headDimQk: 192 }, { warps: 8, rowTiles: 2, tokens: 32, query: 'shared' }],
+    ['ada', { headDimQk: 192 }, { warps: 8, rowTiles: 1, tokens: 64, query: 'registers' }],
+    ['ada', { headDimQk: 256, headDimV: 256 }, { warps: 4, rowTiles: 1, query: 'shared' }],
+    ['h200', { maxSeqlenQ: 128 }, { warps: 4, rowTiles: 1, query: 'registers' }],
+    ['h200', { maxSeqlenQ: 2, numHeadsQ: 32, batch: 99 }, { warps: 4, rowTiles: 1 }],
   ] as const)('selects for %s and %o', (gpu, given, tile: Partial<MhaTile>) => {
     const { config } = denseAttention.plan(problemOf(given), limitsFor(gpu)).launches.main;
     expect(config).toMatchObject({ tile });

@@ -71,7 +71,7 @@ type Params = ParamValues<DenseAttentionParams>;
  */
 export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseAttentionParams> {
   const { tile } = config;
-  const { rows, threads } = mhaShape(tile);
+  const { rows, rowsPerWarp, threads } = mhaShape(tile);
   const options = {
     name: 'sm80_dense_attention',
     params: params(tile.element),
@@ -97,16 +97,18 @@ export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseA
     };
     const keys = requestKeys(k, config, p, request, headK);
     /** Tokens that a row of the CTA sees. */
-    const limit = (row: Value<'u32'> | 0) => {
-      const { query } = queryAndHead(row === 0 ? k.constant('u32', 0) : row);
-      const later = lengthQ.sub(1).sub(query.as('s32'));
+    const limit = (row: Value<'u32'>) => {
+      const later = lengthQ.sub(1).sub(queryAndHead(row).query.as('s32'));
       return keys.length.as('s32').sub(p.causal.mul(later)).max(0).as('u32');
     };
-    // Rows beyond the last see as much as it does.
+    // Rows beyond the last see as much as it does, but a warp that has no others sees nothing.
     const last = rowsLeft.min(rows).sub(1);
+    const warpRow = k.warpId.mul(rowsPerWarp).named('warp_row');
+    const isIdle = warpRow.gt(last);
     const limits = {
-      all: limit(0),
-      rows: laneRows(k, tile).map((pair) => pair.map((row) => limit(row.min(last)))),
+      all: limit(warpRow.min(last)),
+      any: k.select<'u32'>(isIdle, 0, limit(warpRow.add(rowsPerWarp - 1).min(last))),
+      rows: () => laneRows(k, tile).map((pair) => pair.map((row) => limit(row.min(last)))),
     };
     const tiles = limit(last)
       .add(tile.tokens - 1)

@@ -29,7 +29,8 @@ export const denseAttention: FamilyOperation<DenseAttentionProblem, DenseAttenti
   plan(problem, limits): DenseAttentionPlan {
     const { headDimQk, headDimV, numHeadsKv, batch, keys } = problem;
     const rows = rowsPerRequest(problem);
-    const tile = chooseMhaTile({ element: problem.dtype, headDimQk, headDimV, rows }, limits);
+    const shape = { element: problem.dtype, headDimQk, headDimV, rows };
+    const tile = chooseMhaTile({ ...shape, parallel: batch * numHeadsKv }, limits);
     const config: DenseAttentionConfig = {
       tile,
       hasCuSeqlensQ: problem.hasCuSeqlensQ,

@@ -9,7 +9,7 @@ import {
   scoresOf,
 } from './scores.ts';
 import { newRowStates, softmaxStep } from './softmax.ts';
-import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
+import { type MhaShared, type MhaTile, mhaShape, mhaStages } from './tile.ts';
 import { fetchQueries, type QueryRows, type TokenTiles } from './tokens.ts';
 import { addWeightedValues, rescaleOutputs } from './values.ts';
 
@@ -20,7 +20,7 @@ export interface MhaAttention {
   readonly queries: QueryRows;
   readonly tokens: TokenTiles;
   readonly limits: RowLimits;
-  /** Tiles that any row sees. */
+  /** Tiles that any row of the CTA sees. */
   readonly tiles: Value<'u32'>;
   /** Turns scores into powers of two: softmax scale · log2 e. */
   readonly scale: Value<'f32'>;
@@ -49,59 +49,34 @@ export function attendMha(
     return fragments;
   });
 
-  const fetch = (t: Value<'u32'>, copy: (t: Value<'u32'>) => void) => {
-    k.if(t.lt(tiles), () => copy(t), { uniform: true });
+  const fetch = (t: Value<'u32'>, stage: Value<'u32'>) => {
+    const copy = () => {
+      tokens.fetchKeys(t, stage);
+      tokens.fetchValues(t, stage);
+    };
+    k.if(t.lt(tiles), copy, { uniform: true });
     k.cpAsyncCommit();
+    tokens.seek(t.add(1));
   };
-  const arrived = () => {
-    k.cpAsyncWait(0);
-    k.barrier();
-  };
-  const scores = (t: Value<'u32'>, stage: Value<'u32'>) => {
-    const found = k.section('scores', () => scoresOf(k, tile, shared, query, stage));
-    hideBeyond(k, tile, t, found, limits);
-    return found;
-  };
-  const addValues = (found: Accumulators, stage: Value<'u32'>) => {
-    const weights = k.section('softmax', () => softmaxStep(k, tile, states, found, scale));
+  const attendTile = (t: Value<'u32'>, stage: Value<'u32'>) => {
+    const scores = k.section('scores', () => scoresOf(k, tile, shared, query, stage));
+    hideBeyond(k, tile, t, scores, limits);
+    const weights = k.section('softmax', () => softmaxStep(k, tile, states, scores, scale));
     k.section('values', () => {
       rescaleOutputs(k, outputs, weights);
       addWeightedValues(k, tile, shared, outputs, weights, stage);
     });
   };
-  const range = { to: tiles, name: 'tile', uniform: true, unroll: false } as const;
-  const zero = k.constant('u32', 0);
 
-  if (tile.stages === 1) {
-    fetch(zero, (t) => tokens.fetchKeys(t, zero));
-    k.for(range, (t) => {
-      // Keys are here, and all warps are done with the values before.
-      arrived();
-      fetch(t, () => tokens.fetchValues(t, zero));
-      tokens.seek(t.add(1));
-      const found = scores(t, zero);
-      // Values are here, and all warps are done with the keys.
-      arrived();
-      fetch(t.add(1), (next) => tokens.fetchKeys(next, zero));
-      addValues(found, zero);
-    });
-    return { states, outputs };
-  }
-
-  const fetchBoth = (t: Value<'u32'>, stage: Value<'u32'>) => {
-    fetch(t, () => {
-      tokens.fetchKeys(t, stage);
-      tokens.fetchValues(t, stage);
-    });
-    tokens.seek(t.add(1));
-  };
-  fetchBoth(zero, zero);
-  k.for(range, (t) => {
-    const stage = t.and(1).named('stage');
-    // Keys and values are here, and all warps are done with the other stage.
-    arrived();
-    fetchBoth(t.add(1), stage.xor(1));
-    addValues(scores(t, stage), stage);
+  fetch(k.constant('u32', 0), k.constant('u32', 0));
+  k.for({ to: tiles, name: 'tile', uniform: true, unroll: false }, (t) => {
+    const stage = t.and(mhaStages - 1).named('stage');
+    k.cpAsyncWait(0);
+    // Copies of all threads have arrived, and all warps are done with the other stage.
+    k.barrier();
+    fetch(t.add(1), stage.xor(1));
+    const isSeen = t.mul(tile.tokens).lt(limits.any);
+    k.if(isSeen, () => attendTile(t, stage), { uniform: true });
   });
   return { states, outputs };
 }

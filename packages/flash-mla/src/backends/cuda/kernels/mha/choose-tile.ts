@@ -9,21 +9,29 @@ export interface MhaProblem {
   readonly headDimV: number;
   /** Query rows that share keys: the most that a request has. */
   readonly rows: number;
+  /** Requests × KV heads. */
+  readonly parallel: number;
 }
 
 type Candidate = Omit<MhaTile, 'element' | 'headDimQk' | 'headDimV'>;
 
-/** In the order of preference. The last fits 99 KB for every head dimension. */
+/**
+ * In the order of preference: the more rows of a warp share what it reads from shared memory, the less
+ * that slows it down. The last fits 99 KB for every head dimension.
+ */
 const candidates: readonly Candidate[] = [
-  { warps: 8, rowTiles: 1, tokens: 64, stages: 2, query: 'registers' },
-  { warps: 4, rowTiles: 1, tokens: 64, stages: 2, query: 'registers' },
-  { warps: 8, rowTiles: 1, tokens: 64, stages: 2, query: 'shared' },
-  { warps: 4, rowTiles: 1, tokens: 64, stages: 2, query: 'shared' },
-  { warps: 4, rowTiles: 1, tokens: 32, stages: 2, query: 'shared' },
+  { warps: 8, rowTiles: 2, tokens: 64, query: 'shared' },
+  { warps: 8, rowTiles: 2, tokens: 32, query: 'shared' },
+  { warps: 8, rowTiles: 1, tokens: 64, query: 'registers' },
+  { warps: 4, rowTiles: 1, tokens: 64, query: 'registers' },
+  { warps: 8, rowTiles: 1, tokens: 64, query: 'shared' },
+  { warps: 4, rowTiles: 1, tokens: 64, query: 'shared' },
+  { warps: 4, rowTiles: 1, tokens: 32, query: 'shared' },
 ];
+const fewestRows = 64;
 
 /** Registers of addresses, statistics and operands that are not in the tile's arithmetic. */
-const otherRegisters = 56;
+const otherRegisters = 64;
 
 /** Registers of a thread, roughly. */
 function registers(tile: MhaTile): number {
@@ -34,14 +42,20 @@ function registers(tile: MhaTile): number {
 
 /** The tile for a problem on a device. Pure. */
 export function chooseMhaTile(problem: MhaProblem, limits: DeviceLimits): MhaTile {
-  const { element, headDimQk, headDimV, rows } = problem;
+  const { element, headDimQk, headDimV } = problem;
   for (const candidate of candidates) {
     const tile: MhaTile = { element, headDimQk, headDimV, ...candidate };
-    const hasIdleWarps = candidate.warps > 4 && rows <= mhaShape(tile).rows / 2;
-    if (hasIdleWarps || registers(tile) > 255) continue;
+    if (leavesGaps(problem, mhaShape(tile).rows, limits) || registers(tile) > 255) continue;
     if (mhaShared(tile).bytes <= limits.maxSharedPerBlock) return tile;
   }
   throw new RangeError(
     `no tile for head dimensions ${headDimQk} and ${headDimV} fits ${limits.maxSharedPerBlock} bytes of shared memory`,
   );
+}
+
+/** Whether half of a large tile, or some multiprocessor, would have nothing to do. */
+function leavesGaps(problem: MhaProblem, tileRows: number, { smCount }: DeviceLimits): boolean {
+  if (tileRows <= fewestRows) return false;
+  const ctas = Math.ceil(problem.rows / tileRows) * problem.parallel;
+  return problem.rows <= tileRows / 2 || ctas < smCount;
 }

@@ -53,12 +53,14 @@ export function scoresOf(
   return scores;
 }
 
-/** Up to which token the rows see. */
+/** Up to which token the rows of a warp see. */
 export interface RowLimits {
   /** All rows see the tokens below this. */
   readonly all: Value<'u32'>;
-  /** The lane's rows see the tokens below these: [row tile][2]. */
-  readonly rows: readonly (readonly Value<'u32'>[])[];
+  /** No row sees the tokens from here on. */
+  readonly any: Value<'u32'>;
+  /** The lane's rows see the tokens below these: [row tile][2]. Computed where they are needed. */
+  rows(): readonly (readonly Value<'u32'>[])[];
 }
 
 /** Hides tokens at or beyond the rows' limits. Few tiles have any. */
@@ -73,10 +75,11 @@ export function hideBeyond(
   const hides = first.add(tile.tokens).gt(limits.all);
   const hide = () => {
     const column = first.add(k.laneId.and(3).shl(1));
+    const rows = limits.rows();
     scores.forEach((rowScores, m) => {
       rowScores.forEach((acc, j) => {
         acc.forEach((s, i) => {
-          const isSeen = column.add(8 * j + (i & 1)).lt(limits.rows[m][i >> 1]);
+          const isSeen = column.add(8 * j + (i & 1)).lt(rows[m][i >> 1]);
           s.set(k.select(isSeen, s, Number.NEGATIVE_INFINITY));
         });
       });

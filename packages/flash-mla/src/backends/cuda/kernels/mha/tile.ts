@@ -19,14 +19,12 @@ export interface MhaTile {
   readonly rowTiles: 1 | 2;
   /** Tokens of a step. */
   readonly tokens: 32 | 64;
-  /**
-   * Key and value tiles in shared memory. With two, a step's copies have the whole step before to
-   * arrive; with one, keys arrive during the softmax and values during q·k.
-   */
-  readonly stages: 1 | 2;
   /** Whether query fragments live in registers or are read from shared memory in every step. */
   readonly query: 'registers' | 'shared';
 }
+
+/** Key and value tiles in shared memory: one is used while the other is on its way. */
+export const mhaStages = 2;
 
 const ceilTo = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
@@ -48,7 +46,7 @@ export function mhaShape({ warps, rowTiles, headDimQk, headDimV }: MhaTile) {
 
 /** The shared memory of a CTA. */
 export function mhaShared(tile: MhaTile) {
-  const { element, tokens, stages, query } = tile;
+  const { element, tokens, query } = tile;
   const { rows, widthQk, widthV } = mhaShape(tile);
   const swizzle = '128B';
   return sharedLayout({
@@ -57,8 +55,8 @@ export function mhaShared(tile: MhaTile) {
       /** Queries on their way to registers, before the first keys arrive. */
       passing: field(element, [query === 'registers' ? rows : 0, widthQk], { swizzle }),
       stages: struct({
-        keys: field(element, [stages, tokens, widthQk], { swizzle }),
-        values: field(element, [stages, tokens, widthV], { swizzle }),
+        keys: field(element, [mhaStages, tokens, widthQk], { swizzle }),
+        values: field(element, [mhaStages, tokens, widthV], { swizzle }),
       }),
     }),
   });
