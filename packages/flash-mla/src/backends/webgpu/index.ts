@@ -3,25 +3,19 @@
 import { BackendUnavailableError } from '../../errors.ts';
 import type { Backend } from '../backend.ts';
 import type { BackendOptions, ProbedDevice } from '../registry.ts';
-import {
-  adapterDetails,
-  adapterName,
-  deviceDescriptor,
-  deviceDetails,
-  isSoftware,
-  type Profile,
-} from './adapter.ts';
+import { adapterDetails, adapterName, isSoftware, type Profile } from './adapter.ts';
 import { requestAdapter } from './gpu.ts';
-import { targetWorkgroups } from './launch/schedule.ts';
-import { keepsHalfSubnormals } from './probe-numbers.ts';
-import { capabilitiesOf } from './runtime/limits.ts';
-import { WebGpuBackend } from './webgpu-backend.ts';
+import { openAdapter } from './open.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {
   const adapter = await requestAdapter();
   return [{ name: adapterName(adapter), details: adapterDetails(adapter) }];
 }
 
+/**
+ * Opens the fastest adapter. `'auto'` passes over one that is software: the CPU backend does the same
+ * work on the same cores without pretending to be a GPU, and faster.
+ */
 export async function open(
   index: number,
   options: BackendOptions,
@@ -36,8 +30,7 @@ export async function open(
     );
   }
   const adapter = await requestAdapter();
-  const software = isSoftware(adapter);
-  if (software && isAutomatic) {
+  if (isAutomatic && isSoftware(adapter)) {
     throw new BackendUnavailableError(
       'webgpu',
       `its only adapter, ${adapterName(adapter)}, is software, which the CPU backend outruns`,
@@ -45,32 +38,7 @@ export async function open(
       "Open 'webgpu' by name to use it all the same.",
     );
   }
-  const profile: Profile = options.webgpuProfile ?? environmentProfile();
-  const device = await adapter.requestDevice(deviceDescriptor(adapter, profile)).catch((cause) => {
-    throw new BackendUnavailableError(
-      'webgpu',
-      `adapter ${adapterName(adapter)} gives no device`,
-      [`requestDevice: ${cause instanceof Error ? cause.message : cause}`],
-      'Close other programs that use the GPU, or restart the browser.',
-      cause,
-    );
-  });
-  const capabilities = capabilitiesOf(device.limits, {
-    quads: device.features.has('subgroups'),
-    halfSubnormals: profile === 'adapter' && (await keepsHalfSubnormals(device)),
-    software,
-  });
-  return new WebGpuBackend(
-    device,
-    {
-      backend: 'webgpu',
-      id: 'webgpu',
-      name: adapterName(adapter),
-      parallelism: targetWorkgroups(capabilities),
-      details: deviceDetails(adapter, device, profile, capabilities),
-    },
-    capabilities,
-  );
+  return openAdapter(adapter, options.webgpuProfile ?? environmentProfile());
 }
 
 /** For the command, whose options are the same for every backend. */
