@@ -15,15 +15,16 @@ interface LdMatrix {
 
 const braces = (names: readonly string[]): string => `{${names.join(', ')}}`;
 
-/** The words of the rows that a warp's addresses name: `rows[8i + r]` is row r of matrix i. */
-function rowsOf(w: Warp, site: Site, attrs: LdMatrix, write: boolean): Int32Array {
-  const rows = new Int32Array(attrs.count * 8);
-  for (let lane = 0; lane < rows.length; lane++) {
+/** Finds the words of the rows that a warp's addresses name: `rows[8i + r]` is row r of matrix i. */
+function rowsOf(w: Warp, site: Site, attrs: LdMatrix, write: boolean): void {
+  const count = attrs.count * 8;
+  for (let lane = 0; lane < count; lane++) {
     rows[lane] = w.shared.row(w, site, lane, w.I[site.s[0] + lane] + attrs.offset, write);
   }
-  w.shared.countRows(rows, rows.length);
-  return rows;
+  w.shared.countRows(rows, count);
 }
+
+const rows = new Int32Array(32);
 
 /** Where element (row, column) of an 8×8 matrix of 16-bit elements is, as word and shift. */
 const half = (words: Int32Array, start: number, column: number): number =>
@@ -41,13 +42,14 @@ export const ldmatrix = instruction<LdMatrix>({
   ptx: ({ count, trans, offset }, dst, [address]) =>
     `ldmatrix.sync.aligned.m8n8.x${count}${trans ? '.trans' : ''}.shared.b16 ${braces(dst)}, [${address}+${offset}]`,
   warp: (attrs, site) => (w) => {
-    const rows = rowsOf(w, site, attrs, false);
+    rowsOf(w, site, attrs, false);
     const { words } = w.shared;
+    const { I } = w;
     for (let i = 0; i < attrs.count; i++) {
       for (let lane = 0; lane < 32; lane++) {
         const row = lane >> 2;
         const column = (lane & 3) * 2;
-        w.I[site.d[i] + lane] = attrs.trans
+        I[site.d[i] + lane] = attrs.trans
           ? half(words, rows[i * 8 + column], row) |
             (half(words, rows[i * 8 + column + 1], row) << 16)
           : words[rows[i * 8 + row] + (lane & 3)];
@@ -65,7 +67,7 @@ export const stmatrix = instruction<LdMatrix>({
   ptx: ({ count, trans, offset }, _, [address, ...values]) =>
     `stmatrix.sync.aligned.m8n8.x${count}${trans ? '.trans' : ''}.shared.b16 [${address}+${offset}], ${braces(values)}`,
   warp: (attrs, site) => (w) => {
-    const rows = rowsOf(w, site, attrs, true);
+    rowsOf(w, site, attrs, true);
     const { words } = w.shared;
     for (let i = 0; i < attrs.count; i++) {
       const data = w.I.subarray(site.s[1 + i], site.s[1 + i] + 32);

@@ -32,11 +32,13 @@ export const readSpecial = instruction<{ readonly register: SpecialRegister }>({
   name: 'mov',
   kind: 'move',
   ptx: ({ register }, [d]) => `mov.u32 ${d}, %${register}`,
-  warp:
-    ({ register }, { d: [d] }) =>
-    (w) => {
-      for (let lane = 0; lane < 32; lane++) w.I[d + lane] = w.special(register, lane);
-    },
+  warp: ({ register }, { d: [d] }) => {
+    const perLane = /^(tid|lane)/.test(register);
+    return (w) => {
+      if (!perLane) w.I.fill(w.special(register, 0), d, d + 32);
+      else for (let lane = 0; lane < 32; lane++) w.I[d + lane] = w.special(register, lane);
+    };
+  },
 });
 
 /** Reads a 64-bit clock. */

@@ -91,6 +91,7 @@ export class Barriers {
   #complete(id: number, barrier: Barrier): void {
     if (barrier.arrived < this.#needed(barrier)) return;
     this.#barriers.delete(id);
+    if (barrier.waiting.length === this.#warps.length) this.#warps[0].shared.synchronised();
     for (const w of barrier.waiting) {
       w.join(barrier.clock);
       raise(w.fenced, barrier.fenced);

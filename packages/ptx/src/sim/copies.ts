@@ -3,27 +3,28 @@ import type { Access, AsyncCopy } from './machine.ts';
 import type { SharedMemory } from './shared.ts';
 import type { SimWarp } from './warp.ts';
 
-/** A lane's copy that has been started and not waited for. */
-interface Pending {
-  readonly lane: number;
-  /** The lane's group it belongs to: its commits counted before it. */
-  readonly group: number;
-  readonly word: number;
-  readonly address: number;
-  readonly size: number;
-  readonly sourceBytes: number;
-  readonly source: Access;
-}
+// Fields of a pending copy in the queue's table.
+const laneField = 0;
+/** The lane's group it belongs to: the commits counted before it. */
+const groupField = 1;
+/** First word of the destination. */
+const wordField = 2;
+/** Bytes to read; the rest of the destination becomes zero. */
+const bytesField = 3;
+const fields = 4;
 
 /**
- * The asynchronous copies of a warp. Data moves when it is waited for, as late as the hardware could
- * do it; until then the destination must not be touched.
+ * The asynchronous copies of a warp that have been started and not waited for. Data moves when it is
+ * waited for, as late as the hardware could do it; until then the destination must not be touched.
  */
 export class CopyQueue {
-  #pending: Pending[] = [];
-  readonly #commits = new Int32Array(32);
   readonly #shared: SharedMemory;
   readonly #global: GlobalSpace;
+  readonly #commits = new Int32Array(32);
+  #count = 0;
+  #table = new Int32Array(64 * fields);
+  #addresses = new Float64Array(64);
+  readonly #sources: Access[] = [];
 
   constructor(shared: SharedMemory, global: GlobalSpace) {
     this.#shared = shared;
@@ -31,7 +32,7 @@ export class CopyQueue {
   }
 
   reset(): void {
-    this.#pending = [];
+    this.#count = 0;
     this.#commits.fill(0);
   }
 
@@ -40,20 +41,14 @@ export class CopyQueue {
     const bytes = source.count * 4;
     for (let lane = 0; lane < 32; lane++) {
       if (((mask >>> lane) & 1) === 0) continue;
-      const word = this.#shared.beginCopy(
-        w,
-        site,
-        lane,
-        w.I[copy.to + lane] + copy.toOffset,
-        bytes,
-      );
+      const to = w.I[copy.to + lane] + copy.toOffset;
+      const word = this.#shared.beginCopy(w, site, lane, to, bytes);
       const address = addressOf(w.I, source.address, lane, source.offset);
       const sourceBytes = copy.sourceBytes < 0 ? bytes : w.I[copy.sourceBytes + lane] >>> 0;
       if (sourceBytes > bytes) {
         w.fault('out of bounds', site, `reads ${sourceBytes} of ${bytes} bytes`, lane, address);
       }
-      const group = this.#commits[lane];
-      this.#pending.push({ lane, group, word, address, size: bytes, sourceBytes, source });
+      this.#push(lane, word, sourceBytes, address, source);
     }
   }
 
@@ -63,26 +58,58 @@ export class CopyQueue {
 
   /** Delivers all but each lane's newest `pending` groups; −1 delivers everything. */
   wait(w: SimWarp, mask: number, pending: number): void {
-    const rest: Pending[] = [];
-    for (const copy of this.#pending) {
-      const due = pending < 0 || copy.group < this.#commits[copy.lane] - pending;
-      if (due && ((mask >>> copy.lane) & 1) !== 0) this.#deliver(w, copy);
-      else rest.push(copy);
+    const table = this.#table;
+    let kept = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const at = i * fields;
+      const lane = table[at + laneField];
+      const due = pending < 0 || table[at + groupField] < this.#commits[lane] - pending;
+      if (due && ((mask >>> lane) & 1) !== 0) {
+        this.#deliver(w, i);
+        continue;
+      }
+      table.copyWithin(kept * fields, at, at + fields);
+      this.#addresses[kept] = this.#addresses[i];
+      this.#sources[kept] = this.#sources[i];
+      kept++;
     }
-    this.#pending = rest;
+    this.#count = kept;
   }
 
-  #deliver(w: SimWarp, copy: Pending): void {
-    const { lane, word, address, size, sourceBytes, source } = copy;
-    const words = size >> 2;
-    const data = buffers[words];
+  #push(lane: number, word: number, bytes: number, address: number, source: Access): void {
+    const at = this.#count * fields;
+    if (at === this.#table.length) this.#grow();
+    const table = this.#table;
+    table[at + laneField] = lane;
+    table[at + groupField] = this.#commits[lane];
+    table[at + wordField] = word;
+    table[at + bytesField] = bytes;
+    this.#addresses[this.#count] = address;
+    this.#sources[this.#count++] = source;
+  }
+
+  #grow(): void {
+    const table = new Int32Array(this.#table.length * 2);
+    table.set(this.#table);
+    this.#table = table;
+    const addresses = new Float64Array(this.#addresses.length * 2);
+    addresses.set(this.#addresses);
+    this.#addresses = addresses;
+  }
+
+  #deliver(w: SimWarp, index: number): void {
+    const at = index * fields;
+    const lane = this.#table[at + laneField];
+    const bytes = this.#table[at + bytesField];
+    const source = this.#sources[index];
     data.fill(0);
-    const written = masks[words];
     written.fill(15);
-    this.#global.fetch(w, source, lane, address, sourceBytes, data, written);
-    this.#shared.endCopy(w, lane, word, data, written);
+    if (bytes > 0) {
+      this.#global.fetch(w, source, lane, this.#addresses[index], bytes, data, written);
+    }
+    this.#shared.endCopy(w, lane, this.#table[at + wordField], source.count, data, written);
   }
 }
 
-const buffers = [0, 1, 2, 3, 4].map((n) => new Int32Array(n));
-const masks = [0, 1, 2, 3, 4].map((n) => new Uint8Array(n));
+const data = new Int32Array(4);
+const written = new Uint8Array(4);

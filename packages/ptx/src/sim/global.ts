@@ -115,7 +115,7 @@ export class GlobalSpace implements MemorySpace {
     if (access.acquire) this.#publications?.acquire(w);
   }
 
-  /** Reads words for an asynchronous copy; `written` receives four bits per word. */
+  /** Reads up to 16 bytes for an asynchronous copy; `written` receives four bits per word. */
   fetch(
     w: SimWarp,
     access: Access,
@@ -125,15 +125,17 @@ export class GlobalSpace implements MemorySpace {
     into: Int32Array,
     written: Uint8Array,
   ): void {
-    if (size === 0) return;
     const block = this.#locate(w, access.site, lane, address, size, access.bytes * access.count);
     const at = address - block.base;
     this.#checkVisible(w, access, lane, block, at, size, address);
-    const target = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-    target.set(block.bytes.subarray(at, at + size));
-    if (block.written !== undefined) {
-      for (let i = 0; i < size; i += 4)
-        written[i >> 2] = block.written[(at + i) >> 2] | (size - i < 4 ? 15 << (size - i) : 0);
+    const first = at / 4;
+    for (let i = 0; i * 4 < size; i++) {
+      const rest = size - i * 4;
+      // Bytes beyond the source size are zeros, which counts as written.
+      const beyond = rest < 4 ? 15 << rest : 0;
+      into[i] =
+        rest < 4 ? block.words[first + i] & ((1 << (8 * rest)) - 1) : block.words[first + i];
+      if (block.written !== undefined) written[i] = (block.written[first + i] | beyond) & 15;
     }
     this.#counters.globalLoadBytes += size;
   }

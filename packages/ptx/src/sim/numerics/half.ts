@@ -20,6 +20,8 @@ function roundTo(x: number, bits: number, minExponent: number): number {
 /** The IEEE half-precision pattern nearest to x (ties to even); NaN gives 0x7fff as the GPU does. */
 export function f16Bits(x: number): number {
   if (Number.isNaN(x)) return 0x7fff;
+  f32[0] = x;
+  if (f32[0] === x) return f16FromSingle(i32[0]);
   const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
   const a = Math.abs(x);
   if (a >= 65520) return sign | 0x7c00;
@@ -32,9 +34,28 @@ export function f16Bits(x: number): number {
 /** The bfloat16 pattern nearest to x (ties to even); NaN gives 0x7fff as the GPU does. */
 export function bf16Bits(x: number): number {
   if (Number.isNaN(x)) return 0x7fff;
+  f32[0] = x;
+  if (f32[0] === x) {
+    const pattern = i32[0];
+    return ((pattern + 0x7fff + ((pattern >>> 16) & 1)) >>> 16) & 0xffff;
+  }
   const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
   f32[0] = roundTo(Math.abs(x), 8, -126);
   return sign | (i32[0] >>> 16);
+}
+
+/** The half-precision pattern of a single-precision one: what most conversions come down to. */
+function f16FromSingle(pattern: number): number {
+  const sign = (pattern >>> 16) & 0x8000;
+  const magnitude = pattern & 0x7fffffff;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude >= 0x38800000) {
+    return sign | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - 0x38000000) >>> 13);
+  }
+  // Next to 0.5 the unit of f32 is 2^-24, that of subnormal f16: the addition rounds.
+  i32[0] = magnitude;
+  f32[0] = f32[0] + 0.5;
+  return sign | (i32[0] - 0x3f000000);
 }
 
 const f16Table = new Float32Array(65536);
