@@ -4,7 +4,7 @@ import {
   type Accumulators,
   accumulators,
   hideBeyond,
-  queryFragments,
+  loadQueries,
   type RowLimits,
   scoresOf,
 } from './scores.ts';
@@ -34,16 +34,15 @@ export function attendMha(
   const { tile, shared, tokens, tiles, limits, scale } = attention;
   const states = newRowStates(k, tile);
   const outputs = accumulators(k, tile, mhaShape(tile).columns);
-  const inRegisters = tile.query === 'registers';
 
-  const query = k.section('queries', () => {
+  const loaded = k.section('queries', () => {
     tokens.seek(k.constant('u32', 0));
     fetchQueries(k, tile, shared, attention.queries);
     k.cpAsyncCommit();
-    if (!inRegisters) return queryFragments(k, tile, shared);
+    if (tile.query === 'shared') return undefined;
     k.cpAsyncWait(0);
     k.barrier();
-    const fragments = queryFragments(k, tile, shared);
+    const fragments = loadQueries(k, tile, shared);
     // The first keys go where the queries were.
     k.barrier();
     return fragments;
@@ -59,7 +58,7 @@ export function attendMha(
     tokens.seek(t.add(1));
   };
   const attendTile = (t: Value<'u32'>, stage: Value<'u32'>) => {
-    const scores = k.section('scores', () => scoresOf(k, tile, shared, query, stage));
+    const scores = k.section('scores', () => scoresOf(k, tile, shared, loaded, stage));
     hideBeyond(k, tile, t, scores, limits);
     const weights = k.section('softmax', () => softmaxStep(k, tile, states, scores, scale));
     k.section('values', () => {

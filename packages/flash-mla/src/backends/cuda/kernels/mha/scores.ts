@@ -1,5 +1,6 @@
-import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { Ops, SharedArray, Value, Var } from '@flash-mla/ptx';
 import { type Fragment, leftFragments, rightFragments, rowBytes } from '../mla/fragments.ts';
+import type { Element } from '../mla/tile.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
 
 /** Accumulators of 16 rows × 8 columns each: [row tile][8 columns][4]. */
@@ -13,31 +14,33 @@ export const accumulators = (k: Ops, tile: MhaTile, columns: number): Accumulato
 /** The query fragments of the warp at a step of the depth, one per row tile. */
 export type QueryFragments = (step: number) => readonly (readonly Fragment[])[];
 
-/** Query rows in shared memory as fragments; loaded at once where they live in registers. */
-export function queryFragments(k: Ops, tile: MhaTile, shared: MhaShared): QueryFragments {
-  const { rowsPerWarp, depth } = mhaShape(tile);
-  const inRegisters = tile.query === 'registers';
-  const source = inRegisters ? shared.tiles.passing : shared.query;
-  const row = k.mad(k.warpId, rowsPerWarp, k.laneId.and(15));
+/** Reads query fragments from shared memory. */
+function readQueries(k: Ops, tile: MhaTile, source: SharedArray<Element>): QueryFragments {
+  const row = k.mad(k.warpId, mhaShape(tile).rowsPerWarp, k.laneId.and(15));
   const rows = leftFragments(k, source.row(row));
-  const load = (step: number) =>
+  return (step) =>
     Array.from({ length: tile.rowTiles }, (_, m) =>
       k.ldmatrix(rows.at(16 * step).bytes(16 * m * rowBytes(source)), 4),
     );
-  if (!inRegisters) return load;
-  const loaded = Array.from({ length: depth / 16 }, (_, step) => load(step));
+}
+
+/** The query fragments that live in registers, from where they pass through shared memory. */
+export function loadQueries(k: Ops, tile: MhaTile, shared: MhaShared): QueryFragments {
+  const read = readQueries(k, tile, shared.tiles.passing);
+  const loaded = Array.from({ length: mhaShape(tile).depth / 16 }, (_, step) => read(step));
   return (step) => loaded[step];
 }
 
-/** q·k of the warp's rows and the tokens of a stage. */
+/** q·k of the warp's rows and the tokens of a stage; queries that are not loaded are read. */
 export function scoresOf(
   k: Ops,
   tile: MhaTile,
   shared: MhaShared,
-  query: QueryFragments,
+  loaded: QueryFragments | undefined,
   stage: Value<'u32'>,
 ): Accumulators {
   const { keys } = shared.tiles.stages;
+  const query = loaded ?? readQueries(k, tile, shared.query);
   const scores = accumulators(k, tile, tile.tokens);
   const tokens = rightFragments(k, (token) => keys.row(stage, token));
   for (let step = 0; step < mhaShape(tile).depth / 16; step++) {
