@@ -24,6 +24,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'measure an operation, or a suite of problems',
     load: () => import('./commands/bench.ts'),
   },
+  inspect: {
+    summary: 'the CUDA kernels that are chosen for a problem',
+    load: () => import('./commands/inspect.ts'),
+  },
   doctor: {
     summary: 'what this machine offers, and what is missing',
     load: () => import('./commands/doctor.ts'),

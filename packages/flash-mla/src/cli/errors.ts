@@ -42,6 +42,11 @@ export function errorReport(error: unknown): ErrorReport {
   return { error: { ...fields, name, message: messageOf(error) } };
 }
 
+/** Why a backend is unavailable: its error's message without where was looked and the remedy. */
+export function unavailableReason(message: string): string {
+  return /is unavailable: (.*?)\.(?: |$)/s.exec(message)?.[1] ?? message;
+}
+
 function messageOf(error: unknown): string {
   return fileProblem(error) ?? (error instanceof Error ? error.message : String(error));
 }

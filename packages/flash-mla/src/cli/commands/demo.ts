@@ -11,7 +11,7 @@ import { type CaseLine, caseTable, jsonText } from '../cases/report.ts';
 import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
 import { decodeLoop, type LoopResult } from '../demo/decode-loop.ts';
-import { exitCodes } from '../errors.ts';
+import { exitCodes, unavailableReason } from '../errors.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
 import { scientific, significant } from '../terminal/numbers.ts';
 import { type Progress, startProgress } from '../terminal/progress.ts';
@@ -41,7 +41,10 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     context.write(
       `${bold('FlashMLA for TypeScript')} on ${name} (${device.id}, ${parallelism} workers)\n`,
     );
-    for (const error of device.skipped) context.write(dim(`not used: ${error.message}\n`));
+    for (const { message } of device.skipped) {
+      const backend = /^backend '(\w+)'/.exec(message)?.[1] ?? 'a device';
+      context.write(dim(`no ${backend}: ${unavailableReason(message)} (see flash-mla doctor)\n`));
+    }
     context.write(`\n${caseTable(lines, context.colors)}`);
     context.write(
       dim('error: largest |out − float32 answer|; FlashMLA: as it came out of an H200\n'),

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type DeviceListing, listDevices } from '../../open-device.ts';
 import type { CommandContext } from '../context.ts';
 import { inspectMaca, type MacaReport } from '../doctor/maca.ts';
-import { exitCodes } from '../errors.ts';
+import { exitCodes, unavailableReason } from '../errors.ts';
 import { type MachineFacts, machineFacts } from '../machine.ts';
 import type { Colors } from '../terminal/colors.ts';
 import { byteSize } from '../terminal/numbers.ts';
@@ -60,15 +60,10 @@ function deviceText(device: DeviceListing, { bold, dim, green, yellow }: Colors)
     return [`${green('✓')} ${bold(device.id)}  ${device.name}`, ...facts, ''].join('\n');
   }
   const { looked, remedy, message } = device.error;
-  const lines = [`${yellow('✗')} ${bold(device.id)}  ${reasonOf(message)}`];
+  const lines = [`${yellow('✗')} ${bold(device.id)}  ${unavailableReason(message)}`];
   for (const place of looked) lines.push(`    ${dim('looked for:')} ${place}`);
   if (remedy !== '') lines.push(`    ${dim('remedy:')} ${remedy}`);
   return [...lines, ''].join('\n');
-}
-
-/** The error's message without what `looked` and `remedy` say again. */
-function reasonOf(message: string): string {
-  return /is unavailable: (.*?)\.(?: |$)/s.exec(message)?.[1] ?? message;
 }
 
 function macaText(maca: MacaReport, { bold, dim, green }: Colors): string {

@@ -1,0 +1,97 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { inspectOperation } from '../../backends/cuda/inspect/inspect.ts';
+import { runCli } from '../testing/run-cli.ts';
+import { knownGpu, knownGpus } from './known-gpus.ts';
+import { inspectOperations } from './operations.ts';
+
+const hasPtxas = spawnSync('ptxas', ['--version']).status === 0;
+
+interface Report {
+  readonly family: string;
+  readonly gpu: { readonly name: string; readonly target: string };
+  readonly problem: { readonly batch: number; readonly plan: { readonly numParts: number } };
+  readonly launches: readonly {
+    readonly role: string;
+    readonly grid: readonly number[];
+    readonly sharedBytes: number;
+    readonly shared: readonly { readonly name: string; readonly offset: number }[];
+    readonly assembly?: { readonly registers: number; readonly spillBytes: number };
+  }[];
+}
+
+async function inspect(...args: string[]): Promise<Report> {
+  const { stdout, stderr, code } = await runCli(['inspect', ...args, '--json']);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as Report;
+}
+
+describe('selection', () => {
+  it('finds kernels for every operation on every architecture', async () => {
+    for (const { name, operation, problem } of inspectOperations.values()) {
+      for (const gpu of knownGpus) {
+        const inspection = await inspectOperation(operation, problem({}), gpu);
+        expect(inspection.launches.length, `${name} on ${gpu.name}`).toBeGreaterThan(0);
+        for (const { sharedBytes } of inspection.launches) {
+          expect(sharedBytes).toBeLessThanOrEqual(gpu.maxSharedPerBlock);
+        }
+      }
+    }
+  });
+
+  it('knows an architecture with and without its suffix', () => {
+    expect(knownGpu('sm_90a')).toBe(knownGpu('sm_90'));
+    expect(knownGpu('sm_91')).toBeUndefined();
+    expect(knownGpu('90')).toBeUndefined();
+  });
+});
+
+describe('flash-mla inspect', () => {
+  it('prints problem, plan, launches and shared memory as JSON', async () => {
+    const report = await inspect('dense-decode', '--b', '4', '--h-q', '64', '--s-k', '4096');
+    expect(report).toMatchObject({
+      gpu: { name: 'NVIDIA H200', target: 'sm_90' },
+      problem: { batch: 4, numHeadsQ: 64, maxBlocks: 64 },
+    });
+    const [main] = report.launches;
+    expect(main?.role).toBe('main');
+    expect(main?.shared[0]?.offset).toBe(0);
+    expect(main?.assembly !== undefined).toBe(hasPtxas);
+    if (hasPtxas) expect(main?.assembly?.spillBytes).toBe(0);
+  });
+
+  it('follows the architecture', async () => {
+    const [large, small] = await Promise.all(
+      ['sm_90a', 'sm_89'].map((arch) => inspect('dense-decode', '--arch', arch)),
+    );
+    expect(small?.launches[0]?.sharedBytes).toBeLessThanOrEqual(99 * 1024);
+    expect(large?.launches[0]?.sharedBytes).toBeGreaterThan(99 * 1024);
+  });
+
+  it('prints the PTX alone', async () => {
+    const { stdout, code } = await runCli(['inspect', 'combine', '--ptx', '--arch', 'sm_80']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\.version \d\.\d\n\.target sm_80\n/);
+    expect(stdout).toMatch(/\.visible \.entry sm80_combine\(/);
+  });
+
+  it('prints text for people', async () => {
+    const { stdout } = await runCli(['inspect', 'quantize', '--kv-layout', 'model1']);
+    expect(stdout).toMatch(/quantizeKvCache by kernel family sm80/);
+    expect(stdout).toMatch(/grid \d+×\d+×\d+, block \d+×1×1/);
+  });
+
+  it.each([
+    [['nothing'], /no operation 'nothing'/],
+    [['dense-decode', '--arch', 'sm_70'], /--arch sm_70: choose sm_80/],
+    [['dense-decode', '--topk', '64'], /--topk has no meaning for dense-decode/],
+    [['dense-decode', '--ptx', '--json'], /not both/],
+    [['combine', '--b', '132', '--s-k', '64'], /needs no combine/],
+  ])('refuses %j', async (args, message) => {
+    const { stderr, stdout, code } = await runCli(['inspect', ...args]);
+    expect(code).toBe(2);
+    expect(stdout === '' || args.includes('--json')).toBe(true);
+    expect(stderr + stdout).toMatch(message);
+  });
+});
