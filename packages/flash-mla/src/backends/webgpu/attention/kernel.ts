@@ -24,7 +24,6 @@ export function attentionKernel(config: AttentionConfig): KernelSource {
   const { values } = config;
   const own = values ? rowBindings('values', values.alignment, values.bindings) : undefined;
   const params = new Params({ ...work.params, ...keys.params, ...own?.params });
-  const isE4m3 = config.query === 'e4m3' || config.keys.parts.some(({ dtype }) => dtype === 'e4m3');
   const quads = config.exchange === 'quads';
 
   return kernel(
@@ -45,7 +44,7 @@ export function attentionKernel(config: AttentionConfig): KernelSource {
       'const LN2 = 0.6931471805599453;',
       decode16,
       work.results === 'final' && encode16,
-      isE4m3 && decodeE4m3(config.e4m3),
+      usesE4m3(config) && decodeE4m3(config.e4m3),
       config.keys.scales === 'beside' && decodeE8m0,
       rowReader('keys', config.keyAlignment, config.keyBindings),
       values && rowReader('values', values.alignment, values.bindings),
@@ -117,16 +116,21 @@ function listBindings(config: AttentionConfig, work: Work): StorageBinding[] {
   return names.map((name) => ({ name, access: 'read', element: 'i32' }));
 }
 
+function usesE4m3({ query, keys }: AttentionConfig): boolean {
+  return query === 'e4m3' || keys.parts.some(({ dtype }) => dtype === 'e4m3');
+}
+
 /** A readable name that tells every choice. */
 export function attentionName(config: AttentionConfig): string {
   const { work, query, keys, headDimQk, headDimV, rows, tokensPerQuad, exchange } = config;
   const parts = [
     `${work} ${query}×${keys.name} ${headDimQk}/${headDimV}`,
     `${rows} rows × ${64 * tokensPerQuad} tokens`,
-    `${config.columns} columns, ${config.rowGroups}·${config.tokenGroups} groups, unroll ${config.unroll}`,
+    `${config.columns} columns, ${config.rowGroups}·${config.tokenGroups} groups, unroll ${config.unroll}${config.unrollWords ? ' and words' : ''}`,
     `align ${config.keyAlignment}${config.values ? `/${config.values.alignment}` : ''}`,
     `exchange by ${exchange}`,
   ];
+  if (usesE4m3(config)) parts.push(`e4m3 by ${config.e4m3}`);
   if (config.keyBindings > 1) parts.push(`${config.keyBindings} key bindings`);
   if (config.values && config.values.bindings > 1)
     parts.push(`${config.values.bindings} value bindings`);

@@ -125,7 +125,7 @@ describe('selectAttention', () => {
 
   it('tells everything in the name', () => {
     expect(attentionName(selectAttention(sparse, weakest))).toMatchInlineSnapshot(
-      `"sparse-decode bf16×v32 576/512, 2 rows × 256 tokens, 8 columns, 1·4 groups, unroll 4, align 16, exchange by workgroup, 2 key bindings, topkLength+extraIndices+extraTopkLength, packed numSplits+topkLength+extraTopkLength"`,
+      `"sparse-decode bf16×v32 576/512, 2 rows × 256 tokens, 8 columns, 1·4 groups, unroll 4 and words, align 16, exchange by workgroup, e4m3 by exact, 2 key bindings, topkLength+extraIndices+extraTopkLength, packed numSplits+topkLength+extraTopkLength"`,
     );
     const names = [dense, sparse, { ...dense, causal: true }].flatMap((problem) =>
       [h200, weakest, { ...h200, halfSubnormals: false }].map((capabilities) =>
