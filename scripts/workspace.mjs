@@ -37,7 +37,9 @@ export function ensureInstalled() {
   const stamp = join(root, 'node_modules', '.package-lock.json');
   if (mtime(stamp) >= mtime(join(root, 'package-lock.json'))) return;
   const npm = process.env.npm_execpath;
-  const args = ['ci', '--no-audit', '--no-fund'];
+  // Not `npm ci`: it refuses a lock file without the optional packages of other platforms, and a
+  // registry need not have all of those. The lock file decides the versions and stays as it is.
+  const args = ['install', '--no-save', '--no-audit', '--no-fund'];
   // stdout belongs to the command that follows (`--json`), so npm's own words go to stderr.
   const options = { stdio: ['ignore', 2, 2] };
   if (npm) run(process.execPath, [npm, ...args], options);
