@@ -90,7 +90,7 @@ export const controlOps = (body: Body) => {
       );
     },
 
-    /** A counted loop. The index is a fresh copy in each round and can be used as a value. */
+    /** A counted loop. The index holds the round's number for as long as the round lasts. */
     for<T extends Int32 = 'u32'>(
       range: Range<T>,
       round: (index: Value<T>, loop: Loop) => void,

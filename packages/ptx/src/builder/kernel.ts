@@ -7,7 +7,7 @@ import { convertOps } from '../instructions/convert.ts';
 import { floatOps } from '../instructions/float.ts';
 import { integerOps } from '../instructions/integer.ts';
 import { matrixOps } from '../instructions/matrix.ts';
-import { ldParam } from '../instructions/memory.ts';
+import { cacheOps, ldParam } from '../instructions/memory.ts';
 import { moveOps } from '../instructions/move.ts';
 import { registerOps } from '../instructions/registers.ts';
 import { specialOps } from '../instructions/special.ts';
@@ -57,6 +57,7 @@ function operations(body: Body) {
     ...matrixOps(body),
     ...atomicOps(body),
     ...syncOps(body),
+    ...cacheOps(body),
     ...constantOps(body),
   };
   // Descriptors, because reading a getter here would already emit its instruction.

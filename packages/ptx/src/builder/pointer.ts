@@ -1,13 +1,6 @@
 import { add, madLo, madWide } from '../instructions/integer.ts';
 import type { Tuple } from '../instructions/matrix.ts';
-import {
-  type LoadOptions,
-  ld,
-  memoryType,
-  prefetch,
-  type StoreOptions,
-  st,
-} from '../instructions/memory.ts';
+import { type LoadOptions, ld, prefetch, type StoreOptions, st } from '../instructions/memory.ts';
 import { address } from '../instructions/move.ts';
 import {
   bytesOf,
@@ -145,7 +138,13 @@ export class Pointer<out S extends Space, out E extends MemType> {
         ? { reg: value.reg, type: bitType(register) }
         : arg(register, value as never),
     );
-    body.run(st({ space, type, vector, offset, ...options }), [this.addressArg(), ...inputs]);
+    const { l2Policy, ...rest } = options;
+    const policy = l2Policy !== undefined;
+    body.run(st({ space, type, vector, offset, policy, ...rest }), [
+      this.addressArg(),
+      ...inputs,
+      ...policyArg(l2Policy),
+    ]);
   }
 
   /** Asks a cache to fetch the line the pointer is in. */
@@ -157,10 +156,12 @@ export class Pointer<out S extends Space, out E extends MemType> {
     const { space, element: type, offset, body } = this;
     const register = regTypeOf(type);
     const types = new Array<RegOf<E>>(vector).fill(register);
+    const { l2Policy, ...rest } = options;
+    const policy = l2Policy !== undefined;
     return body.many(
-      ld({ space, type, vector, offset, ...options }),
+      ld({ space, type, vector, offset, policy, ...rest }),
       types,
-      [this.addressArg()],
+      [this.addressArg(), ...policyArg(l2Policy)],
       types.map(bitType),
     );
   }
@@ -169,6 +170,9 @@ export class Pointer<out S extends Space, out E extends MemType> {
     return { reg: this.base.reg, type: this.base.type as RegType };
   }
 }
+
+const policyArg = (policy: Value<'b64'> | undefined) =>
+  policy === undefined ? [] : [arg('b64', policy)];
 
 /** A pointer to a module-level array of constants. */
 export function constPointer<E extends MemType>(
@@ -180,6 +184,3 @@ export function constPointer<E extends MemType>(
   const base = body.one(address({ symbol, bits: 'b64', value }), 'u64', [], ['b64']);
   return new Pointer('const', element, base);
 }
-
-/** The name PTX has for the element type. */
-export const elementName = (type: MemType): string => memoryType(type);

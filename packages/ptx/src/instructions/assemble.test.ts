@@ -106,6 +106,16 @@ const everything = defineKernel(
       out.store(f, { relaxed: 'cta' });
       h.store(k.toBf16(f));
       b.store(n);
+      const keepLines = k.cachePolicy('evict_last');
+      const half = k.cachePolicy('evict_first', 0.5);
+      keep(x.load({ nc: true, l1: 'none', l2Prefetch: 256, l2Policy: keepLines }));
+      keep(...x.loadVec(4, { l2Policy: half }));
+      out.storeVec([f, f], { l2Policy: half, l1: 'last' });
+      k.cpAsync(k.shared.words.at(4), x.as('u32'), 16, {
+        sourceBytes: n,
+        l2Policy: keepLines,
+        l2Prefetch: 64,
+      });
       w.store(7n);
       out.prefetch('L2');
       out.prefetch('L1');

@@ -1,6 +1,7 @@
 import type { Body } from '../builder/body.ts';
 import { arg, type Operand } from '../builder/operand.ts';
 import type { Pointer } from '../builder/pointer.ts';
+import type { Value } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
 import type { MemType } from '../ir/types.ts';
 import type { Access, AsyncCopy } from '../sim/machine.ts';
@@ -14,19 +15,22 @@ interface CopyAttrs {
   readonly l2Prefetch?: 64 | 128 | 256 | undefined;
   /** Keep the data out of the first-level cache (16-byte copies only). */
   readonly bypassL1: boolean;
+  /** The last input is an L2 policy. */
+  readonly policy: boolean;
 }
 
 /** Copies from global to shared memory behind the thread's back. */
 export const cpAsync = instruction<CopyAttrs>({
   name: 'cp.async',
   kind: 'async copy',
-  requires: ({ l2Prefetch }) => (l2Prefetch === undefined ? undefined : { sm: 80, ptx: 74 }),
+  requires: ({ l2Prefetch, policy }) =>
+    l2Prefetch === undefined && !policy ? undefined : { sm: 80, ptx: 74 },
   check: ({ bytes, bypassL1 }) =>
     bypassL1 && bytes !== 16 ? `bypassing L1 needs 16-byte copies, not ${bytes}` : undefined,
-  ptx: ({ bytes, to, from, l2Prefetch, bypassL1 }, _, [dst, src, ...size]) => {
+  ptx: ({ bytes, to, from, l2Prefetch, bypassL1, policy }, _, [dst, src, ...rest]) => {
     const level = bypassL1 ? 'cg' : 'ca';
-    const hint = l2Prefetch === undefined ? '' : `.L2::${l2Prefetch}B`;
-    const tail = size.length > 0 ? `, ${size[0]}` : '';
+    const hint = `${policy ? '.L2::cache_hint' : ''}${l2Prefetch === undefined ? '' : `.L2::${l2Prefetch}B`}`;
+    const tail = rest.map((input) => `, ${input}`).join('');
     return `cp.async.${level}.shared.global${hint} [${dst}+${to}], [${src}+${from}], ${bytes}${tail}`;
   },
   warp: ({ bytes, to, from, partial }, site) => {
@@ -79,6 +83,8 @@ export interface CpAsyncOptions {
   readonly sourceBytes?: Operand<'u32'>;
   /** Bytes that the second-level cache fetches along. */
   readonly l2Prefetch?: 64 | 128 | 256;
+  /** What the second-level cache should do with the line: a value from `k.cachePolicy`. */
+  readonly l2Policy?: Value<'b64'>;
   /** Whether L1 keeps a copy too: `true` by default below 16 bytes, where there is no choice. */
   readonly cacheL1?: boolean;
 }
@@ -96,7 +102,7 @@ export const asyncCopyOps = (body: Body) => ({
     bytes: 4 | 8 | 16,
     options: CpAsyncOptions = {},
   ): void {
-    const { sourceBytes, l2Prefetch, cacheL1 = bytes !== 16 } = options;
+    const { sourceBytes, l2Prefetch, l2Policy, cacheL1 = bytes !== 16 } = options;
     const partial = sourceBytes !== undefined;
     const attrs = {
       bytes,
@@ -105,9 +111,11 @@ export const asyncCopyOps = (body: Body) => ({
       partial,
       l2Prefetch,
       bypassL1: !cacheL1,
+      policy: l2Policy !== undefined,
     };
     const size = sourceBytes === undefined ? [] : [arg('u32', sourceBytes)];
-    body.run(cpAsync(attrs), [arg('u32', to.base), arg('u64', from.base), ...size]);
+    const policy = l2Policy === undefined ? [] : [arg('b64', l2Policy)];
+    body.run(cpAsync(attrs), [arg('u32', to.base), arg('u64', from.base), ...size, ...policy]);
   },
   /** Closes the group of this thread's copies started since the last commit. */
   cpAsyncCommit(): void {

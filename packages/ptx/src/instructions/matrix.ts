@@ -26,7 +26,31 @@ function rowsOf(w: Warp, site: Site, attrs: LdMatrix, write: boolean): void {
 
 const rows = new Int32Array(32);
 
-/** Where element (row, column) of an 8×8 matrix of 16-bit elements is, as word and shift. */
+/** Lane l gets word l mod 4 of row l/4. */
+function loadPlain(words: Int32Array, firstRow: number, I: Int32Array, register: number): void {
+  for (let lane = 0; lane < 32; lane++) {
+    I[register + lane] = words[rows[firstRow + (lane >> 2)] + (lane & 3)];
+  }
+}
+
+/** Lane l gets the elements l/4 of rows 2·(l mod 4) and its neighbour. */
+function loadTransposed(
+  words: Int32Array,
+  firstRow: number,
+  I: Int32Array,
+  register: number,
+): void {
+  for (let lane = 0; lane < 32; lane++) {
+    const row = firstRow + (lane & 3) * 2;
+    const word = lane >> 3;
+    const shift = ((lane >> 2) & 1) * 16;
+    const low = (words[rows[row] + word] >>> shift) & 0xffff;
+    const high = (words[rows[row + 1] + word] >>> shift) & 0xffff;
+    I[register + lane] = low | (high << 16);
+  }
+}
+
+/** Element (row, column) of an 8×8 matrix of 16-bit elements whose row starts at `start`. */
 const half = (words: Int32Array, start: number, column: number): number =>
   (words[start + (column >> 1)] >>> ((column & 1) * 16)) & 0xffff;
 
@@ -44,16 +68,9 @@ export const ldmatrix = instruction<LdMatrix>({
   warp: (attrs, site) => (w) => {
     rowsOf(w, site, attrs, false);
     const { words } = w.shared;
-    const { I } = w;
     for (let i = 0; i < attrs.count; i++) {
-      for (let lane = 0; lane < 32; lane++) {
-        const row = lane >> 2;
-        const column = (lane & 3) * 2;
-        I[site.d[i] + lane] = attrs.trans
-          ? half(words, rows[i * 8 + column], row) |
-            (half(words, rows[i * 8 + column + 1], row) << 16)
-          : words[rows[i * 8 + row] + (lane & 3)];
-      }
+      if (attrs.trans) loadTransposed(words, i * 8, w.I, site.d[i]);
+      else loadPlain(words, i * 8, w.I, site.d[i]);
     }
   },
 });

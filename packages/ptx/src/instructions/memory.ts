@@ -1,3 +1,5 @@
+import type { Body } from '../builder/body.ts';
+import type { Value } from '../builder/value.ts';
 import type { Requirement } from '../emit/target.ts';
 import { instruction } from '../ir/instruction.ts';
 import { bytesOf, type MemType, type Space } from '../ir/types.ts';
@@ -12,6 +14,8 @@ export interface CacheHints {
   readonly l1?: 'none' | Eviction | undefined;
   /** Bytes that the second-level cache fetches along. */
   readonly l2Prefetch?: 64 | 128 | 256 | undefined;
+  /** What the second-level cache should do with the line: a value from `k.cachePolicy`. */
+  readonly l2Policy?: Value<'b64'> | undefined;
 }
 
 /** Ordering of an access that other threads may see: scope of the threads it is ordered with. */
@@ -29,7 +33,7 @@ export interface LoadOptions extends CacheHints {
 }
 
 /** Options of a store. */
-export interface StoreOptions extends Pick<CacheHints, 'l1'> {
+export interface StoreOptions extends Pick<CacheHints, 'l1' | 'l2Policy'> {
   readonly volatile?: boolean | undefined;
   /** Earlier accesses of this thread are visible to whoever acquires this store. */
   readonly release?: Scope | undefined;
@@ -42,7 +46,12 @@ export interface MemoryAttrs {
   readonly vector: 1 | 2 | 4;
   /** Constant byte offset, part of the instruction. */
   readonly offset: number;
+  /** The last input is an L2 policy. */
+  readonly policy: boolean;
 }
+
+/** Options as the instruction keeps them: the policy is an input instead. */
+type Fixed<O> = MemoryAttrs & Omit<O, 'l2Policy'>;
 
 /** What memory instructions call an element: bytes are untyped, e4m3 is a byte, f16 16 bits. */
 export function memoryType(type: MemType): string {
@@ -52,9 +61,12 @@ export function memoryType(type: MemType): string {
   return `b${bytesOf(type) * 8}`;
 }
 
-function hints({ l1, l2Prefetch }: CacheHints): string {
+type Hints = Omit<CacheHints, 'l2Policy'> & { readonly policy: boolean };
+
+function hints({ l1, l2Prefetch, policy }: Hints): string {
   const level1 = l1 === undefined ? '' : l1 === 'none' ? '.L1::no_allocate' : `.L1::evict_${l1}`;
-  return `${level1}${l2Prefetch === undefined ? '' : `.L2::${l2Prefetch}B`}`;
+  const hint = policy ? '.L2::cache_hint' : '';
+  return `${level1}${hint}${l2Prefetch === undefined ? '' : `.L2::${l2Prefetch}B`}`;
 }
 
 function ordering(o: { volatile?: boolean | undefined; relaxed?: Scope | undefined }): string {
@@ -63,12 +75,12 @@ function ordering(o: { volatile?: boolean | undefined; relaxed?: Scope | undefin
 }
 
 function checkAccess(
-  attrs: MemoryAttrs & CacheHints & { readonly strong: number; readonly nc?: boolean | undefined },
+  attrs: Fixed<CacheHints> & { readonly strong: number; readonly nc?: boolean | undefined },
 ): string | undefined {
-  const { space, type, vector, l1, l2Prefetch, strong, nc } = attrs;
+  const { space, type, vector, l1, l2Prefetch, policy, strong, nc } = attrs;
   const bytes = bytesOf(type) * vector;
   if (bytes > 16) return `${vector} × ${type} are ${bytes} bytes; one access moves at most 16`;
-  const hinted = l1 !== undefined || l2Prefetch !== undefined;
+  const hinted = l1 !== undefined || l2Prefetch !== undefined || policy;
   if (space !== 'global' && (hinted || nc)) return `cache hints and nc need global, not ${space}`;
   if (strong > 1) return 'choose one of volatile, acquire/release and relaxed';
   if (strong > 0 && nc) return 'nc loads promise that nobody writes: they cannot be ordered';
@@ -79,8 +91,9 @@ function checkAccess(
 const count = (...flags: unknown[]): number =>
   flags.filter((flag) => flag !== undefined && flag !== false).length;
 
-function needs({ l1, l2Prefetch }: CacheHints): Requirement | undefined {
-  return l1 !== undefined || l2Prefetch !== undefined ? { sm: 80, ptx: 74 } : undefined;
+function needs({ l1, l2Prefetch, policy }: Hints): Requirement | undefined {
+  const hinted = l1 !== undefined || l2Prefetch !== undefined || policy;
+  return hinted ? { sm: 80, ptx: 74 } : undefined;
 }
 
 const vectorSuffix = (vector: number): string => (vector === 1 ? '' : `.v${vector}`);
@@ -93,7 +106,7 @@ const isSigned = (type: MemType): boolean => type === 's8' || type === 's16';
 
 /** The simulator's view of a load or store. */
 function accessOf(
-  attrs: MemoryAttrs & LoadOptions & Pick<StoreOptions, 'release'>,
+  attrs: Fixed<LoadOptions & Pick<StoreOptions, 'release'>>,
   site: Site,
   data: readonly number[],
 ): Access {
@@ -114,16 +127,16 @@ function accessOf(
 }
 
 /** Reads one, two or four elements. */
-export const ld = instruction<MemoryAttrs & LoadOptions>({
+export const ld = instruction<Fixed<LoadOptions>>({
   name: 'ld',
   kind: 'load',
   requires: needs,
   polls: ({ volatile, acquire, relaxed }) => count(volatile, acquire, relaxed) > 0,
   check: (attrs) =>
     checkAccess({ ...attrs, strong: count(attrs.volatile, attrs.acquire, attrs.relaxed) }),
-  ptx: (attrs, dst, [address]) => {
+  ptx: (attrs, dst, [address, ...policy]) => {
     const order = attrs.acquire === undefined ? ordering(attrs) : `.acquire.${attrs.acquire}`;
-    return `ld${order}.${attrs.space}${attrs.nc ? '.nc' : ''}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${group(dst)}, ${at(address, attrs.offset)}`;
+    return `ld${order}.${attrs.space}${attrs.nc ? '.nc' : ''}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${[group(dst), at(address, attrs.offset), ...policy].join(', ')}`;
   },
   warp: (attrs, site) => {
     const access = accessOf(attrs, site, site.d);
@@ -134,7 +147,7 @@ export const ld = instruction<MemoryAttrs & LoadOptions>({
 });
 
 /** Writes one, two or four elements. */
-export const st = instruction<MemoryAttrs & StoreOptions>({
+export const st = instruction<Fixed<StoreOptions>>({
   name: 'st',
   kind: 'store',
   requires: needs,
@@ -142,12 +155,13 @@ export const st = instruction<MemoryAttrs & StoreOptions>({
     attrs.space === 'param' || attrs.space === 'const'
       ? `${attrs.space} memory is read-only`
       : checkAccess({ ...attrs, strong: count(attrs.volatile, attrs.release, attrs.relaxed) }),
-  ptx: (attrs, _, [address, ...values]) => {
+  ptx: (attrs, _, [address, ...rest]) => {
+    const [values, policy] = [rest.slice(0, attrs.vector), rest.slice(attrs.vector)];
     const order = attrs.release === undefined ? ordering(attrs) : `.release.${attrs.release}`;
-    return `st${order}.${attrs.space}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${at(address, attrs.offset)}, ${group(values)}`;
+    return `st${order}.${attrs.space}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${[at(address, attrs.offset), group(values), ...policy].join(', ')}`;
   },
   warp: (attrs, site) => {
-    const access = accessOf(attrs, site, site.s.slice(1));
+    const access = accessOf(attrs, site, site.s.slice(1, 1 + attrs.vector));
     if (attrs.space === 'shared') return (w, mask) => w.shared.store(w, access, mask);
     return (w, mask) => w.global.store(w, access, mask);
   },
@@ -185,4 +199,33 @@ export const prefetch = instruction<{
   kind: 'load',
   ptx: ({ level, offset }, _, [address]) => `prefetch.global.${level} ${at(address, offset)}`,
   lane: () => '',
+});
+
+/** What the second-level cache can be told to do with lines. */
+export type CachePolicy = 'evict_last' | 'evict_first' | 'evict_normal' | 'evict_unchanged';
+
+/** Makes a cache policy for a fraction of the lines it is used on. */
+export const createPolicy = instruction<{
+  readonly policy: CachePolicy;
+  readonly fraction: number;
+}>({
+  name: 'createpolicy',
+  kind: 'move',
+  requires: () => ({ sm: 80, ptx: 74 }),
+  check: ({ fraction }) =>
+    fraction > 0 && fraction <= 1 ? undefined : `the fraction must be in (0, 1], not ${fraction}`,
+  ptx: ({ policy, fraction }, [d]) => {
+    const share = fraction === 1 ? '1.0' : `${fraction}`;
+    return `createpolicy.fractional.L2::${policy}.b64 ${d}, ${share}`;
+  },
+  // Its bits mean nothing but to the cache.
+  lane: (_, [d]) => `${d.lo} = 0; ${d.hi} = 0;`,
+});
+
+/** Cache control. */
+export const cacheOps = (body: Body) => ({
+  /** A policy for `l2Policy` options: which lines the second-level cache keeps. */
+  cachePolicy(policy: CachePolicy, fraction = 1): Value<'b64'> {
+    return body.one(createPolicy({ policy, fraction }), 'b64', []);
+  },
 });

@@ -52,7 +52,12 @@ function sourceLane(mode: ShuffleMode, lane: number, b: number, c: number): numb
   return source <= last ? source : lane;
 }
 
+/** A register's content before the instruction writes its result. */
 const copy = new Int32Array(32);
+
+function remember(w: Warp, register: number): void {
+  for (let lane = 0; lane < 32; lane++) copy[lane] = w.I[register + lane];
+}
 
 /** Reads a register of another lane. */
 export const shfl = instruction<{ readonly mode: ShuffleMode }>({
@@ -65,7 +70,7 @@ export const shfl = instruction<{ readonly mode: ShuffleMode }>({
     (w, mask) => {
       const [a, b, c, members] = site.s;
       forGroups(w, site, mask, members, () => {});
-      copy.set(w.I.subarray(a, a + 32));
+      remember(w, a);
       for (let lane = 0; lane < 32; lane++) {
         if (((mask >>> lane) & 1) === 0) continue;
         const source = sourceLane(mode, lane, w.I[b + lane], w.I[c + lane]);
@@ -113,7 +118,7 @@ export const matchAny = instruction({
   ptx: (_, [d], [a, mask]) => `match.any.sync.b32 ${d}, ${a}, ${mask}`,
   warp: (_, site) => (w, mask) => {
     const [a, members] = site.s;
-    copy.set(w.I.subarray(a, a + 32));
+    remember(w, a);
     forGroups(w, site, mask, members, (group) => {
       for (let lane = 0; lane < 32; lane++) {
         if (((group >>> lane) & 1) === 0) continue;
@@ -132,7 +137,7 @@ export const matchAll = instruction({
   ptx: (_, [d, p], [a, mask]) => `match.all.sync.b32 ${d}|${p}, ${a}, ${mask}`,
   warp: (_, site) => (w, mask) => {
     const [a, members] = site.s;
-    copy.set(w.I.subarray(a, a + 32));
+    remember(w, a);
     forGroups(w, site, mask, members, (group) => {
       const first = copy[31 - Math.clz32(group & -group)];
       const same = copy.every((value, lane) => ((group >>> lane) & 1) === 0 || value === first);
@@ -180,7 +185,7 @@ export const redux = instruction<{
     const flip = type === 'u32' && (op === 'min' || op === 'max') ? 0x80000000 : 0;
     return (w, mask) => {
       const [a, members] = site.s;
-      copy.set(w.I.subarray(a, a + 32));
+      remember(w, a);
       forGroups(w, site, mask, members, (group) => {
         const lanes = copy.filter((_, lane) => (group >>> lane) & 1);
         const result = lanes.map((v) => v ^ flip).reduce(combine);
