@@ -1,6 +1,5 @@
 import {
   defineKernel,
-  field,
   global,
   type Kernel,
   type Ops,
@@ -9,7 +8,6 @@ import {
   packPair,
   segmentMax,
   segmentSum,
-  sharedLayout,
   type Value,
 } from '@flash-mla/ptx';
 import { sinkFactor } from './mla/sink.ts';
@@ -21,20 +19,20 @@ export interface CombineConfig {
   /** A multiple of 16. */
   readonly headDimV: number;
   readonly hasSink: boolean;
+  /** Warps that share the columns of a row: more where there are few rows. */
+  readonly warpsPerRow: 1 | 2 | 4 | 8;
 }
 
-/** Columns that a thread adds up. */
-const columnsPerThread = 4;
-/** Splits that a thread loads before it adds the first. */
+export const combineWarps = 8;
+/** Loads that a lane has under way before it adds the first. */
 const loadsInFlight = 8;
-const mostThreads = 512;
-const mostGroups = 8;
 
-/** Threads for a row, and groups of them that take every so-many-th split. */
-function shape({ headDimV }: CombineConfig) {
-  const lanes = headDimV / columnsPerThread;
-  const groups = Math.min(mostGroups, Math.floor(mostThreads / lanes));
-  return { lanes, groups, threads: Math.ceil((lanes * groups) / 32) * 32 };
+/** How the lanes of a warp take its columns: `chunks` times `vector` neighbours each. */
+function shape({ headDimV, warpsPerRow }: CombineConfig) {
+  const columns = Math.ceil(headDimV / warpsPerRow / 16) * 16;
+  const vector = columns > 64 ? 4 : 2;
+  const chunks = Math.ceil(columns / (32 * vector));
+  return { columns, vector, chunks, splits: Math.max(1, loadsInFlight / chunks) } as const;
 }
 
 const params = ({ outElement }: CombineConfig) =>
@@ -49,89 +47,99 @@ const params = ({ outElement }: CombineConfig) =>
     sink: global('f32'),
     seqLenQ: 'u32',
     numHeadsQ: 'u32',
-    /** Rows of a CTA. */
-    rowsPerCta: 'u32',
   }) as const satisfies ParamDecls;
 
 export type CombineParams = ReturnType<typeof params>;
 
 /**
- * Merges the splits of each row: out = Σ 2^(lse_i − lse) · out_i. Grid: (⌈rows / rowsPerCta⌉, b); CTAs
- * of requests that were not split leave at once.
+ * Merges the splits of each row: out = Σ 2^(lse_i − lse) · out_i. Grid: (⌈rows · warpsPerRow / 8⌉, b);
+ * CTAs of requests that were not split leave at once. Warps work alone: a barrier would make every
+ * row wait for the slowest loads of its neighbours.
  */
 export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
-  const { headDimV, outElement } = config;
-  const { lanes, groups, threads } = shape(config);
-  const shared = sharedLayout({ sums: field('f32', [groups - 1, headDimV]) });
+  const { headDimV, outElement, warpsPerRow } = config;
+  const { columns, vector, chunks, splits } = shape(config);
   return defineKernel(
-    { name: 'sm80_combine', params: params(config), shared, block: [threads] },
+    { name: 'sm80_combine', params: params(config), block: [combineWarps * 32] },
     (k, p) => {
       const request = k.blockIdx.y;
       const first = p.numSplits.at(request).load().as('u32');
       const count = p.numSplits.at(request).at(1).load().as('u32').sub(first).named('splits');
       k.if(count.le(1), () => k.exit(), { uniform: true });
 
-      const group = k.threadIdx.x.div(lanes).named('group');
-      const column = k.threadIdx.x.rem(lanes).mul(columnsPerThread).named('column');
       const rows = p.seqLenQ.mul(p.numHeadsQ).named('rows');
-      const begin = k.blockIdx.x.mul(p.rowsPerCta);
-      const end = begin.add(p.rowsPerCta).min(rows);
-      k.for({ from: begin, to: end, name: 'row', uniform: true, unroll: false }, (row) => {
-        const slot = (split: Value<'u32'>) => k.mulWide(first.add(split), rows).add(k.widen(row));
-        const lse2 = (split: Value<'u32'>) => p.partialLse.at(slot(split));
-        const total = k.section('log-sum-exp', () => mergedLse(k, count, lse2));
-        const head = row.rem(p.numHeadsQ);
-        const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
-        const base = k.select<'f32'>(isEmpty, 0, total);
+      const task = k.mad(k.blockIdx.x, combineWarps, k.warpId);
+      const row = task.div(warpsPerRow).named('row');
+      k.if(row.ge(rows), () => k.exit(), { uniform: true });
+      const begin = task.rem(warpsPerRow).mul(columns);
+      const column = k.mad(k.laneId, vector, begin).named('column');
+      const slot = (split: Value<'u32'>) => k.mulWide(first.add(split), rows).add(k.widen(row));
+      const lse2 = (split: Value<'u32'>) => p.partialLse.at(slot(split));
 
-        const sums = k.vars('f32', columnsPerThread, 0);
-        k.section('outputs', () => {
-          k.for(
-            { from: group, to: count, step: groups * loadsInFlight, unroll: false },
-            (split) => {
-              const splits = Array.from({ length: loadsInFlight }, (_, i) => split.add(i * groups));
-              const loaded = splits.map((s) => {
-                const at = slot(s.min(count.sub(1)));
-                const out = p.partialOut.at(at.mul(headDimV)).at(column).loadVec(columnsPerThread);
-                return { out, lse: p.partialLse.at(at).load() };
-              });
-              loaded.forEach(({ out, lse }, i) => {
-                k.if(splits[i].lt(count), () => {
-                  const weight = k.ex2(lse.sub(base), { ftz: true });
-                  sums.forEach((sum, c) => {
-                    sum.set(k.fma(weight, out[c], sum));
+      const total = k.section('log-sum-exp', () => mergedLse(k, count, lse2));
+      const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
+      const base = k.select<'f32'>(isEmpty, 0, total);
+      /** Whether the lane has columns in a chunk; those of a last warp may reach beyond V. */
+      const inside = Array.from({ length: chunks }, (_, c) => {
+        const at = column.add(c * 32 * vector);
+        return at.lt(begin.add(columns).min(headDimV));
+      });
+
+      const sums = Array.from({ length: chunks }, () => k.vars('f32', vector, 0));
+      k.section('outputs', () => {
+        // Each lane holds the weight of one split of 32.
+        k.for({ from: 0, to: count, step: 32, uniform: true, unroll: false }, (group) => {
+          const own = group.add(k.laneId);
+          const lse = k.var('f32', Number.NEGATIVE_INFINITY);
+          k.if(own.lt(count), () => lse.set(lse2(own).load()));
+          const weights = k.ex2(lse.sub(base), { ftz: true });
+          const end = group.add(32).min(count);
+          const range = { from: group, to: end, step: splits, uniform: true, unroll: false };
+          k.for(range, (split) => {
+            const loaded = Array.from({ length: splits }, (_, i) => {
+              const each = split.add(i);
+              const weight = k.shuffle(weights, each.and(31));
+              const exists = each.lt(end);
+              const from = p.partialOut.at(slot(each).mul(headDimV)).at(column);
+              const parts = inside.map((within, c) => {
+                const part = k.vars('f32', vector, 0);
+                k.if(exists.and(within), () => {
+                  const values = from.at(c * 32 * vector).loadVec(vector);
+                  values.forEach((value, j) => {
+                    part[j].set(value);
                   });
                 });
+                return part;
               });
-            },
-          );
-        });
-
-        k.if(group.ne(0).and(group.lt(groups)), () => {
-          k.shared.sums.at(group.sub(1), column).storeVec(sums);
-        });
-        k.barrier();
-        k.if(group.eq(0), () => {
-          for (let g = 1; g < groups; g++) {
-            const other = k.shared.sums.at(g - 1, column).loadVec(columnsPerThread);
-            sums.forEach((sum, c) => {
-              sum.addTo(other[c]);
+              return { weight: k.select<'f32'>(exists, weight, 0), parts };
             });
-          }
-          const share = config.hasSink ? sinkFactor(k, total, p.sink.at(head).load()) : undefined;
-          const factor = (x: Value<'f32'>) =>
-            share === undefined ? x : k.select<'f32'>(isEmpty, 0, x.mul(share));
-          const [a, b, c, d] = sums.map(factor);
-          const at = k.mulWide(request, rows).add(k.widen(row)).mul(headDimV);
-          storeFour(k, p.out.at(at).at(column), outElement, [a, b, c, d]);
-          k.if(column.eq(0), () => {
-            const query = row.div(p.numHeadsQ);
-            const lseAt = k.mad(k.mad(request, p.numHeadsQ, head), p.seqLenQ, query);
-            const natural = k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, total.mul(Math.LN2));
-            p.lse.at(lseAt).store(natural);
+            for (const { weight, parts } of loaded) {
+              parts.forEach((part, c) => {
+                part.forEach((value, j) => {
+                  sums[c][j].set(k.fma(weight, value, sums[c][j]));
+                });
+              });
+            }
           });
         });
-        k.barrier();
+      });
+
+      k.section('results', () => {
+        const head = row.rem(p.numHeadsQ);
+        const share = config.hasSink ? sinkFactor(k, total, p.sink.at(head).load()) : undefined;
+        const out = p.out.at(k.mulWide(request, rows).add(k.widen(row)).mul(headDimV)).at(column);
+        sums.forEach((sum, c) => {
+          const values = sum.map((x) =>
+            share === undefined ? x : k.select<'f32'>(isEmpty, 0, x.mul(share)),
+          );
+          k.if(inside[c], () => storePairs(k, out.at(c * 32 * vector), outElement, values));
+        });
+        k.if(begin.eq(0).and(k.laneId.eq(0)), () => {
+          const query = row.div(p.numHeadsQ);
+          const lseAt = k.mad(k.mad(request, p.numHeadsQ, head), p.seqLenQ, query);
+          const natural = k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, total.mul(Math.LN2));
+          p.lse.at(lseAt).store(natural);
+        });
       });
     },
   );
@@ -156,12 +164,15 @@ function mergedLse(
   return base.add(k.lg2(segmentSum(k, sum)));
 }
 
-function storeFour(
+function storePairs(
   k: Ops,
   to: Pointer<'global', Element>,
   element: Element,
-  [a, b, c, d]: readonly Value<'f32'>[],
+  values: readonly Value<'f32'>[],
 ): void {
-  const low = packPair(k, element, a, b).as('b32');
-  to.as('b32').storeVec([low, packPair(k, element, c, d).as('b32')]);
+  const words = [];
+  for (let i = 0; i < values.length; i += 2) {
+    words.push(packPair(k, element, values[i], values[i + 1]).as('b32'));
+  }
+  to.as('b32').storeVec(words);
 }

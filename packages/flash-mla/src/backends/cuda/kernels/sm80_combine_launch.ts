@@ -2,7 +2,12 @@ import { maxTotalSplits } from '../../../scheduling/tile-scheduler.ts';
 import type { SchedulePlan } from '../../backend.ts';
 import type { BindContext, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DeviceLimits } from '../limits.ts';
-import { buildCombine, type CombineConfig, type CombineParams } from './sm80_combine.ts';
+import {
+  buildCombine,
+  type CombineConfig,
+  type CombineParams,
+  combineWarps,
+} from './sm80_combine.ts';
 
 export const combineSpec: KernelSpec<CombineConfig, CombineParams> = {
   name: 'sm80_combine',
@@ -37,22 +42,19 @@ export function planSplits(rows: DecodeRows, plan: SchedulePlan, maxBlocks: numb
   return { slots, outputBytes, workspaceBytes: outputBytes + slots * perSlot * 4 };
 }
 
-/** CTAs per SM below which rows are given CTAs of their own. */
-const ctasPerSm = 8;
-const mostRowsPerCta = 16;
+/** Warps per SM below which the columns of a row are shared by more of them. */
+const warpsPerSm = 32;
 
 export function planCombine(
-  config: CombineConfig,
+  config: Omit<CombineConfig, 'warpsPerRow'>,
   { batch, seqLenQ, numHeadsQ }: DecodeRows,
-  limits: DeviceLimits,
+  { smCount }: DeviceLimits,
 ): CombineLaunch {
   const rows = seqLenQ * numHeadsQ;
-  const rowsPerCta = combineRowsPerCta(batch * rows, limits);
-  return { kernel: combineSpec, config, grid: [Math.ceil(rows / rowsPerCta), batch, 1] };
-}
-
-function combineRowsPerCta(rows: number, { smCount }: DeviceLimits): number {
-  return Math.min(mostRowsPerCta, Math.max(1, Math.ceil(rows / (smCount * ctasPerSm))));
+  const wanted = (smCount * warpsPerSm) / (batch * rows);
+  const warpsPerRow = wanted > 4 ? 8 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
+  const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
+  return { kernel: combineSpec, config: { ...config, warpsPerRow }, grid };
 }
 
 /** What changes between calls. */
@@ -69,7 +71,7 @@ export function bindCombine(
   context: BindContext,
   launch: CombineLaunch,
   splits: SplitResults,
-  { batch, seqLenQ, numHeadsQ }: DecodeRows,
+  { seqLenQ, numHeadsQ }: DecodeRows,
 ): (addresses: CombineAddresses) => void {
   const prepared = context.prepare(launch, {
     partialOut: 0,
@@ -80,7 +82,6 @@ export function bindCombine(
     sink: 0,
     seqLenQ,
     numHeadsQ,
-    rowsPerCta: combineRowsPerCta(batch * seqLenQ * numHeadsQ, context.limits),
   });
   const partialOut = prepared.setter('partialOut');
   const partialLse = prepared.setter('partialLse');
