@@ -50,6 +50,7 @@ export function rowBindings(name: 'keys' | 'values', alignment: 1 | 4 | 16, bind
       access: 'read' as const,
       element,
     })),
+    // Elements before the end of each binding but the last.
     params: Object.fromEntries(
       Array.from({ length: bindings - 1 }, (_, i) => [`${name}End${i}`, 'u32' as const]),
     ),

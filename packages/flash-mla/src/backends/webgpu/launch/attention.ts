@@ -101,7 +101,8 @@ function bindWindows(
   windows.resources.forEach((resource, i) => {
     storage[`${name}${i}`] = resource;
     if (i + 1 < windows.resources.length) {
-      params[`${name}End${i}`] = (windows.ends[i] as number) / alignment;
+      // Bindings hold words where addresses count bytes.
+      params[`${name}End${i}`] = (windows.ends[i] as number) / Math.max(4, alignment);
     }
   });
   params[name] = (windows.starts[0] as number) / alignment;

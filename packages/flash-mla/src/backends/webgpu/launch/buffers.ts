@@ -44,13 +44,14 @@ export function withInput(
 
 /**
  * Binds a range that a kernel writes in whole words. One that lies across two buffers, or does not
- * begin at a word, is written elsewhere and then moved.
+ * begin at a word, is written elsewhere and then moved. `gaps`: the kernel does not write all of it.
  */
 export function withOutput(
   runtime: Runtime,
   name: string,
   range: ByteRange,
   enqueue: (bound: BoundRange) => void,
+  gaps = false,
 ): void {
   const bound = range.begin % 4 === 0 ? bindRange(range, runtime.capabilities) : undefined;
   if (bound) {
@@ -59,9 +60,10 @@ export function withOutput(
   }
   checkSize(runtime, name, range);
   runtime.withScratch(range.end - range.begin, (scratch) => {
-    const resource = wholeBuffer(scratch);
-    enqueue({ resource, firstByte: 0 });
-    copyBytes(runtime, { buffer: scratch, begin: 0, end: range.end - range.begin }, range);
+    const moved = { buffer: scratch, begin: 0, end: range.end - range.begin };
+    if (gaps) copyBytes(runtime, range, moved);
+    enqueue({ resource: wholeBuffer(scratch), firstByte: 0 });
+    copyBytes(runtime, moved, range);
   });
 }
 
@@ -85,12 +87,10 @@ function sizeOf({ parts, partBytes }: WebGpuBuffer): number {
 export function copyBytes(runtime: Runtime, source: ByteRange, target: ByteRange): void {
   const length = target.end - target.begin;
   for (let done = 0; done < length; ) {
-    const index = Math.floor((target.begin + done) / target.buffer.partBytes);
-    const stop = Math.min(length, (index + 1) * target.buffer.partBytes - target.begin);
-    const piece = { ...source, begin: source.begin + done, end: source.begin + stop };
-    const place = { ...target, begin: target.begin + done, end: target.begin + stop };
-    const from = bindRange(piece, runtime.capabilities);
-    const to = bindRange(place, runtime.capabilities);
+    // As far as both reach inside one buffer.
+    const stop = Math.min(done + reach(source, done), done + reach(target, done), length);
+    const from = bindRange(subrange(source, done, stop), runtime.capabilities);
+    const to = bindRange(subrange(target, done, stop), runtime.capabilities);
     if (!from || !to) throw new RangeError('a copy of more bytes than a binding holds');
     runtime.dispatch({
       name: copyBytesName,
@@ -104,4 +104,13 @@ export function copyBytes(runtime: Runtime, source: ByteRange, target: ByteRange
     });
     done = stop;
   }
+}
+
+/** Bytes from `done` on that lie in the same buffer. */
+function reach({ buffer, begin }: ByteRange, done: number): number {
+  return buffer.partBytes - ((begin + done) % buffer.partBytes);
+}
+
+function subrange({ buffer, begin }: ByteRange, from: number, to: number): ByteRange {
+  return { buffer, begin: begin + from, end: begin + to };
 }

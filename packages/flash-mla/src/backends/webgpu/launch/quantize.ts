@@ -1,15 +1,14 @@
 import type { DequantizeArgs, QuantizeArgs, TensorView } from '../../backend.ts';
 import { dequantizeKernel, quantizeKernel } from '../kernels/quantize.ts';
 import { flatGrid, type Runtime } from '../runtime/runtime.ts';
-import { bindWhole, rangeOf, strideOf } from '../runtime/views.ts';
+import { type BoundRange, rangeOf, strideOf } from '../runtime/views.ts';
 import { withInput, withOutput } from './buffers.ts';
 import { positionsPerBinding, slicePositions } from './prefill.ts';
 
 /** bf16 rows → packed rows, some blocks at a time where they do not fit a binding. */
 export function quantizeKvCache(runtime: Runtime, args: QuantizeArgs): void {
   forBlocks(runtime, args.source, args.target, (source, target) => {
-    const packed = bindWhole('out', blockRange(target), runtime.capabilities);
-    withInput(runtime, 'kCache', rangeOf(source), (rows) => {
+    const enqueue = (rows: BoundRange, packed: BoundRange) =>
       runtime.dispatch({
         name: `quantize ${args.layout}`,
         source: () => quantizeKernel(args.layout),
@@ -17,6 +16,9 @@ export function quantizeKvCache(runtime: Runtime, args: QuantizeArgs): void {
         storage: { source: rows.resource, packed: packed.resource },
         workgroups: tokenGrid(runtime, target),
       });
+    withInput(runtime, 'kCache', rangeOf(source), (rows) => {
+      // Blocks may be padded, and the padding belongs to the caller.
+      withOutput(runtime, 'out', blockRange(target), (packed) => enqueue(rows, packed), true);
     });
   });
 }
@@ -25,14 +27,15 @@ export function quantizeKvCache(runtime: Runtime, args: QuantizeArgs): void {
 export function dequantizeKvCache(runtime: Runtime, args: DequantizeArgs): void {
   const decoding = runtime.capabilities.halfSubnormals ? 'half' : 'exact';
   forBlocks(runtime, args.source, args.target, (source, target) => {
-    const packed = bindWhole('kCache', blockRange(source), runtime.capabilities);
-    withOutput(runtime, 'out', rangeOf(target), (rows) => {
-      runtime.dispatch({
-        name: `dequantize ${args.layout} ${decoding}`,
-        source: () => dequantizeKernel(args.layout, decoding),
-        params: { ...placeParams(source, packed.firstByte), rows: rows.firstByte / 4 },
-        storage: { packed: packed.resource, unpacked: rows.resource },
-        workgroups: tokenGrid(runtime, source),
+    withInput(runtime, 'kCache', blockRange(source), (packed) => {
+      withOutput(runtime, 'out', rangeOf(target), (rows) => {
+        runtime.dispatch({
+          name: `dequantize ${args.layout} ${decoding}`,
+          source: () => dequantizeKernel(args.layout, decoding),
+          params: { ...placeParams(source, packed.firstByte), rows: rows.firstByte / 4 },
+          storage: { packed: packed.resource, unpacked: rows.resource },
+          workgroups: tokenGrid(runtime, source),
+        });
       });
     });
   });
