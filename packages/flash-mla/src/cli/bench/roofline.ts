@@ -3,7 +3,7 @@ import { type BenchResult, type BenchRow, teraflops } from './result.ts';
 import { describeProblem } from './table.ts';
 
 const plot = { left: 76, top: 56, width: 560, height: 420 } as const;
-const legend = { left: plot.left + plot.width + 32, line: 19, character: 6.6 } as const;
+const legend = { left: plot.left + plot.width + 32, line: 19, character: 7 } as const;
 
 /** Colours that read on white and on black; the picture has no background of its own. */
 const style = `
@@ -112,24 +112,24 @@ function roofs(
 ): string[] {
   const out: string[] = [];
   const right = plot.left + plot.width;
-  const slope = (bandwidth: number, dashed: boolean, label: string) => {
+  const slope = (bandwidth: number, dashed: boolean, above: boolean, label: string) => {
     const from = Math.max(xs.low, ys.low / bandwidth);
     const to = Math.min(xs.high, (roof ?? ys.high) / bandwidth);
     if (to <= from) return;
     const ends = `M${point(xs.at(from), ys.at(from * bandwidth))}L${point(xs.at(to), ys.at(to * bandwidth))}`;
     out.push(`<path class="roof${dashed ? ' dash' : ''}" d="${ends}"/>`);
-    // The label runs along the line, above its lower end.
+    // The label runs along the line, the faster memory's above it and the slower one's below.
     const dx = xs.at(to) - xs.at(from);
     const dy = ys.at(to * bandwidth) - ys.at(from * bandwidth);
     const angle = (Math.atan2(dy, dx) * 180) / Math.PI;
-    const share = dashed ? 0.02 : 0.1;
-    const x = xs.at(from) + share * dx;
-    const y = ys.at(from * bandwidth) + share * dy;
-    const turn = `transform="rotate(${round(angle)} ${point(x, y)}) translate(0 ${dashed ? 16 : -6})"`;
+    const x = xs.at(from) + 0.3 * dx;
+    const y = ys.at(from * bandwidth) + 0.3 * dy;
+    const turn = `transform="rotate(${round(angle)} ${point(x, y)}) translate(0 ${above ? -6 : 16})"`;
     out.push(text(x, y, `${label} ${significant(bandwidth / 1e9)} GB/s`, turn));
   };
-  if (read !== undefined) slope(read, false, 'read');
-  if (copy !== undefined) slope(copy, true, 'copy');
+  const copyIsFaster = (copy ?? 0) > (read ?? 0);
+  if (read !== undefined) slope(read, false, !copyIsFaster, 'read');
+  if (copy !== undefined) slope(copy, true, copyIsFaster, 'copy');
   if (roof !== undefined) {
     const from = Math.max(plot.left, read === undefined ? plot.left : xs.at(roof / read));
     const y = ys.at(roof);
