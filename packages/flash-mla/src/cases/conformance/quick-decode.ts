@@ -26,11 +26,19 @@ export const quickDense: readonly DenseParams[] = [
   dense({ b: 7, sQ: 2, sK: 140, hQ: 9, hKv: 1, varlen: true, causal: true, zeroLengths: 'some' }),
   dense({ b: 3, sQ: 1, sK: 20, hQ: 4, hKv: 1, zeroLengths: 'all' }),
   dense({ b: 2, sQ: 4, sK: 2, hQ: 7, hKv: 1, causal: true }),
+  // Several tiles of rows and of keys, more requests than a device has workers.
+  dense({ b: 2, sQ: 4, sK: 140, hQ: 128, hKv: 1, varlen: true, causal: true }),
+  dense({ b: 1, sQ: 1, sK: 1500, hQ: 128, hKv: 1, sharpness: 'peaky' }),
+  dense({ b: 2, sQ: 2, sK: 700, hQ: 126, hKv: 3, varlen: true, causal: true }),
+  dense({ b: 40, sQ: 1, sK: 20, hQ: 3, hKv: 1, varlen: true, zeroLengths: 'some' }),
+  dense({ b: 40, sQ: 2, sK: 140, hQ: 8, hKv: 1, varlen: true, causal: true, invariant: true }),
   // Other dtypes.
   dense({ b: 2, sQ: 1, sK: 140, hQ: 128, hKv: 1, varlen: true, dtype: 'f16' }),
   dense({ b: 2, sQ: 2, sK: 140, hQ: 6, hKv: 2, varlen: true, causal: true, dtype: 'f16' }),
   dense({ b: 2, sQ: 1, sK: 140, hQ: 64, hKv: 1, varlen: true, dtype: 'e4m3' }),
   dense({ b: 2, sQ: 2, sK: 140, hQ: 16, hKv: 1, causal: true, dtype: 'e4m3', descales: true }),
+  dense({ b: 3, sQ: 1, sK: 600, hQ: 24, hKv: 3, varlen: true, dtype: 'e4m3', descales: true }),
+  dense({ b: 1, sQ: 1, sK: 2000, hQ: 64, hKv: 1, dtype: 'f16', sharpness: 'peaky' }),
   // Page sizes and widths of rows.
   dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 1, varlen: true, page: 1 }),
   dense({ b: 2, sQ: 2, sK: 140, hQ: 16, hKv: 1, varlen: true, causal: true, page: 69 }),
@@ -68,6 +76,16 @@ export const quickSparse: readonly SparseParams[] = [
     cache: { sK: 2046, topk: 2048, page: 576 },
   }),
   sparse({ layout: 'model1', b: 1, sQ: 1, hQ: 7, cache: { sK: 512, topk: 100, page: 1 } }),
+  sparse({ layout: 'model1', b: 2, sQ: 3, hQ: 128, cache: { sK: 512, topk: 192, page: 64 } }),
+  sparse({
+    ...{ layout: 'model1', b: 1, sQ: 1, hQ: 64, sharpness: 'peaky' },
+    cache: { sK: 2046, topk: 2048, page: 64 },
+  }),
+  sparse({ layout: 'bf16', b: 1, sQ: 1, hQ: 128, cache: { sK: 1024, topk: 576, page: 61 } }),
+  sparse({
+    ...{ layout: 'v32', b: 40, sQ: 1, hQ: 8, varlen: true, zeroLengths: 'some' },
+    cache: { sK: 100, topk: 64, page: 64, lengths: true },
+  }),
   // Extra caches, both lengths.
   sparse({
     ...{ layout: 'model1', b: 4, sQ: 1, hQ: 64, varlen: true, sink: 'infinite' },
@@ -83,6 +101,11 @@ export const quickSparse: readonly SparseParams[] = [
     ...{ layout: 'bf16', b: 4, sQ: 1, hQ: 16, varlen: true, sink: 'finite' },
     cache: { sK: 256, topk: 128, page: 16, lengths: true },
     extra: { sK: 256, topk: 64, page: 64 },
+  }),
+  sparse({
+    ...{ layout: 'v32', b: 2, sQ: 1, hQ: 128, varlen: true, sink: 'infinite' },
+    cache: { sK: 512, topk: 64, page: 64 },
+    extra: { sK: 1024, topk: 576, page: 61, lengths: true },
   }),
   // Requests and queries without keys.
   sparse({

@@ -49,8 +49,8 @@ describe('the list of cases', () => {
 
   it('keeps the quick suite cheap enough for a simulated device', () => {
     const quick = all.filter((each) => each.quick);
-    expect(quick.reduce((sum, { cost }) => sum + cost, 0)).toBeLessThan(10_000);
-    expect(Math.max(...quick.map(({ cost }) => cost))).toBeLessThan(700);
+    expect(quick.reduce((sum, { cost }) => sum + cost, 0)).toBeLessThan(25_000);
+    expect(Math.max(...quick.map(({ cost }) => cost))).toBeLessThan(2000);
   });
 
   it.each<[string, CaseSelection, (name: string, cost: number) => boolean]>([
