@@ -38,7 +38,8 @@ export async function open(
       "Open 'webgpu' by name to use it all the same.",
     );
   }
-  return openAdapter(adapter, options.webgpuProfile ?? environmentProfile());
+  const profile = options.webgpuProfile ?? environmentProfile();
+  return openAdapter(adapter, profile, options.debug);
 }
 
 /** For the command, whose options are the same for every backend. */

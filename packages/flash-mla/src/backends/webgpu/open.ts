@@ -18,6 +18,7 @@ import { WebGpuBackend } from './webgpu-backend.ts';
 export async function openAdapter(
   adapter: GPUAdapter,
   profile: Profile,
+  debug = false,
   adjust: (capabilities: Capabilities) => Capabilities = (capabilities) => capabilities,
 ): Promise<WebGpuBackend> {
   const device = await adapter.requestDevice(deviceDescriptor(adapter, profile)).catch((cause) => {
@@ -46,5 +47,6 @@ export async function openAdapter(
       details: deviceDetails(adapter, device, profile, capabilities),
     },
     capabilities,
+    debug,
   );
 }

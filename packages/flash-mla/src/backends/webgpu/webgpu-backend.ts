@@ -16,6 +16,15 @@ import type {
   SparseDecodeArgs,
   SparsePrefillArgs,
 } from '../backend.ts';
+import {
+  type Check,
+  computeScheduleChecks,
+  denseAttentionChecks,
+  denseDecodeChecks,
+  sparseDecodeChecks,
+  sparsePrefillChecks,
+} from '../debug/checks.ts';
+import { DebugChecks } from './debug-checks.ts';
 import { denseDecode, sparseDecode } from './launch/decode.ts';
 import { denseAttention } from './launch/dense-attention.ts';
 import { sparsePrefill } from './launch/prefill.ts';
@@ -37,14 +46,16 @@ export class WebGpuBackend implements Backend {
   readonly measurements: BackendMeasurements;
   readonly #runtime: Runtime;
   readonly #readback: Readback;
+  readonly #debug: DebugChecks | undefined;
 
-  constructor(device: GPUDevice, info: DeviceInfo, capabilities: Capabilities) {
+  constructor(device: GPUDevice, info: DeviceInfo, capabilities: Capabilities, debug: boolean) {
     this.info = info;
     const recorder = new Recorder(device);
-    const queue = new CommandQueue(device, recorder);
+    const queue = new CommandQueue(device, info.id, recorder);
     const memory = new Memory(device, info.id, capabilities, (error) => queue.fail(error));
     this.#runtime = new Runtime(device, capabilities, memory, queue, new Pipelines(device));
     this.#readback = new Readback(device, queue);
+    this.#debug = debug ? new DebugChecks(this.#runtime, this.#readback) : undefined;
     this.measurements = measurements(this.#runtime, recorder);
     void device.lost.then(({ reason, message }) => {
       const why = reason === 'destroyed' ? 'it was closed' : message || 'the driver gave no reason';
@@ -72,11 +83,13 @@ export class WebGpuBackend implements Backend {
 
   async read(buffer: BackendBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     this.#checkOpen();
-    return this.#readback.read({
+    const bytes = this.#readback.read({
       buffer: buffer as WebGpuBuffer,
       begin: byteOffset,
       end: byteOffset + byteLength,
     });
+    if (this.#debug) await Promise.all([bytes, this.#debug.report()]);
+    return bytes;
   }
 
   async synchronize(): Promise<void> {
@@ -85,6 +98,7 @@ export class WebGpuBackend implements Backend {
     this.#checkOpen();
     await device.queue.onSubmittedWorkDone().catch(() => undefined); // `check` tells why.
     await queue.check();
+    await this.#debug?.report();
   }
 
   memoryStats(): MemoryStats {
@@ -97,26 +111,31 @@ export class WebGpuBackend implements Backend {
 
   computeSchedule(args: ComputeScheduleArgs): void {
     this.#checkOpen();
+    this.#checkNumbers(() => computeScheduleChecks(args));
     computeSchedule(this.#runtime, args);
   }
 
   denseDecode(args: DenseDecodeArgs): void {
     this.#checkOpen();
+    this.#checkNumbers(() => denseDecodeChecks(args));
     denseDecode(this.#runtime, args);
   }
 
   sparseDecode(args: SparseDecodeArgs): void {
     this.#checkOpen();
+    this.#checkNumbers(() => sparseDecodeChecks(args));
     sparseDecode(this.#runtime, args);
   }
 
   sparsePrefill(args: SparsePrefillArgs): void {
     this.#checkOpen();
+    this.#checkNumbers(() => sparsePrefillChecks(args));
     sparsePrefill(this.#runtime, args);
   }
 
   denseAttention(args: DenseAttentionArgs): void {
     this.#checkOpen();
+    this.#checkNumbers(() => denseAttentionChecks(args));
     denseAttention(this.#runtime, args);
   }
 
@@ -154,6 +173,10 @@ export class WebGpuBackend implements Backend {
     queue.close(new DeviceLostError(this.info.id, 'it was closed'));
     device.destroy();
     await device.lost;
+  }
+
+  #checkNumbers(checks: () => readonly Check[]): void {
+    this.#debug?.enqueue(checks());
   }
 
   #checkOpen(): void {

@@ -1,3 +1,4 @@
+import { FlashMlaError } from '../../../errors.ts';
 import type { Recorder } from './recorder.ts';
 
 /** Something to do on the device, in order, as often as it is enqueued. */
@@ -15,6 +16,7 @@ export interface Command {
 export class CommandQueue {
   readonly #recorder: Recorder;
   readonly #device: GPUDevice;
+  readonly #id: string;
   readonly #waiting: Command[] = [];
   readonly #settled: { readonly after: number; resolve(): void }[] = [];
   #enqueued = 0;
@@ -27,8 +29,9 @@ export class CommandQueue {
   #closed: Error | undefined;
   #capture: Command[] | undefined;
 
-  constructor(device: GPUDevice, recorder: Recorder) {
+  constructor(device: GPUDevice, id: string, recorder: Recorder) {
     this.#device = device;
+    this.#id = id;
     this.#recorder = recorder;
   }
 
@@ -167,7 +170,7 @@ export class CommandQueue {
     this.#scopeOpen = false;
     const scope = this.#device.popErrorScope().then(
       (error) => {
-        if (error) this.fail(new Error(error.message));
+        if (error) this.fail(new FlashMlaError(`device '${this.#id}' refused: ${error.message}`));
       },
       () => undefined, // The device is gone: `lost` tells.
     );

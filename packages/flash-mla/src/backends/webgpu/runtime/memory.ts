@@ -24,6 +24,8 @@ export class Memory {
   readonly #partBytes: number;
   readonly #onError: (error: Error) => void;
   readonly #free = new Map<number, GPUBuffer[]>();
+  /** Buffers that there was no memory for. */
+  readonly #failed = new WeakSet<GPUBuffer>();
   #freeBytes = 0;
   #allocated = 0;
   #peak = 0;
@@ -63,7 +65,7 @@ export class Memory {
   release(buffer: WebGpuBuffer, destroy: (buffer: GPUBuffer) => void): void {
     this.#allocated -= buffer.byteLength;
     for (const part of buffer.parts) {
-      if (this.#freeBytes + part.size > keptBytes) {
+      if (this.#failed.has(part) || this.#freeBytes + part.size > keptBytes) {
         this.#reserved -= part.size;
         destroy(part);
         continue;
@@ -90,6 +92,8 @@ export class Memory {
     this.#device.popErrorScope().then(
       (error) => {
         if (!error) return;
+        this.#failed.add(buffer);
+        this.#forget(buffer);
         const remedy = 'Dispose of tensors that are no longer needed.';
         this.#onError(new OutOfMemoryError(this.#id, size, undefined, remedy));
       },
@@ -97,6 +101,16 @@ export class Memory {
     );
     this.#reserved += size;
     return buffer;
+  }
+
+  /** Takes a buffer out of the free ones, if it got there already. */
+  #forget(buffer: GPUBuffer): void {
+    const list = this.#free.get(buffer.size);
+    const index = list?.indexOf(buffer) ?? -1;
+    if (index < 0) return;
+    list?.splice(index, 1);
+    this.#freeBytes -= buffer.size;
+    this.#reserved -= buffer.size;
   }
 }
 

@@ -10,6 +10,6 @@ export async function openAdjusted(
   adjust: (capabilities: Capabilities) => Capabilities,
   profile: Profile = 'adapter',
 ): Promise<{ device: Device; backend: WebGpuBackend }> {
-  const backend = await openAdapter(await requestAdapter(), profile, adjust);
+  const backend = await openAdapter(await requestAdapter(), profile, false, adjust);
   return { device: new Device(backend, false, []), backend };
 }
