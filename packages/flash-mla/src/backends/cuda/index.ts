@@ -4,7 +4,6 @@ import type { Backend } from '../backend.ts';
 import type { BackendOptions, ProbedDevice } from '../registry.ts';
 import type { CudaDriver } from './driver/driver.ts';
 import { openLibcuda } from './libcuda/load.ts';
-import { openCuda, probeCuda } from './open.ts';
 
 let driver: Promise<CudaDriver> | undefined;
 
@@ -17,12 +16,19 @@ function theDriver(): Promise<CudaDriver> {
   return driver;
 }
 
+/** All else of the backend, read while the driver starts. */
+function theRest() {
+  return import('./open.ts');
+}
+
 export async function probe(): Promise<readonly ProbedDevice[]> {
-  return probeCuda(await theDriver());
+  const [driver, { probeCuda }] = await Promise.all([theDriver(), theRest()]);
+  return probeCuda(driver);
 }
 
 export async function open(index: number, options: BackendOptions): Promise<Backend> {
-  return openCuda(await theDriver(), index, {
+  const [driver, { openCuda }] = await Promise.all([theDriver(), theRest()]);
+  return openCuda(driver, index, {
     debug: options.debug ?? false,
     exactMemory: process.env.FLASH_MLA_POOL === 'off',
   });

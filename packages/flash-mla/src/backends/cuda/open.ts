@@ -54,6 +54,9 @@ export async function openCuda(
     );
   }
   const facts = driver.deviceFacts(ordinal);
+  // The driver makes the context while the kernels' modules are read.
+  const warm = facts.sm < leastSm ? undefined : driver.warmUp?.(ordinal);
+  warm?.catch(() => {});
   const families = facts.sm < leastSm ? [] : await loadFamilies(facts.sm, options.families);
   if (families.length === 0) {
     throw new BackendUnavailableError(
@@ -63,7 +66,7 @@ export async function openCuda(
       'Compute capability 8.0 (Ampere) or newer is needed; use another device or backend.',
     );
   }
-  const shared = contextOf(driver, ordinal);
+  const shared = await contextOf(driver, ordinal, warm);
   const limits = limitsOf(facts);
   let kernels = stores.get(shared);
   if (kernels === undefined) {
@@ -82,9 +85,16 @@ export async function openCuda(
   return new CudaBackend({ info, shared, limits, kernels, families, debug, exactMemory });
 }
 
-function contextOf(driver: CudaDriver, ordinal: number): SharedContext {
+async function contextOf(
+  driver: CudaDriver,
+  ordinal: number,
+  warm: Promise<() => void> | undefined,
+): Promise<SharedContext> {
   try {
-    return shareContext(driver, ordinal);
+    const release = await warm;
+    const shared = shareContext(driver, ordinal);
+    release?.();
+    return shared;
   } catch (error) {
     if (!(error instanceof CudaDriverError)) throw error;
     throw new BackendUnavailableError(

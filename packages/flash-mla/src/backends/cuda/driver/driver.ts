@@ -22,6 +22,11 @@ export interface CudaDriver {
   readonly origin: string;
   deviceCount(): number;
   deviceFacts(ordinal: number): DeviceFacts;
+  /**
+   * Makes the device's context on a thread of its own, which takes a good part of a second. It lives
+   * until the function that this resolves to is called, or as long as {@link openContext} holds it.
+   */
+  warmUp?(ordinal: number): Promise<() => void>;
   /** Retains the device's primary context. Contexts of one driver may be used alternately. */
   openContext(ordinal: number): CudaContext;
 }

@@ -109,6 +109,18 @@ describe('a launch', () => {
   });
 });
 
+describe('warming up', () => {
+  it('holds a context until it is let go', async () => {
+    const environment = { platform: 'linux', variables: { FLASH_MLA_CACHE_DIR: directory } };
+    const driver = await openLibcuda(environment, stubLoader(library));
+    library.calls.length = 0;
+    const release = await driver.warmUp?.(1);
+    expect(library.callsOf('cuDevicePrimaryCtxRetain')).toHaveLength(1);
+    release?.();
+    expect(library.callsOf('cuDevicePrimaryCtxRelease_v2')).toHaveLength(1);
+  });
+});
+
 describe('two contexts of a driver', () => {
   it('take turns being current', async () => {
     const environment = { platform: 'linux', variables: { FLASH_MLA_CACHE_DIR: directory } };

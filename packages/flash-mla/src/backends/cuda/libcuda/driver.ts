@@ -4,7 +4,7 @@ import { CudaDriverError } from '../driver/driver-error.ts';
 import { LibcudaContext } from './context.ts';
 import type { NativeLibrary } from './native.ts';
 import { Scratch } from './scratch.ts';
-import type { DriverApi, DriverCall } from './symbols.ts';
+import { bindTasks, type DriverApi, type DriverCall, type DriverTasks } from './symbols.ts';
 
 /** CUdevice_attribute. */
 const attributes = {
@@ -28,6 +28,7 @@ export class LibcudaDriver implements CudaDriver {
   readonly build: string;
   /** Where functions return values; valid until the next call. */
   readonly out: Scratch;
+  readonly #tasks: DriverTasks;
   #current = 0;
   #version = 0;
 
@@ -37,6 +38,7 @@ export class LibcudaDriver implements CudaDriver {
     this.cache = cache;
     this.build = build;
     this.out = new Scratch(library, 256);
+    this.#tasks = bindTasks(library);
   }
 
   get version(): number {
@@ -48,10 +50,10 @@ export class LibcudaDriver implements CudaDriver {
   }
 
   /** Throws {@link CudaDriverError}, e.g. where there is no GPU. */
-  initialise(): void {
+  async initialise(): Promise<void> {
     this.check('cuDriverGetVersion', this.api.cuDriverGetVersion(this.out.address));
     this.#version = this.out.i32();
-    this.check('cuInit', this.api.cuInit(0));
+    this.check('cuInit', await this.#tasks.cuInit(0));
   }
 
   deviceCount(): number {
@@ -80,6 +82,16 @@ export class LibcudaDriver implements CudaDriver {
       maxThreadsPerSm: attribute(attributes.maxThreadsPerSm),
       registersPerSm: attribute(attributes.registersPerSm),
       l2Bytes: attribute(attributes.l2Bytes),
+    };
+  }
+
+  async warmUp(ordinal: number): Promise<() => void> {
+    const device = this.device(ordinal);
+    const out = new Scratch(this.library, 8);
+    const code = await this.#tasks.cuDevicePrimaryCtxRetain(out.address, device);
+    this.check('cuDevicePrimaryCtxRetain', code);
+    return () => {
+      this.check('cuDevicePrimaryCtxRelease', this.api.cuDevicePrimaryCtxRelease(device));
     };
   }
 

@@ -8,18 +8,30 @@ export async function loadKoffi(): Promise<NativeLoader> {
   return {
     open(path): NativeLibrary {
       const library = koffi.load(path);
+      const declare = (symbol: string, parameters: readonly NativeType[]) => {
+        try {
+          return library.func(
+            symbol,
+            'int',
+            parameters.map((type) => names[type]),
+          );
+        } catch {
+          return undefined;
+        }
+      };
       return {
         path,
-        bind(symbol, parameters) {
-          try {
-            return library.func(
-              symbol,
-              'int',
-              parameters.map((type) => names[type]),
-            );
-          } catch {
-            return undefined;
-          }
+        bind: declare,
+        bindTask(symbol, parameters) {
+          const call = declare(symbol, parameters)?.async;
+          if (call === undefined) return undefined;
+          return (...args) =>
+            new Promise((resolve, reject) => {
+              call(...args, (error: unknown, result: number) => {
+                if (error) reject(error);
+                else resolve(result);
+              });
+            });
         },
         addressOf: (bytes) => Number(koffi.address(bytes)),
         view: (address, bytes) => new Uint8Array(koffi.view(BigInt(address), bytes)),

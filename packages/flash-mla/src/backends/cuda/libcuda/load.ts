@@ -70,7 +70,7 @@ export async function openLibcuda(
   const cache = new CubinCache(cacheSettings(environment));
   const driver = new LibcudaDriver(library, api, cache, readBuild());
   try {
-    driver.initialise();
+    await driver.initialise();
   } catch (cause) {
     throw unavailable(messageOf(cause).replace(/\.$/, ''), looked, '', cause);
   }

@@ -7,12 +7,15 @@
 /** How an argument is passed: 32 bits, or 64 for addresses, sizes and handles. */
 export type NativeType = 'i32' | 'u32' | 'u64';
 export type NativeFunction = (...args: number[]) => number;
+/** The same on a thread of its own, for calls that take long. */
+export type NativeTask = (...args: number[]) => Promise<number>;
 
 export interface NativeLibrary {
   /** The file that was loaded. */
   readonly path: string;
   /** A function returning a 32-bit int; undefined where the library does not export it. */
   bind(symbol: string, parameters: readonly NativeType[]): NativeFunction | undefined;
+  bindTask(symbol: string, parameters: readonly NativeType[]): NativeTask | undefined;
   /** Where the bytes of an ArrayBuffer lie; true as long as something refers to it. */
   addressOf(bytes: Uint8Array<ArrayBuffer>): number;
   /** Memory that the library owns. */

@@ -1,4 +1,4 @@
-import type { NativeFunction, NativeLibrary, NativeType } from './native.ts';
+import type { NativeFunction, NativeLibrary, NativeTask, NativeType } from './native.ts';
 
 type Prototype = readonly [symbol: string, ...parameters: NativeType[]];
 
@@ -57,6 +57,23 @@ const prototypes = {
 
 export type DriverCall = keyof typeof prototypes;
 export type DriverApi = Readonly<Record<DriverCall, NativeFunction>>;
+
+/** Calls that take a good part of a second, to be waited for while something else is done. */
+export interface DriverTasks {
+  readonly cuInit: NativeTask;
+  readonly cuDevicePrimaryCtxRetain: NativeTask;
+}
+
+/** Binds {@link DriverTasks} of a library that has the symbols. */
+export function bindTasks(library: NativeLibrary): DriverTasks {
+  const bind = (call: keyof DriverTasks): NativeTask => {
+    const [symbol, ...parameters] = prototypes[call];
+    const task = library.bindTask(symbol, parameters);
+    if (task === undefined) throw new Error(`${symbol} is gone`);
+    return task;
+  };
+  return { cuInit: bind('cuInit'), cuDevicePrimaryCtxRetain: bind('cuDevicePrimaryCtxRetain') };
+}
 
 /** Binds every function; the symbols that the library lacks are returned instead if there are any. */
 export function bindDriver(library: NativeLibrary): DriverApi | { readonly missing: string[] } {

@@ -1,4 +1,4 @@
-import type { NativeFunction, NativeLibrary, NativeLoader } from '../libcuda/native.ts';
+import type { NativeFunction, NativeLibrary, NativeLoader, NativeTask } from '../libcuda/native.ts';
 
 /** What a scripted driver function gets: its arguments, and memory by address. */
 export type StubCall = (library: StubLibrary, ...args: number[]) => number;
@@ -68,6 +68,11 @@ export class StubLibrary implements NativeLibrary {
       this.calls.push({ symbol, args });
       return this.scripts.get(symbol)?.(this, ...args) ?? 0;
     };
+  }
+
+  bindTask(symbol: string): NativeTask | undefined {
+    const call = this.bind(symbol);
+    return call && (async (...args) => call(...args));
   }
 
   addressOf(bytes: Uint8Array<ArrayBuffer>): number {
