@@ -20,19 +20,22 @@ export interface CombineConfig {
   readonly headDimV: number;
   readonly hasSink: boolean;
   /** Warps that share the columns of a row: more where there are few rows. */
-  readonly warpsPerRow: 1 | 2 | 4 | 8;
+  readonly warpsPerRow: 1 | 2 | 4 | 8 | 16;
 }
 
 export const combineWarps = 8;
-/** Loads that a lane has under way before it adds the first. */
-const loadsInFlight = 8;
+/** Values that a lane has under way before it adds the first. */
+const valuesInFlight = 32;
+/** Splits whose log-sum-exps a lane has under way. */
+const statisticsInFlight = 4;
 
 /** How the lanes of a warp take its columns: `chunks` times `vector` neighbours each. */
 function shape({ headDimV, warpsPerRow }: CombineConfig) {
   const columns = Math.ceil(headDimV / warpsPerRow / 16) * 16;
-  const vector = columns > 64 ? 4 : 2;
+  const vector = columns > 64 ? 4 : columns > 32 ? 2 : 1;
   const chunks = Math.ceil(columns / (32 * vector));
-  return { columns, vector, chunks, splits: Math.max(1, loadsInFlight / chunks) } as const;
+  const splits = Math.max(1, Math.floor(valuesInFlight / (vector * chunks)));
+  return { columns, vector, chunks, splits } as const;
 }
 
 const params = ({ outElement }: CombineConfig) =>
@@ -79,10 +82,11 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       const total = k.section('log-sum-exp', () => mergedLse(k, count, lse2));
       const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
       const base = k.select<'f32'>(isEmpty, 0, total);
-      /** Whether the lane has columns in a chunk; those of a last warp may reach beyond V. */
+      /** Whether the lane has columns in a chunk; undefined: all lanes have. */
       const inside = Array.from({ length: chunks }, (_, c) => {
-        const at = column.add(c * 32 * vector);
-        return at.lt(begin.add(columns).min(headDimV));
+        if (headDimV === columns * warpsPerRow && columns === 32 * vector * chunks)
+          return undefined;
+        return column.add(c * 32 * vector).lt(begin.add(columns).min(headDimV));
       });
 
       const sums = Array.from({ length: chunks }, () => k.vars('f32', vector, 0));
@@ -99,19 +103,21 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
             const loaded = Array.from({ length: splits }, (_, i) => {
               const each = split.add(i);
               const weight = k.shuffle(weights, each.and(31));
-              const exists = each.lt(end);
-              const from = p.partialOut.at(slot(each).mul(headDimV)).at(column);
+              // Loads of their own branch would wait for one another: beyond the end the last split
+              // is read again, with weight 0.
+              const from = p.partialOut.at(slot(each.min(end.sub(1))).mul(headDimV)).at(column);
               const parts = inside.map((within, c) => {
+                const at = from.at(c * 32 * vector);
+                if (within === undefined) return loadColumns(at, vector);
                 const part = k.vars('f32', vector, 0);
-                k.if(exists.and(within), () => {
-                  const values = from.at(c * 32 * vector).loadVec(vector);
-                  values.forEach((value, j) => {
+                k.if(within, () => {
+                  loadColumns(at, vector).forEach((value, j) => {
                     part[j].set(value);
                   });
                 });
                 return part;
               });
-              return { weight: k.select<'f32'>(exists, weight, 0), parts };
+              return { weight: k.select<'f32'>(each.lt(end), weight, 0), parts };
             });
             for (const { weight, parts } of loaded) {
               parts.forEach((part, c) => {
@@ -132,7 +138,10 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           const values = sum.map((x) =>
             share === undefined ? x : k.select<'f32'>(isEmpty, 0, x.mul(share)),
           );
-          k.if(inside[c], () => storePairs(k, out.at(c * 32 * vector), outElement, values));
+          const store = () => storeRounded(k, out.at(c * 32 * vector), outElement, values);
+          const within = inside[c];
+          if (within === undefined) store();
+          else k.if(within, store);
         });
         k.if(begin.eq(0).and(k.laneId.eq(0)), () => {
           const query = row.div(p.numHeadsQ);
@@ -151,25 +160,40 @@ function mergedLse(
   count: Value<'u32'>,
   lse2: (split: Value<'u32'>) => Pointer<'global', 'f32'>,
 ): Value<'f32'> {
+  const forEach = (use: (lse: Value<'f32'>) => void) => {
+    const step = 32 * statisticsInFlight;
+    k.for({ from: k.laneId, to: count, step, unroll: false }, (split) => {
+      const loaded = Array.from({ length: statisticsInFlight }, (_, i) => {
+        const each = split.add(32 * i);
+        return lse2(each).loadIf(each.lt(count), Number.NEGATIVE_INFINITY);
+      });
+      loaded.forEach(use);
+    });
+  };
   const largest = k.var('f32', Number.NEGATIVE_INFINITY);
-  k.for({ from: k.laneId, to: count, step: 32, unroll: false }, (split) => {
-    largest.set(largest.max(lse2(split).load()));
-  });
+  forEach((lse) => largest.set(largest.max(lse)));
   const max = segmentMax(k, largest);
   const base = k.select<'f32'>(max.eq(Number.NEGATIVE_INFINITY), 0, max);
   const sum = k.var('f32', 0);
-  k.for({ from: k.laneId, to: count, step: 32, unroll: false }, (split) => {
-    sum.addTo(k.ex2(lse2(split).load().sub(base), { ftz: true }));
-  });
+  forEach((lse) => sum.addTo(k.ex2(lse.sub(base), { ftz: true })));
   return base.add(k.lg2(segmentSum(k, sum)));
 }
 
-function storePairs(
+function loadColumns(at: Pointer<'global', 'f32'>, vector: 1 | 2 | 4): Value<'f32'>[] {
+  return vector === 1 ? [at.load()] : at.loadVec(vector);
+}
+
+function storeRounded(
   k: Ops,
   to: Pointer<'global', Element>,
   element: Element,
   values: readonly Value<'f32'>[],
 ): void {
+  if (values.length === 1) {
+    if (element === 'f16') to.as('f16').store(k.toF16(values[0]));
+    else to.as('bf16').store(k.toBf16(values[0]));
+    return;
+  }
   const words = [];
   for (let i = 0; i < values.length; i += 2) {
     words.push(packPair(k, element, values[i], values[i + 1]).as('b32'));

@@ -52,7 +52,7 @@ export function planCombine(
 ): CombineLaunch {
   const rows = seqLenQ * numHeadsQ;
   const wanted = (smCount * warpsPerSm) / (batch * rows);
-  const warpsPerRow = wanted > 4 ? 8 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
+  const warpsPerRow = wanted > 8 ? 16 : wanted > 4 ? 8 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
   const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
   return { kernel: combineSpec, config: { ...config, warpsPerRow }, grid };
 }

@@ -405,10 +405,10 @@ describe('dense attention as machine code', () => {
   );
 
   it.each([
-    ['h200', { headDimQk: 192 }, { warps: 8, rowTiles: 2, tokens: 32, query: 'shared' }],
-    ['h200', { headDimQk: 64, headDimV: 64 }, { warps: 8, rowTiles: 2, tokens: 64 }],
-    ['a100', { headDimQk: 192 }, { warps: 8, rowTiles: 2, tokens: 32, query: 'shared' }],
-    ['ada', { headDimQk: 192 }, { warps: 8, rowTiles: 1, tokens: 64, query: 'registers' }],
+    ['h200', { headDimQk: 192 }, { warps: 4, rowTiles: 2, tokens: 32, query: 'shared' }],
+    ['h200', { headDimQk: 64, headDimV: 64 }, { warps: 4, rowTiles: 2, tokens: 64 }],
+    ['a100', { headDimQk: 192 }, { warps: 4, rowTiles: 2, tokens: 32, query: 'shared' }],
+    ['ada', { headDimQk: 192 }, { warps: 4, rowTiles: 2, tokens: 32, query: 'shared' }],
     ['ada', { headDimQk: 256, headDimV: 256 }, { warps: 4, rowTiles: 1, query: 'shared' }],
     ['h200', { maxSeqlenQ: 128 }, { warps: 4, rowTiles: 1, query: 'registers' }],
     ['h200', { maxSeqlenQ: 2, numHeadsQ: 32, batch: 99 }, { warps: 4, rowTiles: 1 }],
