@@ -6,9 +6,8 @@ import {
   isSoftware,
   type Profile,
 } from './adapter.ts';
-import { targetWorkgroups } from './launch/schedule.ts';
-import { keepsHalfSubnormals } from './probe-numbers.ts';
-import { type Capabilities, capabilitiesOf } from './runtime/limits.ts';
+import { probeDevice } from './probe-device.ts';
+import { type Capabilities, capabilitiesOf, gpuTuning, softwareTuning } from './runtime/limits.ts';
 import { WebGpuBackend } from './webgpu-backend.ts';
 
 /**
@@ -30,20 +29,18 @@ export async function openAdapter(
       cause,
     );
   });
-  const capabilities = adjust(
-    capabilitiesOf(device.limits, {
-      quads: device.features.has('subgroups'),
-      halfSubnormals: profile === 'adapter' && (await keepsHalfSubnormals(device)),
-      software: isSoftware(adapter),
-    }),
-  );
+  // The default profile is to go through what the weakest device needs.
+  const weakest = { quads: false, halfSubnormals: false };
+  const facts = profile === 'default' ? weakest : await probeDevice(device);
+  const tuning = isSoftware(adapter) ? softwareTuning : gpuTuning;
+  const capabilities = adjust(capabilitiesOf(device.limits, { ...facts, tuning }));
   return new WebGpuBackend(
     device,
     {
       backend: 'webgpu',
       id: 'webgpu',
       name: adapterName(adapter),
-      parallelism: targetWorkgroups(capabilities),
+      parallelism: capabilities.tuning.workgroups,
       details: deviceDetails(adapter, device, profile, capabilities),
     },
     capabilities,

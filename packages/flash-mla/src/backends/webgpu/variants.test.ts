@@ -7,7 +7,7 @@ import {
   runConformance,
   runProblem,
 } from '../../cases/index.ts';
-import type { Capabilities } from './runtime/limits.ts';
+import { type Capabilities, gpuTuning } from './runtime/limits.ts';
 import { compareAnswers } from './testing/compare-answers.ts';
 import { openAdjusted } from './testing/open.ts';
 import { useSwiftShader } from './testing/swiftshader.ts';
@@ -81,7 +81,7 @@ describe.skipIf(absent)(`right answers${why}`, () => {
   it.each(spread.map((params) => [params.op, params] as const))(
     '%s: from the kernels of a GPU, unrolled and in many parts',
     async (_, params) => {
-      const answers = await run(params, (capabilities) => ({ ...capabilities, software: false }));
+      const answers = await run(params, (capabilities) => ({ ...capabilities, tuning: gpuTuning }));
       expect(compareAnswers(params, answers)).toEqual([]);
     },
   );

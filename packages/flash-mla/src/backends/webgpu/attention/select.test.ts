@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Capabilities } from '../runtime/limits.ts';
+import { type Capabilities, gpuTuning } from '../runtime/limits.ts';
 import { type AttentionConfig, attentionShape, workgroupBytes } from './config.ts';
 import { attentionKernel, attentionName } from './kernel.ts';
 import { plainRows, sparseRows } from './row-format.ts';
@@ -14,7 +14,7 @@ const h200: Capabilities = {
   workgroupsPerDimension: 65535,
   quads: true,
   halfSubnormals: true,
-  software: false,
+  tuning: gpuTuning,
 };
 const weakest: Capabilities = {
   ...h200,

@@ -52,9 +52,6 @@ const packingOrder = [
   'indices',
 ] as const;
 
-/** The most query rows of a workgroup: more would not leave registers for anything else. */
-const mostRows = 16;
-
 /**
  * Picks a kernel: as many rows as there are and as fit into workgroup memory, since each key that is
  * read and decoded serves all of them. Pure: the same problem on the same device gets the same kernel,
@@ -64,7 +61,7 @@ export function selectAttention(
   problem: AttentionProblem,
   capabilities: Capabilities,
 ): AttentionConfig {
-  let rows = mostRows;
+  let rows: number = capabilities.tuning.mostRows;
   while (rows > 1 && rows / 2 >= problem.numRows) rows /= 2;
   for (; ; rows /= 2) {
     const config = withRows(problem, rows as AttentionConfig['rows'], capabilities);
@@ -78,12 +75,14 @@ function withRows(
   capabilities: Capabilities,
 ): AttentionConfig {
   const { numRows: _, headDimV, ...rest } = problem;
-  // Few rows leave time to wait for memory: larger tiles have more loads under way.
-  const tokensPerQuad = rows > 4 ? 2 : 4;
-  const columns = rows > 4 || headDimV < 16 ? 4 : 8;
-  const slots = headDimV / columns;
-  const groups = Math.min(16, 2 ** Math.floor(Math.log2(256 / slots)));
-  const rowGroups = Math.min(groups, Math.max(1, rows / 8));
+  const { tuning } = capabilities;
+  const kind = rows <= tuning.fewRows ? 'few' : 'many';
+  // A quad exchanges at least four vectors, one for each lane.
+  const tokensPerQuad =
+    rows <= 4 ? 4 : rows === 8 && tuning.tokensPerQuad[kind] === 1 ? 2 : tuning.tokensPerQuad[kind];
+  const columns = headDimV < 16 ? 4 : tuning.columns[kind];
+  const groups = Math.min(16, 2 ** Math.floor(Math.log2((256 * columns) / headDimV)));
+  const rowGroups = Math.min(groups, Math.max(1, rows / Math.max(4, tuning.rowsPerInvocation)));
   return {
     ...rest,
     headDimV,
@@ -92,8 +91,8 @@ function withRows(
     columns,
     rowGroups,
     tokenGroups: groups / rowGroups,
-    unroll: capabilities.software ? 1 : 4,
-    unrollWords: !capabilities.software,
+    unroll: tuning.unroll,
+    unrollWords: tuning.unrollWords,
     packed: pack(problem, capabilities),
     exchange: capabilities.quads ? 'quads' : 'workgroup',
     e4m3: capabilities.halfSubnormals ? 'half' : 'exact',

@@ -7,20 +7,8 @@ import type { Capabilities } from '../runtime/limits.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { bindWhole, rangeOf } from '../runtime/views.ts';
 
-/**
- * Workgroups that a decode call should have. WebGPU does not tell how many a GPU runs side by side;
- * a few waves on the largest, so that the last wave, only partly full, weighs little.
- */
-const workgroupsOfGpu = 1024;
-const workgroupsOfCpu = 16;
-
 /** Tokens of a split that does not depend on the rest of the batch. */
 const deterministicTokens = 2048;
-
-/** Workgroups that selection aims at. */
-export function targetWorkgroups({ software }: Capabilities): number {
-  return software ? workgroupsOfCpu : workgroupsOfGpu;
-}
 
 /** How a decode problem is cut. Pure. */
 export function planSchedule(problem: ScheduleProblem, capabilities: Capabilities): SchedulePlan {
@@ -51,7 +39,7 @@ export function planSchedule(problem: ScheduleProblem, capabilities: Capabilitie
     ? Math.ceil((problem.maxSeqLenK ?? Number.POSITIVE_INFINITY) / blockTokens)
     : Math.ceil((problem.topk ?? 0) / blockTokens) +
       Math.ceil((problem.extraTopk ?? 0) / blockTokens);
-  const parts = Math.ceil(targetWorkgroups(capabilities) / tiles);
+  const parts = Math.ceil(capabilities.tuning.workgroups / tiles);
   return {
     numParts: Math.max(1, Math.min(parts, batch * Math.max(1, blocks))),
     blockTokens,
