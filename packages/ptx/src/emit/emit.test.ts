@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { defineKernel } from '../builder/kernel.ts';
 import { matmulBf16 } from '../examples/matmul_bf16.ts';
 import { vectorAdd } from '../examples/vector_add.ts';
 import { assemble, assembledTargets, hasPtxas } from '../testing/ptxas.ts';
@@ -54,6 +55,15 @@ describe('emitPtx', () => {
     const lines = emitPtx(vectorAdd, 'sm_90a').split('\n');
     const load = lines.findIndex((line) => line.includes('mad.wide.u32'));
     expect(lines[load - 1]).toMatch(/\/\/ packages\/ptx\/src\/examples\/vector_add\.ts:\d+$/);
+  });
+
+  it('puts nounroll where the assembler looks for it: first in the loop, behind its label', () => {
+    const kernel = defineKernel({ name: 'rolled', params: { n: 'u32' }, block: [32] }, (k, { n }) =>
+      k.for({ to: n, name: 'i', unroll: false }, (i) => k.if(i.gt(9), () => k.trap())),
+    );
+    const lines = emitPtx(kernel, 'sm_80', { locations: false }).split('\n');
+    const pragma = lines.findIndex((line) => line.includes('.pragma "nounroll";'));
+    expect(lines[pragma - 1]).toBe('$i_0:');
   });
 
   it('gives the same text every time', () => {

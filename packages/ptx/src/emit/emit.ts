@@ -151,8 +151,9 @@ class Emitter {
   #loop(node: LoopNode): void {
     const label = `$${node.label.replace(/\W/g, '_')}_${this.#count++}`;
     this.#labels.set(node.id, label);
-    if (!node.unroll) this.#line('.pragma "nounroll";');
     this.#label(label);
+    // Has an effect only as the first statement of the loop's header block.
+    if (!node.unroll) this.#line('.pragma "nounroll";');
     this.#indented(node.body);
     if (jumpsTo(node.body, 'continue', node.id)) this.#label(`${label}_next`);
     this.#indented(node.step);

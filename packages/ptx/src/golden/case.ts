@@ -66,6 +66,7 @@ export function elementwise<const I extends readonly Data<MemType>[], O extends 
   output: O,
   f: (k: Ops, ...x: Inputs<I>) => Operand<RegOf<O>>,
   tolerance: Tolerance = exact,
+  target = 'sm_90a',
 ): GoldenCase {
   const count = countOf(inputs[0]);
   const params: Record<string, PointerParam<MemType>> = {};
@@ -91,7 +92,7 @@ export function elementwise<const I extends readonly Data<MemType>[], O extends 
   }));
   buffers.push({ name: 'out', bytes: new Uint8Array(count * bytesOf(output)), output: true });
   const grid = [Math.ceil(count / threads), 1, 1] as const;
-  return { family, name, kernel: kernel as Kernel, target: 'sm_90a', grid, buffers, tolerance };
+  return { family, name, kernel: kernel as Kernel, target, grid, buffers, tolerance };
 }
 
 interface GenericPointer {

@@ -1,9 +1,10 @@
 import { e4m3x4ToBf16x2, e4m3x4ToF16x2, e8m0ToF32, f32ToE4m3x2 } from '../library/fp8.ts';
 import { unpackBf16x2 } from '../library/packed.ts';
-import { elementwise, type GoldenCase } from './case.ts';
+import { elementwise, type GoldenCase, type Tolerance } from './case.ts';
 import { as, data, floats, ints, longs, random } from './data.ts';
 
 const family = 'convert';
+const exact: Tolerance = { kind: 'exact' };
 
 /** Conversions in every direction, on border cases and random bits. */
 export function convertCases(): GoldenCase[] {
@@ -97,6 +98,27 @@ export function convertCases(): GoldenCase[] {
       const [lo, hi] = e4m3x4ToF16x2(k, e);
       return k.join64(lo.as('b32'), hi.as('b32'));
     }),
+    elementwise(
+      family,
+      'e4m3x4ToF16x2 on sm_80',
+      [as('e4m3x4', codes)],
+      'b64',
+      (k, e) => {
+        const [lo, hi] = e4m3x4ToF16x2(k, e, { nan: true });
+        return k.join64(lo.as('b32'), hi.as('b32'));
+      },
+      exact,
+      'sm_80',
+    ),
+    elementwise(
+      family,
+      'f32ToE4m3x2 on sm_80',
+      [edges],
+      'e4m3x2',
+      (k, f) => f32ToE4m3x2(k, f, f.mul(5)),
+      exact,
+      'sm_80',
+    ),
     elementwise(family, 'e4m3x4ToBf16x2', [as('e4m3x4', codes)], 'b64', (k, e) => {
       const [lo, hi] = e4m3x4ToBf16x2(k, e, { nan: true });
       return k.join64(lo.as('b32'), hi.as('b32'));

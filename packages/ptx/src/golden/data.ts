@@ -56,6 +56,23 @@ export function uniform<E extends 'f32' | 'f16' | 'bf16'>(
   );
 }
 
+/** Pseudo-random numbers of all sizes between 2^low and 2^high, of either sign. */
+export function wide<E extends 'f32' | 'f16' | 'bf16'>(
+  type: E,
+  count: number,
+  seed: number,
+  [low, high]: readonly [number, number],
+): Data<E> {
+  const next = generator(seed);
+  return data(
+    type,
+    Array.from({ length: count }, () => {
+      const exponent = low + ((next() >>> 8) / 2 ** 24) * (high - low);
+      return Math.sign(next()) * 2 ** exponent;
+    }),
+  );
+}
+
 const edgeInts = [0, 1, 2, 3, 5, 31, 32, 33, 64, 255, 0x7fff, 0x12345678, 0x7ffffffe, 0x7fffffff];
 /** Integers at the borders of their range, and some others. */
 export const ints: readonly number[] = [

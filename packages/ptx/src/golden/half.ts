@@ -61,6 +61,19 @@ export function halfCases(): GoldenCase[] {
       elementwise(family, `abs.${type}`, [finite], type, (_, u) => (u as V).abs()),
     );
   }
+  for (const op of ['add', 'sub', 'mul'] as const) {
+    cases.push(
+      elementwise(
+        family,
+        `${op}.bf16x2 on sm_80`,
+        [random('bf16x2', 192, 33), random('bf16x2', 192, 34)],
+        'bf16x2',
+        (_, u, v) => u[op](v),
+        { kind: 'exact' },
+        'sm_80',
+      ),
+    );
+  }
   const h = random('f16', 256, 28);
   const b = random('bf16', 256, 29);
   cases.push(

@@ -1,9 +1,18 @@
 import type { Tuple } from '../instructions/matrix.ts';
 import { field } from '../layout/shared.ts';
 import { type Data, type GoldenCase, type Tolerance, warpCase } from './case.ts';
-import { as, data, random, uniform } from './data.ts';
+import { as, data, generator, random, uniform, wide } from './data.ts';
 
 const family = 'matrix';
+
+/** Pseudo-random e4m3 codes without NaN. */
+function codesOf(seed: number): number[] {
+  const next = generator(seed);
+  return Array.from({ length: 6 * 128 }, () => {
+    const code = next() & 0xff;
+    return (code & 0x7f) === 0x7f ? code ^ 1 : code;
+  });
+}
 
 /** How far the tensor core's sum may be from the exact one, for products of at most 1. */
 const sums: Tolerance = { kind: 'close', absolute: 2 ** -20, relative: 2 ** -20 };
@@ -70,6 +79,23 @@ export function matrixCases(): GoldenCase[] {
   inputs.push(['e4m3 integers', as('b32', data('u8', codes)), { kind: 'exact' }]);
   const fractions = Array.from({ length: 6 * 128 }, (_, i) => ((i * 29) % 0x38) | ((i & 1) << 7));
   inputs.push(['e4m3', as('b32', data('u8', fractions)), sums]);
+  const far = (size: number): Tolerance => ({
+    kind: 'close',
+    absolute: size * 2 ** -20,
+    relative: 2 ** -20,
+  });
+  const special = [Infinity, -Infinity, Number.NaN, 65504, 0, -0, 1, 2 ** -24];
+  const some = Array.from({ length: 6 * 64 }, (_, i) => (i % 23 === 0 ? special[(i / 23) % 8] : 1));
+  inputs.push(
+    ['f16 wide', as('b32', wide('f16', 6 * 64, 83, [-14, 8])), far(2 ** 20)],
+    ['f16 subnormal', as('b32', wide('f16', 6 * 64, 84, [-24, -12])), far(32)],
+    ['bf16 wide', as('b32', wide('bf16', 6 * 64, 85, [-20, 20])), far(2 ** 44)],
+    ['bf16 tiny', as('b32', wide('bf16', 6 * 64, 86, [-80, -60])), far(32)],
+    ['bf16 huge', as('b32', wide('bf16', 6 * 64, 87, [40, 63])), far(2 ** 127)],
+    ['f16 special', as('b32', data('f16', some)), sums],
+    ['bf16 special', as('b32', data('bf16', some)), sums],
+    ['e4m3 wide', as('b32', data('u8', codesOf(88))), far(2 ** 17)],
+  );
   for (const [name, input, tolerance] of inputs) {
     const type = name.split(' ')[0] as 'f16' | 'bf16' | 'e4m3';
     const register = { f16: 'f16x2', bf16: 'bf16x2', e4m3: 'e4m3x4' } as const;

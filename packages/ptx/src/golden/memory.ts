@@ -55,6 +55,15 @@ export function memoryCases(): GoldenCase[] {
         k.params.out.at(k.laneId).store(k.join(half, half).xor(back.as('b32')));
       },
     ),
+    warpCase(family, 'cache policies', { ...word, shared: { s: field('b32', [32]) } }, (k) => {
+      const last = k.cachePolicy('evict_last');
+      const first = k.cachePolicy('evict_first', 0.5);
+      const v = k.params.x.at(k.laneId).load({ nc: true, l1: 'none', l2Policy: last });
+      k.params.out.at(k.laneId).store(v, { l2Policy: first });
+      k.cpAsync(k.shared.s.at(k.laneId), k.params.x.at(k.laneId.xor(1)), 4, { l2Policy: first });
+      k.cpAsyncWaitAll();
+      k.params.out.at(k.laneId).at(32).store(k.shared.s.at(k.laneId).load());
+    }),
     warpCase(family, 'const array', word, (k) => {
       const table = k.constArray(
         'b32',

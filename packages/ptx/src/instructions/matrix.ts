@@ -6,6 +6,7 @@ import { instruction } from '../ir/instruction.ts';
 import type { MemType } from '../ir/types.ts';
 import type { Site, Warp } from '../sim/machine.ts';
 import { multiply } from '../sim/numerics/mma.ts';
+import { multiplyH200 } from '../sim/numerics/mma_h200.ts';
 
 interface LdMatrix {
   readonly count: 1 | 2 | 4;
@@ -116,7 +117,7 @@ export const mma = instruction<{ readonly type: MmaType }>({
   warp:
     ({ type }, { d, s }) =>
     (w) =>
-      multiply(type, w.I, w.F, d, s),
+      w.matrixSums === 'h200' ? multiplyH200(type, w.I, w.F, d, s) : multiply(type, w.I, w.F, d, s),
 });
 
 /** The register type that carries a fragment of `T`. */

@@ -4,6 +4,7 @@ import { type Counters, newCounters } from './counters.ts';
 import { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
 import { GlobalSpace } from './global.ts';
+import type { MatrixSums } from './machine.ts';
 import type { SimMemory } from './memory.ts';
 import { Publications } from './publication.ts';
 import type { SimWarp } from './warp.ts';
@@ -15,6 +16,7 @@ export interface LaunchConfig {
   readonly params: Uint8Array;
   readonly races: boolean;
   readonly publication: boolean;
+  readonly matrixSums: MatrixSums;
   readonly maxResident: number;
   readonly maxRounds: number;
 }
@@ -29,6 +31,7 @@ export class Launch {
   readonly block: readonly [number, number, number];
   readonly sharedBytes: number;
   readonly races: boolean;
+  readonly matrixSums: MatrixSums;
   readonly counters: Counters = newCounters();
   readonly params: Int32Array;
   readonly global: GlobalSpace;
@@ -52,6 +55,7 @@ export class Launch {
     this.block = compiled.program.block;
     this.sharedBytes = config.sharedBytes;
     this.races = config.races;
+    this.matrixSums = config.matrixSums;
     this.params = new Int32Array(Math.ceil(config.params.length / 4));
     new Uint8Array(this.params.buffer).set(config.params);
     this.#firstSerial = memory.nextSerial;

@@ -80,8 +80,12 @@ export interface AsyncCopy {
   readonly sourceBytes: number;
 }
 
+/** How the tensor cores add: `exact` rounds once and is fast, `h200` is what an H200 does. */
+export type MatrixSums = 'exact' | 'h200';
+
 /** A warp while it executes. */
 export interface Warp {
+  readonly matrixSums: MatrixSums;
   /** The register file: 32 words per register, as integers and as f32. */
   readonly I: Int32Array;
   readonly F: Float32Array;

@@ -4,6 +4,7 @@ import type { ParamDecls, ParamInputs } from '../layout/params.ts';
 import { compile } from './compile.ts';
 import type { Counters } from './counters.ts';
 import { Launch } from './launch.ts';
+import type { MatrixSums } from './machine.ts';
 import type { SimMemory } from './memory.ts';
 
 /** A launch in the simulator. */
@@ -21,6 +22,11 @@ export interface SimulateOptions<P extends ParamDecls> {
   readonly races?: boolean;
   /** Report reads of what other CTAs wrote without fences; on by default. */
   readonly publication?: boolean;
+  /**
+   * `exact` (the default): matrix multiplications round once. `h200`: bit for bit what an H200's
+   * tensor cores give, several times slower.
+   */
+  readonly matrixSums?: MatrixSums;
   /** CTAs that may be in flight together, for kernels whose CTAs wait for one another. */
   readonly maxResident?: number;
   /** Rounds of loops, over all warps, after which the kernel counts as endless. */
@@ -61,6 +67,7 @@ export function* simulateInSteps<P extends ParamDecls>(
     params: params instanceof Uint8Array ? params : kernel.packParams(params as ParamInputs<P>),
     races: options.races ?? true,
     publication: options.publication ?? true,
+    matrixSums: options.matrixSums ?? 'exact',
     maxResident: options.maxResident ?? 264,
     maxRounds: options.maxRounds ?? 1e9,
   });

@@ -3,7 +3,7 @@ import { CopyQueue } from './copies.ts';
 import type { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
 import type { GlobalSpace } from './global.ts';
-import type { AsyncCopy, FaultKind, MemorySpace, Site, Warp } from './machine.ts';
+import type { AsyncCopy, FaultKind, MatrixSums, MemorySpace, Site, Warp } from './machine.ts';
 import type { SharedMemory } from './shared.ts';
 
 /** Raises each clock to the other's. */
@@ -59,6 +59,10 @@ export class SimWarp implements Warp {
 
   get constant(): MemorySpace {
     return this.cta.launch.constant;
+  }
+
+  get matrixSums(): MatrixSums {
+    return this.cta.launch.matrixSums;
   }
 
   get params(): Int32Array {
