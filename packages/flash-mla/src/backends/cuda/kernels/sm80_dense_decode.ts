@@ -81,8 +81,10 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     const firstRow = k.blockIdx.x.mul(tile.rows).named('first_row');
     const headK = k.blockIdx.y;
     const count = p.seqLenQ.mul(p.groupSize).sub(firstRow).named('row_count');
-    const descaleK = oneUnlessGiven(k, p.descaleK);
-    const scale = p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK);
+    const isPacked = stored === 'e4m3';
+    // Read again where it is needed: a register for it is too much to ask.
+    const descaleK = () => oneUnlessGiven(k, p.descaleK);
+    const scale = isPacked ? p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK()) : p.scale;
 
     const queryAndHead = (row: Value<'u32'>) => {
       const index = firstRow.add(row);
@@ -107,7 +109,6 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         return length.sub(p.causal.mul(later).as('s32')).max(0).as('u32');
       };
       const q = p.q.at(k.widen(request).mul(p.qStrides[0]));
-      const isPacked = stored === 'e4m3';
       const rows = isPacked ? [packedRow(tile, place)] : directRows(tile, place);
       const tokens = {
         cache: p.kCache.at(k.widen(headK).mul(p.kStrides[2])),
@@ -153,7 +154,11 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         scale,
       });
       const results = { tile, shared: k.shared, place, state, outputs, piece, count, outElement };
-      writeDecodeResults(k, p, { ...results, queryAndHead, factor: descaleK });
+      writeDecodeResults(k, p, {
+        ...results,
+        queryAndHead,
+        factor: isPacked ? descaleK : undefined,
+      });
     };
     forEachPiece(k, p, k.blockIdx.z, blocksOf, attendPiece);
   });

@@ -125,7 +125,10 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
           scaleBytes: layout === 'model1' ? model1ScaleBytes : 0,
           pageSize,
           tokens: p[`${name}Tokens`],
-          indices: p[`${name}Indices`].at(request.mul(perRequest)).at(k.widen(query).mul(perQuery)),
+          indices: () =>
+            p[`${name}Indices`]
+              .at(k.widen(piece.request.as('u32')).mul(perRequest))
+              .at(k.widen(query).mul(perQuery)),
           length: length.as('u32'),
         };
       };

@@ -76,9 +76,10 @@ export function buildSparsePrefill(config: SparsePrefillConfig): Kernel<SparsePr
       scaleBytes: 0,
       pageSize: 1,
       tokens: p.seqLenKv,
-      indices: p.indices
-        .at(k.widen(query).mul(p.indexStrides[0]))
-        .at(k.widen(headKv).mul(p.indexStrides[1])),
+      indices: () =>
+        p.indices
+          .at(k.widen(query).mul(p.indexStrides[0]))
+          .at(k.widen(headKv).mul(p.indexStrides[1])),
       length: length.as('u32'),
     } as const;
     const keys = keysOfLayout(k, tile, k.shared, place, 'bf16', config.keyAlignment, (rows) =>

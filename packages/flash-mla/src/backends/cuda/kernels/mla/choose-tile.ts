@@ -42,7 +42,7 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
     if (!wanted.includes(candidate.rows)) continue;
     const stages = stagesFor(problem, candidate);
     const tile = { ...candidate, ...stages, element, headDimQk, headDimV };
-    const chosen = { ...tile, gathered, sharedQuerySteps: sharedQuerySteps(tile) };
+    const chosen = { ...tile, gathered, sharedQuerySteps: sharedQuerySteps(problem, tile.rows) };
     if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
   }
   throw new RangeError(
@@ -56,15 +56,19 @@ function stagesFor({ packedSlots }: TileProblem, { tokens, stages }: Candidate) 
   return { packedSlots: slots, stages: slots > 0 ? 1 : stages };
 }
 
-/** Query fragments of a step take four registers; with 32 rows not all fit beside the outputs. */
-function sharedQuerySteps({
-  rows,
-  headDimQk,
-  packedSlots,
-}: Omit<MlaTile, 'gathered' | 'sharedQuerySteps'>) {
-  const steps = headDimQk / 16;
-  if (rows === 64) return steps;
-  if (rows === 16) return 0;
-  const most = Number(process.env.REGSTEPS ?? (packedSlots > 0 ? 24 : 32));
-  return Math.max(0, Math.ceil((steps - most) / 4) * 4);
+/**
+ * Query fragments of a step take four registers. Beside the outputs of 16 rows those of all 36 steps
+ * fit, of 32 rows fewer; finding or decoding rows one by one takes registers too.
+ */
+const registerSteps = {
+  inOrder: { 16: 36, 32: 32, 64: 0 },
+  oneByOne: { 16: 32, 32: 20, 64: 0 },
+} as const;
+
+function sharedQuerySteps(problem: TileProblem, rows: MlaTile['rows']): number {
+  const steps = problem.headDimQk / 16;
+  const oneByOne = problem.gathered || problem.packedSlots(8) > 0;
+  const most = registerSteps[oneByOne ? 'oneByOne' : 'inOrder'][rows];
+  // Whole segments of shared memory.
+  return Math.min(steps, Math.max(0, Math.ceil((steps - most) / 4) * 4));
 }

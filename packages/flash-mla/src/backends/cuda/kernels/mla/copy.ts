@@ -108,12 +108,12 @@ export interface RowCopy<E extends MemType> {
 
 /** Copies a row of 16-bit elements. */
 export function copyRow(k: Ops, row: RowCopy<Element>): void {
-  eachChunk(row, (to, from, present) => copyChunk(k, to, from, row.alignment, present));
+  eachChunk(k, row, (to, from, present) => copyChunk(k, to, from, row.alignment, present));
 }
 
 /** Copies a row of e4m3 elements as f16. */
 export function copyRowFromE4m3(k: Ops, row: RowCopy<'e4m3'>): void {
-  eachChunk(row, (to, from, present) => {
+  eachChunk(k, row, (to, from, present) => {
     const words = loadWords(k, from, 2, row.alignment, present);
     const pairs = words.flatMap((word) => e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }));
     to.as('b32').storeVec(pairs.map((pair) => pair.as('b32')));
@@ -121,7 +121,8 @@ export function copyRowFromE4m3(k: Ops, row: RowCopy<'e4m3'>): void {
 }
 
 function eachChunk<E extends MemType>(
-  { to, from, chunk, begin, end, columns, present }: RowCopy<E>,
+  k: Ops,
+  { to, from, chunk, begin, end, columns, alignment, present }: RowCopy<E>,
   copy: (
     to: Pointer<'shared', Element>,
     from: Pointer<'global', E>,
@@ -130,6 +131,17 @@ function eachChunk<E extends MemType>(
 ): void {
   const firstTo = to.at(chunk.mul(chunkColumns));
   const firstFrom = from.at(chunk.mul(chunkColumns));
+  if (alignment < 8) {
+    // Loads of a few bytes are many: a loop keeps them from taking all registers at once.
+    k.for(
+      { from: k.constant('u32', begin), to: end, step: segmentColumns, unroll: false },
+      (column) => {
+        const here = k.mad(chunk, chunkColumns, column).lt(columns);
+        copy(firstTo.at(column), firstFrom.at(column), present.and(here));
+      },
+    );
+    return;
+  }
   for (let column = begin; column < end; column += segmentColumns) {
     const left = (columns - column) / chunkColumns;
     const here =

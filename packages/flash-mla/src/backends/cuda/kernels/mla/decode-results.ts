@@ -38,7 +38,7 @@ export interface DecodeResults {
   queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
   readonly outElement: Element;
   /** Factor of all outputs. */
-  readonly factor?: Value<'f32'> | undefined;
+  readonly factor?: (() => Value<'f32'>) | undefined;
   /** The attention sink of a head; applied where a row is finished, so not to a split of it. */
   readonly sink?: ((head: Value<'u32'>) => Value<'f32'>) | undefined;
 }
@@ -58,7 +58,7 @@ export function writeDecodeResults(
   const one = k.constant('f32', 1);
 
   normalizeOutputs(k, tile, shared, place, state, outputs, ({ row, lse2, isEmpty }) => {
-    const factor = k.var('f32', results.factor ?? one);
+    const factor = k.var('f32', results.factor?.() ?? one);
     k.if(row.lt(count), () => {
       const { query, head } = queryAndHead(row);
       k.if(

@@ -81,19 +81,30 @@ export function packedKeys(
     },
     decode() {
       const target = shared.keys.row(0, row);
-      const scaleOf = scaleReader(k, format, threads, share, () => slot(scaleSlot));
-      eachSlot(format.valueChunks, (i, chunk, exists) => {
-        const words = slot(i).loadVec(4);
-        const scale = scaleOf(i);
+      const storeChunk = (
+        chunk: Value<'u32'>,
+        words: readonly Value<'b32'>[],
+        scale?: Value<'f32'>,
+      ) => {
         const pairs = words.flatMap((word) => decodeWord(k, tile, word, scale));
-        const store = () => {
-          const column = chunk.mul(16);
-          target.at(column).as('b32').storeVec(pairs.slice(0, 4));
-          target.at(column.add(8)).as('b32').storeVec(pairs.slice(4));
-        };
-        if (exists === undefined) store();
-        else k.if(exists, store);
-      });
+        const column = chunk.mul(16);
+        target.at(column).as('b32').storeVec(pairs.slice(0, 4));
+        target.at(column.add(8)).as('b32').storeVec(pairs.slice(4));
+      };
+      if (format.scaleBytes === 0) {
+        // A loop, because the slots of whole rows of values would take all registers at once.
+        k.for({ from: share, to: format.valueChunks, step: threads, unroll: false }, (chunk) => {
+          const words = shared.packed.at(chunk.div(threads), place.thread, 0).loadVec(4);
+          storeChunk(chunk, words);
+        });
+      } else {
+        const scaleOf = scaleReader(k, format, threads, share, slot(scaleSlot));
+        eachSlot(format.valueChunks, (i, chunk, exists) => {
+          const store = () => storeChunk(chunk, slot(i).loadVec(4), scaleOf(i));
+          if (exists === undefined) store();
+          else k.if(exists, store);
+        });
+      }
       const values = format.valueChunks * 16;
       eachSlot(format.ropeChunks, (i, chunk, exists) => {
         const store = () => {
@@ -126,16 +137,15 @@ function scaleReader(
   format: PackedFormat,
   threads: number,
   share: Value<'u32'>,
-  slot: () => Pointer<'shared', 'b32'>,
-): (i: number) => Value<'f32'> | undefined {
-  const { chunksPerScale, scaleType, scaleBytes } = format;
-  if (scaleBytes === 0) return () => undefined;
+  slot: Pointer<'shared', 'b32'>,
+): (i: number) => Value<'f32'> {
+  const { chunksPerScale, scaleType } = format;
   if (scaleType === 'f32') {
-    const scales = slot().as('f32').loadVec(4);
+    const scales = slot.as('f32').loadVec(4);
     // Threads of a row are no more than the chunks of a scale: the slot alone tells which.
     return (i) => scales[Math.floor((i * threads) / chunksPerScale)];
   }
-  const words = slot().as('u32').loadVec(2);
+  const words = slot.as('u32').loadVec(2);
   return (i) => {
     const first = Math.floor((i * threads) / chunksPerScale);
     const within = share.div(chunksPerScale).add(first % 4);

@@ -13,8 +13,9 @@ export interface PickedTokens {
   readonly pageSize: number;
   /** Tokens of the cache; whatever is not below this is no token. */
   readonly tokens: Value<'u32'>;
-  /** Numbers of the tokens, and how many of them count. */
-  readonly indices: Pointer<'global', 's32'>;
+  /** Numbers of the tokens: computed where it is read, so that no register keeps it. */
+  indices(): Pointer<'global', 's32'>;
+  /** How many of them count. */
   readonly length: Value<'u32'>;
   /** Bytes of scales per token, if they lie behind the rows of a block. */
   readonly scaleBytes: 0 | 8;
@@ -42,7 +43,7 @@ export function pickedLookup(
   const seekIn = (tokens: PickedTokens, t: Value<'u32'>) => {
     rows.forEach((row, i) => {
       const position = k.mad(t, tile.tokens, row);
-      const at = tokens.indices.at(position);
+      const at = tokens.indices().at(position);
       found[i].set(at.loadIf(position.lt(tokens.length), nothing, { nc: true }));
     });
   };

@@ -48,7 +48,7 @@ export function scoresOfRows(
       ? k.ldmatrix(inShared.at(step * 16), 4)
       : inRegisters[step];
   // One chain of dependent multiplications would wait for its own results.
-  const chains = Array.from({ length: tokensPerWarp === 8 ? 4 : 2 }, () =>
+  const chains = Array.from({ length: tokensPerWarp === 8 ? 4 : 1 }, () =>
     accumulators(k, tokensPerWarp),
   );
   const chain = (step: number) => chains[step % chains.length];
