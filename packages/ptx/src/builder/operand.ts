@@ -1,6 +1,6 @@
 import { DeclarationError } from '../errors.ts';
 import type { Arg } from '../ir/program.ts';
-import type { RegType, Type32, Type64 } from '../ir/types.ts';
+import type { RegType, Type64 } from '../ir/types.ts';
 import type { Value } from './value.ts';
 
 /** A JavaScript constant that becomes an immediate of type `T`. */
@@ -54,9 +54,4 @@ export function bitType(type: RegType): 'pred' | 'b16' | 'b32' | 'b64' {
   const narrow: readonly RegType[] = ['b16', 'f16', 'bf16', 'e4m3x2'];
   const wide: readonly RegType[] = ['b64', 'u64', 's64'];
   return narrow.includes(type) ? 'b16' : wide.includes(type) ? 'b64' : 'b32';
-}
-
-/** Says whether a type is one of the 32-bit ones. */
-export function is32(type: RegType): type is Type32 {
-  return bitType(type) === 'b32';
 }

@@ -11,7 +11,7 @@ import type {
 } from '../layout/shared.ts';
 import type { SwizzleRule } from '../layout/swizzle.ts';
 import type { Body } from './body.ts';
-import { type Index, Pointer } from './pointer.ts';
+import { Pointer } from './pointer.ts';
 import type { Value } from './value.ts';
 
 /**
@@ -176,6 +176,3 @@ export function sharedAccess<D extends SharedDecls>(
   }
   return view as SharedAccess<D>;
 }
-
-/** Index types that pointers take; re-exported for signatures. */
-export type AnyIndex = Index;

@@ -4,7 +4,7 @@ import { fabs, floatBinary, fmax, fmin, fneg } from '../instructions/float.ts';
 import { abs, add, div, max, min, mulLo, neg, rem, sub } from '../instructions/integer.ts';
 import { mov, movPred } from '../instructions/move.ts';
 import type { Block, Reg } from '../ir/program.ts';
-import type { Bits, Float, Int, Int32, RegType, SameWidth, Type32 } from '../ir/types.ts';
+import type { Bits, Float, Int, RegType, SameWidth, Type32 } from '../ir/types.ts';
 import type { Body } from './body.ts';
 import { arg, bitType, type Operand } from './operand.ts';
 
@@ -221,6 +221,3 @@ export class Var<out T extends RegType> extends Value<T> {
     this.set(this.add(b) as never);
   }
 }
-
-/** Integer values of 32 bits that index arrays. */
-export type IndexValue = Value<Int32>;

@@ -1,4 +1,3 @@
-import type { AtomicType } from '../instructions/atomic.ts';
 import { field } from '../layout/shared.ts';
 import { type GoldenCase, warpCase } from './case.ts';
 import { as, data, random } from './data.ts';
@@ -93,14 +92,3 @@ export function atomicCases(): GoldenCase[] {
     ),
   ] satisfies GoldenCase[];
 }
-
-/** Types that the cases above cover. */
-export const coveredTypes: readonly AtomicType[] = [
-  'u32',
-  's32',
-  'u64',
-  's64',
-  'f32',
-  'f16x2',
-  'bf16x2',
-];
