@@ -3,6 +3,9 @@ import type { CudaContext, Handle } from '../driver/driver.ts';
 /** How long waiting polls at every turn of the event loop before it polls every millisecond. */
 const eagerMs = 3;
 
+/** At the next turn of the event loop; a browser, where the simulator runs, has no setImmediate. */
+const soon: (call: () => void) => void = globalThis.setImmediate ?? ((call) => setTimeout(call, 0));
+
 interface Waiter {
   readonly mark: number;
   readonly resolve: () => void;
@@ -56,7 +59,7 @@ export class Timeline {
       this.#pollingSince = performance.now();
       if (this.#polling) return;
       this.#polling = true;
-      setImmediate(() => this.#turn());
+      soon(() => this.#turn());
     });
   }
 
@@ -121,7 +124,7 @@ export class Timeline {
     }
     const now = performance.now();
     if (this.#reached > before) this.#pollingSince = now;
-    if (now - this.#pollingSince < eagerMs) setImmediate(() => this.#turn());
+    if (now - this.#pollingSince < eagerMs) soon(() => this.#turn());
     else setTimeout(() => this.#turn(), 1);
   }
 
