@@ -40,7 +40,7 @@ const line = (name, figures) =>
 
 const { device, info } = await openTuned();
 result.device = info;
-line('device', { name: info.name, workgroupMemory: info.details.workgroupMemory });
+line('device', { name: info.name, ...info.details, features: '' });
 
 for (const hQ of [16, 2]) {
   if (!chosen.includes(`dense-${hQ}`)) continue;

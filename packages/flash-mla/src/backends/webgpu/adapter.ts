@@ -47,9 +47,12 @@ export function adapterDetails(adapter: GPUAdapter): Details {
     software: isSoftware(adapter),
   };
   if (features.has('subgroups')) {
-    details.subgroupSizes = `${info.subgroupMinSize} to ${info.subgroupMaxSize}`;
+    details['subgroup sizes'] = `${info.subgroupMinSize} to ${info.subgroupMaxSize}`;
   }
-  for (const name of usedLimits) details[name] = limits[name];
+  details['largest buffer (MiB)'] = Math.floor(limits.maxBufferSize / 2 ** 20);
+  details['largest binding (MiB)'] = Math.floor(limits.maxStorageBufferBindingSize / 2 ** 20);
+  details['storage bindings'] = limits.maxStorageBuffersPerShaderStage;
+  details['workgroup memory (KiB)'] = limits.maxComputeWorkgroupStorageSize / 1024;
   details.features = [...features].sort().join(', ') || 'none';
   return details;
 }
@@ -64,9 +67,9 @@ export function deviceDetails(
   return {
     ...adapterDetails(adapter),
     profile,
-    usedFeatures: usedFeatures.filter((name) => device.features.has(name)).join(', ') || 'none',
-    workgroupMemory: capabilities.workgroupBytes,
-    laneExchange: capabilities.quads ? 'quad operations' : 'workgroup memory',
-    e4m3Decoding: capabilities.halfSubnormals ? 'half' : 'exact',
+    'features used': usedFeatures.filter((name) => device.features.has(name)).join(', ') || 'none',
+    'workgroup memory used (KiB)': capabilities.workgroupBytes / 1024,
+    'lane exchange': capabilities.quads ? 'quad operations' : 'workgroup memory',
+    'e4m3 decoding': capabilities.halfSubnormals ? 'through halves' : 'from bits',
   };
 }
