@@ -1,4 +1,4 @@
-import { SimMemory, simulateInSteps } from '@flash-mla/ptx';
+import { type Counters, SimMemory, simulateInSteps } from '@flash-mla/ptx';
 import type {
   Address,
   CudaContext,
@@ -31,8 +31,16 @@ export class SimContext implements CudaContext {
   #recording: Work[] | undefined;
   #handles = 0;
 
-  constructor(ordinal: number, facts: DeviceFacts) {
+  readonly #count: (kernel: string, counters: Counters) => void;
+
+  /** `count` learns what each launch did. */
+  constructor(
+    ordinal: number,
+    facts: DeviceFacts,
+    count: (kernel: string, counters: Counters) => void,
+  ) {
     this.ordinal = ordinal;
+    this.#count = count;
     this.#facts = facts;
     this.#memory = this.#newMemory();
   }
@@ -157,9 +165,11 @@ export class SimContext implements CudaContext {
     const parameters = new DataView(new ArrayBuffer(parameterBytes));
     const run = (): void => {
       const params = new Uint8Array(parameters.buffer.slice(0));
-      this.#enqueue('cuLaunchKernelEx', () =>
-        simulateInSteps(kernel, { grid, params, memory: this.#memory, target, sharedBytes }),
-      );
+      this.#enqueue('cuLaunchKernelEx', () => {
+        const memory = this.#memory;
+        const steps = simulateInSteps(kernel, { grid, params, memory, target, sharedBytes });
+        return this.#counted(source.name, steps);
+      });
     };
     return { parameters, run };
   }
@@ -194,6 +204,10 @@ export class SimContext implements CudaContext {
     };
     if (this.#recording) this.#recording.push(translated);
     else this.#queue.push(translated);
+  }
+
+  *#counted(kernel: string, steps: Generator<void, Counters>): Generator<void, void> {
+    this.#count(kernel, yield* steps);
   }
 
   #hostBytes(address: Address, bytes: number): Uint8Array {

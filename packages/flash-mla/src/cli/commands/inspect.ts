@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
+import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import { addProblemFlags, problemOptions } from '../bench/problem-flags.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes, UsageError } from '../errors.ts';
+import type { InspectOperation } from '../inspect/operations.ts';
 
 interface InspectFlags extends ProblemOptions {
   readonly arch: string;
   readonly ptx?: boolean;
+  readonly simulate?: boolean;
   readonly json?: boolean;
 }
 
@@ -19,12 +22,14 @@ export function define(command: Command): void {
   command
     .option('--arch <arch>', 'architecture, such as sm_80 or sm_90a', 'sm_90a')
     .option('--ptx', 'print the PTX of the kernel only')
+    .option('--simulate', 'run the problem once in the simulator and count what kernels do')
     .option('--json', 'print JSON only')
     .addHelpText(
       'after',
       '\nShows the CUDA kernels that are chosen for a problem, their configuration, launch and shared\n' +
         'memory; registers and spills where ptxas is on the PATH. Needs no GPU. With --ptx and several\n' +
-        'launches, the first is printed: `inspect combine --ptx` prints that of the combination.',
+        'launches, the first is printed: `inspect combine --ptx` prints that of the combination.\n' +
+        'The simulator is slow: give --simulate a small problem.',
     );
 }
 
@@ -32,6 +37,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const flags = command.opts<InspectFlags>();
   const name = command.args[0] ?? '';
   if (flags.ptx && flags.json) throw new UsageError('Choose --ptx or --json, not both.');
+  if (flags.ptx && flags.simulate) throw new UsageError('--simulate has no meaning with --ptx.');
   const { inspectOperations } = await import('../inspect/operations.ts');
   const operation = inspectOperations.get(name);
   if (operation === undefined) {
@@ -60,8 +66,10 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     context.write(inspection.ptx(first.role));
     return exitCodes.ok;
   }
+  const counters = flags.simulate ? await simulate(operation, flags, gpu) : undefined;
   const inspected = launches.map((launch) => ({
     ...launch,
+    counters: counters?.get(launch.kernel),
     assembly: assemble(launch.kernel, inspection.ptx(launch.role), launch.target),
   }));
   if (flags.json) {
@@ -71,4 +79,12 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const { inspectionText } = await import('../inspect/report.ts');
   context.write(inspectionText(inspection, inspected, context.colors));
   return exitCodes.ok;
+}
+
+/** What each kernel does in one call, by name. */
+async function simulate(operation: InspectOperation, flags: InspectFlags, gpu: DeviceFacts) {
+  const { bench } = operation;
+  if (bench === undefined) throw new UsageError(`--simulate does not know ${operation.name}.`);
+  const { countInSimulator } = await import('../inspect/simulate.ts');
+  return countInSimulator(bench, problemOptions(operation, flags), gpu);
 }

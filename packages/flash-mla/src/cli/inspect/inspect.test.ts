@@ -16,6 +16,7 @@ interface Report {
     readonly grid: readonly number[];
     readonly sharedBytes: number;
     readonly shared: readonly { readonly name: string; readonly offset: number }[];
+    readonly counters?: { readonly warpInstructions: number; readonly globalLoadBytes: number };
     readonly assembly?: { readonly registers: number; readonly spillBytes: number };
   }[];
 }
@@ -74,6 +75,19 @@ describe('flash-mla inspect', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^\.version \d\.\d\n\.target sm_80\n/);
     expect(stdout).toMatch(/\.visible \.entry sm80_combine\(/);
+  });
+
+  it('counts what a kernel does in the simulator', async () => {
+    const problem = ['--b', '1', '--h-q', '16', '--s-k', '64', '--arch', 'sm_80'];
+    const { launches } = await inspect('dense-decode', ...problem, '--simulate');
+    const [main] = launches;
+    expect(main?.counters?.warpInstructions).toBeGreaterThan(1000);
+    // At least each of the 64 rows and 16 queries of 576 bf16; lanes that share a byte all count.
+    const rows = (64 + 16) * 576 * 2;
+    expect(main?.counters?.globalLoadBytes).toBeGreaterThanOrEqual(rows);
+    expect(main?.counters?.globalLoadBytes).toBeLessThan(20 * rows);
+    const { code, stderr } = await runCli(['inspect', 'dequantize', '--simulate']);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/does not know dequantize/)]);
   });
 
   it('prints text for people', async () => {

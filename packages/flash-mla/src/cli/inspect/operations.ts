@@ -12,7 +12,7 @@ import type {
 import { dtypeSize } from '../../tensor/dtype.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import { contiguousStrides } from '../../tensor/shape.ts';
-import type { ProblemOptions } from '../bench/operation.ts';
+import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
 import { denseAttention } from '../bench/operations/dense-attention.ts';
 import { denseDecode } from '../bench/operations/dense-decode.ts';
 import { metadata } from '../bench/operations/metadata.ts';
@@ -27,6 +27,8 @@ export interface InspectOperation {
   readonly operation: OperationName;
   /** Only this launch of the operation. */
   readonly role?: string;
+  /** Makes inputs, to run the operation in the simulator. */
+  readonly bench?: BenchOperation;
   problem(options: ProblemOptions): ProblemOn;
 }
 
@@ -237,30 +239,35 @@ function metadataProblem(options: ProblemOptions): ProblemOn {
 const list: readonly InspectOperation[] = [
   {
     name: 'dense-decode',
+    bench: denseDecode,
     accepts: denseDecode.accepts,
     operation: 'denseDecode',
     problem: denseProblem,
   },
   {
     name: 'sparse-decode',
+    bench: sparseDecode,
     accepts: sparseDecode.accepts,
     operation: 'sparseDecode',
     problem: sparseProblem,
   },
   {
     name: 'sparse-prefill',
+    bench: sparsePrefill,
     accepts: sparsePrefill.accepts,
     operation: 'sparsePrefill',
     problem: prefillProblem,
   },
   {
     name: 'dense-attention',
+    bench: denseAttention,
     accepts: denseAttention.accepts,
     operation: 'denseAttention',
     problem: attentionProblem,
   },
   {
     name: 'combine',
+    bench: denseDecode,
     accepts: denseDecode.accepts,
     operation: 'denseDecode',
     role: 'combine',
@@ -268,12 +275,14 @@ const list: readonly InspectOperation[] = [
   },
   {
     name: 'metadata',
+    bench: metadata,
     accepts: metadata.accepts,
     operation: 'computeSchedule',
     problem: metadataProblem,
   },
   {
     name: 'quantize',
+    bench: quantize,
     accepts: quantize.accepts,
     operation: 'quantizeKvCache',
     problem: packProblem,

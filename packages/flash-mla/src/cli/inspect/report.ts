@@ -1,3 +1,4 @@
+import type { Counters } from '@flash-mla/ptx';
 import type { Inspection, LaunchInspection } from '../../backends/cuda/inspect/inspect.ts';
 import type { AssemblyReport } from '../../backends/cuda/inspect/ptxas.ts';
 import type { Colors } from '../terminal/colors.ts';
@@ -5,6 +6,8 @@ import type { Colors } from '../terminal/colors.ts';
 /** A launch with what the assembler says of it, where it is installed. */
 export interface InspectedLaunch extends LaunchInspection {
   readonly assembly: AssemblyReport | undefined;
+  /** What it does in the simulator, where asked for. */
+  readonly counters: Counters | undefined;
 }
 
 /** The report as text. */
@@ -29,7 +32,7 @@ function launchLines(
   { bold, dim }: Pick<Colors, 'bold' | 'dim'>,
 ): string[] {
   const { role, kernel, target, config, grid, block, cluster, overlap, sharedBytes } = launch;
-  const { assembly } = launch;
+  const { assembly, counters } = launch;
   const extras = [
     ...(cluster ? [`clusters of ${cluster.join('×')}`] : []),
     ...(overlap ? ['overlaps the launch ahead'] : []),
@@ -47,7 +50,19 @@ function launchLines(
       `    ${String(offset).padStart(6)}  ${String(bytes).padStart(6)} B  ${name.padEnd(width)}  ${element} [${shape.join(', ')}]`,
     );
   }
+  if (counters) lines.push(...counterLines(counters, dim));
   return lines;
+}
+
+function counterLines(counters: Counters, dim: Colors['dim']): string[] {
+  const number = (value: number) => value.toLocaleString('en');
+  const { byKind, sharedPasses, sharedConflicts } = counters;
+  const kinds = Object.entries(byKind).sort(([, a], [, b]) => b - a);
+  return [
+    `  ${dim('executed')}   ${number(counters.warpInstructions)} warp instructions: ${kinds.map(([kind, n]) => `${kind} ${number(n)}`).join(', ')}`,
+    `  ${dim('global')}     ${number(counters.globalLoadBytes)} bytes loaded, ${number(counters.globalStoreBytes)} stored, ${number(counters.globalSectors)} sectors, ${number(counters.atomicOperations)} atomics`,
+    `  ${dim('banks')}      ${number(counters.sharedLoadBytes)} bytes loaded, ${number(counters.sharedStoreBytes)} stored, ${number(sharedPasses)} passes, ${number(sharedConflicts)} of them conflicts`,
+  ];
 }
 
 function assemblyText({ registers, spillBytes, stackBytes }: AssemblyReport): string {

@@ -1,0 +1,27 @@
+import type { Counters } from '@flash-mla/ptx';
+import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
+import { openCuda } from '../../backends/cuda/open.ts';
+import { SimDriver } from '../../backends/sim/driver.ts';
+import { Device } from '../../device.ts';
+import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
+
+/** Runs one call on a simulated GPU; what its kernels did, by name. */
+export async function countInSimulator(
+  operation: BenchOperation,
+  options: ProblemOptions,
+  gpu: DeviceFacts,
+): Promise<ReadonlyMap<string, Counters>> {
+  const driver = new SimDriver([gpu]);
+  const backend = await openCuda(driver, 0, { debug: false, exactMemory: true });
+  const device = new Device(backend, false, []);
+  try {
+    const prepared = await operation.prepare(device, operation.problem(options, 'gpu'), 1);
+    driver.counters.clear();
+    prepared.enqueue(0);
+    await device.synchronize();
+    prepared.dispose();
+    return driver.counters;
+  } finally {
+    await device.dispose();
+  }
+}
