@@ -17,9 +17,9 @@ export async function timeRuns(run, count) {
 }
 
 /**
- * Milliseconds of a run once times have settled: after `seconds`, as soon as the last five runs are
- * within 2 % of the five before, but at the latest after `limit`. Engines compile hot code while they
- * run, so the first runs say little.
+ * Milliseconds of the last five runs, once times have settled: after `seconds`, as soon as the median
+ * of five runs is within 2 % of that of the five before, but at the latest after `limit`. Engines
+ * compile hot code while they run, so the first runs say little.
  */
 export async function settle(run, seconds, limit = 2 * seconds) {
   const begin = performance.now();
@@ -31,7 +31,7 @@ export async function settle(run, seconds, limit = 2 * seconds) {
     const [now, before] = [median(times.slice(-5)), median(times.slice(-10, -5))];
     if (Math.abs(now - before) < 0.02 * before) break;
   }
-  return median(times.slice(-5));
+  return times.slice(-5);
 }
 
 /** ONNX Runtime's threads spin for some 50 ms after a call: lets them fall asleep. */
