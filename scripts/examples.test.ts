@@ -1,5 +1,6 @@
 // Runs every example of the READMEs and of docs/ as it is written: each fenced ts, js or sh block.
-// (Blocks fenced as `console` are sessions to read, `ts fragment` parts of a program.)
+// `ts continued` goes on where the example before it ended; `ts cuda` needs an NVIDIA GPU. Blocks fenced
+// as `console` are sessions to read, `ts fragment` parts of a program: they are not run.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -13,17 +14,21 @@ const scratch = join(root, 'node_modules', '.cache', 'flash-mla-examples', Strin
 
 interface Example {
   readonly language: string;
+  readonly needsCuda: boolean;
   readonly code: string;
   readonly line: number;
 }
 
 function examplesOf(file: string): Example[] {
   const text = readFileSync(file, 'utf8');
-  return [...text.matchAll(/^```(ts|js|sh)\n(.*?)^```$/gms)].map((match) => ({
-    language: match[1] ?? '',
-    code: match[2] ?? '',
-    line: text.slice(0, match.index).split('\n').length,
-  }));
+  const examples: Example[] = [];
+  for (const match of text.matchAll(/^```(ts|js|sh)(?: (continued|cuda))?\n(.*?)^```$/gms)) {
+    const [, language = '', kind, code = ''] = match;
+    const before = kind === 'continued' ? (examples.at(-1)?.code ?? '') : '';
+    const line = text.slice(0, match.index).split('\n').length;
+    examples.push({ language, needsCuda: kind === 'cuda', code: before + code, line });
+  }
+  return examples;
 }
 
 function markdownFiles(): string[] {
@@ -55,19 +60,28 @@ async function run({ language, code, line }: Example, file: string) {
   return runInRoot(process.execPath, [path]);
 }
 
+const command = join(root, 'packages', 'flash-mla', 'bin', 'flash-mla.js');
+const { devices } = JSON.parse(runInRoot(process.execPath, [command, 'doctor', '--json']).stdout);
+const hasCuda = devices.some((device: { backend: string; available: boolean }) => {
+  return device.backend === 'cuda' && device.available;
+});
+
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe.each(markdownFiles().map((file) => [relative(root, file), file] as const))(
   '%s',
   (_name, file) => {
-    const examples = examplesOf(file);
-    it.each(examples.map((example) => [example.language, example.line, example] as const))(
-      'the %s example at line %i runs',
-      async (_language, _line, example) => {
-        const { status, stdout, stderr } = await run(example, file);
-        expect(status, `${stdout}\n${stderr}`).toBe(0);
-      },
-    );
+    for (const example of examplesOf(file)) {
+      const { language, line, needsCuda } = example;
+      const reason = needsCuda && !hasCuda ? ' (skipped: there is no NVIDIA GPU)' : '';
+      it.skipIf(reason !== '')(
+        `the ${language} example at line ${line} runs${reason}`,
+        async () => {
+          const { status, stdout, stderr } = await run(example, file);
+          expect(status, `${stdout}\n${stderr}`).toBe(0);
+        },
+      );
+    }
 
     it('links to files that are there', () => {
       const text = readFileSync(file, 'utf8');
