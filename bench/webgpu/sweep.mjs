@@ -5,9 +5,10 @@ import { measure } from './timing.mjs';
 const variants = [
   {},
   { rowsPerInvocation: 16 },
-  { rowsPerInvocation: 4, columns: { few: 8, many: 8 } },
-  { columns: { few: 8, many: 8 } },
-  { columns: { few: 4, many: 4 } },
+  { rowsPerInvocation: 16, workgroups: 528 },
+  { rowsPerInvocation: 4 },
+  { columns: { few: 8, many: 4 } },
+  { columns: { few: 4, many: 8 } },
   { tokensPerQuad: { few: 4, many: 4 } },
   { tokensPerQuad: { few: 4, many: 1 } },
   { unroll: 1 },
@@ -16,10 +17,11 @@ const variants = [
   { mostRows: 8 },
   { mostRows: 8, tokensPerQuad: { few: 4, many: 4 } },
   { fewRows: 1 },
-  { workgroups: 264 },
+  { workgroups: 132 },
+  { workgroups: 396 },
   { workgroups: 528 },
+  { workgroups: 1024 },
   { workgroups: 2048 },
-  { workgroups: 4096 },
 ];
 
 /** Every variant of the tuning, alone against the default, on the three problems. */
