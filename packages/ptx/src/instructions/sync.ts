@@ -1,21 +1,38 @@
 import type { Body } from '../builder/body.ts';
 import { arg, type Operand } from '../builder/operand.ts';
+import type { Value } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
+import type { Site, Warp } from '../sim/machine.ts';
 import type { Scope } from './memory.ts';
 
 interface Barrier {
-  readonly id: number;
+  /** Absent: a register holds the number, the same in all lanes. */
+  readonly id: number | undefined;
   /** Threads that make it complete: a multiple of 32; absent: all of the CTA. */
   readonly threads: number | undefined;
 }
 
 const checkBarrier = ({ id, threads }: Barrier): string | undefined => {
-  if (!Number.isInteger(id) || id < 0 || id > 15) return `barriers are numbered 0 to 15, not ${id}`;
+  if (id !== undefined && (!Number.isInteger(id) || id < 0 || id > 15)) {
+    return `barriers are numbered 0 to 15, not ${id}`;
+  }
   if (threads !== undefined && (threads <= 0 || threads % 32 !== 0 || threads > 1024)) {
     return `a barrier counts a multiple of 32 threads up to 1024, not ${threads}`;
   }
   return undefined;
 };
+
+/** The barrier that a register names: lanes must agree. */
+function numberOf(w: Warp, mask: number, site: Site): number {
+  const first = w.I[site.s[0] + 31 - Math.clz32(mask)] >>> 0;
+  for (let lane = 0; lane < 32; lane++) {
+    if (!((mask >>> lane) & 1)) continue;
+    const id = w.I[site.s[0] + lane] >>> 0;
+    if (id !== first) w.fault('barrier', site, `lanes name different barriers, ${first} and ${id}`);
+  }
+  if (first > 15) w.fault('barrier', site, `barriers are numbered 0 to 15, not ${first}`);
+  return first;
+}
 
 /** Waits until the barrier's threads have all arrived. */
 export const barSync = instruction<Barrier>({
@@ -24,11 +41,12 @@ export const barSync = instruction<Barrier>({
   convergent: true,
   blocking: true,
   check: checkBarrier,
-  ptx: ({ id, threads }) => `bar.sync ${id}${threads === undefined ? '' : `, ${threads}`}`,
-  warp:
-    ({ id, threads }, site) =>
-    (w) =>
-      w.barrier(site, id, threads, true),
+  ptx: ({ id, threads }, _, [number]) =>
+    `bar.sync ${id ?? number}${threads === undefined ? '' : `, ${threads}`}`,
+  warp: ({ id, threads }, site) => {
+    if (id !== undefined) return (w) => w.barrier(site, id, threads, true);
+    return (w, mask) => w.barrier(site, numberOf(w, mask, site), threads, true);
+  },
 });
 
 /** Arrives at the barrier without waiting. */
@@ -38,11 +56,11 @@ export const barArrive = instruction<Barrier>({
   convergent: true,
   check: (attrs) =>
     attrs.threads === undefined ? 'bar.arrive needs the number of threads' : checkBarrier(attrs),
-  ptx: ({ id, threads }) => `bar.arrive ${id}, ${threads}`,
-  warp:
-    ({ id, threads }, site) =>
-    (w) =>
-      w.barrier(site, id, threads, false),
+  ptx: ({ id, threads }, _, [number]) => `bar.arrive ${id ?? number}, ${threads}`,
+  warp: ({ id, threads }, site) => {
+    if (id !== undefined) return (w) => w.barrier(site, id, threads, false);
+    return (w, mask) => w.barrier(site, numberOf(w, mask, site), threads, false);
+  },
 });
 
 /** Waits for the lanes of the mask, and makes their memory accesses visible to one another. */
@@ -108,12 +126,14 @@ export const syncOps = (body: Body) => ({
    * Waits until all threads of the CTA are here, or with `threads` until that many have arrived at
    * barrier `id` (by this or by `barrierArrive`). All lanes of a warp must be here together.
    */
-  barrier(id = 0, threads?: number): void {
-    body.run(barSync({ id, threads }), []);
+  barrier(id: number | Value<'u32'> = 0, threads?: number): void {
+    if (typeof id === 'number') body.run(barSync({ id, threads }), []);
+    else body.run(barSync({ id: undefined, threads }), [arg('u32', id)]);
   },
   /** Counts this warp as arrived at barrier `id` and goes on; `threads` is the barrier's total. */
-  barrierArrive(id: number, threads: number): void {
-    body.run(barArrive({ id, threads }), []);
+  barrierArrive(id: number | Value<'u32'>, threads: number): void {
+    if (typeof id === 'number') body.run(barArrive({ id, threads }), []);
+    else body.run(barArrive({ id: undefined, threads }), [arg('u32', id)]);
   },
   /** Waits for the warp's lanes (of the mask); their writes before are visible to all after. */
   syncWarp(mask: Operand<'b32'> = 0xffffffff): void {

@@ -67,10 +67,6 @@ const params = ({ layout }: SparseDecodeConfig) => {
 
 export type SparseDecodeParams = ReturnType<typeof params>;
 
-/** Bytes of a model1 row: its scales, 8 bytes, lie behind the rows of the block. */
-const model1RowBytes = 576;
-const model1ScaleBytes = 8;
-
 /**
  * Token-sparse decoding. Grid: (queries × tiles of heads, 1, parts of the schedule): every query picks
  * tokens of its own, so a tile holds heads of one query.
@@ -121,8 +117,7 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
         return {
           cache: p[`${name}Cache`],
           blockStride,
-          tokenStride: layout === 'model1' ? model1RowBytes : tokenStride,
-          scaleBytes: layout === 'model1' ? model1ScaleBytes : 0,
+          tokenStride: layout === 'model1' ? 'packed' : tokenStride,
           pageSize,
           tokens: p[`${name}Tokens`],
           indices: () =>

@@ -72,8 +72,7 @@ export function buildSparsePrefill(config: SparsePrefillConfig): Kernel<SparsePr
     const picked = {
       cache: p.kv.at(k.widen(headKv).mul(p.kvStrides[1])),
       blockStride: p.kvStrides[0],
-      tokenStride: 0,
-      scaleBytes: 0,
+      tokenStride: p.kvStrides[0],
       pageSize: 1,
       tokens: p.seqLenKv,
       indices: () =>

@@ -1,4 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
+import { finishCopies } from './copy.ts';
 import type { KeySource, ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import { fetchQuery, type QueryRows } from './query.ts';
@@ -6,7 +7,7 @@ import { loadQueryFragments, scoresBySplitDepth, scoresOfRows } from './scores.t
 import type { MlaShared } from './shared.ts';
 import { newRowState, type RowState, rowMaxima, softmaxStep } from './softmax.ts';
 import { type MlaTile, tileShape } from './tile.ts';
-import { addWeightedValues, newOutputs, type Outputs, rescaleOutputs } from './values.ts';
+import { addWeightedValues, newOutputs, type Outputs } from './values.ts';
 
 /** What a CTA computes in one go: some query rows over a range of key tiles. */
 export interface Attention {
@@ -35,9 +36,6 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
   const packed = tile.packedSlots > 0;
   // Tiles on their way while one is used: packed rows have slots of their own for the next.
   const ahead = packed ? 1 : tile.stages - 1;
-  const state = newRowState(k);
-  const outputs = newOutputs(k, tile);
-
   const queryFragments = k.section('first copies', () => {
     keys.seek(from);
     // Queries that will live in registers pass through the stage that is filled last.
@@ -46,7 +44,8 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
     k.cpAsyncCommit();
     for (let i = 0; i < ahead; i++) {
       const next = from.add(i);
-      k.if(next.lt(to), () => keys.fetch(next, k.constant('u32', i)), { uniform: true });
+      const fetch = () => finishCopies(keys.fetch(next, k.constant('u32', i)));
+      k.if(next.lt(to), fetch, { uniform: true });
       k.cpAsyncCommit();
       keys.seek(next.add(1));
     }
@@ -56,24 +55,27 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
     return loadQueryFragments(k, tile, shared, place, transit);
   });
 
+  const state = newRowState(k);
+  const outputs = newOutputs(k, tile);
   const stage = k.var('u32', 0).named('stage');
   k.for({ from, to, name: 'tile', uniform: true, unroll: false }, (i) => {
-    k.section('next copies', () => {
-      k.cpAsyncWait(packed ? 0 : ahead - 1);
-      // Copies of all threads have arrived, and all warps are done with the tile before this one.
+    k.cpAsyncWait(packed ? 0 : ahead - 1);
+    // Copies of all threads have arrived, and all warps are done with the tile before this one.
+    k.barrier();
+    if (packed) {
+      k.section('decode', () => keys.decode?.());
       k.barrier();
-      if (packed) keys.decode?.();
-      const next = i.add(ahead);
-      k.if(next.lt(to), () => keys.fetch(next, stageAfter(k, stage, ahead, tile.stages)), {
-        uniform: true,
-      });
-      k.cpAsyncCommit();
-      keys.seek(next.add(1));
-      if (packed) k.barrier();
-    });
+    }
+    const next = i.add(ahead);
+    const copies = keys.fetch(next, stageAfter(k, stage, ahead, tile.stages), next.lt(to));
+    // The first of them computes addresses, for which there are more registers now than later.
+    copies.next();
     const scores = splitsDepth
-      ? scoresBySplitDepth(k, tile, shared, place, stage)
-      : scoresOfRows(k, tile, shared, place, queryFragments, stage);
+      ? scoresBySplitDepth(k, tile, shared, place, stage, copies)
+      : scoresOfRows(k, tile, shared, place, queryFragments, stage, copies);
+    finishCopies(copies);
+    k.cpAsyncCommit();
+    keys.seek(next.add(1));
     k.section('softmax', () => {
       attention.mask(i, stage, scores);
       const maxima = rowMaxima(k, shared, place, scores);
@@ -82,7 +84,6 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
       k.barrier();
     });
     k.section('values', () => {
-      rescaleOutputs(k, tile, shared, place, outputs);
       addWeightedValues(k, tile, shared, place, outputs, stage);
     });
     stage.set(stageAfter(k, stage, 1, tile.stages));

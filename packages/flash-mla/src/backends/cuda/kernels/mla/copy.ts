@@ -67,7 +67,7 @@ export function loadWords(
 
 /**
  * Copies 16 bytes to shared memory, or zeros where `present` does not hold: asynchronously where the
- * source is aligned, at once otherwise.
+ * source is aligned, at once otherwise. Does nothing where `wanted` is given and does not hold.
  */
 export function copyChunk(
   k: Ops,
@@ -75,20 +75,31 @@ export function copyChunk(
   from: Pointer<'global', MemType>,
   alignment: Alignment,
   present: Value<'pred'>,
+  wanted?: Value<'pred'>,
 ): void {
-  if (alignment === 16) {
-    const sourceBytes = k.select(present, 16, 0, 'u32');
-    k.cpAsync(to.as('b32'), from.as('b32'), 16, { sourceBytes, l2Prefetch: 128 });
-    return;
+  const copy = copyStarter(k, to, from, alignment, present);
+  if (wanted === undefined) copy();
+  else k.if(wanted, copy);
+}
+
+function copyStarter(
+  k: Ops,
+  to: Pointer<'shared', MemType>,
+  from: Pointer<'global', MemType>,
+  alignment: Alignment,
+  present: Value<'pred'>,
+): () => void {
+  if (alignment < 8) {
+    return () => to.as('b32').storeVec(loadWords(k, from, 4, alignment, present));
   }
-  if (alignment === 8) {
-    const sourceBytes = k.select(present, 8, 0, 'u32');
-    for (const half of [0, 8]) {
-      k.cpAsync(to.as('b32').bytes(half), from.as('b32').bytes(half), 8, { sourceBytes });
+  const bytes = alignment === 16 ? 16 : 8;
+  const sourceBytes = k.select<'u32'>(present, bytes, 0, 'u32');
+  const options = { sourceBytes, ...(bytes === 16 && ({ l2Prefetch: 128 } as const)) };
+  return () => {
+    for (let byte = 0; byte < chunkBytes; byte += bytes) {
+      k.cpAsync(to.as('b32').bytes(byte), from.as('b32').bytes(byte), bytes, options);
     }
-    return;
-  }
-  to.as('b32').storeVec(loadWords(k, from, 4, alignment, present));
+  };
 }
 
 /** A row on its way to shared memory; eight threads share it, each takes a chunk of every segment. */
@@ -106,21 +117,40 @@ export interface RowCopy<E extends MemType> {
   readonly present: Value<'pred'>;
 }
 
+/**
+ * Building that stops after each copy, so that the caller can put other work in between: a thread
+ * that starts all its copies at once waits until they are under way.
+ */
+export type CopySteps = Generator<void, void, void>;
+
+/** Builds what is left. */
+export function finishCopies(steps: CopySteps): void {
+  while (steps.next().done !== true);
+}
+
+/** Copies a row of 16-bit elements; nothing where `wanted` is given and does not hold. */
+export function* copyRowInSteps(k: Ops, row: RowCopy<Element>, wanted?: Value<'pred'>): CopySteps {
+  yield* eachChunk(k, row, (to, from, present) =>
+    copyChunk(k, to, from, row.alignment, present, wanted),
+  );
+}
+
 /** Copies a row of 16-bit elements. */
 export function copyRow(k: Ops, row: RowCopy<Element>): void {
-  eachChunk(k, row, (to, from, present) => copyChunk(k, to, from, row.alignment, present));
+  finishCopies(copyRowInSteps(k, row));
 }
 
 /** Copies a row of e4m3 elements as f16. */
 export function copyRowFromE4m3(k: Ops, row: RowCopy<'e4m3'>): void {
-  eachChunk(k, row, (to, from, present) => {
+  const steps = eachChunk(k, row, (to, from, present) => {
     const words = loadWords(k, from, 2, row.alignment, present);
     const pairs = words.flatMap((word) => e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }));
     to.as('b32').storeVec(pairs.map((pair) => pair.as('b32')));
   });
+  finishCopies(steps);
 }
 
-function eachChunk<E extends MemType>(
+function* eachChunk<E extends MemType>(
   k: Ops,
   { to, from, chunk, begin, end, columns, alignment, present }: RowCopy<E>,
   copy: (
@@ -128,18 +158,16 @@ function eachChunk<E extends MemType>(
     from: Pointer<'global', E>,
     present: Value<'pred'>,
   ) => void,
-): void {
+): CopySteps {
   const firstTo = to.at(chunk.mul(chunkColumns));
   const firstFrom = from.at(chunk.mul(chunkColumns));
   if (alignment < 8) {
     // Loads of a few bytes are many: a loop keeps them from taking all registers at once.
-    k.for(
-      { from: k.constant('u32', begin), to: end, step: segmentColumns, unroll: false },
-      (column) => {
-        const here = k.mad(chunk, chunkColumns, column).lt(columns);
-        copy(firstTo.at(column), firstFrom.at(column), present.and(here));
-      },
-    );
+    const range = { from: k.constant('u32', begin), to: end, step: segmentColumns, unroll: false };
+    k.for(range, (column) => {
+      const here = k.mad(chunk, chunkColumns, column).lt(columns);
+      copy(firstTo.at(column), firstFrom.at(column), present.and(here));
+    });
     return;
   }
   for (let column = begin; column < end; column += segmentColumns) {
@@ -147,5 +175,6 @@ function eachChunk<E extends MemType>(
     const here =
       left >= segmentChunks ? present : left <= 0 ? chunk.lt(0) : present.and(chunk.lt(left));
     copy(firstTo.at(column), firstFrom.at(column), here);
+    yield;
   }
 }

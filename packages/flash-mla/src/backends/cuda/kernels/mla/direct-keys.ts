@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { type Alignment, copyRow, segmentChunks } from './copy.ts';
+import { type Alignment, copyRowInSteps, segmentChunks } from './copy.ts';
 import type { KeySource, RowLookup } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
@@ -27,23 +27,18 @@ export function directKeys(
   const rows = directRows(tile, place);
   return {
     seek: lookup.seek,
-    fetch(t, stage) {
-      rows.forEach((row, i) => {
+    *fetch(t, stage, wanted) {
+      for (const [i, row] of rows.entries()) {
         const { present, from } = lookup.locate(t, i);
-        copyRow(k, {
-          to: shared.keys.row(stage, row),
-          from: from.as(tile.element),
-          chunk,
-          begin: 0,
-          end: width,
-          columns: tile.headDimQk,
-          alignment,
-          present,
-        });
-        if (!tile.gathered) return;
-        const bias = k.select<'f32'>(present, 0, Number.NEGATIVE_INFINITY, 'f32');
-        k.if(chunk.eq(0), () => shared.tokenBias.at(stage, row).store(bias));
-      });
+        if (tile.gathered) {
+          const bias = k.select<'f32'>(present, 0, Number.NEGATIVE_INFINITY, 'f32');
+          k.if(chunk.eq(0), () => shared.tokenBias.at(stage, row).store(bias));
+        }
+        const to = shared.keys.row(stage, row);
+        const columns = { begin: 0, end: width, columns: tile.headDimQk };
+        const copy = { to, from: from.as(tile.element), chunk, alignment, present, ...columns };
+        yield* copyRowInSteps(k, copy, wanted);
+      }
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { MemType, Pointer, Value } from '@flash-mla/ptx';
+import type { CopySteps } from './copy.ts';
 import type { Scores } from './scores.ts';
 
 /**
@@ -8,8 +9,11 @@ import type { Scores } from './scores.ts';
 export interface KeySource {
   /** Reads what `fetch` will need to know of this tile; it may lie beyond the last. */
   seek(tile: Value<'u32'>): void;
-  /** Starts copying the tile that was sought last: into a stage, or packed rows into their slots. */
-  fetch(tile: Value<'u32'>, stage: Value<'u32'>): void;
+  /**
+   * Starts copying the tile that was sought last: into a stage, or packed rows into their slots. Only
+   * where `wanted` holds, if it is given.
+   */
+  fetch(tile: Value<'u32'>, stage: Value<'u32'>, wanted?: Value<'pred'>): CopySteps;
   /** Packed rows: decodes what this thread fetched last into the one stage. */
   decode?(): void;
 }

@@ -7,7 +7,7 @@ import {
   unpackF16x2,
   type Value,
 } from '@flash-mla/ptx';
-import { type Alignment, copyChunk } from './copy.ts';
+import { type Alignment, chunkBytes, copyChunk } from './copy.ts';
 import type { KeySource, RowLookup } from './keys.ts';
 import { type PackedFormat, packedSlots } from './packed-formats.ts';
 import type { WarpPlace } from './place.ts';
@@ -44,38 +44,43 @@ export function packedKeys(
   const firstRope = slots.values;
   const scaleSlot = slots.values + slots.rope;
 
-  /** Calls `visit` for the slots of a kind of chunk; the last may be one too many for some lanes. */
-  const eachSlot = (
-    chunks: number,
-    visit: (i: number, chunk: Value<'u32'>, exists: Value<'pred'> | undefined) => void,
-  ) => {
-    for (let i = 0; i * threads < chunks; i++) {
+  /** The thread's slots of a kind of chunk; the last may be one too many for some threads. */
+  const slotsOf = (chunks: number) =>
+    Array.from({ length: Math.ceil(chunks / threads) }, (_, i) => {
       const chunk = share.add(i * threads);
-      visit(i, chunk, (i + 1) * threads <= chunks ? undefined : chunk.lt(chunks));
-    }
+      return { i, chunk, exists: (i + 1) * threads <= chunks ? undefined : chunk.lt(chunks) };
+    });
+  const where = (exists: Value<'pred'> | undefined, store: () => void) => {
+    if (exists === undefined) store();
+    else k.if(exists, store);
   };
 
   return {
     seek: lookup.seek,
-    fetch(t) {
+    *fetch(t, _stage, wanted) {
       const { present, from, scales } = lookup.locate(t, 0);
       const bytes = from.as('u8');
-      const both = (exists: Value<'pred'> | undefined) =>
-        exists === undefined ? present : present.and(exists);
-      const mine = bytes.at(share.mul(16));
-      eachSlot(format.valueChunks, (i, _chunk, exists) => {
-        copyChunk(k, slot(i), mine.at(i * threads * 16), alignment, both(exists));
-      });
-      eachSlot(format.ropeChunks, (i, _chunk, exists) => {
-        const at = mine.at(format.ropeOffset + i * threads * 16);
-        copyChunk(k, slot(firstRope + i), at, alignment, both(exists));
-      });
+      const mine = bytes.at(share.mul(chunkBytes));
+      const copy = (i: number, byte: number, exists: Value<'pred'> | undefined) => {
+        const here = exists === undefined ? present : present.and(exists);
+        copyChunk(k, slot(i), mine.at(byte), alignment, here, wanted);
+      };
+      for (const { i, exists } of slotsOf(format.valueChunks)) {
+        copy(i, i * threads * chunkBytes, exists);
+        yield;
+      }
+      for (const { i, exists } of slotsOf(format.ropeChunks)) {
+        copy(firstRope + i, format.ropeOffset + i * threads * chunkBytes, exists);
+        yield;
+      }
       if (format.scaleBytes > 0) {
         const at = format.scaleOffset === 'apart' ? scales : bytes.at(format.scaleOffset);
         if (at === undefined) return k.fail('this format needs to know where the scales are');
         const size = format.scaleBytes === 16 ? 16 : 8;
         const sourceBytes = k.select<'u32'>(present, size, 0, 'u32');
-        k.cpAsync(slot(scaleSlot), at.as('b32'), size, { sourceBytes });
+        const copyScales = () => k.cpAsync(slot(scaleSlot), at.as('b32'), size, { sourceBytes });
+        if (wanted === undefined) copyScales();
+        else k.if(wanted, copyScales);
       }
       if (tile.gathered) bias.set(k.select<'f32'>(present, 0, Number.NEGATIVE_INFINITY, 'f32'));
     },
@@ -99,31 +104,25 @@ export function packedKeys(
         });
       } else {
         const scaleOf = scaleReader(k, format, threads, share, slot(scaleSlot));
-        eachSlot(format.valueChunks, (i, chunk, exists) => {
-          const store = () => storeChunk(chunk, slot(i).loadVec(4), scaleOf(i));
-          if (exists === undefined) store();
-          else k.if(exists, store);
-        });
+        for (const { i, chunk, exists } of slotsOf(format.valueChunks)) {
+          where(exists, () => storeChunk(chunk, slot(i).loadVec(4), scaleOf(i)));
+        }
       }
       const values = format.valueChunks * 16;
-      eachSlot(format.ropeChunks, (i, chunk, exists) => {
-        const store = () => {
+      for (const { i, chunk, exists } of slotsOf(format.ropeChunks)) {
+        where(exists, () => {
           const words = slot(firstRope + i).loadVec(4);
           target.at(chunk.mul(8).add(values)).as('b32').storeVec(words);
-        };
-        if (exists === undefined) store();
-        else k.if(exists, store);
-      });
+        });
+      }
       const used = values / 8 + format.ropeChunks;
       const padding = tileShape(tile).width / 8 - used;
-      eachSlot(padding, (_i, chunk, exists) => {
+      for (const { chunk, exists } of slotsOf(padding)) {
         const zero = k.constant('b32', 0);
-        const store = () => {
+        where(exists, () => {
           target.at(chunk.add(used).mul(8)).as('b32').storeVec([zero, zero, zero, zero]);
-        };
-        if (exists === undefined) store();
-        else k.if(exists, store);
-      });
+        });
+      }
       if (tile.gathered) {
         k.if(share.eq(0), () => shared.tokenBias.at(0, row).store(bias));
       }

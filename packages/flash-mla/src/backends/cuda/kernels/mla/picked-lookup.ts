@@ -7,8 +7,8 @@ export interface PickedTokens {
   readonly cache: Pointer<'global', MemType>;
   /** Elements between blocks. */
   readonly blockStride: Value<'u64'>;
-  /** Elements between the tokens of a block. */
-  readonly tokenStride: Value<'u64'> | number;
+  /** Elements between the tokens of a block. `packed`: rows of 576 bytes, their scales behind them. */
+  readonly tokenStride: Value<'u64'> | 'packed';
   /** Known while building: dividing by it must be cheap. */
   readonly pageSize: number;
   /** Tokens of the cache; whatever is not below this is no token. */
@@ -17,8 +17,6 @@ export interface PickedTokens {
   indices(): Pointer<'global', 's32'>;
   /** How many of them count. */
   readonly length: Value<'u32'>;
-  /** Bytes of scales per token, if they lie behind the rows of a block. */
-  readonly scaleBytes: 0 | 8;
 }
 
 /** A second cache, whose tokens come after all tiles of the first. */
@@ -29,6 +27,9 @@ export interface SecondCache {
 }
 
 const nothing = -1;
+/** model1: bytes of a row's values, and of its scales. */
+const packedRowBytes = 576;
+const packedScaleBytes = 8;
 
 /** Finds rows by a query's list of token numbers. */
 export function pickedLookup(
@@ -47,56 +48,37 @@ export function pickedLookup(
       found[i].set(at.loadIf(position.lt(tokens.length), nothing, { nc: true }));
     });
   };
-  const locateIn = (tokens: PickedTokens, i: number) => {
-    const index = found[i].as('u32');
-    const present = index.lt(tokens.tokens);
-    const token = k.select<'u32'>(present, index, 0);
-    const offset = token.rem(tokens.pageSize);
-    const block = tokens.cache.at(k.widen(token.div(tokens.pageSize)).mul(tokens.blockStride));
-    const stride = tokens.tokenStride;
-    const from =
-      typeof stride === 'number'
-        ? block.at(offset.mul(stride))
-        : block.at(k.widen(offset).mul(stride));
-    if (tokens.scaleBytes === 0) return { present, from };
-    const rowsBytes = tokens.pageSize * (typeof stride === 'number' ? stride : 0);
-    return { present, from, scales: block.bytes(rowsBytes).plus(offset, tokens.scaleBytes) };
-  };
-
-  if (second === undefined) {
-    return { seek: (t) => seekIn(main, t), locate: (_t, i) => locateIn(main, i) };
-  }
-  const isSecond = (t: Value<'u32'>) => t.ge(second.firstTile);
   return {
     seek(t) {
+      if (second === undefined) return seekIn(main, t);
       k.if(
-        isSecond(t),
+        t.ge(second.firstTile),
         () => seekIn(second.tokens, t.sub(second.firstTile)),
         () => seekIn(main, t),
         { uniform: true },
       );
     },
     locate(t, i) {
-      const present = k.var('pred', false);
-      const from = k.var('u64', 0);
-      const scales = k.var('u64', 0);
-      const choose = (tokens: PickedTokens) => {
-        const row = locateIn(tokens, i);
-        present.set(row.present);
-        from.set(row.from.address());
-        if (row.scales !== undefined) scales.set(row.scales.address());
-      };
-      k.if(
-        isSecond(t),
-        () => choose(second.tokens),
-        () => choose(main),
-        { uniform: true },
+      const isSecond = second && t.ge(second.firstTile);
+      /** A property of the cache that the tile belongs to. */
+      const of = <T extends 'u32' | 'u64'>(get: (tokens: PickedTokens) => Value<T>): Value<T> =>
+        isSecond ? k.select(isSecond, get(second.tokens), get(main)) : get(main);
+      const index = found[i].as('u32');
+      const present = index.lt(of(({ tokens }) => tokens));
+      const token = k.select<'u32'>(present, index, 0);
+      const blockNumber = of(({ pageSize }) => token.div(pageSize));
+      const offset = of(({ pageSize }) => token.rem(pageSize));
+      const cache = of((tokens) => tokens.cache.address());
+      const block = new Pointer('global', main.cache.element, cache).at(
+        k.widen(blockNumber).mul(of(({ blockStride }) => blockStride)),
       );
-      return {
-        present,
-        from: new Pointer('global', main.cache.element, from),
-        scales: main.scaleBytes > 0 ? new Pointer('global', 'u8', scales) : undefined,
-      };
+      if (main.tokenStride === 'packed') {
+        const rowsBytes = of(({ pageSize }) => k.constant('u32', pageSize * packedRowBytes));
+        const scales = block.bytes(rowsBytes).plus(offset, packedScaleBytes);
+        return { present, from: block.bytes(offset.mul(packedRowBytes)), scales };
+      }
+      const stride = of((tokens) => tokens.tokenStride as Value<'u64'>);
+      return { present, from: block.at(k.widen(offset).mul(stride)) };
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { CopySteps } from './copy.ts';
 import { ColumnWalk, type Fragment, leftFragments, rightFragments, rowBytes } from './fragments.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
@@ -30,7 +31,10 @@ export function loadQueryFragments(
   return fragments;
 }
 
-/** Scores of a warp that holds query fragments, all or most of them, in registers. */
+/**
+ * Scores of a warp that holds query fragments, all or most of them, in registers. `copies` are built in
+ * between the multiplications.
+ */
 export function scoresOfRows(
   k: Ops,
   tile: MlaTile,
@@ -38,6 +42,7 @@ export function scoresOfRows(
   place: WarpPlace,
   inRegisters: readonly (readonly Fragment[])[],
   stage: Value<'u32'>,
+  copies: CopySteps,
 ): Scores {
   const { tokensPerWarp, depthSteps } = tileShape(tile);
   const { element, sharedQuerySteps } = tile;
@@ -57,6 +62,7 @@ export function scoresOfRows(
     const token = k.mad(place.group, 8, place.lane.and(7));
     const keys = new ColumnWalk(shared.keys.row(stage, token), place.lane.shr(3).shl(3));
     for (let step = 0; step < depthSteps; step += 2) {
+      copies.next();
       if (step + 1 === depthSteps) {
         const [b0, b1] = k.ldmatrix(keys.at(step * 16), 2);
         k.mma(element, chain(step)[0], query(step), [b0, b1]);
@@ -72,6 +78,7 @@ export function scoresOfRows(
     for (let step = 0; step < depthSteps; step++) {
       const acc = chain(step);
       const left = query(step);
+      copies.next();
       for (let j = 0; j < tokensPerWarp; j += 16) {
         const at = keys.at(step * 16).bytes(j * rowBytes(shared.keys));
         const [b0, b1, b2, b3] = k.ldmatrix(at, 4);
@@ -101,6 +108,7 @@ export function scoresBySplitDepth(
   shared: MlaShared,
   place: WarpPlace,
   stage: Value<'u32'>,
+  copies: CopySteps,
 ): Scores {
   const { tokensPerWarp, depthSteps } = tileShape(tile);
   const { element } = tile;
@@ -126,7 +134,11 @@ export function scoresBySplitDepth(
         k.mma(element, given[j / 8 + 1], partner, [b2, b3]);
       }
     };
-    for (let step = 0; step + 2 <= depthSteps; step += 2) multiply(step * 16);
+    const pairs = Math.floor(depthSteps / 2);
+    for (let step = 0; step < pairs; step++) {
+      multiply(step * 32);
+      copies.next();
+    }
     if (depthSteps % 2 === 1) {
       k.if(half.eq(0), () => multiply((depthSteps - 1) * 16), { uniform: true });
     }
@@ -134,6 +146,9 @@ export function scoresBySplitDepth(
   k.section('exchange', () => exchange(k, tile, shared, place, half, kept, given));
   return kept;
 }
+
+/** Barriers from this one on belong to pairs of warps; 0 is the CTA's. */
+const firstPairBarrier = 1;
 
 function exchange(
   k: Ops,
@@ -160,20 +175,22 @@ function exchange(
         });
     });
   };
+  const pair = warp.shr(1);
+  /** Only the two warps wait for each other. */
+  const meet = () => k.barrier(pair.add(firstPairBarrier), 64);
   if (tile.exchangeRounds === 1) {
     give(warp);
-    k.barrier();
+    meet();
     take(warp.xor(1));
     return;
   }
-  const pair = warp.shr(1);
   const isFirst = half.eq(0);
   const isSecond = half.ne(0);
   k.if(isSecond, () => give(pair), { uniform: true });
-  k.barrier();
+  meet();
   k.if(isFirst, () => take(pair), { uniform: true });
-  k.barrier();
+  meet();
   k.if(isFirst, () => give(pair), { uniform: true });
-  k.barrier();
+  meet();
   k.if(isSecond, () => take(pair), { uniform: true });
 }

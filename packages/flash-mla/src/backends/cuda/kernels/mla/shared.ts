@@ -21,6 +21,8 @@ export function mlaShared(tile: MlaTile) {
     rowStats: field('f32', [rows, groups]),
     /** Factor of a row's output: the rescaling of a step, at the end 1 / sum. */
     rowScale: field('f32', [rows]),
+    /** Per 16 rows, whether any of them asks for rescaling: not 0. */
+    moved: field('b32', [rows / 16]),
     /** What to add to the scores of a token: 0, or −inf where it is missing. */
     tokenBias: field('f32', [gathered ? stages : 0, tokens]),
   });

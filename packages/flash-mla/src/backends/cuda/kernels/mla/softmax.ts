@@ -125,8 +125,10 @@ export function softmaxStep(
     state.sum[r].set(sum);
     return factor;
   });
+  const moved = k.ballot(factors[0].ne(1).or(factors[1].ne(1)));
   k.if(place.group.eq(0).and(place.lane.and(3).eq(0)), () => {
     for (const r of pair) shared.rowScale.at(place.row.add(8 * r)).store(factors[r]);
+    k.if(place.lane.eq(0), () => shared.moved.at(place.rowTile).store(moved));
   });
 }
 

@@ -43,22 +43,20 @@ export function scaleOutputs(
 }
 
 /** Rescales the outputs where a row's reference has moved, which is rare. */
-export function rescaleOutputs(
+function rescaleOutputs(
   k: Ops,
   tile: MlaTile,
   shared: MlaShared,
   place: WarpPlace,
   outputs: Outputs,
 ): void {
-  const factors = outputFactors(tile, shared, place.lane);
-  const moved = factors
-    .flat()
-    .map((f) => f.ne(1))
-    .reduce((a, b) => a.or(b));
-  k.if(k.any(moved), () => scaleBy(outputs, factors), { uniform: true });
+  const { rowTiles } = tileShape(tile);
+  const moved = Array.from({ length: rowTiles }, (_, t) => shared.moved.at(t).load());
+  const any = moved.reduce((a, b) => a.or(b)).ne(0);
+  k.if(any, () => scaleOutputs(tile, shared, place, outputs), { uniform: true });
 }
 
-/** outputs += weights × V of one stage. */
+/** outputs += weights × V of one stage, after rescaling them where rows ask for it. */
 export function addWeightedValues(
   k: Ops,
   tile: MlaTile,
@@ -76,6 +74,8 @@ export function addWeightedValues(
   const columns = Array.from({ length: columnsPerWarp / 16 }, (_, j) => row.at(column.add(16 * j)));
   for (let t = 0; t < tile.tokens; t += 16) {
     const left = outputs.map((_, i) => k.ldmatrix(rows.at(t).bytes(16 * i * rowBytes(weights)), 4));
+    // Behind the first loads, so that nobody waits for this alone.
+    if (t === 0) rescaleOutputs(k, tile, shared, place, outputs);
     columns.forEach((at, j) => {
       const [b0, b1, b2, b3] = k.ldmatrix(at.bytes(t * rowBytes(shared.keys)), 4, { trans: true });
       outputs.forEach((acc, i) => {
