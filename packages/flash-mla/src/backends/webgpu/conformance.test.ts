@@ -8,30 +8,28 @@ import {
   runConformance,
   selectCases,
 } from '../../cases/index.ts';
-import { type Device, openDevice } from '../../index.ts';
+import type { Device } from '../../index.ts';
+import type { Profile } from './adapter.ts';
 import { gpuTuning } from './runtime/limits.ts';
 import { openAdjusted } from './testing/open.ts';
 import { useSwiftShader } from './testing/swiftshader.ts';
 
 const absent = useSwiftShader();
 
-/**
- * The kernels that a GPU gets, as far as SwiftShader's 32 KiB of workgroup memory go; not unrolled, as
- * in variants.test.ts, to save time.
- */
-const asGpu = () =>
-  openAdjusted((capabilities) => ({
-    ...capabilities,
-    tuning: { ...gpuTuning, unroll: 1, unrollWords: false, workgroups: 64 },
-  })).then(({ device }) => device);
+/** The kernels of a GPU, but not unrolled (variants.test.ts has those), to save time. */
+const openAsGpu = async (profile: Profile) => {
+  const tuning = { ...gpuTuning, unroll: 1, unrollWords: false, workgroups: 64 } as const;
+  const { device } = await openAdjusted((capabilities) => ({ ...capabilities, tuning }), profile);
+  return device;
+};
 
 describe.skipIf(absent).each([
-  ['with the features and limits of a GPU', asGpu],
-  ['with default limits and no feature', () => openDevice('webgpu', { webgpuProfile: 'default' })],
-])(`WebGPU on SwiftShader %s${absent ? `, skipped: ${absent}` : ''}`, (_, open) => {
+  ['with all limits and features', 'adapter'],
+  ['with default limits and no feature', 'default'],
+] as const)(`WebGPU on SwiftShader %s${absent ? `, skipped: ${absent}` : ''}`, (_, profile) => {
   let device: Device;
   beforeAll(async () => {
-    device = await open();
+    device = await openAsGpu(profile);
   });
   afterAll(() => device.dispose());
 
