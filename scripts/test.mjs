@@ -29,6 +29,7 @@ function check(name, path, args) {
 if (filters.length === 0) {
   check('lint', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']);
   check('typecheck', 'typescript/bin/tsc', ['-p', 'tsconfig.test.json']);
+  check('typecheck of the playground', 'typescript/bin/tsc', ['-p', 'apps/playground']);
 }
 const vitest = spawnSync(
   process.execPath,

@@ -23,7 +23,7 @@ export {
   varlenAttention,
 } from './dense-attention.ts';
 export { type DecodeAnswer, type DenseDecodeProblem, denseDecode } from './dense-decode.ts';
-export { type HostTensor, hostTensor, hostTensorFromBytes } from './host-tensor.ts';
+export { decodeAll, type HostTensor, hostTensor, hostTensorFromBytes } from './host-tensor.ts';
 export { type PackedLayout, packedLayouts } from './packed-rows.ts';
 export { dequantizeKvCache, quantizeKvCache } from './quantize.ts';
 export { type SparseDecodeProblem, sparseDecode } from './sparse-decode.ts';

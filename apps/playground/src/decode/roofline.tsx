@@ -1,0 +1,212 @@
+import type { Ceilings } from '../engine/ceilings.ts';
+import { ceilings } from '../state.ts';
+import { digits, si } from '../widgets/format.ts';
+import { Scroll } from '../widgets/scroll.tsx';
+import { useWidth } from '../widgets/use-width.ts';
+import { history, type Point, point } from './loop-state.ts';
+import { decades, type LogAxis, logAxis, rateRange, roofAt } from './roofs.ts';
+
+const margin = { left: 62, right: 14, top: 26, bottom: 44 };
+/** FLOP per byte: one head over bf16 rows has 1.9, 128 heads over FP8 rows have 400. */
+const intensities = { low: 1, high: 1000 };
+
+interface Axes {
+  readonly x: LogAxis;
+  readonly y: LogAxis;
+}
+
+/** Where the loop stands under what the device can do, point by point as the sliders move. */
+export function Roofline() {
+  const [ref, width] = useWidth<HTMLDivElement>();
+  const points = [...history.value, ...(point.value ? [point.value] : [])];
+  return (
+    <figure class="plot">
+      <figcaption>
+        Roofline: {ceilings.value ? 'this device’s ceilings as measured' : 'starts with the loop'}
+      </figcaption>
+      <div ref={ref}>{width > 0 && <Plot width={width} points={points} />}</div>
+      {points.length > 0 && <PointsTable points={points} />}
+    </figure>
+  );
+}
+
+function Plot({ width, points }: { readonly width: number; readonly points: readonly Point[] }) {
+  const height = Math.round(Math.max(240, Math.min(380, width * 0.55)));
+  const limits = ceilings.value;
+  const rates = rateRange(
+    limits,
+    points.map(({ flopsPerSecond }) => flopsPerSecond),
+  );
+  const axes: Axes = {
+    x: logAxis(intensities.low, intensities.high, margin.left, width - margin.right),
+    y: logAxis(rates.low, rates.high, height - margin.bottom, margin.top),
+  };
+  const now = point.value;
+  return (
+    <svg
+      class="roofline"
+      width={width}
+      height={height}
+      viewBox={`0 0 ${width} ${height}`}
+      role="img"
+      aria-label={describe(now, limits)}
+    >
+      <Grid axes={axes} width={width} height={height} />
+      <Roofs axes={axes} limits={limits} />
+      {history.value.map((each) => (
+        <Mark key={JSON.stringify(each.settings)} axes={axes} point={each} />
+      ))}
+      {now && <Now axes={axes} point={now} limits={limits} width={width} />}
+    </svg>
+  );
+}
+
+function describe(now: Point | undefined, limits: Ceilings | undefined): string {
+  if (now === undefined) return 'Roofline plot, empty until the loop runs';
+  const roof = roofAt(limits, now.intensity);
+  const share =
+    roof === undefined ? '' : `, ${digits((100 * now.flopsPerSecond) / roof)} % of the roof`;
+  return `Roofline plot: ${digits(now.intensity)} FLOP per byte at ${si(now.flopsPerSecond)}FLOP/s${share}`;
+}
+
+function Grid({ axes, width, height }: { axes: Axes; width: number; height: number }) {
+  const { x, y } = axes;
+  const bottom = height - margin.bottom;
+  return (
+    <g>
+      {decades(x).map((value) => (
+        <g key={value}>
+          <path class="grid" d={`M${x.at(value)} ${margin.top}V${bottom}`} />
+          <text x={x.at(value)} y={bottom + 16} text-anchor="middle">
+            {value}
+          </text>
+        </g>
+      ))}
+      {decades(y).map((value) => (
+        <g key={value}>
+          <path class="grid" d={`M${margin.left} ${y.at(value)}H${width - margin.right}`} />
+          <text x={margin.left - 8} y={y.at(value) + 4} text-anchor="end">
+            {si(value).replace('.00', '').replace(/\.0 /, ' ')}
+          </text>
+        </g>
+      ))}
+      <text x={(margin.left + width - margin.right) / 2} y={height - 8} text-anchor="middle">
+        FLOP per byte
+      </text>
+      <text x={margin.left - 8} y={14} text-anchor="end">
+        FLOP/s
+      </text>
+    </g>
+  );
+}
+
+function Roofs({ axes, limits }: { readonly axes: Axes; readonly limits: Ceilings | undefined }) {
+  const { x, y } = axes;
+  const { flopsPerSecond: peak, readBytesPerSecond: read } = limits ?? {};
+  const ridge = peak !== undefined && read !== undefined ? peak / read : undefined;
+  const right = x.at(x.high);
+  const low = read === undefined ? x.low : Math.max(x.low, y.low / read);
+  const end = Math.min(x.high, ridge ?? x.high);
+  const angle =
+    read === undefined ? 0 : (Math.atan2(y.at(10) - y.at(1), x.at(10) - x.at(1)) * 180) / Math.PI;
+  return (
+    <g>
+      {read !== undefined && end > low && (
+        <>
+          <path
+            class="roof"
+            d={`M${x.at(low)} ${y.at(low * read)}L${x.at(end)} ${y.at(end * read)}`}
+          />
+          <text
+            class="roof-name"
+            transform={`translate(${x.at(low) + 10} ${y.at(low * read) - 10}) rotate(${angle})`}
+          >
+            {`read ${si(read)}B/s`}
+          </text>
+        </>
+      )}
+      {peak !== undefined && (
+        <>
+          <path
+            class="roof"
+            d={`M${x.at(Math.max(x.low, ridge ?? x.low))} ${y.at(peak)}H${right}`}
+          />
+          <text class="roof-name" x={right} y={y.at(peak) - 7} text-anchor="end">
+            {`multiply-add ${si(peak)}FLOP/s`}
+          </text>
+        </>
+      )}
+    </g>
+  );
+}
+
+/** Layouts differ by shape as well as by colour. */
+function Mark({ axes, point: at }: { readonly axes: Axes; readonly point: Point }) {
+  const [cx, cy] = [axes.x.at(at.intensity), axes.y.at(at.flopsPerSecond)];
+  const shapes = {
+    bf16: <circle cx={cx} cy={cy} r={5} />,
+    v32: <rect x={cx - 5} y={cy - 5} width={10} height={10} />,
+    model1: <path d={`M${cx} ${cy - 6}L${cx + 6} ${cy + 5}H${cx - 6}Z`} />,
+  };
+  return <g class={`mark ${at.settings.layout}`}>{shapes[at.settings.layout]}</g>;
+}
+
+/** The configuration that runs, and the way from it up to its roof. */
+function Now(props: {
+  readonly axes: Axes;
+  readonly point: Point;
+  readonly limits: Ceilings | undefined;
+  readonly width: number;
+}) {
+  const { axes, point: at, limits, width } = props;
+  const [cx, cy] = [axes.x.at(at.intensity), axes.y.at(at.flopsPerSecond)];
+  const roof = roofAt(limits, at.intensity);
+  const isLeft = cx > width * 0.6;
+  return (
+    <g class="now">
+      {roof !== undefined && <path class="gap" d={`M${cx} ${cy}V${axes.y.at(roof)}`} />}
+      <Mark axes={axes} point={at} />
+      <text x={cx + (isLeft ? -12 : 12)} y={cy + 18} text-anchor={isLeft ? 'end' : 'start'}>
+        {`${at.settings.layout}, ${at.settings.heads} heads: ${si(at.flopsPerSecond)}FLOP/s`}
+      </text>
+    </g>
+  );
+}
+
+/** The plot for those who cannot see it, or want the numbers. */
+function PointsTable({ points }: { readonly points: readonly Point[] }) {
+  return (
+    <details>
+      <summary>The points as a table</summary>
+      <Scroll label="Points of the roofline">
+        <table>
+          <thead>
+            <tr>
+              {['Rows', 'Requests', 'Heads', 'Prompt', 'FLOP/B', 'FLOP/s', 'B/s', 'Tokens/s'].map(
+                (title) => (
+                  <th key={title} scope="col">
+                    {title}
+                  </th>
+                ),
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {points.map(({ settings, ...at }) => (
+              <tr key={JSON.stringify(settings)}>
+                <th scope="row">{settings.layout}</th>
+                <td>{settings.batch}</td>
+                <td>{settings.heads}</td>
+                <td>{settings.tokens}</td>
+                <td>{digits(at.intensity)}</td>
+                <td>{si(at.flopsPerSecond)}</td>
+                <td>{si(at.bytesPerSecond)}</td>
+                <td>{digits(at.tokensPerSecond)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </details>
+  );
+}

@@ -1,0 +1,70 @@
+import { deviceState, openChosen } from '../state.ts';
+import { milliseconds, scientific } from '../widgets/format.ts';
+import { Problem } from '../widgets/problem.tsx';
+import { titles } from './titles.ts';
+
+/** The device that is open: how long that took, its first decode, and its facts. */
+export function OpenDevice() {
+  const state = deviceState.value;
+  return (
+    <div class="open-device" aria-live="polite">
+      {state.kind === 'opening' && (
+        <p class="waiting">Opening {titles[state.id] ?? 'the device'} …</p>
+      )}
+      {state.kind === 'failed' && (
+        <>
+          <Problem error={state.error} />
+          <button type="button" onClick={() => void openChosen()}>
+            Try again
+          </button>
+        </>
+      )}
+      {state.kind === 'open' && <Facts />}
+    </div>
+  );
+}
+
+function Facts() {
+  const state = deviceState.value;
+  if (state.kind !== 'open') return null;
+  const { id, name, openMs, first, details, memoryBytes } = state.device;
+  const { comparison, ms } = first;
+  return (
+    <>
+      <h3>{name === 'CPU' ? 'CPU threads' : name}</h3>
+      <p>
+        Opened in <b>{milliseconds(openMs)}</b>, first decode in <b>{milliseconds(ms)}</b> with its
+        kernels compiled on the way:{' '}
+        <span class={comparison.pass ? 'good' : 'bad'} id="first-decode">
+          {comparison.pass ? '✓ right' : '✗ wrong'}
+        </span>
+        , off by at most {scientific(comparison.maxAbsolute)} from the float64 reference (allowed:{' '}
+        {scientific(comparison.tolerance.absolute)}).
+      </p>
+      <table class="facts">
+        <caption class="hidden">Facts about {titles[id] ?? id}</caption>
+        <tbody>
+          {Object.entries(details)
+            .filter(([label]) => label !== 'features')
+            .map(([label, value]) => (
+              <tr key={label}>
+                <th scope="row">{words(label)}</th>
+                <td>{typeof value === 'boolean' ? (value ? 'yes' : 'no') : value}</td>
+              </tr>
+            ))}
+          {memoryBytes !== undefined && (
+            <tr>
+              <th scope="row">address space</th>
+              <td>{(memoryBytes / 2 ** 30).toFixed(1)} GiB</td>
+            </tr>
+          )}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+/** `sharedMemory` → `shared memory`; labels in words stay as they are. */
+function words(label: string): string {
+  return label.replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
+}
