@@ -10,21 +10,45 @@ import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 /** An argument that may be left out, as `None` may in Python. */
 export type Optional<T> = T | null | undefined;
 
-/** Throws for anything that is not an object and for names that the operation does not know. */
-export function checkOptions(options: unknown, known: ReadonlySet<string>): void {
+/** The names that an operation takes. */
+export interface OptionNames {
+  /** An object that has them all: the shape that options are read into. */
+  readonly blank: Readonly<Record<string, undefined>>;
+  readonly names: readonly string[];
+}
+
+export function optionNames<Name extends string>(...names: Name[]): OptionNames {
+  return { blank: Object.fromEntries(names.map((name) => [name, undefined])), names };
+}
+
+/**
+ * The options of a call, each read once, in an object that has every name the operation knows. Throws
+ * for anything that is not an object and for other names.
+ *
+ * The copy is for speed: V8 gives each `{ ...common, more }` a hidden class of its own, so that every
+ * access to a property would miss its cache, 0.2 µs each. Copies are all of one shape.
+ */
+export function readOptions<O extends object>(options: O, { blank, names }: OptionNames): O {
   if (typeof options !== 'object' || options === null) {
     throw new InvalidArgumentError('options', 'an object of named arguments', show(options));
   }
-  for (const name in options) {
-    if (!known.has(name)) {
-      throw new InvalidArgumentError(
-        name,
-        `no argument of this name`,
-        'one',
-        `Known are ${[...known].join(', ')}.`,
-      );
-    }
-  }
+  const isPlain = Object.getPrototypeOf(options) === Object.prototype;
+  const read = { ...blank, ...(isPlain ? options : inherited(options)) };
+  const given = Object.keys(read);
+  if (given.length === names.length) return read as O;
+  throw new InvalidArgumentError(
+    given.find((name) => !names.includes(name)) ?? 'options',
+    `no argument of this name`,
+    'one',
+    `Known are ${names.join(', ')}.`,
+  );
+}
+
+/** Own and inherited properties. */
+function inherited(options: object): Record<string, unknown> {
+  const read: Record<string, unknown> = {};
+  for (const name in options) read[name] = (options as Record<string, unknown>)[name];
+  return read;
 }
 
 /** A tensor with the given rank on a device that is open. Dtype and extents are for the caller. */

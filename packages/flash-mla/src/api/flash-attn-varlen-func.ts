@@ -7,10 +7,11 @@ import {
   checkInteger,
   checkNotEmpty,
   checkOperand,
-  checkOptions,
   checkScale,
   checkTensor,
   checkVector,
+  optionNames,
+  readOptions,
   shapeText,
   show,
 } from './arguments.ts';
@@ -58,7 +59,7 @@ export interface VarlenResult<D extends 'bf16' | 'f16' = 'bf16' | 'f16'> {
   readonly lse: Tensor<'f32'>;
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnVarlenOptions>([
+const known = optionNames<keyof FlashAttnVarlenOptions>(
   'q',
   'k',
   'v',
@@ -74,7 +75,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnVarlenOptions>([
   'implementation',
   'out',
   'lse',
-]);
+);
 
 /**
  * Dense MHA or GQA over packed sequences of different lengths. Returns at once; `out.read()` waits.
@@ -87,8 +88,8 @@ const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnVarlenOptions>([
 export function flashAttnVarlenFunc<D extends 'bf16' | 'f16'>(
   options: FlashAttnVarlenOptions<D>,
 ): VarlenResult<D> {
-  checkOptions(options, optionNames);
-  const { q, k, v, cuSeqlensQo, cuSeqlensKv } = options;
+  const given = readOptions(options, known);
+  const { q, k, v, cuSeqlensQo, cuSeqlensKv } = given;
   checkTensor('q', q, 3);
   const { device } = q;
   if (q.dtype !== 'bf16' && q.dtype !== 'f16') {
@@ -112,22 +113,22 @@ export function flashAttnVarlenFunc<D extends 'bf16' | 'f16'>(
   }
   checkVector('cuSeqlensQo', cuSeqlensQo, 'i32', device, b + 1, 'b + 1');
   checkVector('cuSeqlensKv', cuSeqlensKv, 'i32', device, b + 1, 'b + 1');
-  const maxSeqlenQ = checkInteger('maxSeqlenQo', options.maxSeqlenQo, 0, totalQ);
-  const maxSeqlenK = checkInteger('maxSeqlenKv', options.maxSeqlenKv, 0, totalK);
-  if (!checkFlag('isVarlen', options.isVarlen, true)) {
+  const maxSeqlenQ = checkInteger('maxSeqlenQo', given.maxSeqlenQo, 0, totalQ);
+  const maxSeqlenK = checkInteger('maxSeqlenKv', given.maxSeqlenKv, 0, totalK);
+  if (!checkFlag('isVarlen', given.isVarlen, true)) {
     checkUniform('q', q, b, 'maxSeqlenQo', maxSeqlenQ);
     checkUniform('k', k, b, 'maxSeqlenKv', maxSeqlenK);
   }
-  const softmaxScale = checkScale('softmaxScale', options.softmaxScale, dQk);
-  const causal = checkFlag('causal', options.causal, false);
-  checkFlag('deterministic', options.deterministic, true);
-  checkNoDropout(options.dropoutP);
-  checkImplementation(options.implementation, device);
+  const softmaxScale = checkScale('softmaxScale', given.softmaxScale, dQk);
+  const causal = checkFlag('causal', given.causal, false);
+  checkFlag('deterministic', given.deterministic, true);
+  checkNoDropout(given.dropoutP);
+  checkImplementation(given.implementation, device);
 
   const outputs = new Outputs(device);
   try {
-    const out = outputs.take('out', options.out, [totalQ, hQ, dV], q.dtype);
-    const lse = outputs.take('lse', options.lse, [hQ, totalQ], 'f32');
+    const out = outputs.take('out', given.out, [totalQ, hQ, dV], q.dtype);
+    const lse = outputs.take('lse', given.lse, [hQ, totalQ], 'f32');
     device.backend.denseAttention({
       q,
       k,

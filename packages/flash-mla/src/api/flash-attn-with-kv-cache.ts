@@ -7,10 +7,11 @@ import {
   checkInnerStride,
   checkNotEmpty,
   checkOperand,
-  checkOptions,
   checkScale,
   checkTensor,
   checkVector,
+  optionNames,
+  readOptions,
   show,
 } from './arguments.ts';
 import { checkAttentionHeads, checkImplementation } from './dense-attention.ts';
@@ -46,7 +47,7 @@ export interface KvCacheAttentionResult<D extends 'bf16' | 'f16' = 'bf16' | 'f16
   readonly lse: Tensor<'f32'>;
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnWithKvCacheOptions>([
+const known = optionNames<keyof FlashAttnWithKvCacheOptions>(
   'q',
   'kCache',
   'vCache',
@@ -56,7 +57,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnWithKvCacheOptio
   'causal',
   'implementation',
   'out',
-]);
+);
 
 /**
  * Dense MHA or GQA of a few new queries per request over a cache that already holds their keys.
@@ -69,8 +70,8 @@ const optionNames: ReadonlySet<string> = new Set<keyof FlashAttnWithKvCacheOptio
 export function flashAttnWithKvCache<D extends 'bf16' | 'f16'>(
   options: FlashAttnWithKvCacheOptions<D>,
 ): KvCacheAttentionResult<D> {
-  checkOptions(options, optionNames);
-  const { q, kCache, vCache, cacheSeqlens, blockTable } = options;
+  const given = readOptions(options, known);
+  const { q, kCache, vCache, cacheSeqlens, blockTable } = given;
   checkTensor('q', q, 4);
   const { device, dtype } = q;
   if (dtype !== 'bf16' && dtype !== 'f16') {
@@ -105,13 +106,13 @@ export function flashAttnWithKvCache<D extends 'bf16' | 'f16'>(
       'Give a blockTable for a paged cache.',
     );
   }
-  const softmaxScale = checkScale('softmaxScale', options.softmaxScale, dQk);
-  const causal = checkFlag('causal', options.causal, false);
-  checkImplementation(options.implementation, device);
+  const softmaxScale = checkScale('softmaxScale', given.softmaxScale, dQk);
+  const causal = checkFlag('causal', given.causal, false);
+  checkImplementation(given.implementation, device);
 
   const outputs = new Outputs(device);
   try {
-    const out = outputs.take('out', options.out, [b, sQ, hQ, dV], dtype);
+    const out = outputs.take('out', given.out, [b, sQ, hQ, dV], dtype);
     const lse = outputs.take('lse', undefined, [hQ, b * sQ], 'f32');
     device.backend.denseAttention({
       q: flatQ,

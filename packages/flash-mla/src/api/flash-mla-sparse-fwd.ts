@@ -7,9 +7,10 @@ import {
   checkNotEmpty,
   checkOperand,
   checkOptionalVector,
-  checkOptions,
   checkScale,
   checkTensor,
+  optionNames,
+  readOptions,
 } from './arguments.ts';
 import { checkSparseHeadDims } from './head-dims.ts';
 import { Outputs } from './outputs.ts';
@@ -46,7 +47,7 @@ export interface SparseFwdResult {
   readonly lse: Tensor<'f32'>;
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof FlashMlaSparseFwdOptions>([
+const known = optionNames<keyof FlashMlaSparseFwdOptions>(
   'q',
   'kv',
   'indices',
@@ -57,7 +58,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof FlashMlaSparseFwdOptions>
   'out',
   'maxLogits',
   'lse',
-]);
+);
 
 /** Row numbers are i32. */
 const maxRows = 2 ** 31 - 1;
@@ -70,15 +71,15 @@ const maxRows = 2 ** 31 - 1;
  * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
  */
 export function flashMlaSparseFwd(options: FlashMlaSparseFwdOptions): SparseFwdResult {
-  checkOptions(options, optionNames);
-  const { q, kv, indices, attnSink, topkLength } = options;
+  const given = readOptions(options, known);
+  const { q, kv, indices, attnSink, topkLength } = given;
   checkTensor('q', q, 3);
   const { device } = q;
   checkOperand('q', q, 3, 'bf16', device);
   checkNotEmpty('q', q);
   checkInnerStride('q', q);
   const [sQ, hQ, headDimQk] = q.shape as [number, number, number];
-  const headDimV = checkInteger('dV', options.dV ?? 512, 1, headDimQk);
+  const headDimV = checkInteger('dV', given.dV ?? 512, 1, headDimQk);
   checkSparseHeadDims('q.shape[2]', headDimQk, 'dV', headDimV);
 
   checkOperand('kv', kv, 3, 'bf16', device);
@@ -95,15 +96,15 @@ export function flashMlaSparseFwd(options: FlashMlaSparseFwdOptions): SparseFwdR
   checkExtent('indices', indices, 1, hKv, 'hKv of kv');
   checkInnerStride('indices', indices);
   // FlashMLA has no default here, so neither has this.
-  const smScale = checkScale('smScale', options.smScale ?? Number.NaN, headDimQk);
+  const smScale = checkScale('smScale', given.smScale ?? Number.NaN, headDimQk);
   checkOptionalVector('attnSink', attnSink, 'f32', device, hQ, 'hQ');
   checkOptionalVector('topkLength', topkLength, 'i32', device, sQ, 'sQ');
 
   const outputs = new Outputs(device);
   try {
-    const out = outputs.take('out', options.out, [sQ, hQ, headDimV], 'bf16');
-    const maxLogits = outputs.take('maxLogits', options.maxLogits, [sQ, hQ], 'f32');
-    const lse = outputs.take('lse', options.lse, [sQ, hQ], 'f32');
+    const out = outputs.take('out', given.out, [sQ, hQ, headDimV], 'bf16');
+    const maxLogits = outputs.take('maxLogits', given.maxLogits, [sQ, hQ], 'f32');
+    const lse = outputs.take('lse', given.lse, [sQ, hQ], 'f32');
     device.backend.sparsePrefill({
       q,
       kv,

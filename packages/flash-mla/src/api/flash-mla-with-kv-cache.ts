@@ -1,6 +1,6 @@
 import type { ScheduleProblem } from '../backends/backend.ts';
 import { InvalidArgumentError } from '../errors.ts';
-import { checkNotEmpty, checkOptions, checkTensor, show } from './arguments.ts';
+import { checkNotEmpty, checkTensor, optionNames, readOptions, show } from './arguments.ts';
 import type {
   DecodeResult,
   DenseDecodeOptions,
@@ -16,7 +16,7 @@ import { checkSchedMeta, FlashMlaSchedMeta, scheduleOf, unfillSchedMeta } from '
 import { prepareSparseDecode } from './sparse-decode.ts';
 import { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
 
-const optionNames: ReadonlySet<string> = new Set([
+const known = optionNames(
   'q',
   'kCache',
   'blockTable',
@@ -38,7 +38,7 @@ const optionNames: ReadonlySet<string> = new Set([
   'deterministic',
   'out',
   'lse',
-]);
+);
 
 /**
  * MLA decoding with a paged KV cache: dense, or token-sparse where `indices` are given. Returns at
@@ -68,15 +68,15 @@ export function flashMlaWithKvCache<D extends QueryDType>(
 ): DecodeResult;
 export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult;
 export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResult {
-  checkOptions(options, optionNames);
-  const { q, schedMeta, numSplits } = options;
+  const given = readOptions(options, known);
+  const { q, schedMeta, numSplits } = given;
   checkTensor('q', q, 4);
   checkNotEmpty('q', q);
   const { device } = q;
   const call =
-    options.indices === undefined || options.indices === null
-      ? prepareDenseDecode(options)
-      : prepareSparseDecode(options);
+    given.indices === undefined || given.indices === null
+      ? prepareDenseDecode(given)
+      : prepareSparseDecode(given);
   checkScheduling(schedMeta, numSplits, call);
 
   const isFresh = schedMeta instanceof FlashMlaSchedMeta && !schedMeta.haveInitialized;
@@ -84,8 +84,8 @@ export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResu
   try {
     const [b, sQ, hQ] = q.shape as [number, number, number];
     const outDType = q.dtype === 'f16' ? 'f16' : 'bf16';
-    const out = outputs.take('out', options.out, [b, sQ, hQ, call.headDimV], outDType);
-    const lse = outputs.take('lse', options.lse, [b, hQ, sQ], 'f32');
+    const out = outputs.take('out', given.out, [b, sQ, hQ, call.headDimV], outDType);
+    const lse = outputs.take('lse', given.lse, [b, hQ, sQ], 'f32');
     const schedule =
       schedMeta instanceof FlashMlaSchedMeta
         ? scheduleOf(schedMeta, call.config, call.scheduling)

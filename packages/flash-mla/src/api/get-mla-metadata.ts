@@ -7,9 +7,10 @@ import {
   checkInteger,
   checkOperand,
   checkOptionalVector,
-  checkOptions,
   checkTensor,
   type Optional,
+  optionNames,
+  readOptions,
 } from './arguments.ts';
 import { FlashMlaSchedMeta } from './sched-meta.ts';
 import { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
@@ -29,14 +30,14 @@ export interface MlaMetadataOptions {
   readonly deterministic?: boolean;
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof MlaMetadataOptions>([
+const known = optionNames<keyof MlaMetadataOptions>(
   'headDimQk',
   'headDimV',
   'extraTopk',
   'topkLength',
   'extraTopkLength',
   'deterministic',
-]);
+);
 
 /**
  * A metadata object that the first `flashMlaWithKvCache` fills, and `null` for `numSplits`.
@@ -82,7 +83,7 @@ export function getMlaMetadata(
   const { device } = cacheSeqlens;
   checkOperand('cacheSeqlens', cacheSeqlens, 1, 'i32', device);
   checkInnerStride('cacheSeqlens', cacheSeqlens);
-  checkOptions(options, optionNames);
+  const given = readOptions(options, known);
   const batch = checkInteger('cacheSeqlens.shape[0]', cacheSeqlens.shape[0], 1, maxCount);
   const tokens = checkInteger('numQTokensPerHeadK', numQTokensPerHeadK, 1, maxCount);
   const numHeadsKv = checkInteger('numHeadsK', numHeadsK, 1, maxCount);
@@ -102,22 +103,22 @@ export function getMlaMetadata(
     seqLenQ: rows / hQ,
     numHeadsQ: hQ,
     numHeadsKv,
-    headDimQk: checkInteger('headDimQk', options.headDimQk ?? 576, 1, maxCount),
-    headDimV: checkInteger('headDimV', options.headDimV ?? 512, 1, maxCount),
+    headDimQk: checkInteger('headDimQk', given.headDimQk ?? 576, 1, maxCount),
+    headDimV: checkInteger('headDimV', given.headDimV ?? 512, 1, maxCount),
     ...(isSparse && {
       topk: checkInteger('topk', topk, 1, maxCount),
-      extraTopk: checkInteger('extraTopk', options.extraTopk ?? 0, 0, maxCount),
+      extraTopk: checkInteger('extraTopk', given.extraTopk ?? 0, 0, maxCount),
     }),
     isFp8: checkFlag('isFp8KvCache', isFp8KvCache, false),
-    deterministic: checkFlag('deterministic', options.deterministic, false),
+    deterministic: checkFlag('deterministic', given.deterministic, false),
   };
-  const topkLength = options.topkLength ?? undefined;
-  const extraTopkLength = options.extraTopkLength ?? undefined;
+  const topkLength = given.topkLength ?? undefined;
+  const extraTopkLength = given.extraTopkLength ?? undefined;
   checkOptionalVector('topkLength', topkLength, 'i32', device, batch, 'b');
   checkOptionalVector('extraTopkLength', extraTopkLength, 'i32', device, batch, 'b');
   if (topkLength && !isSparse) requireTopk('topkLength', 'topk');
   if (extraTopkLength && !problem.extraTopk) requireTopk('extraTopkLength', 'extraTopk');
-  if (options.extraTopk && !isSparse) requireTopk('extraTopk', 'topk');
+  if (given.extraTopk && !isSparse) requireTopk('extraTopk', 'topk');
 
   const metadata = TileSchedulerMetadata.compute({
     device,

@@ -6,8 +6,9 @@ import {
   checkInnerStride,
   checkNotEmpty,
   checkOperand,
-  checkOptions,
   checkTensor,
+  optionNames,
+  readOptions,
   show,
 } from './arguments.ts';
 import { checkPackedRows } from './kv-rows.ts';
@@ -34,11 +35,11 @@ export interface DequantizeKvCacheOptions {
   readonly out?: Tensor<'bf16'> | null | undefined;
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof QuantizeKvCacheOptions>([
+const known = optionNames<keyof QuantizeKvCacheOptions | keyof DequantizeKvCacheOptions>(
   'kCache',
   'layout',
   'out',
-]);
+);
 
 /**
  * bf16 rows → packed FP8 rows, u8 (blocks, page, 1, rowBytes): each tile of 128 (`v32`) or 64
@@ -51,9 +52,9 @@ const optionNames: ReadonlySet<string> = new Set<keyof QuantizeKvCacheOptions>([
  * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
  */
 export function quantizeKvCache(options: QuantizeKvCacheOptions): Tensor<'u8'> {
-  checkOptions(options, optionNames);
-  const { kCache, out } = options;
-  const layout = checkLayout(options.layout);
+  const given = readOptions(options, known);
+  const { kCache, out } = given;
+  const layout = checkLayout(given.layout);
   checkTensor('kCache', kCache, 4);
   const { device } = kCache;
   checkOperand('kCache', kCache, 4, 'bf16', device);
@@ -83,9 +84,9 @@ export function quantizeKvCache(options: QuantizeKvCacheOptions): Tensor<'u8'> {
  * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
  */
 export function dequantizeKvCache(options: DequantizeKvCacheOptions): Tensor<'bf16'> {
-  checkOptions(options, optionNames);
-  const { kCache, out } = options;
-  const layout = checkLayout(options.layout);
+  const given = readOptions(options, known);
+  const { kCache, out } = given;
+  const layout = checkLayout(given.layout);
   checkTensor('kCache', kCache, 4);
   const { device } = kCache;
   checkPacked('kCache', kCache, layout, device);

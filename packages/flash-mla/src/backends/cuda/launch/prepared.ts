@@ -25,9 +25,11 @@ export function preparedLaunch<P extends ParamDecls>(
 
 function setterOf(view: DataView, { type, offset, bytes }: ParamSlot): (value: number) => void {
   if (bytes === 8) {
+    // `>>> 0` is the value modulo 2^32, several times as fast as `%`.
     return (value) => {
-      view.setUint32(offset, value % 2 ** 32, true);
-      view.setInt32(offset + 4, Math.floor(value / 2 ** 32), true);
+      const low = value >>> 0;
+      view.setUint32(offset, low, true);
+      view.setInt32(offset + 4, (value - low) * 2 ** -32, true);
     };
   }
   if (type === 'f32') return (value) => view.setFloat32(offset, value, true);

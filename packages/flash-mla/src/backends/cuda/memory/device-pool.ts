@@ -197,6 +197,6 @@ export class DevicePool implements DeviceMemoryPool {
 /** The next of four steps per power of two, at least one granule. */
 function smallSize(bytes: number): number {
   if (bytes <= 4 * granularity) return Math.max(1, Math.ceil(bytes / granularity)) * granularity;
-  const step = 2 ** (29 - Math.clz32(bytes - 1));
+  const step = 1 << (29 - Math.clz32(bytes - 1));
   return Math.ceil(bytes / step) * step;
 }
