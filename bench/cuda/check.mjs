@@ -1,7 +1,7 @@
 // Goes through everything that the CUDA backend asks of a driver, on a real GPU, and measures what it
 // costs. Needs a build, nothing else:
-//   node bench/cuda/check.mjs [--device sim] [--json FILE]
-// Exits 1 if a step failed. With `--device sim` the same steps run on the simulated driver.
+//   node bench/cuda/check.mjs [--device sim] [--only TEXT] [--json FILE]
+// `--only` runs the steps whose name contains the text. Exits 1 if a step failed. With `--device sim` the same steps run on the simulated driver.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,11 @@ import { driverSteps } from './check-driver.mjs';
 import { faultSteps } from './check-faults.mjs';
 
 const { values } = parseArgs({
-  options: { device: { type: 'string', default: 'cuda' }, json: { type: 'string' } },
+  options: {
+    device: { type: 'string', default: 'cuda' },
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
+  },
 });
 
 const cache = mkdtempSync(join(tmpdir(), 'flash-mla-check-'));
@@ -25,7 +29,8 @@ console.log(`${facts.name}, CUDA ${driver.version}, driver opened in ${opened.to
 
 const results = [];
 const simulated = values.device === 'sim';
-for (const [name, step] of [...driverSteps, ...backendSteps, ...faultSteps]) {
+const steps = [...driverSteps, ...backendSteps, ...faultSteps];
+for (const [name, step] of steps.filter(([name]) => name.includes(values.only))) {
   const start = performance.now();
   let result;
   try {
@@ -47,4 +52,5 @@ rmSync(cache, { recursive: true, force: true });
 const failed = results.filter(({ ok }) => !ok).length;
 console.log(`${results.length - failed} ok, ${failed} failed`);
 if (values.json) writeFileSync(values.json, JSON.stringify({ facts, results }, null, 1));
-process.exit(failed > 0 ? 1 : 0);
+if (results.length === 0) console.log(`no step is called '${values.only}'`);
+process.exit(failed > 0 || results.length === 0 ? 1 : 0);

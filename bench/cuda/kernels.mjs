@@ -48,6 +48,9 @@ export const poke = defineKernel(
   (k, { target }) => target.at(k.threadIdx.x).store(k.constant('u32', 1)),
 );
 
+/** Ends in a fault wherever it runs. */
+export const trap = defineKernel({ name: 'trap', params: {}, block: [32] }, (k) => k.trap());
+
 /** Uses as much dynamic shared memory as it is built for, and stores its last word. */
 export function sharedUser(field, bytes) {
   return defineKernel(
