@@ -16,6 +16,7 @@ export {
 export type { Operand } from './builder/operand.ts';
 export { type AddressOf, type Index, Pointer } from './builder/pointer.ts';
 export { type SharedAccess, SharedArray, type SharedIndex, SharedRow } from './builder/shared.ts';
+export type { TensorMap } from './builder/tensor-map.ts';
 export { Value, Var } from './builder/value.ts';
 export { type EmitOptions, emitPtx } from './emit/emit.ts';
 export { type PtxVersion, parseTarget, type Requirement, type Target } from './emit/target.ts';
@@ -25,9 +26,11 @@ export {
   PtxError,
   UnsupportedInstructionError,
 } from './errors.ts';
+export type { BulkLoadOptions, CtaMask, ReduceType } from './instructions/bulk_copy.ts';
 export type { Comparison } from './instructions/compare.ts';
 export type { IntegerRounding } from './instructions/convert.ts';
 export type { FragmentOf, MatrixElement, MmaType } from './instructions/matrix.ts';
+export type { MemoryBarrier, WaitOptions } from './instructions/mbarrier.ts';
 export type { Eviction, LoadOptions, Scope, StoreOptions } from './instructions/memory.ts';
 export type { Location } from './ir/location.ts';
 export type { ParamSlot, Program } from './ir/program.ts';
@@ -40,6 +43,8 @@ export {
   type ParamInputs,
   type PointerParam,
   type ScalarParam,
+  type TensorMapParam,
+  tensorMap,
 } from './layout/params.ts';
 export {
   type Field,
@@ -55,6 +60,13 @@ export {
   union,
 } from './layout/shared.ts';
 export { type Swizzle, swizzleRule } from './layout/swizzle.ts';
+export {
+  boxBytes,
+  checkTensorMap,
+  type TensorElement,
+  type TensorMapDescription,
+  tensorMapBytes,
+} from './layout/tensor-map.ts';
 export {
   type DecodeOptions,
   e4m3x4ToBf16x2,

@@ -3,15 +3,20 @@ import { DeclarationError } from '../errors.ts';
 import { asyncCopyOps } from '../instructions/async_copy.ts';
 import { atomicOps } from '../instructions/atomic.ts';
 import { bitOps } from '../instructions/bits.ts';
+import { bulkCopyOps } from '../instructions/bulk_copy.ts';
+import { clusterOps } from '../instructions/cluster.ts';
 import { convertOps } from '../instructions/convert.ts';
 import { floatOps } from '../instructions/float.ts';
 import { integerOps } from '../instructions/integer.ts';
 import { matrixOps } from '../instructions/matrix.ts';
+import { mbarrierOps } from '../instructions/mbarrier.ts';
 import { cacheOps, ldParam } from '../instructions/memory.ts';
-import { moveOps } from '../instructions/move.ts';
+import { moveOps, paramAddress } from '../instructions/move.ts';
+import { proxyOps } from '../instructions/proxy_fence.ts';
 import { registerOps } from '../instructions/registers.ts';
 import { specialOps } from '../instructions/special.ts';
 import { syncOps } from '../instructions/sync.ts';
+import { tensorCopyOps } from '../instructions/tensor_copy.ts';
 import { warpOps } from '../instructions/warp.ts';
 import { callerLocation } from '../ir/location.ts';
 import type { ConstArray, ParamSlot, Program } from '../ir/program.ts';
@@ -24,12 +29,15 @@ import {
   packParams,
   placeParams,
   type ScalarParam,
+  type TensorMapParam,
 } from '../layout/params.ts';
 import { type SharedDecls, type SharedLayout, sharedLayout } from '../layout/shared.ts';
+import { paramBase } from '../sim/addresses.ts';
 import { Body } from './body.ts';
 import { controlOps } from './control.ts';
 import { constPointer, Pointer } from './pointer.ts';
 import { type SharedAccess, sharedAccess } from './shared.ts';
+import { TensorMap } from './tensor-map.ts';
 import type { Value } from './value.ts';
 
 /** The parameters as the kernel sees them. */
@@ -40,7 +48,9 @@ export type ParamValues<P extends ParamDecls> = {
       ? Pointer<'global', E>
       : P[K] extends ArrayParam<infer T>
         ? readonly Value<T>[]
-        : never;
+        : P[K] extends TensorMapParam<infer E>
+          ? TensorMap<E>
+          : never;
 };
 
 function operations(body: Body) {
@@ -58,6 +68,11 @@ function operations(body: Body) {
     ...atomicOps(body),
     ...syncOps(body),
     ...cacheOps(body),
+    ...mbarrierOps(body),
+    ...proxyOps(body),
+    ...bulkCopyOps(body),
+    ...tensorCopyOps(body),
+    ...clusterOps(body),
     ...constantOps(body),
   };
   // Descriptors, because reading a getter here would already emit its instruction.
@@ -108,12 +123,19 @@ export interface KernelOptions<P extends ParamDecls, S extends SharedDecls> {
   readonly maxRegisters?: number;
   /** CTAs that must fit on one SM, which limits registers as well. */
   readonly minBlocksPerSm?: number;
+  /**
+   * CTAs that run together as a cluster (sm_90 up). The launch sets it as an attribute; the PTX does
+   * not repeat it.
+   */
+  readonly cluster?: readonly [number, number?, number?];
 }
 
 /** A kernel: builds its program for any target, packs its parameters. */
 export interface Kernel<P extends ParamDecls = ParamDecls> {
   readonly name: string;
   readonly block: readonly [number, number, number];
+  /** CTAs of a cluster; a launch sets it as an attribute unless it is 1 × 1 × 1. */
+  readonly cluster: readonly [number, number, number];
   /** Dynamic shared memory that a launch must request, in bytes. */
   readonly sharedBytes: number;
   readonly sharedLayout: SharedLayout<SharedDecls>;
@@ -153,6 +175,7 @@ export function defineKernel<
       `kernel ${name}: block [${block.join(', ')}] must be positive and hold at most 1024 threads`,
     );
   }
+  const cluster = clusterOf(name, options.cluster ?? [1]);
   const layout = layoutOf(options.shared);
   const { slots, bytes } = placeParams(options.params);
   const programs = new Map<string, Program>();
@@ -175,9 +198,11 @@ export function defineKernel<
       name,
       target,
       block,
+      cluster,
       params: slots,
       paramBytes: bytes,
       sharedBytes: layout.bytes,
+      sharedFields: layout.fields,
       constants: body.constants,
       maxRegisters,
       minBlocksPerSm,
@@ -190,6 +215,7 @@ export function defineKernel<
   return {
     name,
     block,
+    cluster,
     sharedBytes: layout.bytes,
     sharedLayout: layout,
     paramSlots: slots,
@@ -203,6 +229,16 @@ export function defineKernel<
     },
     packParams: (values) => packParams(name, slots, bytes, values),
   };
+}
+
+function clusterOf(
+  name: string,
+  [x, y = 1, z = 1]: readonly [number, number?, number?],
+): readonly [number, number, number] {
+  if ([x, y, z].every((n) => Number.isInteger(n) && n >= 1) && x * y * z <= 16) return [x, y, z];
+  throw new DeclarationError(
+    `kernel ${name}: cluster [${x}, ${y}, ${z}] must be positive and hold at most 16 CTAs`,
+  );
 }
 
 function layoutOf<S extends SharedDecls>(shared: S | SharedLayout<S> | undefined): SharedLayout<S> {
@@ -230,7 +266,13 @@ function paramValues(
       );
     };
     if (typeof decl === 'string') values[slot.name] = read(0);
-    else if (decl.kind === 'pointer') {
+    else if (decl.kind === 'tensorMap') {
+      const attrs = { symbol: slot.name, place: paramBase + slot.offset };
+      const address = body.once(`map ${slot.name}`, () =>
+        body.one(paramAddress(attrs), 'u64', [], ['b64']).named(slot.name),
+      );
+      values[slot.name] = new TensorMap(slot.name, decl.element, address);
+    } else if (decl.kind === 'pointer') {
       values[slot.name] = new Pointer('global', decl.element, read(0) as Value<'u64'>);
     } else values[slot.name] = Array.from({ length: slot.count }, (_, i) => read(i));
   }

@@ -16,7 +16,7 @@ import { arg, bitType, type Operand } from './operand.ts';
 import type { Value } from './value.ts';
 
 /** The register type of an address: 32 bits in shared memory, 64 elsewhere. */
-export type AddressOf<S extends Space> = S extends 'shared' ? 'u32' : 'u64';
+export type AddressOf<S extends Space> = S extends 'shared' | 'cluster' ? 'u32' : 'u64';
 
 /** An element index: a number, or a value of any integer type. */
 export type Index = number | Value<Int>;
@@ -67,7 +67,7 @@ export class Pointer<out S extends Space, out E extends MemType> {
     const { body, base } = this;
     const { type } = count;
     const wide = type === 'u64' || type === 's64';
-    if (this.space === 'shared') {
+    if (this.space === 'shared' || this.space === 'cluster') {
       if (wide) body.fail('shared memory is indexed with 32-bit values');
       const index = { reg: count.reg, type: 'u32' as const };
       const start = { reg: base.reg, type: 'u32' as const };

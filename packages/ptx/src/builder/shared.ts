@@ -80,6 +80,42 @@ export class SharedArray<out E extends MemType> {
     return new SharedRow(this.#body, start, this.placed, index[index.length - 1]);
   }
 
+  /**
+   * Start of a tile of `arrangement: 'tiles'`: all rows of a column segment as wide as the swizzle.
+   * This is where a tensor copy puts a box of that width. Takes the indices before the rows, then the
+   * tile's number.
+   */
+  tile(...index: readonly SharedIndex[]): Pointer<'shared', E> {
+    const { strides, shape, swizzle, arrangement, name } = this.placed;
+    const single =
+      swizzle !== undefined && shape[shape.length - 1] * bytesOf(this.element) === swizzle.width;
+    if (swizzle === undefined || (arrangement !== 'tiles' && !single)) {
+      this.#body.fail(
+        `shared field "${name}" has no tiles: declare a swizzle and arrangement 'tiles'`,
+      );
+    }
+    if (index.length !== shape.length - 1) {
+      this.#body.fail(
+        `shared field "${name}" [${shape.join(', ')}] has its tiles at ${shape.length - 1} indices, not ${index.length}`,
+      );
+    }
+    const column = index[index.length - 1];
+    const tiles = (shape[shape.length - 1] * bytesOf(this.element)) / swizzle.width;
+    const limits = [...shape.slice(0, -2), tiles];
+    let start = this.#start;
+    index.slice(0, -1).forEach((i, dim) => {
+      start = start.plus(i, strides[dim]);
+    });
+    index.forEach((i, dim) => {
+      if (typeof i === 'number' && (i < 0 || i >= limits[dim])) {
+        this.#body.fail(
+          `tile index ${i} is outside of shared field "${name}" [${limits.join(', ')}]`,
+        );
+      }
+    });
+    return start.plus(column, swizzle.width * shape[shape.length - 2]);
+  }
+
   #wrongRank(rank: number): never {
     const { name, shape } = this.placed;
     return this.#body.fail(

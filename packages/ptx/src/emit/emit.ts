@@ -69,10 +69,10 @@ class Emitter {
       head.push(`.const .align ${align} .b8 ${symbol}[${data.length}] = {${data.join(', ')}};`);
     }
     if (sharedBytes > 0) head.push(`.extern .shared .align 1024 .b8 ${sharedSymbol}[];`);
-    const list = params.map(({ name: symbol, type, count, align }) =>
+    const list = params.map(({ name: symbol, type, count, align, bytes }) =>
       count === 1
         ? `  .param .${type} ${symbol}`
-        : `  .param .align ${align} .b8 ${symbol}[${align * count}]`,
+        : `  .param .align ${align} .b8 ${symbol}[${bytes}]`,
     );
     head.push(
       `.visible .entry ${name}(`,
@@ -117,7 +117,8 @@ class Emitter {
     this.#location(node.location);
     const dst = node.dst.map(({ reg }) => this.#name(reg));
     const src = node.src.map((arg) => this.#operand(arg));
-    this.#line(`${guard}${node.op.ptx(dst, src)};`);
+    const text = node.op.ptx(dst, src);
+    this.#line(text.endsWith('}') && text.startsWith('{') ? text : `${guard}${text};`);
   }
 
   #operand(arg: Arg): string {
@@ -197,6 +198,7 @@ function canPredicate({ yes, no, cond }: IfNode): boolean {
   for (const node of yes.nodes) {
     if (node.kind === 'comment') continue;
     if (node.kind !== 'instr' || node.op.convergent || node.op.kind === 'shuffle') return false;
+    if (node.op.blocking) return false;
     if (node.dst.some(({ reg }) => reg === cond)) return false;
     instructions++;
   }

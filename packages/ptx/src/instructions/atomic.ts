@@ -3,7 +3,7 @@ import { arg, bitType, type Operand } from '../builder/operand.ts';
 import type { Pointer } from '../builder/pointer.ts';
 import type { Value } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
-import { bytesOf } from '../ir/types.ts';
+import { bytesOf, spaceName } from '../ir/types.ts';
 import type { Access, Site, WarpOp } from '../sim/machine.ts';
 import { combineOf } from '../sim/numerics/atomic.ts';
 import type { Scope } from './memory.ts';
@@ -17,8 +17,10 @@ export type AtomicOp = 'add' | 'min' | 'max' | 'and' | 'or' | 'xor' | 'exch' | '
 /** Memory ordering of an atomic. */
 export type AtomicOrder = 'relaxed' | 'acquire' | 'release' | 'acq_rel';
 
+type AtomicSpace = 'global' | 'shared' | 'cluster';
+
 interface Atomic {
-  readonly space: 'global' | 'shared';
+  readonly space: AtomicSpace;
   readonly op: AtomicOp;
   readonly type: AtomicType;
   readonly offset: number;
@@ -37,21 +39,22 @@ function typeName({ op, type }: Atomic): string {
 function check({ op, type, space }: Atomic): string | undefined {
   const packed = type === 'f16x2' || type === 'bf16x2';
   if ((packed || type === 'f32') && (op === 'min' || op === 'max')) return `no ${op} for ${type}`;
-  if (packed && space === 'shared') return `no ${type} atomics in shared memory`;
+  if (packed && space !== 'global') return `no ${type} atomics in shared memory`;
   if (type.startsWith('b') && !packed && (op === 'add' || op === 'min' || op === 'max')) {
     return `${op} needs a numeric type, not ${type}`;
   }
   return undefined;
 }
 
-const requires = ({ type }: Atomic) => (type === 'bf16x2' ? { sm: 90, ptx: 78 } : undefined);
+const requires = ({ type, space }: Atomic) =>
+  type === 'bf16x2' || space === 'cluster' ? { sm: 90, ptx: 78 } : undefined;
 const qualifier = ({ op, type }: Atomic): string =>
   op === 'add' && (type === 'f16x2' || type === 'bf16x2') ? '.noftz' : '';
 
 /** The simulator's meaning: `result` is the register for the old value, −1 for none. */
 function simulate(attrs: Atomic, site: Site, result: number): WarpOp {
   const { space, op, type, offset, order } = attrs;
-  const combine = combineOf(op, type, space);
+  const combine = combineOf(op, type, space === 'global' ? 'global' : 'shared');
   const access: Access = {
     site,
     address: site.s[0],
@@ -65,6 +68,7 @@ function simulate(attrs: Atomic, site: Site, result: number): WarpOp {
     release: order === 'release' || order === 'acq_rel',
     nc: false,
   };
+  if (space === 'cluster') return (w, mask) => w.cluster.atomic(w, access, mask, combine, result);
   return space === 'shared'
     ? (w, mask) => w.shared.atomic(w, access, mask, combine, result)
     : (w, mask) => w.global.atomic(w, access, mask, combine, result);
@@ -77,7 +81,7 @@ export const atom = instruction<Atomic>({
   check,
   requires,
   ptx: (attrs, [d], [address, ...values]) =>
-    `atom.${attrs.order}.${attrs.scope}.${attrs.space}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} ${d}, [${address}+${attrs.offset}], ${values.join(', ')}`,
+    `atom.${attrs.order}.${attrs.scope}.${spaceName(attrs.space)}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} ${d}, [${address}+${attrs.offset}], ${values.join(', ')}`,
   polls: () => true,
   warp: (attrs, site) => simulate(attrs, site, site.d[0]),
 });
@@ -92,19 +96,17 @@ export const red = instruction<Atomic>({
       : `a reduction reads nothing, so it cannot ${attrs.order}`,
   requires,
   ptx: (attrs, _, [address, value]) =>
-    `red.${attrs.order}.${attrs.scope}.${attrs.space}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} [${address}+${attrs.offset}], ${value}`,
+    `red.${attrs.order}.${attrs.scope}.${spaceName(attrs.space)}.${attrs.op}${qualifier(attrs)}.${typeName(attrs)} [${address}+${attrs.offset}], ${value}`,
   warp: (attrs, site) => simulate(attrs, site, -1),
 });
 
-/** Ordering and scope of an atomic; relaxed and gpu unless said otherwise. */
+/** Ordering and scope of an atomic; relaxed and gpu (in a cluster: cluster) unless said otherwise. */
 export interface AtomicOptions {
   readonly order?: AtomicOrder;
   readonly scope?: Scope;
 }
 
-type AtomicSpace = 'global' | 'shared';
-
-/** Atomic read-modify-write on global and shared memory. */
+/** Atomic read-modify-write on global and shared memory, and on that of the cluster's CTAs. */
 export const atomicOps = (body: Body) => {
   const attrsOf = <T extends AtomicType>(
     pointer: Pointer<AtomicSpace, T>,
@@ -115,11 +117,11 @@ export const atomicOps = (body: Body) => {
     op,
     type: pointer.element,
     offset: pointer.offset,
-    scope: options.scope ?? 'gpu',
+    scope: options.scope ?? (pointer.space === 'cluster' ? 'cluster' : 'gpu'),
     order: options.order ?? 'relaxed',
   });
   const addressOf = (pointer: Pointer<AtomicSpace, AtomicType>) =>
-    arg(pointer.space === 'shared' ? 'u32' : 'u64', pointer.base as Value<'u32' | 'u64'>);
+    arg(pointer.space === 'global' ? 'u64' : 'u32', pointer.base as Value<'u32' | 'u64'>);
   // Memory is combined bit by bit: operands and results are patterns, also those of f32.
   const value = <T extends AtomicType>(type: T, operand: Operand<T>) =>
     typeof operand === 'object' ? { reg: operand.reg, type: bitType(type) } : arg(type, operand);

@@ -2,7 +2,7 @@ import type { Body } from '../builder/body.ts';
 import type { Value } from '../builder/value.ts';
 import type { Requirement } from '../emit/target.ts';
 import { instruction } from '../ir/instruction.ts';
-import { bytesOf, type MemType, type Space } from '../ir/types.ts';
+import { bytesOf, type MemType, type Space, spaceName } from '../ir/types.ts';
 import type { Access, Site } from '../sim/machine.ts';
 
 /** How long a cache should keep a line. */
@@ -84,14 +84,20 @@ function checkAccess(
   if (space !== 'global' && (hinted || nc)) return `cache hints and nc need global, not ${space}`;
   if (strong > 1) return 'choose one of volatile, acquire/release and relaxed';
   if (strong > 0 && nc) return 'nc loads promise that nobody writes: they cannot be ordered';
-  if (strong > 0 && space !== 'global' && space !== 'shared') return `${space} cannot be ordered`;
+  if (strong > 0 && (space === 'const' || space === 'param')) return `${space} cannot be ordered`;
   return undefined;
 }
 
 const count = (...flags: unknown[]): number =>
   flags.filter((flag) => flag !== undefined && flag !== false).length;
 
-function needs({ l1, l2Prefetch, policy }: Hints): Requirement | undefined {
+function needs({
+  space,
+  l1,
+  l2Prefetch,
+  policy,
+}: Hints & { readonly space: Space }): Requirement | undefined {
+  if (space === 'cluster') return { sm: 90, ptx: 78 };
   const hinted = l1 !== undefined || l2Prefetch !== undefined || policy;
   return hinted ? { sm: 80, ptx: 74 } : undefined;
 }
@@ -136,11 +142,12 @@ export const ld = instruction<Fixed<LoadOptions>>({
     checkAccess({ ...attrs, strong: count(attrs.volatile, attrs.acquire, attrs.relaxed) }),
   ptx: (attrs, dst, [address, ...policy]) => {
     const order = attrs.acquire === undefined ? ordering(attrs) : `.acquire.${attrs.acquire}`;
-    return `ld${order}.${attrs.space}${attrs.nc ? '.nc' : ''}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${[group(dst), at(address, attrs.offset), ...policy].join(', ')}`;
+    return `ld${order}.${spaceName(attrs.space)}${attrs.nc ? '.nc' : ''}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${[group(dst), at(address, attrs.offset), ...policy].join(', ')}`;
   },
   warp: (attrs, site) => {
     const access = accessOf(attrs, site, site.d);
     if (attrs.space === 'shared') return (w, mask) => w.shared.load(w, access, mask);
+    if (attrs.space === 'cluster') return (w, mask) => w.cluster.load(w, access, mask);
     if (attrs.space === 'const') return (w, mask) => w.constant.load(w, access, mask);
     return (w, mask) => w.global.load(w, access, mask);
   },
@@ -158,11 +165,12 @@ export const st = instruction<Fixed<StoreOptions>>({
   ptx: (attrs, _, [address, ...rest]) => {
     const [values, policy] = [rest.slice(0, attrs.vector), rest.slice(attrs.vector)];
     const order = attrs.release === undefined ? ordering(attrs) : `.release.${attrs.release}`;
-    return `st${order}.${attrs.space}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${[at(address, attrs.offset), group(values), ...policy].join(', ')}`;
+    return `st${order}.${spaceName(attrs.space)}${hints(attrs)}${vectorSuffix(attrs.vector)}.${memoryType(attrs.type)} ${[at(address, attrs.offset), group(values), ...policy].join(', ')}`;
   },
   warp: (attrs, site) => {
     const access = accessOf(attrs, site, site.s.slice(1, 1 + attrs.vector));
     if (attrs.space === 'shared') return (w, mask) => w.shared.store(w, access, mask);
+    if (attrs.space === 'cluster') return (w, mask) => w.cluster.store(w, access, mask);
     return (w, mask) => w.global.store(w, access, mask);
   },
 });

@@ -62,6 +62,15 @@ export const address = instruction<{
     bits === 'b64' ? `${d.lo} = ${value}; ${d.hi} = 0;` : `${d.v} = ${value};`,
 });
 
+/** The generic address of a parameter that is passed by value; `place` is its simulated address. */
+export const paramAddress = instruction<{ readonly symbol: string; readonly place: number }>({
+  name: 'cvta.param',
+  kind: 'move',
+  requires: () => ({ sm: 80, ptx: 77 }),
+  ptx: ({ symbol }, [d]) => `mov.b64 ${d}, ${symbol};\n  cvta.param.u64 ${d}, ${d}`,
+  lane: ({ place }, [d]) => `${d.lo} = ${place}; ${d.hi} = 0;`,
+});
+
 /** Sets a predicate to a constant, which PTX does by comparing. */
 export const movPred = instruction<{ readonly value: boolean }>({
   name: 'setp',

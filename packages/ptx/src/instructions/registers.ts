@@ -16,6 +16,20 @@ export type SpecialRegister =
   | 'nctaid.x'
   | 'nctaid.y'
   | 'nctaid.z'
+  | 'cluster_ctaid.x'
+  | 'cluster_ctaid.y'
+  | 'cluster_ctaid.z'
+  | 'cluster_nctaid.x'
+  | 'cluster_nctaid.y'
+  | 'cluster_nctaid.z'
+  | 'clusterid.x'
+  | 'clusterid.y'
+  | 'clusterid.z'
+  | 'nclusterid.x'
+  | 'nclusterid.y'
+  | 'nclusterid.z'
+  | 'cluster_ctarank'
+  | 'cluster_nctarank'
   | 'laneid'
   | 'smid'
   | 'nsmid'
@@ -31,6 +45,7 @@ export type SpecialRegister =
 export const readSpecial = instruction<{ readonly register: SpecialRegister }>({
   name: 'mov',
   kind: 'move',
+  requires: ({ register }) => (register.includes('cluster') ? { sm: 90, ptx: 78 } : undefined),
   ptx: ({ register }, [d]) => `mov.u32 ${d}, %${register}`,
   warp: ({ register }, { d: [d] }) => {
     const perLane = /^(tid|lane)/.test(register);
@@ -64,7 +79,9 @@ export interface Index3 {
 export const registerOps = (body: Body) => {
   const read = (register: SpecialRegister): Value<'u32'> =>
     body.once(register, () => body.one(readSpecial({ register }), 'u32', []));
-  const triple = (name: 'tid' | 'ntid' | 'ctaid' | 'nctaid'): Index3 => ({
+  type Triple = 'tid' | 'ntid' | 'ctaid' | 'nctaid';
+  type ClusterTriple = 'cluster_ctaid' | 'cluster_nctaid' | 'clusterid' | 'nclusterid';
+  const triple = (name: Triple | ClusterTriple): Index3 => ({
     get x() {
       return read(`${name}.x`);
     },
@@ -84,6 +101,22 @@ export const registerOps = (body: Body) => {
     blockIdx: triple('ctaid'),
     /** The grid's size in CTAs. */
     gridDim: triple('nctaid'),
+    /** The CTA's index in its cluster (sm_90 up). */
+    clusterCtaId: triple('cluster_ctaid'),
+    /** The cluster's size in CTAs. */
+    clusterDim: triple('cluster_nctaid'),
+    /** The cluster's index in the grid. */
+    clusterIdx: triple('clusterid'),
+    /** The grid's size in clusters. */
+    clusterGridDim: triple('nclusterid'),
+    /** The CTA's number in its cluster: x runs fastest. */
+    get clusterCtaRank(): Value<'u32'> {
+      return read('cluster_ctarank');
+    },
+    /** CTAs of a cluster. */
+    get clusterCtaCount(): Value<'u32'> {
+      return read('cluster_nctarank');
+    },
     /** The lane's index in its warp. */
     get laneId(): Value<'u32'> {
       return read('laneid');

@@ -51,8 +51,11 @@ export interface InstructionDef<A extends Attrs> {
   readonly warp?: (attrs: A, site: Site) => WarpOp;
   /** True when all live lanes of the warp must execute it together. */
   readonly convergent?: boolean | ((attrs: A) => boolean);
-  /** Set when the simulated warp may have to wait here for others. */
-  readonly blocking?: boolean;
+  /**
+   * Set when the simulated warp may have to wait here for others; `retry` asks again after that
+   * instead of going on.
+   */
+  readonly blocking?: boolean | 'retry';
   /** True when a loop around it may be waiting for another thread's write. */
   readonly polls?: (attrs: A) => boolean;
 }
@@ -65,7 +68,7 @@ export interface BoundInstruction {
   readonly requires: Requirement | undefined;
   readonly problem: string | undefined;
   readonly convergent: boolean;
-  readonly blocking: boolean;
+  readonly blocking: boolean | 'retry';
   readonly polls: boolean;
   ptx(dst: readonly string[], src: readonly string[]): string;
   lane: ((dst: readonly LaneReg[], src: readonly LaneReg[]) => string) | undefined;

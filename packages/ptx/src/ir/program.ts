@@ -1,4 +1,5 @@
 import type { Requirement, Target } from '../emit/target.ts';
+import type { PlacedField } from '../layout/shared.ts';
 import type { BoundInstruction } from './instruction.ts';
 import type { Location } from './location.ts';
 import type { RegType } from './types.ts';
@@ -108,9 +109,13 @@ export interface Program {
   readonly name: string;
   readonly target: Target;
   readonly block: readonly [number, number, number];
+  /** CTAs of a cluster. */
+  readonly cluster: readonly [number, number, number];
   readonly params: readonly ParamSlot[];
   readonly paramBytes: number;
   readonly sharedBytes: number;
+  /** What lies where in shared memory, for messages. */
+  readonly sharedFields: readonly PlacedField[];
   readonly constants: readonly ConstArray[];
   readonly maxRegisters: number | undefined;
   readonly minBlocksPerSm: number | undefined;

@@ -115,5 +115,13 @@ export function regTypeOf<E extends MemType>(type: E): RegOf<E> {
   return (widened[type] ?? type) as RegOf<E>;
 }
 
-/** Where a pointer points. `shared` addresses are 32-bit and relative to the CTA's window. */
-export type Space = 'global' | 'shared' | 'param' | 'const';
+/**
+ * Where a pointer points. `shared` addresses are 32-bit and relative to the CTA's window, `cluster`
+ * addresses are 32-bit and name the shared memory of any CTA of the cluster.
+ */
+export type Space = 'global' | 'shared' | 'cluster' | 'param' | 'const';
+
+/** The space's name in PTX. */
+export function spaceName(space: Space): string {
+  return space === 'cluster' ? 'shared::cluster' : space;
+}

@@ -1,6 +1,7 @@
 import { DeclarationError } from '../errors.ts';
 import type { ParamSlot } from '../ir/program.ts';
 import { bytesOf, type MemType } from '../ir/types.ts';
+import { type TensorElement, tensorMapBytes } from './tensor-map.ts';
 
 /** Types a kernel parameter can have by itself; pointers are declared with {@link global}. */
 export type ScalarParam = 'u32' | 's32' | 'b32' | 'f32' | 'u64' | 's64' | 'b64';
@@ -18,8 +19,18 @@ export interface ArrayParam<T extends ScalarParam> {
   readonly count: number;
 }
 
+/** A parameter that is a tensor map: how the copy engine finds boxes of a tensor. */
+export interface TensorMapParam<E extends TensorElement> {
+  readonly kind: 'tensorMap';
+  readonly element: E;
+}
+
 /** One declared parameter. */
-export type ParamDecl = ScalarParam | PointerParam<MemType> | ArrayParam<ScalarParam>;
+export type ParamDecl =
+  | ScalarParam
+  | PointerParam<MemType>
+  | ArrayParam<ScalarParam>
+  | TensorMapParam<TensorElement>;
 
 /** A kernel's parameters by name, in the order of the packed buffer. */
 export type ParamDecls = Readonly<Record<string, ParamDecl>>;
@@ -34,15 +45,25 @@ export function array<T extends ScalarParam>(type: T, count: number): ArrayParam
   return { kind: 'array', type, count };
 }
 
+/**
+ * Declares a tensor map of elements `E`, passed by value: the host gives the 128 bytes that the driver
+ * (or for the simulator {@link encodeTensorMap}) makes of a {@link TensorMapDescription}.
+ */
+export function tensorMap<E extends TensorElement>(element: E): TensorMapParam<E> {
+  return { kind: 'tensorMap', element };
+}
+
 type Scalar<T extends ScalarParam> = T extends 'u64' | 's64' | 'b64' ? number | bigint : number;
 
-/** What the host passes: numbers, and addresses as number or bigint. */
+/** What the host passes: numbers, addresses as number or bigint, encoded tensor maps. */
 export type ParamInputs<P extends ParamDecls> = {
   readonly [K in keyof P]: P[K] extends ScalarParam
     ? Scalar<P[K]>
     : P[K] extends ArrayParam<infer T>
       ? readonly Scalar<T>[]
-      : number | bigint;
+      : P[K] extends TensorMapParam<TensorElement>
+        ? Uint8Array
+        : number | bigint;
 };
 
 /** Places the parameters one after another, each at its natural alignment. */
@@ -53,17 +74,24 @@ export function placeParams(decls: ParamDecls): { slots: ParamSlot[]; bytes: num
     if (!/^[A-Za-z]\w*$/.test(name)) {
       throw new DeclarationError(`parameter "${name}": expected letters, digits and underscores`);
     }
-    const scalar = typeof decl === 'string';
-    const type = scalar ? decl : decl.kind === 'pointer' ? 'u64' : decl.type;
-    const count = !scalar && decl.kind === 'array' ? decl.count : 1;
-    const align = bytesOf(type);
+    const { type, count, align } = shapeOf(decl);
+    const bytes = bytesOf(type) * count;
     const offset = Math.ceil(end / align) * align;
-    slots.push({ name, type, count, offset, bytes: align * count, align });
-    end = offset + align * count;
+    slots.push({ name, type, count, offset, bytes, align });
+    end = offset + bytes;
   }
   // What every driver accepts; larger blocks need a newer one.
   if (end > 4096) throw new DeclarationError(`the parameters need ${end} bytes; the limit is 4096`);
   return { slots, bytes: end };
+}
+
+/** The scalars that a parameter consists of, and its alignment. */
+function shapeOf(decl: ParamDecl): { type: ScalarParam; count: number; align: number } {
+  if (typeof decl === 'string') return { type: decl, count: 1, align: bytesOf(decl) };
+  if (decl.kind === 'pointer') return { type: 'u64', count: 1, align: 8 };
+  if (decl.kind === 'array')
+    return { type: decl.type, count: decl.count, align: bytesOf(decl.type) };
+  return { type: 'b64', count: tensorMapBytes / 8, align: 64 };
 }
 
 /**
@@ -74,7 +102,7 @@ export function packParams(
   kernel: string,
   slots: readonly ParamSlot[],
   bytes: number,
-  values: Readonly<Record<string, number | bigint | readonly (number | bigint)[]>>,
+  values: Readonly<Record<string, number | bigint | readonly (number | bigint)[] | Uint8Array>>,
 ): Uint8Array<ArrayBuffer> {
   const buffer = new Uint8Array(bytes);
   const view = new DataView(buffer.buffer);
@@ -85,6 +113,15 @@ export function packParams(
   }
   for (const slot of slots) {
     const given = values[slot.name];
+    if (given instanceof Uint8Array) {
+      if (given.length !== slot.bytes || slot.align !== 64) {
+        throw new DeclarationError(
+          `kernel ${kernel}: parameter "${slot.name}" has ${slot.bytes} bytes and ${slot.align === 64 ? 'is' : 'is not'} a tensor map, got ${given.length} bytes`,
+        );
+      }
+      buffer.set(given, slot.offset);
+      continue;
+    }
     const list = typeof given === 'object' ? given : [given];
     if (given === undefined || list.length !== slot.count) {
       throw new DeclarationError(
@@ -92,7 +129,7 @@ export function packParams(
       );
     }
     list.forEach((value, i) => {
-      write(view, slot, slot.offset + i * slot.align, value, kernel);
+      write(view, slot, slot.offset + (i * slot.bytes) / slot.count, value, kernel);
     });
   }
   return buffer;

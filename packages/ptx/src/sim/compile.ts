@@ -302,7 +302,10 @@ class Compiler {
     const counter = this.#counter([node]);
     this.#main.push(`issued[${counter}]++; lanes[${counter}] += popcount(${m});`);
     const call = this.#call(node, m);
-    this.#main.push(...call.checks, `if (${call.text} === false) yield;`);
+    this.#main.push(
+      ...call.checks,
+      `${node.op.blocking === 'retry' ? 'while' : 'if'} (${call.text} === false) yield;`,
+    );
   }
 
   /** A function for instructions that follow one another. */

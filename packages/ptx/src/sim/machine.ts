@@ -80,6 +80,88 @@ export interface AsyncCopy {
   readonly sourceBytes: number;
 }
 
+/** Where an instruction finds an address: a register and the constant added to it. */
+export interface Place {
+  readonly register: number;
+  readonly offset: number;
+}
+
+/** Arrives at a memory barrier, prepared for execution. */
+export interface BarrierArrival {
+  readonly site: Site;
+  readonly barrier: Place;
+  /** Arrivals counted: 1, or 0 for a mere change of the expected bytes. */
+  readonly arrivals: 0 | 1;
+  /** Register with the bytes that copies will deliver in this phase, −1 for none. */
+  readonly expect: number;
+  /** The address names a CTA of the cluster; its order reaches over the cluster. */
+  readonly remote: boolean;
+}
+
+/** Waits for a phase of a memory barrier, prepared for execution. */
+export interface BarrierWait {
+  readonly site: Site;
+  readonly barrier: Place;
+  /** Register with the parity of the phase. */
+  readonly parity: number;
+  /** What other CTAs of the cluster did is seen too. */
+  readonly cluster: boolean;
+}
+
+/** Barriers in shared memory, as warps use them. */
+export interface MemoryBarrierUnit {
+  /** `count` is a register. */
+  init(warp: Warp, site: Site, mask: number, barrier: Place, count: number): void;
+  invalidate(warp: Warp, site: Site, mask: number, barrier: Place): void;
+  arrive(warp: Warp, arrival: BarrierArrival, mask: number): void;
+  /** Lanes whose phase is complete. */
+  test(warp: Warp, wait: BarrierWait, mask: number): number;
+  /** True if all lanes' phases are complete; else the warp is blocked, to ask again later. */
+  wait(warp: Warp, wait: BarrierWait, mask: number): boolean;
+  /** `fence.mbarrier_init`: barriers initialised so far may be used by copies and other CTAs. */
+  fenceInit(warp: Warp): void;
+}
+
+/** A copy of the bulk engine, prepared for execution. */
+export interface BulkCopy {
+  readonly site: Site;
+  /** What it does, for messages. */
+  readonly what: string;
+  readonly to: Place & { readonly space: 'global' | 'shared' | 'cluster' };
+  readonly from: Place & { readonly space: 'global' | 'shared' };
+  /** Set where the global side is a box: registers with the map's address and the coordinates. */
+  readonly box: { readonly map: number; readonly coordinates: readonly number[] } | undefined;
+  /** Register with the size, −1 for that of the box. */
+  readonly bytes: number;
+  /** Counts the bytes as they arrive; copies to global memory form groups instead. */
+  readonly barrier: Place | undefined;
+  /** Register with the CTAs of the cluster that receive the data, −1: this one. */
+  readonly multicast: number;
+  /** Adds elements of this type instead of overwriting. */
+  readonly add: 'f32' | 'f16' | 'bf16' | 'u32' | 's32' | undefined;
+}
+
+/** A store that arrives later in the shared memory of the cluster, prepared for execution. */
+export interface AsyncStore {
+  readonly site: Site;
+  readonly to: Place;
+  /** Registers that hold the words, in order of their addresses. */
+  readonly words: readonly number[];
+  readonly barrier: Place;
+}
+
+/** The engine that copies behind the threads' backs. */
+export interface BulkUnit {
+  start(warp: Warp, copy: BulkCopy, mask: number): void;
+  store(warp: Warp, store: AsyncStore, mask: number): void;
+  commit(warp: Warp, mask: number): void;
+  /** Finishes all but the newest `pending` groups; `read`: only as far as their sources are read. */
+  wait(warp: Warp, mask: number, pending: number, read: boolean): void;
+}
+
+/** What a proxy fence orders: generic accesses before, asynchronous ones after it, or reversed. */
+export type ProxyFence = 'all' | 'shared::cta' | 'global';
+
 /** How the tensor cores add: `exact` rounds once and is fast, `h200` is what an H200 does. */
 export type MatrixSums = 'exact' | 'h200';
 
@@ -96,6 +178,10 @@ export interface Warp {
   readonly shared: SharedSpace;
   readonly global: MemorySpace;
   readonly constant: MemorySpace;
+  /** Shared memory of all CTAs of the cluster. */
+  readonly cluster: MemorySpace;
+  readonly mbarriers: MemoryBarrierUnit;
+  readonly bulk: BulkUnit;
   /** Words of the parameter buffer. */
   readonly params: Int32Array;
   /** Reads a special register for a lane. */
@@ -111,6 +197,12 @@ export interface Warp {
   /** Orders the warp's lanes among themselves. */
   syncLanes(): void;
   fence(gpu: boolean): void;
+  /** Orders accesses of the generic proxy and of the asynchronous one. */
+  fenceProxy(space: ProxyFence): void;
+  /** Arrives at the cluster's barrier; `release`: with everything done before. */
+  arriveCluster(site: Site, release: boolean): void;
+  /** True if the warp may go on at once. */
+  waitCluster(site: Site): boolean;
   /** Remembers that the warp polls: others get their turn. */
   pause(): void;
   fault(kind: FaultKind, site: Site, problem: string, lane?: number, address?: number): never;

@@ -3,7 +3,16 @@ import { CopyQueue } from './copies.ts';
 import type { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
 import type { GlobalSpace } from './global.ts';
-import type { AsyncCopy, FaultKind, MatrixSums, MemorySpace, Site, Warp } from './machine.ts';
+import type {
+  AsyncCopy,
+  BulkUnit,
+  FaultKind,
+  MatrixSums,
+  MemoryBarrierUnit,
+  MemorySpace,
+  Site,
+  Warp,
+} from './machine.ts';
 import type { SharedMemory } from './shared.ts';
 
 /** Raises each clock to the other's. */
@@ -59,6 +68,28 @@ export class SimWarp implements Warp {
 
   get constant(): MemorySpace {
     return this.cta.launch.constant;
+  }
+
+  get cluster(): MemorySpace {
+    throw new Error('the simulator has no clusters yet');
+  }
+
+  get mbarriers(): MemoryBarrierUnit {
+    throw new Error('the simulator has no memory barriers yet');
+  }
+
+  get bulk(): BulkUnit {
+    throw new Error('the simulator has no bulk copies yet');
+  }
+
+  fenceProxy(): void {}
+
+  arriveCluster(): void {
+    throw new Error('the simulator has no clusters yet');
+  }
+
+  waitCluster(): boolean {
+    throw new Error('the simulator has no clusters yet');
   }
 
   get matrixSums(): MatrixSums {
