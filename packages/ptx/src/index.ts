@@ -81,3 +81,4 @@ export { type FaultPlace, SimulationError } from './sim/faults.ts';
 export type { FaultKind, MatrixSums } from './sim/machine.ts';
 export { SimMemory, SimMemoryError, type SimMemoryOptions } from './sim/memory.ts';
 export { type SimulateOptions, simulate, simulateInSteps } from './sim/simulate.ts';
+export { encodeTensorMap } from './sim/tensor-map.ts';

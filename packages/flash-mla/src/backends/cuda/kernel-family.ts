@@ -7,7 +7,7 @@
  * and should only write addresses and launch.
  */
 
-import type { Kernel, ParamDecls, ParamInputs } from '@flash-mla/ptx';
+import type { Kernel, ParamDecls, ParamInputs, TensorMapDescription } from '@flash-mla/ptx';
 import type {
   ComputeScheduleArgs,
   DenseAttentionArgs,
@@ -48,7 +48,7 @@ export interface LaunchPlan<Config extends object = object, P extends ParamDecls
   readonly config: Config;
   /** CTAs. Decided by the problem, never by lengths that live on the device. */
   readonly grid: readonly [number, number, number];
-  /** CTAs of a cluster, sm_90 up. */
+  /** CTAs of a cluster, sm_90 up; the kernel's own unless given. */
   readonly cluster?: readonly [number, number, number];
   /**
    * Programmatic dependent launch: may start before the kernel ahead of it in the stream ends. The
@@ -73,6 +73,13 @@ export interface PreparedLaunch<P extends ParamDecls = ParamDecls> {
    * `bind`; calling it costs nanoseconds. Addresses and integers are numbers (below 2^53).
    */
   setter(name: keyof P & string): (value: number) => void;
+  /**
+   * A function that overwrites one tensor-map parameter (`new Uint8Array(128)` may stand for it until
+   * then). Maps are kept by address while shape and options stay the same, so that calling it with
+   * known ones costs about as much as {@link setter}'s. Throws `DeclarationError` for what the
+   * hardware refuses.
+   */
+  tensorMapSetter(name: keyof P & string): (map: TensorMapDescription) => void;
   /** Launches with the parameters as they stand; they are copied before this returns. */
   enqueue(): void;
 }

@@ -1,4 +1,10 @@
-import { type Counters, SimMemory, simulateInSteps } from '@flash-mla/ptx';
+import {
+  type Counters,
+  encodeTensorMap,
+  SimMemory,
+  simulateInSteps,
+  type TensorMapDescription,
+} from '@flash-mla/ptx';
 import type {
   Address,
   CudaContext,
@@ -172,6 +178,10 @@ export class SimContext implements CudaContext {
       });
     };
     return { parameters, run };
+  }
+
+  encodeTensorMap(map: TensorMapDescription): Uint8Array<ArrayBuffer> {
+    return encodeTensorMap(map);
   }
 
   beginCapture(): void {

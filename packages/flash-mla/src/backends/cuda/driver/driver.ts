@@ -7,7 +7,7 @@
  * CudaContext.reset}.
  */
 
-import type { Kernel } from '@flash-mla/ptx';
+import type { Kernel, TensorMapDescription } from '@flash-mla/ptx';
 
 /** An opaque driver object. */
 export type Handle = number;
@@ -128,6 +128,8 @@ export interface CudaContext {
   loadKernel(source: KernelSource): LoadedKernel;
   unloadKernel(kernel: LoadedKernel): void;
   prepareRun(shape: LaunchShape): PreparedRun;
+  /** The 128 bytes of a tensor map, for kernels of this device. Throws `DeclarationError`. */
+  encodeTensorMap(map: TensorMapDescription): Uint8Array<ArrayBuffer>;
 
   beginCapture(stream: Handle): void;
   /** Ends the capture and makes it executable. Throws if nothing can be made of it. */

@@ -1,4 +1,4 @@
-import type { ParamDecls, ParamInputs } from '@flash-mla/ptx';
+import type { Kernel, ParamDecls, ParamInputs, TensorMapDescription } from '@flash-mla/ptx';
 import type { BackendBuffer, TensorView } from '../../backend.ts';
 import type { Address, CudaContext, Handle } from '../driver/driver.ts';
 import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel-family.ts';
@@ -48,7 +48,7 @@ export class Launcher implements BindContext {
       source,
       grid,
       block: kernel.block,
-      cluster,
+      cluster: cluster ?? clusterOf(kernel),
       sharedBytes: kernel.sharedBytes,
       overlap: (launch.overlap ?? false) && this.#canOverlap,
       stream: this.#stream,
@@ -58,7 +58,8 @@ export class Launcher implements BindContext {
       run.parameters.setUint8(i, byte);
     });
     const isEmpty = grid.some((extent) => extent === 0);
-    return preparedLaunch<P>(spec.name, kernel.paramSlots, run, isEmpty);
+    const encode = (map: TensorMapDescription) => this.#context.encodeTensorMap(map);
+    return preparedLaunch<P>(spec.name, kernel.paramSlots, run, isEmpty, encode);
   }
 
   address(view: TensorView | undefined): Address {
@@ -83,6 +84,11 @@ export class Launcher implements BindContext {
       this.#memory.giveScratch(block);
     }
   }
+}
+
+/** What a launch says about the kernel's cluster: nothing where CTAs stand alone. */
+function clusterOf({ cluster }: Pick<Kernel, 'cluster'>): Kernel['cluster'] | undefined {
+  return cluster.some((extent) => extent !== 1) ? cluster : undefined;
 }
 
 /** Buffers come back as the contract's type; only this backend's own ever do. */

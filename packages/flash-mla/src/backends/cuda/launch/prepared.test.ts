@@ -12,6 +12,7 @@ it('writes parameters where the kernel reads them', () => {
     kernel.paramSlots,
     { parameters, run() {} },
     false,
+    () => new Uint8Array(128),
   );
   const address = launch.setter('address');
   for (const value of [0, 1, 0xffff_ffff, 2 ** 32, 0x7fff_8000_0200, 2 ** 53 - 1]) {

@@ -1,7 +1,13 @@
-import type { ParamDecls, ParamSlot } from '@flash-mla/ptx';
+import {
+  type ParamDecls,
+  type ParamSlot,
+  type TensorMapDescription,
+  tensorMapBytes,
+} from '@flash-mla/ptx';
 import { KernelCompileError } from '../../../errors.ts';
 import type { PreparedRun } from '../driver/driver.ts';
 import type { PreparedLaunch } from '../kernel-family.ts';
+import { tensorMapSetter } from './tensor-map-setter.ts';
 
 /** Puts typed parameters on top of a driver's prepared run. */
 export function preparedLaunch<P extends ParamDecls>(
@@ -9,6 +15,7 @@ export function preparedLaunch<P extends ParamDecls>(
   slots: readonly ParamSlot[],
   run: PreparedRun,
   isEmpty: boolean,
+  encodeTensorMap: (map: TensorMapDescription) => Uint8Array,
 ): PreparedLaunch<P> {
   return {
     setter(parameter) {
@@ -17,6 +24,13 @@ export function preparedLaunch<P extends ParamDecls>(
         throw new KernelCompileError(name, `it has no scalar parameter '${parameter}'.`);
       }
       return setterOf(run.parameters, slot);
+    },
+    tensorMapSetter(parameter) {
+      const slot = slots.find((candidate) => candidate.name === parameter);
+      if (slot === undefined || slot.bytes !== tensorMapBytes || slot.align !== 64) {
+        throw new KernelCompileError(name, `it has no tensor map '${parameter}'.`);
+      }
+      return tensorMapSetter(run.parameters, slot.offset, encodeTensorMap);
     },
     // A grid without CTAs is no launch to the driver, but no work to the caller.
     enqueue: isEmpty ? () => {} : () => run.run(),

@@ -102,10 +102,36 @@ describe('a launch', () => {
     ]);
   });
 
+  it('asks for permission for clusters of more than 8 CTAs', () => {
+    context.prepareRun(shape({ cluster: [8, 1, 1] }));
+    expect(library.callsOf('cuFuncSetAttribute')).toEqual([]);
+    context.prepareRun(shape({ cluster: [8, 2, 1] }));
+    expect(library.callsOf('cuFuncSetAttribute')).toEqual([[0xf00, 14, 1]]);
+  });
+
   it('makes its context current once, not at every call', () => {
     const run = context.prepareRun(shape());
     for (let i = 0; i < 3; i++) run.run();
     expect(library.callsOf('cuCtxSetCurrent')).toHaveLength(1);
+  });
+});
+
+describe('tensor maps', () => {
+  const map = { element: 'f32', address: 64, dims: [64], strides: [], box: [64] } as const;
+
+  it('are encoded at a multiple of 64 bytes', () => {
+    library.script('cuTensorMapEncodeTiled', (stub, at) => {
+      stub.bytesAt(at).fill(7, 0, 128);
+      return at % 64;
+    });
+    expect(context.encodeTensorMap(map)).toEqual(new Uint8Array(128).fill(7));
+  });
+
+  it('need a driver that knows them; all else works without', async () => {
+    library.absent.add('cuTensorMapEncodeTiled');
+    const old = await open();
+    expect(() => old.encodeTensorMap(map)).toThrow(/CUDA 12.0/);
+    expect(old.createStream()).toBeGreaterThan(0);
   });
 });
 

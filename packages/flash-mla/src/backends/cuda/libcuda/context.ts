@@ -1,3 +1,4 @@
+import type { TensorMapDescription } from '@flash-mla/ptx';
 import type {
   Address,
   CudaContext,
@@ -13,6 +14,7 @@ import type { LibcudaDriver } from './driver.ts';
 import { KernelLoader } from './kernel-loader.ts';
 import { LibcudaRun } from './launch.ts';
 import type { DriverApi, DriverCall } from './symbols.ts';
+import { TensorMapEncoder } from './tensor-map.ts';
 
 const streamNonBlocking = 1;
 const eventDisableTiming = 2;
@@ -20,6 +22,10 @@ const eventDisableTiming = 2;
 const hostAllocPortable = 1;
 /** Lets a capture compile and load kernels and allocate memory, none of which becomes part of it. */
 const captureRelaxed = 2;
+
+/** Clusters of more CTAs need a permission (a CUfunction_attribute). */
+const portableCluster = 8;
+const nonPortableClusterAllowed = 14;
 
 /** A device's primary context through libcuda. */
 export class LibcudaContext implements CudaContext {
@@ -29,6 +35,7 @@ export class LibcudaContext implements CudaContext {
   readonly #device: number;
   readonly #context: number;
   readonly #kernels: KernelLoader;
+  #tensorMaps: TensorMapEncoder | undefined;
   #closed = false;
 
   constructor(driver: LibcudaDriver, ordinal: number, device: number, sm: number) {
@@ -163,7 +170,19 @@ export class LibcudaContext implements CudaContext {
     this.#kernels.unload(kernel);
   }
 
+  encodeTensorMap(map: TensorMapDescription): Uint8Array<ArrayBuffer> {
+    this.#tensorMaps ??= new TensorMapEncoder(this.#driver);
+    return this.#tensorMaps.encode(map);
+  }
+
   prepareRun(shape: LaunchShape): PreparedRun {
+    const [x, y, z] = shape.cluster ?? [1, 1, 1];
+    if (x * y * z > portableCluster) {
+      this.#enter();
+      const { function: handle } = shape.kernel;
+      const code = this.#api.cuFuncSetAttribute(handle, nonPortableClusterAllowed, 1);
+      this.#call('cuFuncSetAttribute', code);
+    }
     return new LibcudaRun(this.#driver, this.#context, shape);
   }
 

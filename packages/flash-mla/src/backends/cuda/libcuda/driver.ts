@@ -4,7 +4,14 @@ import { CudaDriverError } from '../driver/driver-error.ts';
 import { LibcudaContext } from './context.ts';
 import type { NativeLibrary } from './native.ts';
 import { Scratch } from './scratch.ts';
-import { bindTasks, type DriverApi, type DriverCall, type DriverTasks } from './symbols.ts';
+import {
+  bindOptional,
+  bindTasks,
+  type DriverApi,
+  type DriverCall,
+  type DriverTasks,
+  type OptionalApi,
+} from './symbols.ts';
 
 /** CUdevice_attribute. */
 const attributes = {
@@ -23,6 +30,7 @@ export class LibcudaDriver implements CudaDriver {
   readonly kind = 'cuda';
   readonly library: NativeLibrary;
   readonly api: DriverApi;
+  readonly optional: OptionalApi;
   readonly cache: CubinCache;
   /** What identifies the driver's compiler: CUDA version and, where known, build. */
   readonly build: string;
@@ -35,6 +43,7 @@ export class LibcudaDriver implements CudaDriver {
   constructor(library: NativeLibrary, api: DriverApi, cache: CubinCache, build: string) {
     this.library = library;
     this.api = api;
+    this.optional = bindOptional(library);
     this.cache = cache;
     this.build = build;
     this.out = new Scratch(library, 256);

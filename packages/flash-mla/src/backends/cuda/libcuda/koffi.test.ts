@@ -36,6 +36,27 @@ describe.skipIf(!hasCompiler)('a driver library (needs a C compiler)', () => {
     ]);
   });
 
+  it('encodes tensor maps', () => {
+    const context = driver.openContext(0);
+    const map = {
+      element: 'bf16',
+      address: 0x7f12_3456_7890,
+      dims: [576, 64, 2 ** 32],
+      strides: [1152, 2 ** 40 - 16],
+      box: [64, 32, 1],
+      swizzle: '128B',
+      elementStrides: [1, 2, 3],
+      l2Promotion: '256B',
+      oobFill: 'nan',
+    } as const;
+    const words = new BigUint64Array(context.encodeTensorMap(map).buffer);
+    const { address, dims, strides, box } = map;
+    const expected = [9, address, ...dims, ...strides, ...box, 1, 3, 0, 3, 3, 1];
+    expect([...words].map(Number)).toEqual(expected);
+    expect(() => context.encodeTensorMap({ ...map, address: 8 })).toThrow(/multiple of 16/);
+    context.close();
+  });
+
   it('runs transfers, launches, graphs and events', async () => {
     const options = { debug: false, exactMemory: false, families: fakeEntries };
     await using device = new Device(await openCuda(driver, 0, options), false, []);

@@ -55,8 +55,39 @@ const prototypes = {
   cuGraphExecDestroy: ['cuGraphExecDestroy', 'u64'],
 } as const satisfies Record<string, Prototype>;
 
-export type DriverCall = keyof typeof prototypes;
-export type DriverApi = Readonly<Record<DriverCall, NativeFunction>>;
+/** What some kernels need and older drivers lack. */
+const optionalPrototypes = {
+  cuTensorMapEncodeTiled: [
+    'cuTensorMapEncodeTiled',
+    'u64',
+    'u32',
+    'u32',
+    'u64',
+    'u64',
+    'u64',
+    'u64',
+    'u64',
+    'u32',
+    'u32',
+    'u32',
+    'u32',
+  ],
+} as const satisfies Record<string, Prototype>;
+
+export type OptionalCall = keyof typeof optionalPrototypes;
+export type DriverCall = keyof typeof prototypes | OptionalCall;
+export type DriverApi = Readonly<Record<keyof typeof prototypes, NativeFunction>>;
+export type OptionalApi = Readonly<Partial<Record<OptionalCall, NativeFunction>>>;
+
+/** Binds what the library has of {@link OptionalApi}. */
+export function bindOptional(library: NativeLibrary): OptionalApi {
+  const api: Partial<Record<OptionalCall, NativeFunction>> = {};
+  for (const [name, [symbol, ...parameters]] of Object.entries(optionalPrototypes)) {
+    const bound = library.bind(symbol, parameters);
+    if (bound !== undefined) api[name as OptionalCall] = bound;
+  }
+  return api;
+}
 
 /** Calls that take a good part of a second, to be waited for while something else is done. */
 export interface DriverTasks {
@@ -77,12 +108,12 @@ export function bindTasks(library: NativeLibrary): DriverTasks {
 
 /** Binds every function; the symbols that the library lacks are returned instead if there are any. */
 export function bindDriver(library: NativeLibrary): DriverApi | { readonly missing: string[] } {
-  const api: Partial<Record<DriverCall, NativeFunction>> = {};
+  const api: Partial<Record<keyof DriverApi, NativeFunction>> = {};
   const missing: string[] = [];
   for (const [name, [symbol, ...parameters]] of Object.entries(prototypes)) {
     const bound = library.bind(symbol, parameters);
     if (bound === undefined) missing.push(symbol);
-    else api[name as DriverCall] = bound;
+    else api[name as keyof DriverApi] = bound;
   }
   return missing.length > 0 ? { missing } : (api as DriverApi);
 }

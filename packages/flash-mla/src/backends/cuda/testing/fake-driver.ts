@@ -1,3 +1,4 @@
+import { encodeTensorMap, type TensorMapDescription } from '@flash-mla/ptx';
 import type {
   CudaContext,
   CudaDriver,
@@ -260,6 +261,11 @@ export class FakeContext implements CudaContext {
         this.#enqueue(() => this.#driver.kernels.get(shape.source.name)?.(copy, this.memory));
       },
     };
+  }
+
+  encodeTensorMap(map: TensorMapDescription): Uint8Array<ArrayBuffer> {
+    this.#driver.enter('encodeTensorMap');
+    return encodeTensorMap(map);
   }
 
   beginCapture(): void {

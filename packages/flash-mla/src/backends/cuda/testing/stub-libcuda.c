@@ -23,12 +23,25 @@ CHECK(CU_JIT_ERROR_LOG_BUFFER == 5 && CU_JIT_TARGET == 9 && CU_JIT_LOG_VERBOSE =
 CHECK(CU_TARGET_COMPUTE_90A == 0x10000 + 90 && CU_JIT_INPUT_PTX == 1);
 CHECK(CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES == 3 && CU_FUNC_ATTRIBUTE_NUM_REGS == 4);
 CHECK(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES == 8);
+CHECK(CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED == 14);
+CHECK(sizeof(CUtensorMap) == 128 && CU_TENSOR_MAP_DATA_TYPE_UINT16 == 1);
+CHECK(CU_TENSOR_MAP_DATA_TYPE_UINT32 == 2 && CU_TENSOR_MAP_DATA_TYPE_INT32 == 3);
+CHECK(CU_TENSOR_MAP_DATA_TYPE_UINT64 == 4 && CU_TENSOR_MAP_DATA_TYPE_INT64 == 5);
+CHECK(CU_TENSOR_MAP_DATA_TYPE_FLOAT16 == 6 && CU_TENSOR_MAP_DATA_TYPE_FLOAT32 == 7);
+CHECK(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 == 9 && CU_TENSOR_MAP_SWIZZLE_128B == 3);
+CHECK(CU_TENSOR_MAP_L2_PROMOTION_L2_128B == 2 && CU_TENSOR_MAP_L2_PROMOTION_L2_256B == 3);
 CHECK(CU_STREAM_NON_BLOCKING == 1 && CU_EVENT_DISABLE_TIMING == 2);
 CHECK(CU_STREAM_CAPTURE_MODE_RELAXED == 2 && CU_MEMHOSTALLOC_PORTABLE == 1);
 #else
 #define CUDAAPI
 typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUjitInputType,
-    CUjit_option, CUstreamCaptureMode;
+    CUjit_option, CUstreamCaptureMode, CUtensorMapDataType, CUtensorMapInterleave,
+    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
+typedef uint64_t cuuint64_t;
+typedef uint32_t cuuint32_t;
+typedef struct {
+  uint64_t opaque[16];
+} CUtensorMap;
 typedef uint64_t CUdeviceptr;
 typedef void *CUcontext, *CUmodule, *CUfunction, *CUstream, *CUevent, *CUlinkState, *CUgraph,
     *CUgraphExec;
@@ -189,6 +202,20 @@ CUresult CUDAAPI cuFuncSetAttribute(CUfunction function, CUfunction_attribute id
   (void)function;
   (void)id;
   (void)value;
+  return 0;
+}
+/* Writes down what it was given. */
+CUresult CUDAAPI cuTensorMapEncodeTiled(
+    CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+    const cuuint64_t *dims, const cuuint64_t *strides, const cuuint32_t *box,
+    const cuuint32_t *elementStrides, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+    CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
+  if ((uintptr_t)map % 64 || rank != 3) return 1;
+  cuuint64_t values[16] = {type,     (uintptr_t)address, dims[0],           dims[1],
+                           dims[2],  strides[0],         strides[1],        box[0],
+                           box[1],   box[2],             elementStrides[0], elementStrides[2],
+                           interleave, swizzle,          promotion,         fill};
+  memcpy(map, values, sizeof values);
   return 0;
 }
 CUresult CUDAAPI cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **params,

@@ -1,4 +1,10 @@
-import { type ParamDecls, type ParamInputs, SimMemory, simulate } from '@flash-mla/ptx';
+import {
+  encodeTensorMap,
+  type ParamDecls,
+  type ParamInputs,
+  SimMemory,
+  simulate,
+} from '@flash-mla/ptx';
 import type { DType } from '../../../../tensor/dtype.ts';
 import type { TensorView } from '../../../backend.ts';
 import type { BindContext, LaunchPlan, PreparedLaunch } from '../../kernel-family.ts';
@@ -49,6 +55,9 @@ export class SimContext implements BindContext {
     return {
       setter: (name) => (value) => {
         params[name] = value;
+      },
+      tensorMapSetter: (name) => (map) => {
+        params[name] = encodeTensorMap(map);
       },
       enqueue: () => {
         const { memory, limits } = this;
