@@ -16,7 +16,7 @@ export function Header() {
         <img src="./icon.svg" alt="" width="36" height="36" />
         <div>
           <h1>FlashMLA for TypeScript</h1>
-          <p>The attention of DeepSeek and Kimi, decoding on the devices of this browser</p>
+          <p>Multi-head Latent Attention on the devices of this browser</p>
         </div>
       </div>
       <nav aria-label="Sections">

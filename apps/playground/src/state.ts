@@ -45,6 +45,12 @@ export function chosenDevice(): string {
   return device === 'auto' ? (detection.value?.best ?? 'cpu') : device;
 }
 
+engine.onDeviceLost = (error) => {
+  const state = deviceState.value;
+  if (state.kind !== 'open') return;
+  deviceState.value = { kind: 'failed', id: state.device.id, error };
+};
+
 /** Opens the device that the settings say; whatever ran on the one before ends. */
 export async function openChosen(): Promise<void> {
   const id = chosenDevice();

@@ -14,7 +14,9 @@ export const running = signal('');
 export const details = signal<CaseDetails | undefined>(undefined);
 export const failure = signal<unknown>(undefined);
 /** What the map shows. */
-export const selection = signal<ErrorMapRequest>({ source: 'device', request: 0, query: 0 });
+export const selection = signal<ErrorMapRequest>({
+  ...{ source: 'device', against: 'reference', request: 0, query: 0 },
+});
 export const map = signal<ErrorMapData | undefined>(undefined);
 
 /** Runs a file on the open device and shows the map of its first query. */
@@ -24,8 +26,9 @@ export async function runCase(request: RunCaseRequest): Promise<void> {
   details.value = undefined;
   map.value = undefined;
   try {
-    details.value = await engine.call('runCase', request);
-    await select({ source: 'device', request: 0, query: 0 });
+    const ran = await engine.call('runCase', request);
+    details.value = ran;
+    await select(ran.initial);
   } catch (error) {
     if (!EngineError.isAbort(error)) failure.value = error;
   }

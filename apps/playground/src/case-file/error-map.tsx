@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
-import type { CaseDetails, ErrorMapData, MapSource } from '../engine/case-tasks.ts';
+import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
+import type { CaseDetails, ErrorMapData, MapAgainst, MapSource } from '../engine/case-tasks.ts';
 import { Choice } from '../widgets/choice.tsx';
 import { scientific } from '../widgets/format.ts';
 import { map, select, selection } from './case-state.ts';
@@ -11,13 +11,18 @@ const sourceNames: Readonly<Record<MapSource, string>> = {
   flashmla: 'FlashMLA, H200',
 };
 
+const againstNames: Readonly<Record<MapAgainst, string>> = {
+  reference: 'float64',
+  expected: 'the file’s answer',
+};
+
 /** |error| of one query's output, heads down, columns across. */
 export function ErrorMap({ details }: { readonly details: CaseDetails }) {
-  const { sources, requests, queries, heads, columns } = details;
+  const { sources, against, requests, queries, heads, columns } = details;
   const { source, request, query } = selection.value;
   return (
     <div class="error-map">
-      <h3>Where the errors are</h3>
+      <h3>Where the errors are: heads down, columns across</h3>
       <div class="map-controls">
         {sources.length > 1 && (
           <Choice
@@ -26,6 +31,15 @@ export function ErrorMap({ details }: { readonly details: CaseDetails }) {
             value={source}
             options={sources.map((value) => ({ value, label: sourceNames[value] }))}
             onChange={(value) => void select({ source: value })}
+          />
+        )}
+        {against.length > 1 && (
+          <Choice
+            label="Against"
+            name="against"
+            value={selection.value.against}
+            options={against.map((value) => ({ value, label: againstNames[value] }))}
+            onChange={(value) => void select({ against: value })}
           />
         )}
         {requests > 1 && (
@@ -67,10 +81,12 @@ interface PickerProps {
 
 /** A number from 0 to `count` − 1. */
 function Picker({ label, count, value, onChange }: PickerProps) {
+  const id = useId();
   return (
-    <label class="number">
-      {label}
+    <span class="number">
+      <label for={id}>{label}</label>
       <input
+        id={id}
         type="number"
         min={0}
         max={count - 1}
@@ -81,7 +97,7 @@ function Picker({ label, count, value, onChange }: PickerProps) {
         }}
       />
       <small>of {count}</small>
-    </label>
+    </span>
   );
 }
 
@@ -162,7 +178,7 @@ function inWords(
   columns: number,
 ): string {
   const all = heads * columns;
-  const share = `${Math.round((100 * exact) / all)} % of ${all.toLocaleString('en')} exact`;
+  const share = `${Math.floor((100 * exact) / all)} % of ${all.toLocaleString('en')} exact`;
   const worst = `largest error ${scientific(largest)} at head ${Math.floor(at / columns)}, column ${at % columns}`;
   const outside = beyond === 0 ? 'none beyond the bounds' : `${beyond} beyond the bounds`;
   return largest === 0 ? `all ${all.toLocaleString('en')} exact` : `${worst}; ${share}; ${outside}`;

@@ -18,9 +18,9 @@ export function Controls() {
         name="layout"
         value={layout}
         options={[
-          { value: 'bf16', label: 'bf16', hint: '1152 B, dense' },
-          { value: 'v32', label: 'v32', hint: '656 B FP8, top-k' },
-          { value: 'model1', label: 'model1', hint: '584 B FP8, top-k' },
+          { value: 'bf16', label: 'bf16', hint: '1152 B, all' },
+          { value: 'v32', label: 'v32', hint: '656 B, top-k' },
+          { value: 'model1', label: 'model1', hint: '584 B, top-k' },
         ]}
         onChange={(value) => change({ layout: value })}
       />

@@ -46,7 +46,11 @@ export const point = computed((): Point | undefined => {
   };
 });
 
+/** Tokens per second of the last samples. */
+export const trend = signal<readonly number[]>([]);
+
 const remembered = 12;
+const trendLength = 240;
 const isStill = matchMedia('(prefers-reduced-motion: reduce)');
 
 let abort: AbortController | undefined;
@@ -79,7 +83,11 @@ export async function startLoop(): Promise<void> {
       // Who asked for less motion gets a figure a second.
       if (isStill.matches && performance.now() - shown < 1000) return;
       shown = performance.now();
-      if (sampled.value !== wanted) remember();
+      if (sampled.value !== wanted) {
+        remember();
+        trend.value = [];
+      }
+      trend.value = [...trend.value, next.tokensPerSecond].slice(-trendLength);
       sampled.value = wanted;
       sample.value = next;
     };
@@ -124,4 +132,5 @@ effect(() => {
   sample.value = undefined;
   sampled.value = undefined;
   history.value = [];
+  trend.value = [];
 });

@@ -6,7 +6,7 @@ import { sample } from './loop-state.ts';
 
 /** Every page of the cache, coloured by the request that owns it; newest pages fill from below. */
 export function PageMap() {
-  const [ref, width] = useWidth<HTMLDivElement>();
+  const [ref, width] = useWidth();
   const now = sample.value;
   if (now === undefined) return null;
   const used = now.owners.filter((owner) => owner >= 0).length;

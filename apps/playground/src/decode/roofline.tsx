@@ -4,7 +4,7 @@ import { digits, si } from '../widgets/format.ts';
 import { Scroll } from '../widgets/scroll.tsx';
 import { useWidth } from '../widgets/use-width.ts';
 import { history, type Point, point } from './loop-state.ts';
-import { decades, type LogAxis, logAxis, rateRange, roofAt } from './roofs.ts';
+import { between, decades, type LogAxis, logAxis, rateRange, roofAt } from './roofs.ts';
 
 const margin = { left: 62, right: 14, top: 26, bottom: 44 };
 /** FLOP per byte: one head over bf16 rows has 1.9, 128 heads over FP8 rows have 400. */
@@ -17,17 +17,24 @@ interface Axes {
 
 /** Where the loop stands under what the device can do, point by point as the sliders move. */
 export function Roofline() {
-  const [ref, width] = useWidth<HTMLDivElement>();
+  const [ref, width] = useWidth();
   const points = [...history.value, ...(point.value ? [point.value] : [])];
   return (
     <figure class="plot">
-      <figcaption>
-        Roofline: {ceilings.value ? 'this device’s ceilings as measured' : 'starts with the loop'}
-      </figcaption>
+      <figcaption>Roofline: {captionOf(ceilings.value)}</figcaption>
       <div ref={ref}>{width > 0 && <Plot width={width} points={points} />}</div>
       {points.length > 0 && <PointsTable points={points} />}
     </figure>
   );
+}
+
+function captionOf(limits: Ceilings | undefined): string {
+  if (limits === undefined) return 'the device’s ceilings are measured when the loop starts';
+  const { flopsPerSecond, readBytesPerSecond, flopsOf } = limits;
+  if (flopsPerSecond === undefined && readBytesPerSecond === undefined) {
+    return 'this device cannot measure its ceilings';
+  }
+  return `ceilings as measured on this device${flopsOf ? ` (${flopsOf})` : ''}`;
 }
 
 function Plot({ width, points }: { readonly width: number; readonly points: readonly Point[] }) {
@@ -56,7 +63,7 @@ function Plot({ width, points }: { readonly width: number; readonly points: read
       {history.value.map((each) => (
         <Mark key={JSON.stringify(each.settings)} axes={axes} point={each} />
       ))}
-      {now && <Now axes={axes} point={now} limits={limits} width={width} />}
+      {now && <Now axes={axes} point={now} limits={limits} />}
     </svg>
   );
 }
@@ -74,6 +81,13 @@ function Grid({ axes, width, height }: { axes: Axes; width: number; height: numb
   const bottom = height - margin.bottom;
   return (
     <g>
+      <path
+        class="grid fine"
+        d={[
+          ...between(x).map((value) => `M${x.at(value)} ${margin.top}V${bottom}`),
+          ...between(y).map((value) => `M${margin.left} ${y.at(value)}H${width - margin.right}`),
+        ].join('')}
+      />
       {decades(x).map((value) => (
         <g key={value}>
           <path class="grid" d={`M${x.at(value)} ${margin.top}V${bottom}`} />
@@ -107,8 +121,6 @@ function Roofs({ axes, limits }: { readonly axes: Axes; readonly limits: Ceiling
   const right = x.at(x.high);
   const low = read === undefined ? x.low : Math.max(x.low, y.low / read);
   const end = Math.min(x.high, ridge ?? x.high);
-  const angle =
-    read === undefined ? 0 : (Math.atan2(y.at(10) - y.at(1), x.at(10) - x.at(1)) * 180) / Math.PI;
   return (
     <g>
       {read !== undefined && end > low && (
@@ -117,10 +129,7 @@ function Roofs({ axes, limits }: { readonly axes: Axes; readonly limits: Ceiling
             class="roof"
             d={`M${x.at(low)} ${y.at(low * read)}L${x.at(end)} ${y.at(end * read)}`}
           />
-          <text
-            class="roof-name"
-            transform={`translate(${x.at(low) + 10} ${y.at(low * read) - 10}) rotate(${angle})`}
-          >
+          <text class="roof-name" x={x.at(low) + 10} y={y.at(low * read) + 4}>
             {`read ${si(read)}B/s`}
           </text>
         </>
@@ -151,23 +160,24 @@ function Mark({ axes, point: at }: { readonly axes: Axes; readonly point: Point 
   return <g class={`mark ${at.settings.layout}`}>{shapes[at.settings.layout]}</g>;
 }
 
-/** The configuration that runs, and the way from it up to its roof. */
+/** The configuration that runs, and the way from it up to its roof. Named where no point comes. */
 function Now(props: {
   readonly axes: Axes;
   readonly point: Point;
   readonly limits: Ceilings | undefined;
-  readonly width: number;
 }) {
-  const { axes, point: at, limits, width } = props;
-  const [cx, cy] = [axes.x.at(at.intensity), axes.y.at(at.flopsPerSecond)];
+  const { axes, point: at, limits } = props;
+  const { layout, heads } = at.settings;
+  const cx = axes.x.at(at.intensity);
   const roof = roofAt(limits, at.intensity);
-  const isLeft = cx > width * 0.6;
   return (
     <g class="now">
-      {roof !== undefined && <path class="gap" d={`M${cx} ${cy}V${axes.y.at(roof)}`} />}
+      {roof !== undefined && (
+        <path class="gap" d={`M${cx} ${axes.y.at(at.flopsPerSecond)}V${axes.y.at(roof)}`} />
+      )}
       <Mark axes={axes} point={at} />
-      <text x={cx + (isLeft ? -12 : 12)} y={cy + 18} text-anchor={isLeft ? 'end' : 'start'}>
-        {`${at.settings.layout}, ${at.settings.heads} heads: ${si(at.flopsPerSecond)}FLOP/s`}
+      <text x={axes.x.at(axes.x.high) - 8} y={axes.y.at(axes.y.low) - 10} text-anchor="end">
+        {`${layout}, ${heads} ${heads === 1 ? 'head' : 'heads'}: ${si(at.flopsPerSecond)}FLOP/s`}
       </text>
     </g>
   );

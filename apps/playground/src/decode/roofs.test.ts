@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decades, logAxis, rateRange, roofAt } from './roofs.ts';
+import { between, decades, logAxis, rateRange, roofAt } from './roofs.ts';
 
 const ceilings = { flopsPerSecond: 8e10, readBytesPerSecond: 1e10 };
 
@@ -14,7 +14,7 @@ describe('the roofline', () => {
   });
 
   it('has room for roofs and points', () => {
-    expect(rateRange(ceilings, [])).toEqual({ low: 1e8, high: 2e11 });
+    expect(rateRange(ceilings, [])).toEqual({ low: 2e9, high: 2e11 });
     expect(rateRange(ceilings, [3e6, Number.NaN]).low).toBe(1e6);
     expect(rateRange(undefined, [5e12]).high).toBe(1.25e13);
   });
@@ -24,5 +24,6 @@ describe('the roofline', () => {
     expect([1, 10, 1000].map(axis.at)).toEqual([0, 100, 300]);
     expect(decades(axis)).toEqual([1, 10, 100, 1000]);
     expect(decades({ low: 2, high: 50 })).toEqual([10]);
+    expect(between({ low: 7, high: 25 })).toEqual([7, 8, 9, 20]);
   });
 });

@@ -27,7 +27,16 @@ export function decades({ low, high }: Pick<LogAxis, 'low' | 'high'>): number[] 
   return Array.from({ length: Math.max(0, end - begin + 1) }, (_, i) => 10 ** (begin + i));
 }
 
-/** The rates that a plot must show: two decades below the roofs, more where points are lower. */
+/** Lines between the decades of an axis, as on logarithmic paper. */
+export function between({ low, high }: Pick<LogAxis, 'low' | 'high'>): number[] {
+  const lines: number[] = [];
+  for (let decade = 10 ** Math.floor(Math.log10(low)); decade < high; decade *= 10) {
+    for (let n = 2; n < 10; n++) lines.push(n * decade);
+  }
+  return lines.filter((line) => line >= low && line <= high);
+}
+
+/** The rates that a plot must show: a decade and a half below the roofs, more where points are lower. */
 export function rateRange(
   ceilings: Ceilings | undefined,
   rates: readonly number[],
@@ -35,6 +44,5 @@ export function rateRange(
   const all = rates.filter((rate) => rate > 0 && Number.isFinite(rate));
   const roof = ceilings?.flopsPerSecond;
   const highest = Math.max(...(roof === undefined ? [] : [roof]), ...all, 1e9);
-  const lowest = Math.min(highest / 100, ...all.map((rate) => rate / 2));
-  return { low: 10 ** Math.floor(Math.log10(lowest)), high: highest * 2.5 };
+  return { low: Math.min(highest / 40, ...all.map((rate) => rate / 3)), high: highest * 2.5 };
 }

@@ -2,6 +2,7 @@ import { Controls } from './controls.tsx';
 import { Figures } from './figures.tsx';
 import { PageMap } from './page-map.tsx';
 import { Roofline } from './roofline.tsx';
+import { Trend } from './trend.tsx';
 
 /** The paged decode loop: sliders, what comes of them, and where that stands under the roofs. */
 export function DecodeSection() {
@@ -17,6 +18,7 @@ export function DecodeSection() {
         <Controls />
         <div class="measured">
           <Figures />
+          <Trend />
           <Roofline />
           <PageMap />
         </div>

@@ -15,7 +15,7 @@ export function OpenDevice() {
         <>
           <Problem error={state.error} />
           <button type="button" onClick={() => void openChosen()}>
-            Try again
+            Open it again
           </button>
         </>
       )}
@@ -38,8 +38,8 @@ function Facts() {
         <span class={comparison.pass ? 'good' : 'bad'} id="first-decode">
           {comparison.pass ? '✓ right' : '✗ wrong'}
         </span>
-        , off by at most {scientific(comparison.maxAbsolute)} from the float64 reference (allowed:{' '}
-        {scientific(comparison.tolerance.absolute)}).
+        , off by at most <span class="nowrap">{scientific(comparison.maxAbsolute)}</span> from the
+        float64 reference, within FlashMLA’s own bounds.
       </p>
       <table class="facts">
         <caption class="hidden">Facts about {titles[id] ?? id}</caption>
@@ -66,5 +66,6 @@ function Facts() {
 
 /** `sharedMemory` → `shared memory`; labels in words stay as they are. */
 function words(label: string): string {
-  return label.replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
+  if (label.includes(' ')) return label;
+  return label.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace('simd', 'SIMD');
 }

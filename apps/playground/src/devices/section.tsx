@@ -93,17 +93,18 @@ function Options() {
     );
   }
   const canShare = detection.value?.crossOriginIsolated ?? false;
-  const scale = [0, ...Array.from({ length: most }, (_, i) => i + 1)];
+  const scale = Array.from({ length: most }, (_, i) => i + 1);
   return (
     <Slider
       label="Threads"
       name="threads"
       scale={scale}
-      value={canShare ? threads : 1}
+      value={canShare ? threads || most : 1}
       disabled={!canShare}
-      show={(n) => (n === 0 ? `all ${most}` : String(n))}
+      show={(n) => (n === most && canShare ? `all ${most}` : String(n))}
       onChange={(n) => {
-        change({ threads: n });
+        // All of them, on another machine too, rather than this number.
+        change({ threads: n === most ? 0 : n });
         void openChosen();
       }}
     />

@@ -16,8 +16,11 @@ import { device, type TaskContext } from './session.ts';
 /** A file that the user gave, or one that the library brings. */
 export type RunCaseRequest = { readonly file: File } | { readonly bundled: string };
 
-/** Whose output an error map shows; both against the float32 answer of the file, or else float64. */
+/** Whose output an error map shows. */
 export type MapSource = 'device' | 'flashmla';
+
+/** What it is held against: the file's float32 answer, rounded, or float64, which is not. */
+export type MapAgainst = 'expected' | 'reference';
 
 /** A case that ran. */
 export interface CaseDetails {
@@ -28,21 +31,23 @@ export interface CaseDetails {
   readonly microseconds: number;
   readonly pass: boolean;
   readonly comparisons: readonly Comparison[];
-  /** True: the file has no answers, so the float64 reference was asked. */
-  readonly isReference: boolean;
-  /** What an error map can show of. */
+  /** What an error map can show. */
   readonly sources: readonly MapSource[];
+  readonly against: readonly MapAgainst[];
+  /** The map to begin with: where this device's largest error is. */
+  readonly initial: ErrorMapRequest;
   /** Requests of the batch (1 for a prefill), queries of each, heads, columns. */
   readonly requests: number;
   readonly queries: number;
   readonly heads: number;
   readonly columns: number;
-  /** |error| below this, or below `relative` of the value, passes. */
+  /** |error| below `absolute`, or below `relative` of the value, passes. */
   readonly tolerance: { readonly absolute: number; readonly relative: number };
 }
 
 export interface ErrorMapRequest {
   readonly source: MapSource;
+  readonly against: MapAgainst;
   readonly request: number;
   readonly query: number;
 }
@@ -53,10 +58,15 @@ export interface ErrorMapData {
   readonly expected: Float32Array;
 }
 
-let last: { readonly details: CaseDetails; readonly values: Values } | undefined;
+/** Outputs of a case that ran, row-major over (request, query, head, column). */
+type Outputs = { [Name in MapSource | MapAgainst]?: Float64Array | undefined };
 
-/** Outputs of the case that ran last, row-major over (request, query, head, column). */
-type Values = Readonly<Record<MapSource | 'expected', Float64Array | undefined>>;
+let last:
+  | { readonly ran: Case; readonly details: CaseDetails; readonly outputs: Outputs }
+  | undefined;
+
+/** Operations that the float64 reference does in about half a second. */
+const quickReference = 1e9;
 
 export async function runCaseTask(
   request: RunCaseRequest,
@@ -64,34 +74,43 @@ export async function runCaseTask(
 ): Promise<CaseDetails> {
   const input = 'file' in request ? request.file : bundledCaseUrl(request.bundled as never);
   const name = 'file' in request ? request.file.name : `${request.bundled}.safetensors`;
-  const loaded = await loadCase(input, name);
-  const report = await runCase(device(), loaded, { signal, repeats: 3 });
-  const isReference = loaded.answers.expected.out === undefined;
-  const expected = isReference
-    ? referenceAnswers(loaded.problem).out?.values
-    : decode(loaded.answers.expected.out);
-  const comparisons = isReference
-    ? [...againstReference(loaded, report), ...report.comparisons]
-    : report.comparisons;
-  const flashmla = decode(loaded.answers.flashmla.out);
-  const values: Values = { expected, device: decode(report.answers.out), flashmla };
-  const details = describe(loaded, report, comparisons, isReference, values);
-  last = { details, values };
+  const ran = await loadCase(input, name);
+  const report = await runCase(device(), ran, { signal, repeats: 3 });
+  const { expected, flashmla } = ran.answers;
+  const outputs: Outputs = {
+    device: decode(report.answers.out),
+    flashmla: decode(flashmla.out),
+    expected: decode(expected.out),
+  };
+  const comparisons = expected.out
+    ? report.comparisons
+    : [...againstReference(ran, report), ...report.comparisons];
+  const details = describe(ran, report, comparisons, outputs);
+  last = { ran, details, outputs };
   return details;
 }
 
-/** The map of one request's query. Throws where no case has run or the place is not in it. */
-export async function errorMap({ source, request, query }: ErrorMapRequest): Promise<ErrorMapData> {
-  const actual = last?.values[source];
-  const expected = last?.values.expected;
-  if (!last || !actual || !expected) throw new Error('Run a case first.');
-  const { queries, heads, columns } = last.details;
-  const begin = (request * queries + query) * heads * columns;
+/** The map of one request's query. Throws where no case has run. */
+export async function errorMap(request: ErrorMapRequest): Promise<ErrorMapData> {
+  if (last === undefined) throw new Error('Run a case first.');
+  const { ran, details, outputs } = last;
+  const actual = outputs[request.source];
+  const expected = expectedOf(ran, outputs, request.against);
+  if (actual === undefined) throw new Error(`The case has no output of ${request.source}.`);
+  const { queries, heads, columns } = details;
+  const begin = (request.request * queries + request.query) * heads * columns;
   const end = begin + heads * columns;
   return {
     actual: Float32Array.from(actual.subarray(begin, end)),
     expected: Float32Array.from(expected.subarray(begin, end)),
   };
+}
+
+function expectedOf(ran: Case, outputs: Outputs, against: MapAgainst): Float64Array {
+  if (against === 'reference') outputs.reference ??= referenceAnswers(ran.problem).out?.values;
+  const values = outputs[against];
+  if (values === undefined) throw new Error(`The case has no answer of ${against}.`);
+  return values;
 }
 
 function decode(tensor: HostTensor | undefined): Float64Array | undefined {
@@ -109,18 +128,22 @@ function againstReference({ problem }: Case, { answers }: CaseReport): Compariso
 }
 
 function describe(
-  { name, problem }: Case,
+  ran: Case,
   { answers, microseconds }: CaseReport,
   comparisons: readonly Comparison[],
-  isReference: boolean,
-  values: Values,
+  outputs: Outputs,
 ): CaseDetails {
+  const { name, problem } = ran;
   const shape = answers.out?.shape ?? [];
   const [heads, columns] = shape.slice(-2) as [number, number];
   const [requests, queries] =
     problem.op === 'sparse-prefill'
       ? [1, shape[0] as number]
       : [shape[0] as number, shape[1] as number];
+  const isQuick = referenceFlops(problem) < quickReference;
+  const against: MapAgainst = isQuick || !outputs.expected ? 'reference' : 'expected';
+  const row = Math.floor(worstElement(outputs.device, expectedOf(ran, outputs, against)) / columns);
+  const query = Math.floor(row / heads);
   return {
     name,
     op: problem.op,
@@ -128,14 +151,45 @@ function describe(
     microseconds,
     pass: comparisons.every(({ pass }) => pass),
     comparisons,
-    isReference,
-    sources: values.flashmla ? ['device', 'flashmla'] : ['device'],
+    sources: outputs.flashmla ? ['device', 'flashmla'] : ['device'],
+    against: outputs.expected ? ['reference', 'expected'] : ['reference'],
+    initial: {
+      source: 'device',
+      against,
+      request: Math.floor(query / queries),
+      query: query % queries,
+    },
     requests,
     queries,
     heads,
     columns,
     tolerance: toleranceOf(problem.op, 'out', answers.out?.dtype ?? 'bf16'),
   };
+}
+
+function worstElement(actual: Float64Array | undefined, expected: Float64Array): number {
+  let [worst, at] = [0, 0];
+  actual?.forEach((value, i) => {
+    const error = Math.abs(value - (expected[i] as number));
+    // NaN is never above anything, and nothing is worse.
+    if (error > worst || (Number.isNaN(error) && !Object.is(value, expected[i]))) {
+      [worst, at] = [Number.isNaN(error) ? Number.POSITIVE_INFINITY : error, i];
+    }
+  });
+  return at;
+}
+
+/** An upper bound: every index counts. */
+function referenceFlops(problem: Case['problem']): number {
+  const columns = 2 * (problem.q.shape.at(-1) as number);
+  const rows = problem.q.shape.slice(0, -1).reduce((product, n) => product * n, 1);
+  if (problem.op !== 'dense-decode') {
+    const extra = 'extra' in problem ? (problem.extra?.indices.shape.at(-1) ?? 0) : 0;
+    return 2 * rows * columns * ((problem.indices.shape.at(-1) as number) + extra);
+  }
+  const requests = problem.cacheSeqlens.data.length;
+  const tokens = problem.cacheSeqlens.data.reduce((sum, n) => sum + n, 0);
+  return 2 * (rows / requests) * columns * tokens;
 }
 
 function factsOf(problem: Case['problem']): [string, string][] {

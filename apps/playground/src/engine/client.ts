@@ -32,6 +32,8 @@ export class Engine {
   });
   readonly #pending = new Map<number, Pending>();
   #last = 0;
+  /** Called when the open device is gone; the task that noticed is rejected as well. */
+  onDeviceLost: (error: EngineError) => void = () => {};
 
   constructor() {
     this.#worker.onmessage = ({ data }: MessageEvent<FromEngine>) => this.#receive(data);
@@ -66,7 +68,12 @@ export class Engine {
       return;
     }
     this.#pending.delete(message.id);
-    if ('error' in message) pending.reject(new EngineError(message.error));
-    else pending.resolve(message.result as never);
+    if ('result' in message) {
+      pending.resolve(message.result as never);
+      return;
+    }
+    const error = new EngineError(message.error);
+    if (error.name === 'DeviceLostError') this.onDeviceLost(error);
+    pending.reject(error);
   }
 }

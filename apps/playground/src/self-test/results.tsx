@@ -18,7 +18,7 @@ export function Results({ outcomes }: { readonly outcomes: readonly CaseOutcome[
             <th scope="col">Operation</th>
             <th scope="col">Passed</th>
             <th scope="col">Largest error</th>
-            <th scope="col" aria-label="Each case" />
+            <th scope="col">Each case</th>
           </tr>
         </thead>
         <tbody>

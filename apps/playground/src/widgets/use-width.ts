@@ -1,17 +1,16 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useRef, useState } from 'preact/hooks';
 
 /** The width of an element in CSS pixels, followed as it changes; 0 before it is known. */
-export function useWidth<E extends Element>() {
-  const ref = useRef<E>(null);
+export function useWidth(): readonly [ref: (element: Element | null) => void, width: number] {
   const [width, setWidth] = useState(0);
-  useEffect(() => {
-    const element = ref.current;
+  const observer = useRef<ResizeObserver | undefined>(undefined);
+  const ref = useCallback((element: Element | null) => {
+    observer.current?.disconnect();
     if (element === null) return;
-    const observer = new ResizeObserver(([entry]) => {
+    observer.current = new ResizeObserver(([entry]) => {
       if (entry) setWidth(Math.floor(entry.contentRect.width));
     });
-    observer.observe(element);
-    return () => observer.disconnect();
+    observer.current.observe(element);
   }, []);
-  return [ref, width] as const;
+  return [ref, width];
 }
