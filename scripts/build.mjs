@@ -2,9 +2,13 @@
 // each package. The stamp it leaves tells `npm start` and `npm test` that nothing is stale.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bundle } from './bundle.mjs';
 import { root, run, tool } from './workspace.mjs';
 
-tool('typescript/bin/tsc', ['-b']);
-const wasm = join(root, 'packages', 'flash-mla', 'assembly', 'build.mjs');
-if (existsSync(wasm)) run(process.execPath, [wasm]);
+const library = join(root, 'packages', 'flash-mla');
+// The compiler remembers what it wrote, not whether it is still there.
+const isWhole = existsSync(join(library, 'out', 'index.js'));
+tool('typescript/bin/tsc', ['-b', ...(isWhole ? [] : ['--force'])]);
+await bundle(library);
+run(process.execPath, [join(library, 'assembly', 'build.mjs')]);
 writeFileSync(join(root, 'node_modules', '.flash-mla-build'), '');

@@ -20,7 +20,7 @@ export function tool(path, args, options) {
   return run(process.execPath, [join(root, 'node_modules', path), ...args], options);
 }
 
-function newest(dir, skip = new Set(['node_modules', 'dist', 'wasm'])) {
+function newest(dir, skip = new Set(['node_modules', 'dist', 'out', 'wasm'])) {
   let time = 0;
   for (const entry of readdirSync(dir, { withFileTypes: true })) {
     if (skip.has(entry.name)) continue;
@@ -53,6 +53,7 @@ export function ensureBuilt() {
     newest(join(root, 'packages')),
     mtime(join(root, 'tsconfig.base.json')),
     mtime(join(root, 'scripts', 'build.mjs')),
+    mtime(join(root, 'scripts', 'bundle.mjs')),
   );
   if (mtime(stamp) > sources) return;
   run(process.execPath, [join(root, 'scripts', 'build.mjs')], { stdio: ['ignore', 2, 2] });

@@ -8,6 +8,19 @@ const packageRoot = new URL('../', import.meta.url);
 const dist = new URL('dist/', packageRoot);
 const entry = new URL('index.js', dist);
 
+/** Modules of `src` that went into built files, by their source maps. */
+function sourcesOf(files: readonly URL[]): string[] {
+  return files.flatMap((file) => {
+    const map = JSON.parse(readFileSync(`${fileURLToPath(file)}.map`, 'utf8')) as SourceMap;
+    const paths = map.sources.map((source) => new URL(source, file).href);
+    return paths.map((path) => path.slice(new URL('src/', packageRoot).href.length));
+  });
+}
+
+interface SourceMap {
+  readonly sources: readonly string[];
+}
+
 /** Imports the package in a fresh process and reports all modules, addons, WebAssembly and workers. */
 const probe = `
 import { register, syncBuiltinESMExports } from 'node:module';
@@ -120,15 +133,31 @@ describe('the built package', () => {
     expect(seen.exports).toBeGreaterThan(20);
     const own = seen.modules.filter((url) => url.startsWith(dist.href));
     expect(own).toContain(entry.href);
-    const relative = own.map((url) => url.slice(dist.href.length));
-    const backends = relative.filter((path) => path.startsWith('backends/'));
-    expect(backends).toEqual(['backends/registry.js']);
-    for (const path of relative) {
+    const sources = sourcesOf(own.map((url) => new URL(url)));
+    expect(sources).toContain('api/flash-mla-with-kv-cache.ts');
+    const backends = sources.filter((path) => path.startsWith('backends/'));
+    expect(backends).toEqual(['backends/registry.ts']);
+    for (const path of sources) {
       expect(path).not.toMatch(/^(reference|cases|cli|hisparse|platform|safetensors)\//);
     }
     const foreign = seen.modules.filter((url) => !url.startsWith(dist.href));
     expect(foreign).toEqual([]);
     expect([seen.addons, seen.webAssembly, seen.workers]).toEqual([0, 0, 0]);
+  });
+
+  it('is two files to import, because each costs time', () => {
+    const seen = importInFreshProcess(entry);
+    const own = seen.modules.map((url) => url.slice(dist.href.length));
+    expect(own).toEqual(['index.js', 'chunks/core.js']);
+  });
+
+  it('keeps each module importable by its path, once', async () => {
+    const errors = (await import(new URL('errors.js', dist).href)) as object;
+    const index = (await import(entry.href)) as object;
+    for (const [name, value] of Object.entries(errors)) {
+      if (name in index) expect(index[name as keyof object]).toBe(value);
+    }
+    expect(Object.keys(errors)).toContain('InvalidArgumentError');
   });
 
   it('notices what loads (the probe itself is tested)', () => {
@@ -148,11 +177,11 @@ describe('the built package', () => {
 
   it('reaches no node: module in a browser, through dynamic imports neither', () => {
     const graph = browserGraph();
-    const paths = [...graph.keys()].map((href) => href.slice(dist.href.length));
-    expect(paths).toContain('platform/browser.js');
-    expect(paths).toContain('safetensors/source.js');
-    expect(paths).toContain('backends/cpu/index.js');
-    expect(paths).toContain('backends/cpu/worker.js');
+    const sources = sourcesOf([...graph.keys()].map((href) => new URL(href)));
+    expect(sources).toContain('platform/browser.ts');
+    expect(sources).toContain('safetensors/source.ts');
+    expect(sources).toContain('backends/cpu/index.ts');
+    expect(sources).toContain('backends/cpu/worker.ts');
     const offenders = [...graph].filter(([, bare]) =>
       bare.some((name) => name.startsWith('node:')),
     );

@@ -54,13 +54,14 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
 /** An installation whose backends are gone: what loads one of them fails. */
 export function installWithoutBackends(): { binary: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'flash-mla-bare-'));
-  const backends = join(packageRoot, 'dist', 'backends');
+  const dist = join(packageRoot, 'dist');
+  const backends = ['cpu', 'cuda', 'webgpu', 'sim'].map((name) => join(dist, 'backends', name));
+  const chunk = join(dist, 'chunks', 'backends-');
   for (const part of ['bin', 'dist', 'package.json']) {
     cpSync(join(packageRoot, part), join(folder, part), {
       recursive: true,
       // Files beside the backends' folders, such as the registry, stay.
-      filter: (path) =>
-        !['cpu', 'cuda', 'webgpu', 'sim'].some((name) => path === join(backends, name)),
+      filter: (path) => !backends.includes(path) && !path.startsWith(chunk),
     });
   }
   symlinkSync(

@@ -1,0 +1,151 @@
+// Joins the modules of a built package into few files: a module of its own costs Node about half a
+// millisecond to load, and `flash-mla` has hundreds.
+//
+// Every module keeps its file, path and exports, but for most of them it only hands on what lives in
+// a chunk. Modules that are always loaded together share a chunk, so nothing loads earlier than its
+// own import says: what is a dynamic import stays one.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { rollup } from 'rollup';
+
+/** Where chunks go below `dist`. */
+const chunkFolder = 'chunks';
+const mapComment = /\n\/\/# sourceMappingURL=.*\s*$/;
+
+/** Bundles `out/**.js`, as the compiler leaves it, into `dist`. */
+export async function bundle(packageRoot) {
+  const out = join(packageRoot, 'out');
+  const modules = modulesOf(packageRoot, out);
+  const build = await rollup({
+    input: Object.fromEntries(modules.map((path) => [path.replace(/\.js$/, ''), join(out, path)])),
+    external: (id) => !id.startsWith('.') && !id.startsWith(out),
+    preserveEntrySignatures: 'strict',
+    treeshake: false,
+    plugins: [withSourceMaps],
+    onwarn(warning) {
+      // The compiler's helpers look for one: `(this && this.__helper) || …`.
+      if (warning.code === 'THIS_IS_UNDEFINED') return;
+      throw new Error(`rollup: ${warning.message}`);
+    },
+  });
+  const { output } = await build.write({
+    dir: join(packageRoot, 'dist'),
+    format: 'es',
+    sourcemap: true,
+    entryFileNames: '[name].js',
+    chunkFileNames: `${chunkFolder}/[name].js`,
+    hoistTransitiveImports: false,
+    onlyExplicitManualChunks: true,
+    manualChunks: chunksOf(out, publicDoors(packageRoot)),
+  });
+  await build.close();
+  removeOthers(packageRoot, output);
+}
+
+/** Compiled modules whose source is still there. */
+function modulesOf(packageRoot, out) {
+  return files(out)
+    .filter((path) => path.endsWith('.js'))
+    .filter((path) => existsSync(join(packageRoot, 'src', path.replace(/js$/, 'ts'))));
+}
+
+/** The compiler's source maps lead on to the TypeScript. */
+const withSourceMaps = {
+  name: 'source-maps',
+  load(id) {
+    const code = readFileSync(id, 'utf8').replace(mapComment, '\n');
+    return { code, map: JSON.parse(readFileSync(`${id}.map`, 'utf8')) };
+  },
+};
+
+/** What `exports` and `imports` of the package lead to, as paths in `out`; `index.js` is first. */
+function publicDoors(packageRoot) {
+  const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'));
+  const doors = [];
+  const visit = (target) => {
+    if (typeof target === 'object') Object.values(target).forEach(visit);
+    else if (/^\.\/dist\/.*\.js$/.test(target)) {
+      doors.push(join(packageRoot, 'out', target.slice('./dist/'.length)));
+    }
+  };
+  visit(manifest.exports);
+  visit(manifest.imports ?? {});
+  return doors;
+}
+
+/**
+ * The chunk of each module, by which doors lead to it through static imports. What the first door
+ * needs is one chunk, since it is always loaded; beyond that, what the same doors need.
+ */
+function chunksOf(out, publicDoors) {
+  let names;
+  return (id, { getModuleIds, getModuleInfo }) => {
+    names ??= nameChunks(out, publicDoors, [...getModuleIds()], getModuleInfo);
+    return names.get(id);
+  };
+}
+
+function nameChunks(out, publicDoors, ids, infoOf) {
+  const own = ids.filter((id) => id.startsWith(out));
+  const isDoor = (id) => {
+    const { importers, dynamicImporters } = infoOf(id);
+    // What no module imports is a worker's script, or a command.
+    return publicDoors.includes(id) || dynamicImporters.length > 0 || importers.length === 0;
+  };
+  const doorsOf = new Map(own.map((id) => [id, []]));
+  for (const door of own.filter(isDoor)) {
+    for (const id of closure(door, infoOf)) doorsOf.get(id)?.push(door);
+  }
+  const names = new Map();
+  for (const id of own) {
+    const doors = doorsOf.get(id);
+    // What finds files by its own address stays where it is.
+    if (infoOf(id).code.includes('import.meta')) continue;
+    names.set(id, doors.includes(publicDoors[0]) ? 'core' : chunkName(out, doors));
+  }
+  return names;
+}
+
+function closure(door, infoOf) {
+  const reached = new Set([door]);
+  for (const id of reached) {
+    for (const next of infoOf(id)?.importedIds ?? []) reached.add(next);
+  }
+  return reached;
+}
+
+/** `backends-cpu-index`, or for what several doors share the first of them and how many more. */
+function chunkName(out, doors) {
+  const [first, ...others] = doors.map((door) =>
+    relative(out, door).replace(/\.js$/, '').split(sep).join('-'),
+  );
+  if (others.length === 0) return first;
+  return `${first}-and-${others.length}-${checksum(others.join())}`;
+}
+
+/** FNV-1a: tells sets of doors apart. */
+function checksum(text) {
+  let hash = 0x811c9dc5;
+  for (const letter of text) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193);
+  return (hash >>> 0).toString(36);
+}
+
+/** What an earlier build left of modules that are gone. */
+function removeOthers(packageRoot, output) {
+  const dist = join(packageRoot, 'dist');
+  const written = new Set(output.map(({ fileName }) => fileName));
+  for (const path of files(dist)) {
+    const isScript = /\.js(\.map)?$/.test(path);
+    const source = join(packageRoot, 'src', path.replace(/\.d\.ts(\.map)?$/, '.ts'));
+    if (path === '.tsbuildinfo') continue;
+    if (isScript ? written.has(path) : path.includes('.d.ts') && existsSync(source)) continue;
+    rmSync(join(dist, path));
+  }
+}
+
+/** Paths of all files below a folder, with `/` between their parts. */
+function files(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+}
