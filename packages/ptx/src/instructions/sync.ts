@@ -89,7 +89,7 @@ export const fence = instruction<{ readonly order: FenceOrder; readonly scope: S
   warp:
     ({ scope }) =>
     (w) =>
-      w.fence(scope !== 'cta'),
+      w.fence(scope === 'gpu' || scope === 'sys'),
 });
 
 /** Programmatic dependent launch: lets the next kernel of the stream start, or waits for the last. */

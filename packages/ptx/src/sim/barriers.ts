@@ -1,5 +1,6 @@
+import type { Knowledge } from './knowledge.ts';
 import type { Site } from './machine.ts';
-import { raise, type SimWarp } from './warp.ts';
+import type { SimWarp } from './warp.ts';
 
 /** One of a CTA's sixteen barriers, while some warps have arrived and others have not. */
 interface Barrier {
@@ -10,10 +11,7 @@ interface Barrier {
   /** Number of warps that completes it; undefined means all that have not exited. */
   expected: number | undefined;
   /** What the arrived warps know together. */
-  readonly clock: Uint32Array;
-  readonly fenced: Uint32Array;
-  observed: number;
-  acquired: number;
+  readonly known: Knowledge;
 }
 
 /** The named barriers of a CTA. */
@@ -34,18 +32,7 @@ export class Barriers {
     const expected = threads === undefined ? undefined : threads / 32;
     let barrier = this.#barriers.get(id);
     if (barrier === undefined) {
-      const clock = new Uint32Array(w.clock.length);
-      const fenced = new Uint32Array(w.clock.length);
-      barrier = {
-        waiting: [],
-        arrived: 0,
-        arrivedMask: 0,
-        expected,
-        clock,
-        fenced,
-        observed: 0,
-        acquired: 0,
-      };
+      barrier = { waiting: [], arrived: 0, arrivedMask: 0, expected, known: w.empty() };
       this.#barriers.set(id, barrier);
     }
     if (barrier.expected !== expected) {
@@ -59,14 +46,11 @@ export class Barriers {
     }
     barrier.arrived++;
     barrier.arrivedMask |= 1 << w.id;
-    raise(barrier.clock, w.clock);
-    raise(barrier.fenced, w.fenced);
-    barrier.observed = Math.max(barrier.observed, w.observed);
-    barrier.acquired = Math.max(barrier.acquired, w.acquired);
-    w.clock[w.id]++;
+    barrier.known.learn(w);
+    w.tick();
     if (wait) {
       barrier.waiting.push(w);
-      w.blocked = { site, what: `barrier ${id}` };
+      w.blocked = { site, what: () => `barrier ${id} (${this.state(id)})` };
     }
     this.#complete(id, barrier);
     return w.blocked === undefined;
@@ -91,12 +75,12 @@ export class Barriers {
   #complete(id: number, barrier: Barrier): void {
     if (barrier.arrived < this.#needed(barrier)) return;
     this.#barriers.delete(id);
-    if (barrier.waiting.length === this.#warps.length) this.#warps[0].shared.synchronised();
+    const { cta, shared } = this.#warps[0];
+    // Copies and other CTAs do not take part in the CTA's barriers.
+    const everybody = barrier.waiting.length === this.#warps.length && !cta.launch.asynchronous;
+    if (everybody) shared.synchronised();
     for (const w of barrier.waiting) {
-      w.join(barrier.clock);
-      raise(w.fenced, barrier.fenced);
-      w.observed = Math.max(w.observed, barrier.observed);
-      w.acquired = Math.max(w.acquired, barrier.acquired);
+      w.learn(barrier.known);
       w.blocked = undefined;
       w.progressed();
     }

@@ -35,6 +35,8 @@ export interface RunCount {
 /** A program translated to JavaScript. */
 export interface Compiled {
   readonly program: Program;
+  /** Whether anything in it reads or writes memory behind the threads' backs, or in other CTAs. */
+  readonly asynchronous: boolean;
   /** Where an instruction comes from. */
   site(index: number): SiteInfo;
   /** Size of a warp's register file in words. */
@@ -51,6 +53,10 @@ export interface Compiled {
 /** Lane instructions per loop, and instructions per function: what the JIT still optimises well. */
 const maxRun = 48;
 const maxChunk = 160;
+
+/** Instructions that need the bookkeeping of copies, proxies and clusters. */
+const behindThreads =
+  /^(mbarrier|cp\.async\.bulk|cp\.reduce|st\.async|mapa|barrier\.cluster|fence\.proxy|wgmma)/;
 
 const cache = new WeakMap<Program, Compiled>();
 
@@ -84,6 +90,7 @@ class Compiler {
   readonly #kinds: Record<string, number>[] = [];
   #words: number;
   #names = 0;
+  #asynchronous = false;
 
   constructor(program: Program) {
     this.#program = program;
@@ -112,6 +119,7 @@ class Compiler {
     const kinds = this.#kinds;
     return {
       program: this.#program,
+      asynchronous: this.#asynchronous,
       site: (index) => new Compiler(located()).sites()[index],
       fileWords: this.#words,
       constants: this.#constants,
@@ -154,6 +162,7 @@ class Compiler {
     for (const node of block.nodes) {
       if (node.kind === 'comment') continue;
       if (node.kind === 'instr') {
+        if (behindThreads.test(node.op.name)) this.#asynchronous = true;
         this.#siteNumbers.set(node, this.#site(node.op.name, node.location));
         const isLane = node.op.lane !== undefined;
         if (!isLane || ++length > maxRun) {

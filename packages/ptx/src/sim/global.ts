@@ -1,3 +1,4 @@
+import type { PendingWrites } from './bulk.ts';
 import type { Counters } from './counters.ts';
 import type { Access, Combine, MemorySpace, Site } from './machine.ts';
 import { type Allocation, markWritten, type SimMemory } from './memory.ts';
@@ -10,6 +11,8 @@ export class GlobalSpace implements MemorySpace {
   readonly #counters: Counters;
   readonly #publications: Publications | undefined;
   #last: Allocation | undefined;
+  /** Stores of the copy engine that have not arrived. */
+  pending: PendingWrites | undefined;
   readonly #sectors = new Float64Array(32);
 
   constructor(memory: SimMemory, counters: Counters, publications: Publications | undefined) {
@@ -140,6 +143,84 @@ export class GlobalSpace implements MemorySpace {
     this.#counters.globalLoadBytes += size;
   }
 
+  /**
+   * Holds what a copy that the warp starts will read against what this launch wrote: it must be
+   * visible here, before a proxy fence.
+   */
+  checkCopySource(w: SimWarp, site: Site, lane: number, address: number, size: number): void {
+    const block = this.#locate(w, site, lane, address, size, 1);
+    const { writer, writerClock } = block;
+    const publications = this.#publications;
+    if (writer === undefined || writerClock === undefined || publications === undefined) return;
+    const at = address - block.base;
+    const end = Math.ceil((at + size) / 4);
+    for (let i = Math.floor(at / 4); i < end; i++) {
+      if (writer[i] < publications.first) continue;
+      const objection = publications.copyObjection(w, writer[i], writerClock[i]);
+      if (objection === undefined) continue;
+      if (objection === 'no fenceProxyAsync') {
+        const problem = 'reads what a thread of this launch wrote with no fenceProxyAsync between';
+        w.fault('proxy', site, problem, lane, address);
+      }
+      w.fault('unpublished read', site, objection, lane, address);
+    }
+  }
+
+  /** Holds the bytes that a copy will write against what is allocated and what is on its way. */
+  checkTarget(w: SimWarp, site: Site, lane: number, address: number, size: number): void {
+    this.#locate(w, site, lane, address, size, 1);
+  }
+
+  /** Bytes for a copy; `written` gets 1 for each byte that somebody wrote. */
+  copyIn(
+    w: SimWarp,
+    site: Site,
+    lane: number,
+    address: number,
+    into: Uint8Array,
+    written: Uint8Array,
+  ): void {
+    const size = into.length;
+    const block = this.#locate(w, site, lane, address, size, 1);
+    const at = address - block.base;
+    into.set(block.bytes.subarray(at, at + size));
+    if (block.written === undefined) written.fill(1);
+    else
+      for (let i = 0; i < size; i++)
+        written[i] = (block.written[(at + i) >> 2] >> ((at + i) & 3)) & 1;
+    this.#counters.globalLoadBytes += size;
+    this.#counters.globalSectors += Math.ceil(size / 32);
+  }
+
+  /** Bytes that a copy writes; `combine` adds words to what is there instead. */
+  copyOut(
+    w: SimWarp,
+    site: Site,
+    lane: number,
+    address: number,
+    data: Uint8Array,
+    combine: Combine | undefined,
+  ): void {
+    const size = data.length;
+    const block = this.#locate(w, site, lane, address, size, 1);
+    const at = address - block.base;
+    if (combine === undefined) block.bytes.set(data, at);
+    else {
+      const view = new DataView(data.buffer, data.byteOffset, size);
+      for (let i = 0; i < size; i += 4) {
+        oldWords[0] = block.words[(at + i) >> 2];
+        firstOperand[0] = view.getInt32(i, true);
+        combine(newWords, oldWords, firstOperand, secondOperand);
+        block.words[(at + i) >> 2] = newWords[0];
+      }
+    }
+    markWritten(block, at, size);
+    this.#stamp(w, block, at, size);
+    w.progressed();
+    this.#counters.globalStoreBytes += size;
+    this.#counters.globalSectors += Math.ceil(size / 32);
+  }
+
   #locate(
     w: SimWarp,
     site: Site,
@@ -156,6 +237,14 @@ export class GlobalSpace implements MemorySpace {
         w.fault('out of bounds', site, `${size} bytes of global memory, ${where}`, lane, address);
       }
       this.#last = block;
+    }
+    const { pending } = this;
+    if (pending !== undefined && pending.count > 0) {
+      const copy = pending.conflict(address, size);
+      if (copy !== undefined) {
+        const problem = `${copy} has not arrived here yet; wait for its group first`;
+        w.fault('pending copy', site, problem, lane, address);
+      }
     }
     if (address % alignment !== 0) {
       const problem = `an access aligned to ${alignment} bytes`;
@@ -220,10 +309,14 @@ export class GlobalSpace implements MemorySpace {
       if (size < 4) markWritten(block, at, size);
       else for (let i = at / 4; i < (at + size) / 4; i++) block.written[i] = 15;
     }
+    this.#stamp(w, block, at, size);
+  }
+
+  #stamp(w: SimWarp, block: Allocation, at: number, size: number): void {
     if (this.#publications === undefined) return;
     block.writer ??= new Uint32Array(block.words.length);
     block.writerClock ??= new Uint32Array(block.words.length);
-    const stamp = ((w.id << 27) | (w.clock[w.id] & 0x7ffffff)) >>> 0;
+    const stamp = ((w.id << 27) | (w.clock[w.slot] & 0x7ffffff)) >>> 0;
     for (let i = Math.floor(at / 4); i < (at + size) / 4; i++) {
       block.writer[i] = w.serial;
       block.writerClock[i] = stamp;

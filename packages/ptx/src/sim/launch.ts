@@ -1,10 +1,12 @@
+import { BulkEngine } from './bulk.ts';
+import { SimCluster } from './cluster.ts';
 import type { Compiled } from './compile.ts';
 import { ConstantSpace } from './constant.ts';
 import { type Counters, newCounters } from './counters.ts';
-import { SimCta } from './cta.ts';
+import type { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
 import { GlobalSpace } from './global.ts';
-import type { MatrixSums } from './machine.ts';
+import type { MatrixSums, Site } from './machine.ts';
 import type { SimMemory } from './memory.ts';
 import { Publications } from './publication.ts';
 import type { SimWarp } from './warp.ts';
@@ -12,6 +14,7 @@ import type { SimWarp } from './warp.ts';
 /** What a launch needs, with every default filled in. */
 export interface LaunchConfig {
   readonly grid: readonly [number, number, number];
+  readonly cluster: readonly [number, number, number];
   readonly sharedBytes: number;
   readonly params: Uint8Array;
   readonly races: boolean;
@@ -19,7 +22,12 @@ export interface LaunchConfig {
   readonly matrixSums: MatrixSums;
   readonly maxResident: number;
   readonly maxRounds: number;
+  /** Copies arrive in an order and at times drawn from this; undefined: as late as possible. */
+  readonly deliverySeed: number | undefined;
 }
+
+/** Memory barriers of a CTA that are told apart. */
+const maxBarriers = 512;
 
 /** Rounds of polling without any change in memory after which nothing can change any more. */
 const patience = 20_000;
@@ -29,6 +37,13 @@ export class Launch {
   readonly compiled: Compiled;
   readonly grid: readonly [number, number, number];
   readonly block: readonly [number, number, number];
+  readonly cluster: readonly [number, number, number];
+  readonly warpCount: number;
+  /** Whether copies, proxies and clusters need their bookkeeping. */
+  readonly asynchronous: boolean;
+  /** Room for memory barriers in clocks. */
+  readonly barriersPerCta: number;
+  readonly bulk: BulkEngine;
   readonly sharedBytes: number;
   readonly races: boolean;
   readonly matrixSums: MatrixSums;
@@ -43,7 +58,7 @@ export class Launch {
   readonly #memory: SimMemory;
   readonly #config: LaunchConfig;
   readonly #firstSerial: number;
-  readonly #idle: SimCta[] = [];
+  readonly #idle: SimCluster[] = [];
   #rounds = 0;
   #time = 0;
 
@@ -52,7 +67,14 @@ export class Launch {
     this.#memory = memory;
     this.#config = config;
     this.grid = config.grid;
-    this.block = compiled.program.block;
+    const { block, sharedFields } = compiled.program;
+    this.block = block;
+    this.cluster = config.cluster;
+    this.warpCount = Math.ceil((block[0] * block[1] * block[2]) / 32);
+    this.asynchronous = compiled.asynchronous || config.cluster.some((n) => n > 1);
+    const words = sharedFields.filter((f) => f.element === 'b64').map((f) => f.bytes / 8);
+    const barriers = words.reduce((sum, n) => sum + n, 0);
+    this.barriersPerCta = this.asynchronous ? Math.min(barriers, maxBarriers) : 0;
     this.sharedBytes = config.sharedBytes;
     this.races = config.races;
     this.matrixSums = config.matrixSums;
@@ -62,6 +84,8 @@ export class Launch {
     this.publications = config.publication ? new Publications(this.#firstSerial) : undefined;
     this.global = new GlobalSpace(memory, this.counters, this.publications);
     this.constant = new ConstantSpace(compiled.program);
+    this.bulk = new BulkEngine(this, config.deliverySeed);
+    this.global.pending = this.bulk.pendingWrites;
   }
 
   /** The simulated clock: ticks at each reading. */
@@ -73,6 +97,12 @@ export class Launch {
   /** The multiprocessor a CTA runs on. */
   smOf(serial: number): number {
     return (serial - this.#firstSerial) % this.smCount;
+  }
+
+  /** The line of an instruction, for messages. */
+  lineOf(site: Site): string {
+    const { file, line } = this.compiled.site(site.index).location;
+    return `${file}:${line}`;
   }
 
   /** Counts a round of a loop, to stop kernels that never end. */
@@ -88,7 +118,8 @@ export class Launch {
    */
   *steps(): Generator<void, void> {
     const [x, y, z] = this.grid;
-    const total = x * y * z;
+    const [cx, cy, cz] = this.cluster;
+    const total = (x * y * z) / (cx * cy * cz);
     const resident: SimCta[] = [];
     let started = 0;
     let still = 0;
@@ -96,7 +127,7 @@ export class Launch {
     // What a launch that failed has left behind.
     this.compiled.takeCounts();
     while (started < total || resident.length > 0) {
-      if (resident.length === 0) resident.push(this.#start(started++));
+      if (resident.length === 0) resident.push(...this.#start(started++));
       let advanced = false;
       for (let i = 0; i < resident.length; i++) {
         const cta = resident[i];
@@ -104,31 +135,39 @@ export class Launch {
         if (step.advanced) advanced = true;
         if (step.done) {
           resident.splice(i--, 1);
-          this.#idle.push(cta);
+          if (cta.cluster.done) this.#idle.push(cta.cluster);
           advanced = true;
           yield;
-        } else if (cta.warps.every((w) => w.execution === undefined || w.blocked !== undefined)) {
+        } else if (!this.asynchronous && isStuck(cta)) {
           this.#deadlock(resident, cta);
         }
       }
+      if (this.asynchronous && this.bulk.deliverByChance()) advanced = true;
       if (advanced || this.changes !== seen) {
         seen = this.changes;
         still = 0;
+      } else if (this.asynchronous && this.bulk.deliverNext()) {
+        still = 0;
       } else if (started < total && resident.length < this.#config.maxResident) {
-        resident.push(this.#start(started++));
-      } else if (++still > patience) {
-        this.#deadlock(resident, resident[0]);
+        const stuck = resident.find(isStuck);
+        if (stuck?.cluster.ctas.every((cta) => cta.done || isStuck(cta))) {
+          this.#deadlock(resident, stuck);
+        }
+        resident.push(...this.#start(started++));
+      } else if (++still > patience || resident.every(isStuck)) {
+        this.#deadlock(resident, resident.find(isStuck) ?? resident[0]);
       }
     }
     this.#summarise();
   }
 
-  #start(number: number): SimCta {
-    const [x, y] = this.grid;
-    const cta = this.#idle.pop() ?? new SimCta(this);
+  #start(number: number): readonly SimCta[] {
+    const [x, y] = this.grid.map((n, i) => n / this.cluster[i]);
+    const cluster = this.#idle.pop() ?? new SimCluster(this);
     const index = [number % x, Math.floor(number / x) % y, Math.floor(number / (x * y))] as const;
-    cta.start(index, this.#memory.nextSerial++);
-    return cta;
+    cluster.start(index, this.#memory.nextSerial);
+    this.#memory.nextSerial += cluster.ctas.length;
+    return cluster.ctas;
   }
 
   #deadlock(resident: readonly SimCta[], culprit: SimCta): never {
@@ -137,11 +176,10 @@ export class Launch {
       for (const w of cta.warps) {
         if (w.execution === undefined) continue;
         const site = w.blocked && this.compiled.site(w.blocked.site.index);
-        const id = Number(/\d+$/.exec(w.blocked?.what ?? '')?.[0] ?? 0);
         const what =
           w.blocked === undefined || site === undefined
             ? 'polls memory that nobody changes'
-            : `waits at ${w.blocked.what} (${cta.barriers.state(id)}), ${site.location.file}:${site.location.line}`;
+            : `waits at ${w.blocked.what()}, ${site.location.file}:${site.location.line}`;
         lines.push(`  CTA (${cta.index.join(', ')}) warp ${w.id} ${what}`);
       }
     }
@@ -156,7 +194,12 @@ export class Launch {
       lane: undefined,
       address: undefined,
     };
-    const shown = lines.slice(0, 16).join('\n');
+    const barriers = resident
+      .slice(0, 4)
+      .flatMap((cta) =>
+        cta.mbarriers.states().map((state) => `  CTA (${cta.index.join(', ')}) ${state}`),
+      );
+    const shown = [...lines.slice(0, 16), ...barriers.slice(0, 16)].join('\n');
     throw new SimulationError('deadlock', place, `no warp can go on:\n${shown}`);
   }
 
@@ -170,4 +213,9 @@ export class Launch {
       }
     }
   }
+}
+
+/** Whether nothing in a CTA can go on by itself. */
+function isStuck(cta: SimCta): boolean {
+  return cta.warps.every((w) => w.execution === undefined || w.blocked !== undefined);
 }

@@ -18,6 +18,8 @@ export type FaultKind =
   | 'race'
   | 'unpublished read'
   | 'pending copy'
+  | 'proxy'
+  | 'cluster'
   | 'divergence'
   | 'barrier'
   | 'deadlock'

@@ -25,21 +25,25 @@ export class Publications {
   release(w: SimWarp): void {
     w.fenced.set(w.clock);
     // Later writes carry a later clock, so that this fence does not cover them.
-    w.clock[w.id]++;
+    w.tick();
   }
 
   /** A strong write (atomic, volatile, relaxed or release): a signal to other CTAs. */
   signal(w: SimWarp): void {
     const time = ++this.#time;
-    let warps = this.#published.get(w.serial);
-    if (warps === undefined) {
-      warps = Array.from(w.clock, () => []);
-      this.#published.set(w.serial, warps);
-    }
-    w.fenced.forEach((clock, i) => {
-      const list = warps[i];
-      const known = list.length === 0 ? 0 : list[list.length - 1].clock;
-      if (clock > known) list.push({ clock, time });
+    const { cluster, warpCount } = w.cta;
+    cluster.ctas.forEach(({ serial, firstSlot }) => {
+      let warps = this.#published.get(serial);
+      if (warps === undefined) {
+        warps = Array.from({ length: warpCount }, () => []);
+        this.#published.set(serial, warps);
+      }
+      for (let i = 0; i < warpCount; i++) {
+        const clock = w.fenced[firstSlot + i];
+        const list = warps[i];
+        const known = list.length === 0 ? 0 : list[list.length - 1].clock;
+        if (clock > known) list.push({ clock, time });
+      }
     });
   }
 
@@ -56,6 +60,8 @@ export class Publications {
   /** Why the warp must not read what CTA `serial` wrote with this stamp; undefined if it may. */
   objection(w: SimWarp, serial: number, stamp: number): string | undefined {
     const clock = stamp & 0x7ffffff;
+    const peer = w.cta.cluster.peer(serial);
+    if (peer !== undefined && w.clock[peer.firstSlot + (stamp >>> 27)] >= clock) return undefined;
     const event = this.#published.get(serial)?.[stamp >>> 27]?.find((p) => p.clock >= clock);
     if (event === undefined) {
       return 'reads what another CTA of this launch wrote without a gpu-wide fence or release between the write and the signal';
@@ -64,5 +70,23 @@ export class Publications {
       return 'reads what another CTA of this launch wrote without a gpu-wide fence or acquire between the signal and the read';
     }
     return undefined;
+  }
+
+  /**
+   * Why a copy that the warp starts must not read what CTA `serial` wrote with this stamp: besides
+   * being visible it must lie before a proxy fence.
+   */
+  copyObjection(w: SimWarp, serial: number, stamp: number): string | undefined {
+    const clock = stamp & 0x7ffffff;
+    const peer = w.cta.cluster.peer(serial);
+    if (peer !== undefined) {
+      const slot = peer.firstSlot + (stamp >>> 27);
+      if (w.proxiedGlobal[slot] >= clock) return undefined;
+      if (peer === w.cta && w.clock[slot] < clock) return undefined;
+      if (w.clock[slot] >= clock) return 'no fenceProxyAsync';
+    }
+    const event = this.#published.get(serial)?.[stamp >>> 27]?.find((p) => p.clock >= clock);
+    if (event === undefined || event.time > w.acquired) return this.objection(w, serial, stamp);
+    return event.time > w.proxyAcquired ? 'no fenceProxyAsync' : undefined;
   }
 }

@@ -9,11 +9,17 @@ const severalLanes = 32;
 // What is known about a word, at word × stride.
 const stride = 8;
 const writePhase = 0;
-/** 1 + warp, lane (shifted by 6), bytes (12), synchronising access (16). */
+/** 1 + slot of the clock, lane (shifted by 12), bytes (18), synchronising access (22), copy (23). */
 const writer = 1;
+const slotMask = 0xfff;
+const whoMask = 0x3ffff;
+const laneShift = 12;
+const bytesShift = 18;
+const strongBit = 1 << 22;
+const copyBit = 1 << 23;
 const writeClock = 2;
 const readPhase = 3;
-/** Bit w: warp w has read the word since it was written. */
+/** Bit w: warp w of this CTA has read the word since it was written. */
 const readers = 4;
 /** Non-zero when some of these reads touched only parts of the word. */
 const partly = 5;
@@ -26,14 +32,22 @@ const partly = 5;
  */
 export class RaceRecord {
   readonly #warps: number;
+  /** Slot of the CTA's first warp in clocks. */
+  readonly #firstSlot: number;
+  /** Clocks of reads by others than this CTA's warps: per word, by slot. */
+  readonly #farReads = new Map<number, Map<number, number>>();
+  /** Names the owner of a slot, as the warp sees it. */
+  readonly #nameOf: (slot: number) => string;
   readonly #words: Int32Array;
   /** Per word and warp: clock and lane of its last read. */
   readonly #readClock: Uint32Array;
   readonly #readLane: Uint8Array;
   #phase = 1;
 
-  constructor(words: number, warps: number) {
+  constructor(words: number, warps: number, firstSlot: number, nameOf: (slot: number) => string) {
     this.#warps = warps;
+    this.#firstSlot = firstSlot;
+    this.#nameOf = nameOf;
     this.#words = new Int32Array(words * stride);
     this.#readClock = new Uint32Array(words * warps);
     this.#readLane = new Uint8Array(words * warps);
@@ -42,6 +56,7 @@ export class RaceRecord {
   /** All warps have synchronised, or another CTA begins. */
   nextPhase(): void {
     this.#phase++;
+    this.#farReads.clear();
   }
 
   /** A lane reads the `bytes` (a mask) of a word. */
@@ -53,9 +68,13 @@ export class RaceRecord {
       this.#checkWriter(w, site, lane, word, bytes, strong, 'reads');
     }
     if (strong) return;
+    if (w.slot - w.id !== this.#firstSlot) {
+      this.farRead(w.slot, w.clock[w.slot], word);
+      return;
+    }
     const { id } = w;
     const index = word * this.#warps + id;
-    const clock = w.clock[id];
+    const clock = w.clock[w.slot];
     const bit = 1 << id;
     if (words[base + readPhase] !== phase) {
       words[base + readPhase] = phase;
@@ -97,26 +116,69 @@ export class RaceRecord {
       if (words[base + readPhase] === this.#phase && whole && !strong) {
         this.#checkReaders(w, site, lane, word);
       }
+      if (this.#farReads.size > 0) this.#checkFarReaders(w, site, lane, word);
     }
     this.record(w, lane, word, bytes, strong);
+  }
+
+  /** Notes a read by another CTA's warp, or by a copy that ends at this clock. */
+  farRead(slot: number, clock: number, word: number): void {
+    let reads = this.#farReads.get(word);
+    if (reads === undefined) {
+      reads = new Map();
+      this.#farReads.set(word, reads);
+    }
+    reads.set(slot, clock);
+  }
+
+  /**
+   * A copy that the warp starts reads or (`verb`: overwrites) the word. Says whether a proxy fence
+   * covers the last write by a thread.
+   */
+  copy(w: SimWarp, site: Site, lane: number, word: number, verb: 'reads' | 'overwrites'): boolean {
+    const words = this.#words;
+    const base = word * stride;
+    if (words[base + writePhase] === this.#phase) {
+      this.#checkWriter(w, site, lane, word, 15, false, verb);
+    }
+    if (verb === 'overwrites') {
+      if (words[base + readPhase] === this.#phase) this.#checkReaders(w, site, lane, word);
+      if (this.#farReads.size > 0) this.#checkFarReaders(w, site, lane, word);
+    }
+    const last = words[base + writer];
+    if (words[base + writePhase] !== this.#phase || (last & copyBit) !== 0) return true;
+    return words[base + writeClock] <= w.proxied[(last & slotMask) - 1];
+  }
+
+  /** Notes what a copy delivers, to be seen by who knows this clock of its barrier. */
+  recordCopy(slot: number, clock: number, word: number): void {
+    const words = this.#words;
+    const base = word * stride;
+    words[base + writePhase] = this.#phase;
+    words[base + writer] = (slot + 1) | (wholeWarp << laneShift) | (15 << bytesShift) | copyBit;
+    words[base + writeClock] = clock;
+    words[base + readPhase] = 0;
+    words[base + partly] = 0;
+    if (this.#farReads.size > 0) this.#farReads.delete(word);
   }
 
   /** Notes a write that needs no check: what an asynchronous copy delivers. */
   record(w: SimWarp, lane: number, word: number, bytes: number, strong: boolean): void {
     const words = this.#words;
     const base = word * stride;
-    const clock = w.clock[w.id];
-    const who = (w.id + 1) | (lane << 6);
+    const clock = w.clock[w.slot];
+    const who = (w.slot + 1) | (lane << laneShift);
     const again =
       words[base + writePhase] === this.#phase &&
-      (words[base + writer] & 0xfff) === who &&
+      (words[base + writer] & whoMask) === who &&
       words[base + writeClock] === clock;
-    const all = again ? bytes | ((words[base + writer] >> 12) & 15) : bytes;
+    const all = again ? bytes | ((words[base + writer] >> bytesShift) & 15) : bytes;
     words[base + writePhase] = this.#phase;
-    words[base + writer] = who | (all << 12) | (strong ? 1 << 16 : 0);
+    words[base + writer] = who | (all << bytesShift) | (strong ? strongBit : 0);
     words[base + writeClock] = clock;
     words[base + readPhase] = 0;
     words[base + partly] = 0;
+    if (this.#farReads.size > 0) this.#farReads.delete(word);
   }
 
   #checkWriter(
@@ -129,16 +191,23 @@ export class RaceRecord {
     verb: string,
   ): void {
     const last = this.#words[word * stride + writer];
-    if (((last >> 12) & bytes) === 0 || (strong && (last & (1 << 16)) !== 0)) return;
-    const other = (last & 63) - 1;
+    const copied = (last & copyBit) !== 0;
+    if (((last >> bytesShift) & bytes) === 0) return;
+    if (strong && !copied && (last & strongBit) !== 0) return;
+    const other = (last & slotMask) - 1;
     const clock = this.#words[word * stride + writeClock];
-    if (other !== w.id) {
+    if (other !== w.slot) {
       if (clock <= w.clock[other]) return;
-      const problem = `${verb} what warp ${other} wrote, with no barrier between`;
-      w.fault('race', site, problem, lane, word * 4);
+      const where = lane === wholeWarp ? undefined : lane;
+      if (copied) {
+        const problem = `${verb} what ${this.#nameOf(other)}, without having waited for that phase`;
+        w.fault('pending copy', site, problem, where, word * 4);
+      }
+      const problem = `${verb} what ${this.#nameOf(other)} wrote, with no barrier between`;
+      w.fault('race', site, problem, where, word * 4);
     }
-    const otherLane = (last >> 6) & 63;
-    if (otherLane === lane || otherLane === wholeWarp || clock !== w.clock[w.id]) return;
+    const otherLane = (last >> laneShift) & 63;
+    if (otherLane === lane || otherLane === wholeWarp || clock !== w.clock[w.slot]) return;
     const who = lane === wholeWarp ? 'the warp' : `lane ${lane}`;
     const problem = `${who} ${verb} what lane ${otherLane} of the same warp wrote, with no syncWarp or barrier between`;
     w.fault('race', site, problem, lane === wholeWarp ? undefined : lane, word * 4);
@@ -149,17 +218,27 @@ export class RaceRecord {
       const other = 31 - Math.clz32(rest & -rest);
       const index = word * this.#warps + other;
       const clock = this.#readClock[index];
-      if (other !== w.id) {
-        if (clock <= w.clock[other]) continue;
+      if (other + this.#firstSlot !== w.slot) {
+        if (clock <= w.clock[other + this.#firstSlot]) continue;
         const problem = `overwrites what warp ${other} read, with no barrier between`;
         w.fault('race', site, problem, lane, word * 4);
       }
       const otherLane = this.#readLane[index];
-      if (clock !== w.clock[w.id] || otherLane === lane || otherLane === wholeWarp) continue;
+      if (clock !== w.clock[w.slot] || otherLane === lane || otherLane === wholeWarp) continue;
       if (lane === wholeWarp) continue;
       const who = otherLane === severalLanes ? 'other lanes' : `lane ${otherLane}`;
       const problem = `overwrites what ${who} of the same warp read, with no syncWarp or barrier between`;
       w.fault('race', site, problem, lane, word * 4);
+    }
+  }
+
+  #checkFarReaders(w: SimWarp, site: Site, lane: number, word: number): void {
+    const reads = this.#farReads.get(word);
+    if (reads === undefined) return;
+    for (const [slot, clock] of reads) {
+      if (slot === w.slot || clock <= w.clock[slot]) continue;
+      const problem = `overwrites what ${this.#nameOf(slot)} reads, with no barrier between`;
+      w.fault('race', site, problem, lane === wholeWarp ? undefined : lane, word * 4);
     }
   }
 }

@@ -27,6 +27,13 @@ export interface SimulateOptions<P extends ParamDecls> {
    * tensor cores give, several times slower.
    */
   readonly matrixSums?: MatrixSums;
+  /** CTAs of a cluster; the kernel's own unless given. */
+  readonly cluster?: readonly [number, number, number];
+  /**
+   * Bulk copies and asynchronous stores arrive as late as they can, in the order of their start; with
+   * a seed at times and in an order drawn from it. A right kernel does not notice.
+   */
+  readonly deliverySeed?: number;
   /** CTAs that may be in flight together, for kernels whose CTAs wait for one another. */
   readonly maxResident?: number;
   /** Rounds of loops, over all warps, after which the kernel counts as endless. */
@@ -59,10 +66,17 @@ export function* simulateInSteps<P extends ParamDecls>(
   if ([x, y, z].some((n) => !Number.isInteger(n) || n < 1)) {
     throw new DeclarationError(`kernel ${kernel.name}: impossible grid [${x}, ${y}, ${z}]`);
   }
+  const cluster = options.cluster ?? kernel.cluster;
+  if ([x, y, z].some((n, i) => n % cluster[i] !== 0)) {
+    throw new DeclarationError(
+      `kernel ${kernel.name}: the grid [${x}, ${y}, ${z}] does not consist of clusters [${cluster.join(', ')}]`,
+    );
+  }
   const { params, memory, target = 'sm_90a' } = options;
   const compiled = compile(kernel.program(target), () => kernel.program(target, true));
   const launch = new Launch(compiled, memory, {
     grid: [x, y, z],
+    cluster,
     sharedBytes: Math.max(options.sharedBytes ?? 0, kernel.sharedBytes),
     params: params instanceof Uint8Array ? params : kernel.packParams(params as ParamInputs<P>),
     races: options.races ?? true,
@@ -70,6 +84,7 @@ export function* simulateInSteps<P extends ParamDecls>(
     matrixSums: options.matrixSums ?? 'exact',
     maxResident: options.maxResident ?? 264,
     maxRounds: options.maxRounds ?? 1e9,
+    deliverySeed: options.deliverySeed,
   });
   yield* launch.steps();
   return launch.counters;

@@ -1,41 +1,33 @@
+import type { BulkEngine } from './bulk.ts';
 import type { Compiled } from './compile.ts';
 import { CopyQueue } from './copies.ts';
 import type { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
 import type { GlobalSpace } from './global.ts';
+import { Knowledge } from './knowledge.ts';
 import type {
   AsyncCopy,
-  BulkUnit,
   FaultKind,
   MatrixSums,
-  MemoryBarrierUnit,
   MemorySpace,
+  ProxyFence,
   Site,
   Warp,
 } from './machine.ts';
+import type { MemoryBarriers } from './mbarriers.ts';
 import type { SharedMemory } from './shared.ts';
 
-/** Raises each clock to the other's. */
-export function raise(clocks: Uint32Array, other: Uint32Array): void {
-  for (let i = 0; i < other.length; i++) if (other[i] > clocks[i]) clocks[i] = other[i];
-}
-
-/** A warp: 32 lanes, their registers, and what they have seen of other warps. */
-export class SimWarp implements Warp {
+/** A warp: 32 lanes, their registers, and what they know of other warps. */
+export class SimWarp extends Knowledge implements Warp {
   readonly I: Int32Array;
   readonly F: Float32Array;
   readonly id: number;
   readonly cta: SimCta;
-  /** Clocks of the CTA's warps as far as this one has synchronised with them; its own ticks. */
-  readonly clock: Uint32Array;
-  /** The part of it that fences have covered. */
-  readonly fenced: Uint32Array;
+  /** Its own place in clocks, which count over the cluster. */
+  readonly slot: number;
   live = 0;
-  /** When this warp last read a possible signal, and how much of that it has acquired. */
-  observed = 0;
-  acquired = 0;
   /** What the warp waits for, for messages; undefined while it can run. */
-  blocked: { readonly site: Site; readonly what: string } | undefined;
+  blocked: { readonly site: Site; readonly what: () => string } | undefined;
   /** The suspended program. */
   execution: Generator<undefined, void> | undefined;
   /** Set when the warp has polled since it was last scheduled. */
@@ -43,8 +35,10 @@ export class SimWarp implements Warp {
   readonly #copies: CopyQueue;
 
   constructor(cta: SimCta, id: number, compiled: Compiled) {
+    super(cta.cluster.clockLength, cta.launch.asynchronous);
     this.cta = cta;
     this.id = id;
+    this.slot = cta.firstSlot + id;
     const buffer = new ArrayBuffer(compiled.fileWords * 4);
     this.I = new Int32Array(buffer);
     this.F = new Float32Array(buffer);
@@ -53,8 +47,6 @@ export class SimWarp implements Warp {
         this.I.fill(word, offset + i * 32, offset + i * 32 + 32);
       });
     }
-    this.clock = new Uint32Array(cta.warpCount);
-    this.fenced = new Uint32Array(cta.warpCount);
     this.#copies = new CopyQueue(cta.shared, cta.launch.global);
   }
 
@@ -71,25 +63,15 @@ export class SimWarp implements Warp {
   }
 
   get cluster(): MemorySpace {
-    throw new Error('the simulator has no clusters yet');
+    return this.cta.cluster.space;
   }
 
-  get mbarriers(): MemoryBarrierUnit {
-    throw new Error('the simulator has no memory barriers yet');
+  get mbarriers(): MemoryBarriers {
+    return this.cta.mbarriers;
   }
 
-  get bulk(): BulkUnit {
-    throw new Error('the simulator has no bulk copies yet');
-  }
-
-  fenceProxy(): void {}
-
-  arriveCluster(): void {
-    throw new Error('the simulator has no clusters yet');
-  }
-
-  waitCluster(): boolean {
-    throw new Error('the simulator has no clusters yet');
+  get bulk(): BulkEngine {
+    return this.cta.launch.bulk;
   }
 
   get matrixSums(): MatrixSums {
@@ -108,21 +90,19 @@ export class SimWarp implements Warp {
   /** Makes the warp ready to run another CTA from the start. */
   reset(live: number, compiled: Compiled): void {
     this.live = live;
-    this.observed = 0;
-    this.acquired = 0;
     this.blocked = undefined;
     this.polled = false;
-    this.clock.fill(0);
-    this.fenced.fill(0);
-    this.clock[this.id] = 1;
+    this.forget();
+    this.clock[this.slot] = 1;
     for (const offset of compiled.unsetMasks) this.I[offset] = 0;
     this.#copies.reset();
     this.execution = compiled.run(this);
   }
 
   special(register: string, lane: number): number {
-    const { launch, index } = this.cta;
+    const { launch, index, rank } = this.cta;
     const [x, y] = launch.block;
+    const { cluster } = launch;
     const thread = this.id * 32 + lane;
     switch (register) {
       case 'tid.x':
@@ -143,6 +123,10 @@ export class SimWarp implements Warp {
         return ~((2 << lane) - 1);
       case 'lanemask_ge':
         return ~((1 << lane) - 1);
+      case 'cluster_ctarank':
+        return rank;
+      case 'cluster_nctarank':
+        return cluster[0] * cluster[1] * cluster[2];
       case 'smid':
         return launch.smOf(this.cta.serial);
       case 'nsmid':
@@ -155,7 +139,16 @@ export class SimWarp implements Warp {
         return launch.tick();
       default: {
         const axis = 'xyz'.indexOf(register.slice(-1));
-        const values = { ctaid: index, ntid: launch.block, nctaid: launch.grid };
+        const each = (f: (i: number) => number): number[] => [0, 1, 2].map((i) => Math.floor(f(i)));
+        const values = {
+          ctaid: index,
+          ntid: launch.block,
+          nctaid: launch.grid,
+          cluster_ctaid: each((i) => index[i] % cluster[i]),
+          cluster_nctaid: cluster,
+          clusterid: each((i) => index[i] / cluster[i]),
+          nclusterid: each((i) => launch.grid[i] / cluster[i]),
+        };
         return values[register.slice(0, -2) as keyof typeof values][axis];
       }
     }
@@ -186,12 +179,12 @@ export class SimWarp implements Warp {
   }
 
   syncLanes(): void {
-    this.clock[this.id]++;
+    this.tick();
   }
 
-  /** Learns what another clock knows. */
-  join(other: Uint32Array): void {
-    raise(this.clock, other);
+  /** What the warp does from now on is not covered by what others have learned so far. */
+  tick(): void {
+    this.clock[this.slot]++;
   }
 
   fence(gpu: boolean): void {
@@ -199,6 +192,23 @@ export class SimWarp implements Warp {
     if (!gpu || publications === undefined) return;
     publications.release(this);
     publications.acquire(this);
+  }
+
+  fenceProxy(space: ProxyFence): void {
+    if (space !== 'global') this.proxied.set(this.clock);
+    if (space !== 'shared::cta') {
+      this.proxiedGlobal.set(this.clock);
+      this.proxyAcquired = this.acquired;
+    }
+    this.tick();
+  }
+
+  arriveCluster(site: Site, release: boolean): void {
+    this.cta.cluster.barrier.arrive(this, site, release);
+  }
+
+  waitCluster(site: Site): boolean {
+    return this.cta.cluster.barrier.wait(this, site);
   }
 
   pause(): void {
