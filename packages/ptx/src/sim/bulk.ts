@@ -382,7 +382,7 @@ export class BulkEngine implements BulkUnit {
     }
     const receivers = ctas.filter(({ rank }) => (mask >>> rank) & 1);
     for (const cta of receivers) {
-      if (cta !== w.cta) cta.visit(w, copy.site, lane, offset);
+      if (cta !== w.cta) cta.visit(w, copy.site, lane, offset, true);
     }
     return receivers;
   }
@@ -474,7 +474,7 @@ export class BulkEngine implements BulkUnit {
     size: number,
   ): { cta: SimCta; offset: number } {
     const address = w.I[place.register + lane] + place.offset;
-    const cta = w.cta.cluster.space.target(w, site, lane, address);
+    const cta = w.cta.cluster.space.target(w, site, lane, address, true);
     return { cta, offset: cta.shared.locate(w, site, lane, address & 0xffffff, size) };
   }
 
@@ -487,7 +487,7 @@ export class BulkEngine implements BulkUnit {
     { register, offset }: Place,
   ): MemoryBarrier {
     const address = w.I[register + lane] + offset;
-    if (w.cta.cluster.space.target(w, site, lane, address) !== cta) {
+    if (w.cta.cluster.space.target(w, site, lane, address, true) !== cta) {
       const problem = 'the data and the barrier that counts it belong to different CTAs';
       w.fault('cluster', site, problem, lane, address);
     }

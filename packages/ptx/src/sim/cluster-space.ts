@@ -28,14 +28,14 @@ export class ClusterSpace implements MemorySpace {
   }
 
   /** The CTA that a cluster address names, which must be running and known to be. */
-  target(w: SimWarp, site: Site, lane: number, address: number): SimCta {
+  target(w: SimWarp, site: Site, lane: number, address: number, behind = false): SimCta {
     const rank = (address >>> clusterShift) - 1;
     const cta = rank < 0 ? w.cta : this.#cluster.ctas[rank];
     if (cta === undefined) {
       const problem = `CTA ${rank} of a cluster of ${this.#cluster.ctas.length}`;
       w.fault('cluster', site, problem, lane, address);
     }
-    if (cta !== w.cta) cta.visit(w, site, lane, address);
+    if (cta !== w.cta) cta.visit(w, site, lane, address, behind);
     return cta;
   }
 

@@ -101,8 +101,11 @@ export class SimCta {
     return { done, advanced };
   }
 
-  /** A warp of another CTA accesses this one's memory. */
-  visit(warp: SimWarp, site: Site, lane: number, address: number): void {
+  /**
+   * A warp of another CTA accesses this one's memory, which must have started and not ended. `behind`:
+   * by something that reports to a barrier of this CTA, whose waits are proof enough that it came.
+   */
+  visit(warp: SimWarp, site: Site, lane: number, address: number, behind: boolean): void {
     const { slot, clock } = warp;
     if (this.done) {
       const problem = `accesses the shared memory of CTA ${this.rank} of the cluster, which has ended`;
@@ -112,7 +115,7 @@ export class SimCta {
       const problem = `accesses the shared memory of CTA ${this.rank} of the cluster before a cluster barrier has shown that it runs`;
       warp.fault('cluster', site, problem, lane, address);
     }
-    this.#visits.set(slot, { warp, clock: clock[slot], site, lane, address });
+    if (!behind) this.#visits.set(slot, { warp, clock: clock[slot], site, lane, address });
   }
 
   /** What will have been delivered to a word of shared memory, for messages. */

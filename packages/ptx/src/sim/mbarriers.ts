@@ -239,7 +239,7 @@ export class MemoryBarriers implements MemoryBarrierUnit {
     }
     if (arrivals > 0) {
       if (bar.missing === 0) {
-        const why = bar.bytes === 0 ? '' : `, and waits for ${bytesText(bar.bytes)}`;
+        const why = bar.bytes === 0 ? '' : ` (${bytesText(bar.bytes)})`;
         const problem = `arrives at ${name}, which has had its ${bar.count} arrivals of this phase${why}`;
         w.fault('barrier', site, problem, lane, offset);
       }

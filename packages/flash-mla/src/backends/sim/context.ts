@@ -158,22 +158,14 @@ export class SimContext implements CudaContext {
 
   prepareRun(shape: LaunchShape): PreparedRun {
     const { source, grid, cluster = [1, 1, 1], sharedBytes, parameterBytes } = shape;
-    if (cluster.some((extent) => extent !== 1)) {
-      const problem = `the simulator runs no clusters (${cluster.join('×')} asked for)`;
-      throw new CudaDriverError(
-        'cuLaunchKernelEx',
-        912,
-        'CUDA_ERROR_INVALID_CLUSTER_SIZE',
-        problem,
-      );
-    }
     const { kernel, target } = source;
     const parameters = new DataView(new ArrayBuffer(parameterBytes));
     const run = (): void => {
       const params = new Uint8Array(parameters.buffer.slice(0));
       this.#enqueue('cuLaunchKernelEx', () => {
         const memory = this.#memory;
-        const steps = simulateInSteps(kernel, { grid, params, memory, target, sharedBytes });
+        const launch = { grid, cluster, params, memory, target, sharedBytes };
+        const steps = simulateInSteps(kernel, launch);
         return this.#counted(source.name, steps);
       });
     };

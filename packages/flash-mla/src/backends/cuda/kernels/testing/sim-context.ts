@@ -61,8 +61,14 @@ export class SimContext implements BindContext {
       },
       enqueue: () => {
         const { memory, limits } = this;
-        const target = limits.target;
-        simulate(kernel, { grid: launch.grid, params: params as ParamInputs<P>, memory, target });
+        const specific = launch.kernel.architectureSpecific ? limits.specificTarget : undefined;
+        simulate(kernel, {
+          grid: launch.grid,
+          cluster: launch.cluster ?? kernel.cluster,
+          params: params as ParamInputs<P>,
+          memory,
+          target: specific ?? limits.target,
+        });
       },
     };
   }
