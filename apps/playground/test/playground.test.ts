@@ -391,6 +391,19 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
     }
   });
 
+  it('works on one thread where its host does not isolate it', async () => {
+    const { page, complaints, close } = await openPage(browser, `${server.plainUrl}?device=cpu`);
+    await deviceIsOpen(page);
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+    await expectText(page, '.facts', /threads\s*1shared memory\s*no/);
+    await expectText(page, '.adapter', /not cross-origin isolated.*must send/);
+    await page.getByLabel('Only cases with these words').fill('page=');
+    await page.getByRole('button', { name: /^Run \d+ case/ }).click();
+    await expectText(page, '#test-status', /none failed$/);
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
   it('goes on without WebGPU and says why it is missing', async () => {
     const plain = await launch(['--disable-features=WebGPU']);
     const watched = await openPage(plain, server.url);

@@ -8,7 +8,6 @@ export function Figures() {
   const [now, at] = [sample.value, point.value];
   const roof = at && roofAt(ceilings.value, at.intensity);
   const share = at && roof !== undefined ? `${digits((100 * at.flopsPerSecond) / roof)} %` : '–';
-  const isFlat = roof !== undefined && roof === ceilings.value?.flopsPerSecond;
   return (
     <>
       <dl class="figures" id="figures">
@@ -36,17 +35,18 @@ export function Figures() {
           unit="B/s"
           hint="rows, queries, output"
         />
-        <Stat
-          label="Share of the roof"
-          value={share}
-          hint={
-            roof === undefined ? 'once measured' : `bound by ${isFlat ? 'arithmetic' : 'memory'}`
-          }
-        />
+        <Stat label="Share of the roof" value={share} hint={boundBy(roof)} />
       </dl>
       <Check />
     </>
   );
+}
+
+function boundBy(roof: number | undefined): string {
+  if (roof !== undefined) {
+    return `bound by ${roof === ceilings.value?.flopsPerSecond ? 'arithmetic' : 'memory'}`;
+  }
+  return ceilings.value && sample.value ? 'this device has no probe' : 'once measured';
 }
 
 /** The loop is only worth its figures if what it computes is right. */

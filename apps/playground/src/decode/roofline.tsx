@@ -1,19 +1,15 @@
 import type { Ceilings } from '../engine/ceilings.ts';
 import { ceilings } from '../state.ts';
 import { digits, si } from '../widgets/format.ts';
-import { Scroll } from '../widgets/scroll.tsx';
 import { useWidth } from '../widgets/use-width.ts';
 import { history, type Point, point } from './loop-state.ts';
-import { between, decades, type LogAxis, logAxis, rateRange, roofAt } from './roofs.ts';
+import { Legend, Mark } from './marks.tsx';
+import { PointsTable } from './points-table.tsx';
+import { type Axes, between, decades, logAxis, rateRange, roofAt } from './roofs.ts';
 
 const margin = { left: 62, right: 14, top: 26, bottom: 44 };
 /** FLOP per byte: one head over bf16 rows has 1.9, 128 heads over FP8 rows have 400. */
 const intensities = { low: 1, high: 1000 };
-
-interface Axes {
-  readonly x: LogAxis;
-  readonly y: LogAxis;
-}
 
 /** Where the loop stands under what the device can do, point by point as the sliders move. */
 export function Roofline() {
@@ -23,7 +19,12 @@ export function Roofline() {
     <figure class="plot">
       <figcaption>Roofline: {captionOf(ceilings.value)}</figcaption>
       <div ref={ref}>{width > 0 && <Plot width={width} points={points} />}</div>
-      {points.length > 0 && <PointsTable points={points} />}
+      {points.length > 0 && (
+        <>
+          <Legend layouts={[...new Set(points.map(({ settings }) => settings.layout))]} />
+          <PointsTable points={points} />
+        </>
+      )}
     </figure>
   );
 }
@@ -129,7 +130,13 @@ function Roofs({ axes, limits }: { readonly axes: Axes; readonly limits: Ceiling
             class="roof"
             d={`M${x.at(low)} ${y.at(low * read)}L${x.at(end)} ${y.at(end * read)}`}
           />
-          <text class="roof-name" x={x.at(low) + 10} y={y.at(low * read) + 4}>
+          <text
+            class="roof-name"
+            // Above the slope where there is room for it, else below.
+            {...(x.at(end) - x.at(low) > 105
+              ? { x: x.at(end) - 14, y: y.at(end * read) + 4, 'text-anchor': 'end' as const }
+              : { x: x.at(low) + 10, y: y.at(low * read) + 4 })}
+          >
             {`read ${si(read)}B/s`}
           </text>
         </>
@@ -147,17 +154,6 @@ function Roofs({ axes, limits }: { readonly axes: Axes; readonly limits: Ceiling
       )}
     </g>
   );
-}
-
-/** Layouts differ by shape as well as by colour. */
-function Mark({ axes, point: at }: { readonly axes: Axes; readonly point: Point }) {
-  const [cx, cy] = [axes.x.at(at.intensity), axes.y.at(at.flopsPerSecond)];
-  const shapes = {
-    bf16: <circle cx={cx} cy={cy} r={5} />,
-    v32: <rect x={cx - 5} y={cy - 5} width={10} height={10} />,
-    model1: <path d={`M${cx} ${cy - 6}L${cx + 6} ${cy + 5}H${cx - 6}Z`} />,
-  };
-  return <g class={`mark ${at.settings.layout}`}>{shapes[at.settings.layout]}</g>;
 }
 
 /** The configuration that runs, and the way from it up to its roof. Named where no point comes. */
@@ -180,43 +176,5 @@ function Now(props: {
         {`${layout}, ${heads} ${heads === 1 ? 'head' : 'heads'}: ${si(at.flopsPerSecond)}FLOP/s`}
       </text>
     </g>
-  );
-}
-
-/** The plot for those who cannot see it, or want the numbers. */
-function PointsTable({ points }: { readonly points: readonly Point[] }) {
-  return (
-    <details>
-      <summary>The points as a table</summary>
-      <Scroll label="Points of the roofline">
-        <table>
-          <thead>
-            <tr>
-              {['Rows', 'Requests', 'Heads', 'Prompt', 'FLOP/B', 'FLOP/s', 'B/s', 'Tokens/s'].map(
-                (title) => (
-                  <th key={title} scope="col">
-                    {title}
-                  </th>
-                ),
-              )}
-            </tr>
-          </thead>
-          <tbody>
-            {points.map(({ settings, ...at }) => (
-              <tr key={JSON.stringify(settings)}>
-                <th scope="row">{settings.layout}</th>
-                <td>{settings.batch}</td>
-                <td>{settings.heads}</td>
-                <td>{settings.tokens}</td>
-                <td>{digits(at.intensity)}</td>
-                <td>{si(at.flopsPerSecond)}</td>
-                <td>{si(at.bytesPerSecond)}</td>
-                <td>{digits(at.tokensPerSecond)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </details>
   );
 }

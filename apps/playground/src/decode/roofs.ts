@@ -15,6 +15,12 @@ export interface LogAxis {
   at(value: number): number;
 }
 
+/** FLOP per byte across, FLOP per second up. */
+export interface Axes {
+  readonly x: LogAxis;
+  readonly y: LogAxis;
+}
+
 export function logAxis(low: number, high: number, from: number, to: number): LogAxis {
   const span = Math.log10(high / low);
   return { low, high, at: (value) => from + ((to - from) * Math.log10(value / low)) / span };
