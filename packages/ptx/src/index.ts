@@ -13,6 +13,7 @@ export {
   type Ops,
   type ParamValues,
 } from './builder/kernel.ts';
+export { MatrixDescriptor, type MatrixLayout } from './builder/matrix-descriptor.ts';
 export type { Operand } from './builder/operand.ts';
 export { type AddressOf, type Index, Pointer } from './builder/pointer.ts';
 export { type SharedAccess, SharedArray, type SharedIndex, SharedRow } from './builder/shared.ts';

@@ -18,6 +18,7 @@ import { specialOps } from '../instructions/special.ts';
 import { syncOps } from '../instructions/sync.ts';
 import { tensorCopyOps } from '../instructions/tensor_copy.ts';
 import { warpOps } from '../instructions/warp.ts';
+import { wgmmaOps } from '../instructions/wgmma.ts';
 import { callerLocation } from '../ir/location.ts';
 import type { ConstArray, ParamSlot, Program } from '../ir/program.ts';
 import { bytesOf, type MemType } from '../ir/types.ts';
@@ -65,6 +66,7 @@ function operations(body: Body) {
     ...warpOps(body),
     ...asyncCopyOps(body),
     ...matrixOps(body),
+    ...wgmmaOps(body),
     ...atomicOps(body),
     ...syncOps(body),
     ...cacheOps(body),
