@@ -73,6 +73,18 @@ describe('errors', () => {
     expect([error.name, error.message]).toEqual([name, message]);
   });
 
+  it('say in fields what a caller may want to show', () => {
+    const error = new BackendUnavailableError(
+      'cuda',
+      'no driver',
+      ['here: nothing'],
+      'Install it.',
+    );
+    expect(error).toMatchObject({
+      ...{ backend: 'cuda', reason: 'no driver', looked: ['here: nothing'], remedy: 'Install it.' },
+    });
+  });
+
   it('keep what caused them', () => {
     expect(all[2]?.[0].cause).toBe(cause);
     expect(all[7]?.[0].cause).toBe(cause);

@@ -36,6 +36,8 @@ export class InvalidArgumentError extends FlashMlaError {
 export class BackendUnavailableError extends FlashMlaError {
   override readonly name = 'BackendUnavailableError';
   readonly backend: string;
+  /** Why, in a few words. */
+  readonly reason: string;
   /** What was looked for and where, in order, each with what was found. */
   readonly looked: readonly string[];
   readonly remedy: string;
@@ -53,6 +55,7 @@ export class BackendUnavailableError extends FlashMlaError {
       cause === undefined ? undefined : { cause },
     );
     this.backend = backend;
+    this.reason = reason;
     this.looked = looked;
     this.remedy = remedy;
   }

@@ -142,6 +142,15 @@ describe('openDevice', () => {
 });
 
 describe('listDevices', () => {
+  it('loads only the backends that are asked for, in that order', async () => {
+    const devices = await listDevices(['cpu', 'cuda']);
+    expect(devices.map(({ id }) => id)).toEqual(['cpu', 'cpu:1', 'cuda']);
+    expect(load.sim).not.toHaveBeenCalled();
+    expect(load.webgpu).not.toHaveBeenCalled();
+    const strange = await listDevices(['tpu' as never]);
+    expect(strange).toMatchObject([{ available: false, id: 'tpu' }]);
+  });
+
   it('lists every device and every absence, and never throws', async () => {
     const devices = await listDevices();
     expect(devices.map(({ id, available }) => [id, available])).toEqual([

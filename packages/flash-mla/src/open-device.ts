@@ -73,10 +73,16 @@ export async function openDevice(
   );
 }
 
-/** Every device of every backend, and why an absent one is absent. Never throws. */
-export async function listDevices(): Promise<DeviceListing[]> {
+/**
+ * Every device of some backends, and why an absent one is absent. Never throws.
+ *
+ * @param backends loads no others. Default: all.
+ */
+export async function listDevices(
+  backends: readonly DeviceListing['backend'][] = Object.keys(backendModules) as BackendName[],
+): Promise<DeviceListing[]> {
   const listings: DeviceListing[] = [];
-  for (const backend of Object.keys(backendModules) as BackendName[]) {
+  for (const backend of backends) {
     try {
       const devices = await (await loadBackend(backend)).probe();
       devices.forEach(({ name, details }, index) => {

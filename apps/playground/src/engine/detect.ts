@@ -1,4 +1,4 @@
-import { BackendUnavailableError, listDevices } from 'flash-mla';
+import { listDevices } from 'flash-mla';
 
 /** A device that can be opened, or why there is none. */
 export interface Detected {
@@ -43,18 +43,20 @@ const simulator: Detected = {
 };
 
 export async function detect(): Promise<Detection> {
-  const [listings, adapter] = await Promise.all([listDevices(), requestAdapter()]);
-  const devices = listings
-    .filter(({ backend }) => backend !== 'sim')
-    .map((listing): Detected => {
-      const { id } = listing;
-      if (listing.available) {
-        const details = Object.entries(listing.details).map(([k, v]) => [k, show(v)] as const);
-        const { name } = listing;
-        return { id, name, available: true, details, reason: '', looked: [], remedy: '' };
-      }
-      return { ...absent(listing.error), id, name: id, available: false, details: [] };
-    });
+  const [listings, adapter] = await Promise.all([
+    listDevices(['cuda', 'webgpu', 'cpu']),
+    requestAdapter(),
+  ]);
+  const devices = listings.map((listing): Detected => {
+    const { id } = listing;
+    if (listing.available) {
+      const details = Object.entries(listing.details).map(([k, v]) => [k, show(v)] as const);
+      const { name } = listing;
+      return { id, name, available: true, details, reason: '', looked: [], remedy: '' };
+    }
+    const { reason, looked, remedy } = listing.error;
+    return { id, name: id, available: false, details: [], reason, looked, remedy };
+  });
   const isSoftware = listings.some(
     (each) => each.available && each.id === 'webgpu' && each.details.software === true,
   );
@@ -68,15 +70,6 @@ export async function detect(): Promise<Detection> {
     crossOriginIsolated: globalThis.crossOriginIsolated,
     hardwareThreads: navigator.hardwareConcurrency,
   };
-}
-
-function absent(error: Error): Pick<Detected, 'reason' | 'looked' | 'remedy'> {
-  if (!(error instanceof BackendUnavailableError)) {
-    return { reason: error.message, looked: [], remedy: '' };
-  }
-  const { looked, remedy } = error;
-  const reason = /unavailable: (.*?)\. (?:Looked|$)/.exec(`${error.message} `)?.[1];
-  return { reason: reason ?? error.message, looked, remedy };
 }
 
 async function requestAdapter(): Promise<Pick<Detection, 'limits' | 'features'>> {
