@@ -99,8 +99,8 @@ function nameChunks(out, publicDoors, ids, infoOf) {
   const names = new Map();
   for (const id of own) {
     const doors = doorsOf.get(id);
-    // What finds files by its own address stays where it is.
-    if (infoOf(id).code.includes('import.meta')) continue;
+    // What finds files by its own address stays where it is, and so do scripts.
+    if (infoOf(id).code.includes('import.meta') || infoOf(id).exports.length === 0) continue;
     names.set(id, doors.includes(publicDoors[0]) ? 'core' : chunkName(out, doors));
   }
   return names;
