@@ -289,6 +289,31 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
     });
   });
 
+  it('moves once a second for those who asked for less motion', async () => {
+    const changes = async (reducedMotion: 'reduce' | 'no-preference') => {
+      let count = 0;
+      await onPage(
+        '?device=cpu&tokens=64',
+        async (page) => {
+          await deviceIsOpen(page);
+          await page.getByRole('button', { name: 'Decode' }).click();
+          await expectText(page, '#loop-status', 'Decoding', 30_000);
+          count = await page.locator('#figures').evaluate(async (figures) => {
+            const times = new Set<number>();
+            const observer = new MutationObserver(() => times.add(performance.now()));
+            observer.observe(figures, { subtree: true, characterData: true, childList: true });
+            await new Promise((resolve) => setTimeout(resolve, 2500));
+            return times.size;
+          });
+        },
+        { reducedMotion },
+      );
+      return count;
+    };
+    expect(await changes('reduce')).toBeLessThanOrEqual(3);
+    expect(await changes('no-preference')).toBeGreaterThan(8);
+  });
+
   it('decodes on WebGPU, default limits included', async () => {
     await onPage('?device=webgpu&limits=default&tokens=64&heads=4&batch=2', async (page) => {
       await deviceIsOpen(page);
@@ -333,6 +358,16 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
       await expectText(page, '.controls', /Page\s*32 tokens/);
       expect(new URL(page.url()).search).toBe(changed);
     });
+    await onPage(
+      '?heads=32',
+      async (page) => {
+        await page.getByRole('button', { name: 'Share settings' }).click();
+        await expectText(page, '.tools .said', 'Link copied');
+        const copied = await page.evaluate(() => navigator.clipboard.readText());
+        expect(copied).toBe(`${server.url}?heads=32`);
+      },
+      { permissions: ['clipboard-read', 'clipboard-write'] },
+    );
     await onPage('?heads=17', async (page) => {
       await expectText(page, 'main > [role=alert]', /heads is “17” instead of 1, 2, 4/);
     });

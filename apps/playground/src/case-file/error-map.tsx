@@ -131,16 +131,26 @@ function Heat({ data, heads, columns, tolerance, name }: HeatProps) {
   };
   return (
     <figure>
-      <canvas
-        ref={ref}
-        width={columns}
-        height={heads}
-        class={heads > 32 ? 'tall' : heads > 8 ? '' : 'flat'}
-        role="img"
-        aria-label={`Map of the errors of ${name}: ${inWords(summary, heads, columns)}`}
-        onPointerDown={pointAt}
-        onPointerMove={pointAt}
-      />
+      <div class="map">
+        <canvas
+          ref={ref}
+          width={columns}
+          height={heads}
+          class={heads > 32 ? 'tall' : heads > 8 ? '' : 'flat'}
+          role="img"
+          aria-label={`Map of the errors of ${name}: ${inWords(summary, heads, columns)}`}
+          onPointerDown={pointAt}
+          onPointerMove={pointAt}
+        />
+        <span
+          class="aim"
+          aria-hidden="true"
+          style={{
+            left: `${(100 * (column + 0.5)) / columns}%`,
+            top: `${(100 * (head + 0.5)) / heads}%`,
+          }}
+        />
+      </div>
       <figcaption>
         <span id="map-summary">{inWords(summary, heads, columns)}</span>
         <Legend tolerance={tolerance} />

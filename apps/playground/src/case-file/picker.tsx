@@ -19,7 +19,7 @@ export function Picker() {
   const onDrop = (event: DragEvent) => {
     event.preventDefault();
     isOver.value = false;
-    if (isOpen) take(event.dataTransfer?.files);
+    take(event.dataTransfer?.files);
   };
   return (
     <div class="case-picker">
