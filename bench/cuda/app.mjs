@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const root = process.env.APP ?? fileURLToPath(new URL('../..', import.meta.url));
+export const root = process.env.APP ?? fileURLToPath(new URL('../..', import.meta.url));
 
 /** Imports a built module of flash-mla by its path below `dist`. */
 export function flashMla(path) {
