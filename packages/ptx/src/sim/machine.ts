@@ -66,6 +66,22 @@ export interface SharedSpace extends MemorySpace {
    */
   row(warp: Warp, site: Site, lane: number, address: number, write: boolean): number;
   readonly words: Int32Array;
+  /**
+   * What something behind the warp's back (a copy, a matrix instruction) is about to read, in words:
+   * it must have been written, have arrived, be known to the warp, and lie before a proxy fence.
+   */
+  checkCopySource(
+    warp: Warp,
+    site: Site,
+    lane: number | undefined,
+    first: number,
+    count: number,
+  ): void;
+  /** From now on until {@link releaseSource} nobody may overwrite these words; holds nest. */
+  holdSource(first: number, count: number): void;
+  releaseSource(first: number, count: number): void;
+  /** The warp knows now that what was held has been read: for its own later synchronisation. */
+  readNow(warp: Warp, site: Site, lane: number, first: number, count: number): void;
   /** Counts one pass over the banks by these rows of 16 bytes. */
   countRows(rows: Int32Array, count: number): void;
 }

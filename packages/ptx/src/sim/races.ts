@@ -35,7 +35,7 @@ export class RaceRecord {
   /** Slot of the CTA's first warp in clocks. */
   readonly #firstSlot: number;
   /** Clocks of reads by others than this CTA's warps: per word, by slot. */
-  readonly #farReads = new Map<number, Map<number, number>>();
+  #farReads: Map<number, Map<number, number>> | undefined;
   /** Names the owner of a slot, as the warp sees it. */
   readonly #nameOf: (slot: number) => string;
   readonly #words: Int32Array;
@@ -56,7 +56,7 @@ export class RaceRecord {
   /** All warps have synchronised, or another CTA begins. */
   nextPhase(): void {
     this.#phase++;
-    this.#farReads.clear();
+    this.#farReads = undefined;
   }
 
   /** A lane reads the `bytes` (a mask) of a word. */
@@ -116,13 +116,14 @@ export class RaceRecord {
       if (words[base + readPhase] === this.#phase && whole && !strong) {
         this.#checkReaders(w, site, lane, word);
       }
-      if (this.#farReads.size > 0) this.#checkFarReaders(w, site, lane, word);
+      if (this.#farReads !== undefined) this.#checkFarReaders(w, site, lane, word);
     }
     this.record(w, lane, word, bytes, strong);
   }
 
   /** Notes a read by another CTA's warp, or by a copy that ends at this clock. */
   farRead(slot: number, clock: number, word: number): void {
+    this.#farReads ??= new Map();
     let reads = this.#farReads.get(word);
     if (reads === undefined) {
       reads = new Map();
@@ -143,7 +144,7 @@ export class RaceRecord {
     }
     if (verb === 'overwrites') {
       if (words[base + readPhase] === this.#phase) this.#checkReaders(w, site, lane, word);
-      if (this.#farReads.size > 0) this.#checkFarReaders(w, site, lane, word);
+      if (this.#farReads !== undefined) this.#checkFarReaders(w, site, lane, word);
     }
     const last = words[base + writer];
     if (words[base + writePhase] !== this.#phase || (last & copyBit) !== 0) return true;
@@ -159,7 +160,7 @@ export class RaceRecord {
     words[base + writeClock] = clock;
     words[base + readPhase] = 0;
     words[base + partly] = 0;
-    if (this.#farReads.size > 0) this.#farReads.delete(word);
+    if (this.#farReads !== undefined) this.#farReads.delete(word);
   }
 
   /** Notes a write that needs no check: what an asynchronous copy delivers. */
@@ -178,7 +179,7 @@ export class RaceRecord {
     words[base + writeClock] = clock;
     words[base + readPhase] = 0;
     words[base + partly] = 0;
-    if (this.#farReads.size > 0) this.#farReads.delete(word);
+    if (this.#farReads !== undefined) this.#farReads.delete(word);
   }
 
   #checkWriter(
@@ -233,7 +234,7 @@ export class RaceRecord {
   }
 
   #checkFarReaders(w: SimWarp, site: Site, lane: number, word: number): void {
-    const reads = this.#farReads.get(word);
+    const reads = this.#farReads?.get(word);
     if (reads === undefined) return;
     for (const [slot, clock] of reads) {
       if (slot === w.slot || clock <= w.clock[slot]) continue;

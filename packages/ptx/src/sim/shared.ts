@@ -15,9 +15,9 @@ const onePending = 1 << 4;
 const pendingBits = 15 << 4;
 /** … copies and matrix instructions that still read it, … */
 const oneReader = 1 << 8;
-const readerBits = 255 << 8;
+const readerBits = 127 << 8;
 /** … and whether a memory barrier lives there. */
-const barrierBit = 1 << 16;
+const barrierBit = 1 << 15;
 
 /** The shared memory of a CTA. */
 export class SharedMemory implements SharedSpace {
@@ -27,7 +27,7 @@ export class SharedMemory implements SharedSpace {
   readonly #size: number;
   readonly #counters: Counters;
   readonly #cta: SimCta;
-  readonly #state: Uint32Array;
+  readonly #state: Uint16Array;
   readonly #races: RaceRecord | undefined;
   /** What synchronising accesses have published at an address. */
   readonly #published = new Map<number, Knowledge>();
@@ -43,7 +43,7 @@ export class SharedMemory implements SharedSpace {
     this.words = new Int32Array(Math.ceil(size / 4));
     this.#bytes = new Uint8Array(this.words.buffer);
     this.#halves = new Uint16Array(this.words.buffer);
-    this.#state = new Uint32Array(this.words.length);
+    this.#state = new Uint16Array(this.words.length);
     const { warpCount, firstSlot } = cta;
     this.#races = races
       ? new RaceRecord(this.words.length, warpCount, firstSlot, (slot) => cta.nameOf(slot))
@@ -321,7 +321,13 @@ export class SharedMemory implements SharedSpace {
    * Something behind the warp's back (a copy, a matrix instruction) is about to read words: they must
    * be there, known to the warp, and covered by a proxy fence.
    */
-  checkCopySource(w: SimWarp, site: Site, lane: number | undefined, first: number, count: number) {
+  checkCopySource(
+    w: SimWarp,
+    site: Site,
+    lane: number | undefined,
+    first: number,
+    count: number,
+  ): void {
     for (let i = first; i < first + count; i++) {
       const state = this.#state[i];
       if ((state & ~readerBits) !== ready) {
