@@ -11,6 +11,7 @@ import type {
 } from '../layout/shared.ts';
 import type { SwizzleRule } from '../layout/swizzle.ts';
 import type { Body } from './body.ts';
+import { MatrixDescriptor } from './matrix-descriptor.ts';
 import { Pointer } from './pointer.ts';
 import type { Value } from './value.ts';
 
@@ -114,6 +115,46 @@ export class SharedArray<out E extends MemType> {
       }
     });
     return start.plus(column, swizzle.width * shape[shape.length - 2]);
+  }
+
+  /**
+   * The matrix that starts here, for `wgmma`, with its depth along the columns: K-major. Takes one index
+   * per dimension: rows are multiples of 8, the column a multiple of 32 bytes.
+   */
+  kMajor(...index: readonly [...SharedIndex[], number]): MatrixDescriptor {
+    return this.#matrix(index, false);
+  }
+
+  /**
+   * The matrix that starts here, for `wgmma`, with its depth along the rows: MN-major, which needs the
+   * instruction's transposition. The row is a multiple of 8, the column one of 16 bytes.
+   */
+  mnMajor(...index: readonly [...SharedIndex[], number]): MatrixDescriptor {
+    return this.#matrix(index, true);
+  }
+
+  #matrix(index: readonly SharedIndex[], transposed: boolean): MatrixDescriptor {
+    const { shape, strides, name, swizzle } = this.placed;
+    if (index.length !== shape.length) this.#wrongRank(index.length);
+    const column = index[index.length - 1];
+    const row = index[index.length - 2];
+    const start = this.tile(...index.slice(0, -2), 0);
+    if (swizzle === undefined || typeof column !== 'number') {
+      return this.#body.fail(
+        `the column of a matrix in shared field "${name}" is a constant; use tile() for steps that only the kernel knows`,
+      );
+    }
+    const source = {
+      name,
+      element: this.element,
+      swizzle,
+      rows: shape[shape.length - 2],
+      columns: shape[shape.length - 1],
+      transposed,
+    };
+    if (typeof row === 'number') return MatrixDescriptor.from(start, source, 0).at(row, column);
+    const from = start.plus(row, strides[strides.length - 1]);
+    return MatrixDescriptor.from(from, source, undefined).at(0, column);
   }
 
   #wrongRank(rank: number): never {

@@ -134,7 +134,10 @@ export const electSync = instruction({
 
 /** Options of `wgmma`. */
 export interface WgmmaOptions {
-  /** A lies with its rows, not its depth, innermost (from shared memory, 16-bit types). */
+  /**
+   * A lies with its rows, not its depth, innermost (from shared memory, 16-bit types). Matrices taken
+   * from a shared field by `kMajor` and `mnMajor` say so themselves.
+   */
   readonly transA?: boolean;
   /** B lies with its columns, not its depth, innermost (16-bit types). */
   readonly transB?: boolean;
@@ -158,8 +161,14 @@ export const wgmmaOps = (body: Body) => ({
     b: MatrixDescriptor,
     options: WgmmaOptions = {},
   ): void {
-    const { transA = false, transB = false, accumulate = true } = options;
+    const { accumulate = true } = options;
     const aInRegisters = !(a instanceof MatrixDescriptor);
+    const transA = options.transA ?? (!aInRegisters && a.transposed) ?? false;
+    const transB = options.transB ?? b.transposed ?? false;
+    const problem =
+      (aInRegisters ? undefined : a.objection(type, 64, mmaDepth[type], transA)) ??
+      b.objection(type, acc.length * 2, mmaDepth[type], transB);
+    if (problem !== undefined) body.fail(`wgmma: ${problem}`);
     if (aInRegisters && a.length !== 4) {
       body.fail(`wgmma takes 4 registers of A, not ${a.length}`);
     }
