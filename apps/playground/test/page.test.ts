@@ -245,7 +245,7 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
     const watched = await openPage(plain, harness.server.url);
     try {
       await deviceIsOpen(watched.page);
-      await expectText(watched.page, '.missing', /WebGPU\s*there is no (WebGPU here|adapter)/);
+      await expectText(watched.page, '.missing', /WebGPU\s*There is no (WebGPU here|adapter)/);
       expect(await watched.page.getByLabel('CPU threads').isChecked()).toBe(true);
       expect(watched.complaints).toEqual([]);
     } finally {

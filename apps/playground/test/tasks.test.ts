@@ -47,6 +47,34 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
     90_000,
   );
 
+  it('finds kernels that are wrong, and says where', async () => {
+    const [add, subtract] = [Buffer.from('fde401', 'hex'), Buffer.from('fde501', 'hex')];
+    const context = await harness.browser.newContext();
+    await context.route('**/*.wasm', async (route) => {
+      const response = await route.fetch();
+      const kernels = await response.body();
+      // Every f32x4.add becomes f32x4.sub.
+      for (let at = kernels.indexOf(add); at >= 0; at = kernels.indexOf(add, at)) {
+        subtract.copy(kernels, at);
+      }
+      await route.fulfill({ response, body: kernels });
+    });
+    const page = await context.newPage();
+    await page.goto(`${harness.server.url}?device=cpu&filter=dense-decode+b=1`);
+    await expectText(page, '#first-decode', '✗ wrong');
+    await page.getByRole('button', { name: /^Run \d+ cases/ }).click();
+    await expectText(page, '#test-status', /^\d+ cases in [\d.]+ s, [1-9]\d* failed$/);
+    const first = page.locator('.failures tbody tr').first();
+    expect(await first.locator('th').textContent()).toMatch(/^dense-decode b=1/);
+    expect(await first.locator('td').textContent()).toMatch(
+      /out differs from reference: first out\[/,
+    );
+    expect(await page.locator('.squares i.failed').count()).toBeGreaterThan(0);
+    await page.getByRole('button', { name: 'Decode' }).click();
+    await expectText(page, '#loop-check', /^✗ Step 1.*beyond FlashMLA’s own bounds/, 30_000);
+    await context.close();
+  });
+
   it('stops a self-test when asked', async () => {
     await harness.onPage('?device=cpu&suite=full&filter=dense', async (page) => {
       await deviceIsOpen(page);

@@ -123,7 +123,8 @@ function Missing({ devices }: { readonly devices: readonly Detected[] }) {
           <div key={id}>
             <dt>{titles[id] ?? id}</dt>
             <dd>
-              {reason}. {looked.length > 0 && <>Looked for: {looked.join('; ')}. </>}
+              {reason.charAt(0).toUpperCase() + reason.slice(1)}.{' '}
+              {looked.length > 0 && <>Looked for: {looked.join('; ')}. </>}
               <em>{remedy}</em>
             </dd>
           </div>
