@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { SimMemory, simulate } from '../index.ts';
 import { fromBf16, toBf16 } from '../sim/numerics/float.ts';
 import { matmulBf16 } from './matmul_bf16.ts';
+import { rmsNorm } from './rms_norm.ts';
 import { rowSums } from './row_sums.ts';
 import { vectorAdd } from './vector_add.ts';
 
@@ -60,12 +61,41 @@ describe('examples', () => {
     }
   });
 
-  it('stand in the README as they are', () => {
+  it.each([256, 768, 8192])('rms_norm normalises rows of %i columns', (columns) => {
+    const memory = new SimMemory();
+    const rows = 3;
+    const codes = (count: number, seed: number) =>
+      Uint16Array.from({ length: count }, (_, i) => toBf16(Math.sin(i * seed)));
+    const [x, weight] = [codes(rows * columns, 12.9), codes(columns, 78.2)];
+    const bytes = rows * columns * 2;
+    const y = memory.alloc(bytes);
+    const epsilon = 0.25;
+    const inputs = { x: memory.allocFrom(x), weight: memory.allocFrom(weight) };
+    const params = { ...inputs, y, epsilon };
+    const counters = simulate(rmsNorm({ columns }), { grid: [rows], memory, params });
+    const results = new Uint16Array(memory.read(y, bytes).buffer);
+    for (let row = 0; row < rows; row++) {
+      const values = Array.from(x.subarray(row * columns, (row + 1) * columns), fromBf16);
+      const mean = values.reduce((sum, v) => sum + v * v, 0) / columns;
+      values.forEach((v, i) => {
+        const expected = (v / Math.sqrt(mean + epsilon)) * fromBf16(weight[i]);
+        const error = Math.abs(fromBf16(results[row * columns + i]) - expected);
+        expect(error).toBeLessThanOrEqual(Math.abs(expected) * 2 ** -8 * 1.001);
+      });
+    }
+    expect(counters.globalLoadBytes).toBe(2 * bytes);
+    expect(counters.globalSectors * 32).toBe(3 * bytes);
+  });
+
+  it('stand in the README and in docs as they are', () => {
     const readme = read('../../README.md');
     const body = (source: string) => source.slice(source.indexOf('defineKernel(')).trim();
     expect(readme).toContain(body(read('./vector_add.ts')));
     expect(readme).toContain(
       'simulate(vectorAdd, { grid: [4], memory, params: { x, y, z, n: 1000 } })',
     );
+    const page = read('../../../../docs/writing-kernels.md');
+    const norm = read('./rms_norm.ts');
+    expect(page).toContain(norm.slice(norm.indexOf('export function')).trim());
   });
 });
