@@ -16,6 +16,7 @@ export function prepare(context, source, loaded, stream, grid, values, overlap =
     source,
     grid,
     block: kernel.block,
+    cluster: kernel.cluster.some((n) => n > 1) ? kernel.cluster : undefined,
     sharedBytes: kernel.sharedBytes,
     overlap,
     stream,

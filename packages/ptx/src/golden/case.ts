@@ -5,6 +5,7 @@ import type { Value } from '../builder/value.ts';
 import { bytesOf, type MemType, type RegOf } from '../ir/types.ts';
 import { global, type PointerParam } from '../layout/params.ts';
 import type { SharedDecls } from '../layout/shared.ts';
+import type { TensorMapDescription } from '../layout/tensor-map.ts';
 
 /** A buffer of a golden kernel: bound to the pointer parameter of the same name. */
 export interface GoldenBuffer {
@@ -13,6 +14,14 @@ export interface GoldenBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Whether the content after the launch is the answer. */
   readonly output: boolean;
+}
+
+/** A tensor map of a golden kernel: bound to the parameter of its name. */
+export interface GoldenMap {
+  readonly name: string;
+  /** The buffer that it describes, from the start. */
+  readonly buffer: string;
+  readonly map: Omit<TensorMapDescription, 'address'>;
 }
 
 /** How close the simulator must come to the recorded answer. */
@@ -32,8 +41,10 @@ export interface GoldenCase {
   /** Architecture to emit for and to simulate. */
   readonly target: string;
   readonly grid: readonly [number, number, number];
-  /** In the order of the kernel's parameters, which are exactly these pointers. */
+  /** The kernel's parameters are exactly these pointers … */
   readonly buffers: readonly GoldenBuffer[];
+  /** … and these tensor maps. */
+  readonly maps?: readonly GoldenMap[];
   readonly tolerance: Tolerance;
 }
 

@@ -6,7 +6,9 @@
  */
 import { atomicCases } from './atomic.ts';
 import { bitCases } from './bits.ts';
+import { bulkCopyCases } from './bulk_copy.ts';
 import type { GoldenCase } from './case.ts';
+import { clusterCases } from './cluster.ts';
 import { compareCases } from './compare.ts';
 import { convertCases } from './convert.ts';
 import { floatCases } from './float.ts';
@@ -15,9 +17,10 @@ import { integerCases } from './integer.ts';
 import { matrixCases } from './matrix.ts';
 import { memoryCases } from './memory.ts';
 import { syncCases } from './sync.ts';
+import { tensorCopyCases } from './tensor_copy.ts';
 import { warpCases } from './warp.ts';
 
-export type { GoldenBuffer, GoldenCase, Tolerance } from './case.ts';
+export type { GoldenBuffer, GoldenCase, GoldenMap, Tolerance } from './case.ts';
 export { type GoldenAnswers, goldenFile, goldenFileName, parseGoldenFile } from './file.ts';
 
 let cases: readonly GoldenCase[] | undefined;
@@ -36,6 +39,9 @@ export function goldenKernels(): readonly GoldenCase[] {
     ...warpCases(),
     ...atomicCases(),
     ...syncCases(),
+    ...bulkCopyCases(),
+    ...tensorCopyCases(),
+    ...clusterCases(),
   ];
   return cases;
 }

@@ -321,7 +321,6 @@ export class BulkEngine implements BulkUnit {
       this.#launch.global.copyIn(w, site, lane, source.address, image, there);
     } else {
       if (map.nan) fillNan(image, map.elementBytes);
-      const rowBytes = map.box[0] * map.elementBytes;
       for (const row of boxRows(map, source.coordinates)) {
         if (row.from === row.to) continue;
         const range = [row.place + row.from, row.place + row.to] as const;
@@ -329,8 +328,8 @@ export class BulkEngine implements BulkUnit {
         this.#launch.global.copyIn(w, site, lane, row.address, bytes, marks);
       }
       if (map.swizzle !== undefined) {
-        permute(image, place, map, rowBytes);
-        permute(there, place, map, rowBytes);
+        permute(image, place, map);
+        permute(there, place, map);
       }
     }
     for (let i = 0; i < written.length; i++) {
@@ -363,8 +362,7 @@ export class BulkEngine implements BulkUnit {
       return;
     }
     // Swizzling is its own inverse.
-    if (map.swizzle !== undefined)
-      permute(bytes, source.first * 4, map, map.box[0] * map.elementBytes);
+    if (map.swizzle !== undefined) permute(bytes, source.first * 4, map);
     for (const { place, from, to, address } of boxRows(map, target.coordinates)) {
       if (from === to) continue;
       global.copyOut(warp, site, lane, address, bytes.subarray(place + from, place + to), combine);
@@ -529,16 +527,11 @@ function* rangesOf(side: GlobalSide): Generator<{ address: number; size: number 
   }
 }
 
-const chunks = new Uint8Array(256 * 8);
-
-/** Moves the 16-byte chunks of each row to where the swizzle puts them, or back. */
-function permute(image: Uint8Array, place: number, map: DecodedMap, rowBytes: number): void {
-  for (let row = 0; row < image.length; row += rowBytes) {
-    chunks.set(image.subarray(row, row + rowBytes));
-    for (let at = 0; at < rowBytes; at += 16) {
-      const to = swizzled(map, place + row + at) - place;
-      image.set(chunks.subarray(at, at + 16), to);
-    }
+/** Moves the 16-byte chunks of a box to where the swizzle puts them, or back. */
+function permute(image: Uint8Array, place: number, map: DecodedMap): void {
+  const chunks = image.slice();
+  for (let at = 0; at < image.length; at += 16) {
+    image.set(chunks.subarray(at, at + 16), swizzled(map, place + at) - place);
   }
 }
 
