@@ -2,6 +2,7 @@ import type { FamilyEntry, KernelFamily } from './kernel-family.ts';
 
 /** The kernel families in the order of preference. Each is imported when a device of it is opened. */
 export const familyEntries: readonly FamilyEntry[] = [
+  { name: 'sm90', from: 90, to: 90, load: async () => (await import('./kernels/sm90.ts')).sm90 },
   { name: 'sm80', from: 80, load: async () => (await import('./kernels/sm80.ts')).sm80 },
 ];
 

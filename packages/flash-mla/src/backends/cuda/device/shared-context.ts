@@ -117,6 +117,7 @@ const contextCalls = [
   'close',
   'reset',
   'memoryInfo',
+  'encodeTensorMap',
   'allocate',
   'free',
   'allocatePinned',

@@ -1,0 +1,319 @@
+import { type MatrixDescriptor, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
+import type { Element } from '../mla/tile.ts';
+import type { ConsumerPlace } from './place.ts';
+import { partBarrier, releasePart } from './ring.ts';
+import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
+import {
+  barrierId,
+  consumers,
+  type HopperShared,
+  type HopperTile,
+  keyParts,
+  keyTiles,
+  ownValueTiles,
+  registerTiles,
+  tileBytes,
+  tileColumns,
+  tileTokens,
+  valueTiles,
+  warpGroupThreads,
+} from './tile.ts';
+
+/** Multiplications of depth 16 in a tile of 64 columns, and how far apart they begin. */
+const stepsPerTile = 4;
+const depthBytes = 32;
+/** 16 tokens of a tile. */
+const tokenStepBytes = 16 * 128;
+
+/** What a consumer needs to know of a request's blocks. */
+export interface Blocks {
+  readonly from: Value<'u32'>;
+  readonly to: Value<'u32'>;
+  /** Tokens that some row sees, and that this row of the CTA sees. */
+  readonly length: Value<'u32'>;
+  /** Tokens that all rows see. */
+  readonly seenByAll: Value<'u32'>;
+  limitOfRow(row: Value<'u32'>): Value<'u32'>;
+  /** Softmax scale · log2 e. */
+  readonly scale: Value<'f32'>;
+}
+
+/**
+ * One of two warp groups that take turns: each computes the scores of every other block, and half the
+ * columns of the output over all blocks. While one turns scores into weights, the other keeps the
+ * tensor cores busy.
+ */
+export class Consumer {
+  readonly state: RowState;
+  readonly place: ConsumerPlace;
+  readonly #k: Ops;
+  readonly #shared: HopperShared;
+  readonly #tile: HopperTile;
+  readonly #scores: readonly Var<'f32'>[];
+  readonly #partnerWeights: readonly (readonly Var<'b32'>[])[];
+  readonly #query: readonly (readonly Var<'b32'>[])[];
+  /** Parities of the blocks that come next in this consumer's stage and in its partner's. */
+  readonly #ownParity: Var<'u32'>;
+  readonly #partnerParity: Var<'u32'>;
+  /** Whose block comes next. */
+  readonly #turn: Var<'u32'>;
+  readonly #partner: Value<'u32'>;
+
+  constructor(
+    k: Ops,
+    shared: HopperShared,
+    tile: HopperTile,
+    place: ConsumerPlace,
+    state: RowState,
+  ) {
+    this.#k = k;
+    this.#shared = shared;
+    this.#tile = tile;
+    this.place = place;
+    this.state = state;
+    this.#scores = k.vars('f32', tileTokens / 2);
+    const fragments = (n: number) => Array.from({ length: n }, () => k.vars('b32', 4));
+    this.#partnerWeights = fragments(tileTokens / 16);
+    this.#query = fragments(registerTiles * stepsPerTile);
+    this.#ownParity = k.var('u32', 0).named('own_parity');
+    this.#partnerParity = k.var('u32', 0).named('partner_parity');
+    this.#turn = k.var('u32', 0).named('turn');
+    this.#partner = place.consumer.xor(1).named('partner');
+  }
+
+  /** Takes in the queries of a request. Both consumers must be done with the one before. */
+  loadQuery(parity: Value<'u32'>): void {
+    const k = this.#k;
+    k.mbarrierWait(this.#shared.queryFull.at(0), parity);
+    for (let tile = 0; tile < registerTiles; tile++) {
+      this.#fragmentRows(this.#shared.query.tile(tile)).forEach((row, step) => {
+        k.ldmatrix(row, 4).forEach((word, i) => {
+          this.#query[tile * stepsPerTile + step][i].set(word.as32() as Value<'b32'>);
+        });
+      });
+    }
+    // Weights will overwrite what both have just read.
+    k.barrier(barrierId.consumers, consumers * warpGroupThreads);
+  }
+
+  /** Attends to all blocks of a piece. */
+  attend(blocks: Blocks): void {
+    const k = this.#k;
+    const { from, to } = blocks;
+    const block = k.var('u32', from).named('block');
+    k.if(
+      this.#turn.eq(this.place.consumer),
+      () => {
+        this.#ownBlock(blocks, from, true);
+        block.addTo(2);
+      },
+      () => block.addTo(1),
+      { uniform: true },
+    );
+    k.while(
+      () => block.lt(to),
+      () => {
+        this.#ownBlock(blocks, block, false);
+        block.addTo(2);
+      },
+      { uniform: true, name: 'own_block', unroll: false },
+    );
+    k.if(
+      block.eq(to),
+      () => {
+        this.#addPartner();
+        k.wgmmaWait(0);
+        this.#releasePartner();
+      },
+      { uniform: true },
+    );
+    this.#turn.set(this.#turn.xor(to.sub(from).and(1)));
+    k.if(this.place.lane.eq(0), () => k.mbarrierArrive(this.#shared.queryEmpty.at(0)));
+  }
+
+  /** A block of this consumer's, and beside it the partner's block before it. */
+  #ownBlock(blocks: Blocks, block: Value<'u32'>, isFirst: boolean): void {
+    const k = this.#k;
+    const { element } = this.#tile;
+    const { consumer } = this.place;
+    k.section('scores', () => this.#multiplyScores());
+    k.wgmmaCommit();
+    if (!isFirst) this.#addPartner();
+    k.wgmmaWait(isFirst ? 0 : 1);
+    releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, keyParts.length - 1));
+    const first = block.mul(tileTokens);
+    k.section('softmax', () => this.#hide(blocks, first));
+    const { weights, factors } = weigh(k, element, this.state, this.#scores, blocks.scale);
+    this.#handOver(weights);
+    if (!isFirst) {
+      k.wgmmaWait(0);
+      this.#releasePartner();
+    }
+    rescaleOutputs(k, this.state, factors);
+    k.section('values', () => this.#multiplyValues(weights, consumer));
+    k.wgmmaCommit();
+    k.wgmmaWait(0);
+    releasePart(k, this.#tile, this.#part(this.#shared.empty, consumer));
+    this.#ownParity.set(this.#ownParity.xor(1));
+  }
+
+  /** Scores of the block in this consumer's stage, behind the threads' backs. */
+  #multiplyScores(): void {
+    const k = this.#k;
+    const shared = this.#shared;
+    const { element } = this.#tile;
+    const layout = { swizzle: '128B', stride: 1024 } as const;
+    const query = k.matrixDescriptor(shared.query.pointer, layout);
+    const keys = k.matrixDescriptor(shared.keys.tile(this.place.consumer, 0), layout);
+    for (let tile = 0; tile < keyTiles; tile++) {
+      const part = keyParts.findIndex(({ first }) => first === tile);
+      if (part >= 0) {
+        k.mbarrierWait(partBarrier(shared.full, this.place.consumer, part), this.#ownParity);
+        // The assembler wants one in every run of multiplications.
+        k.wgmmaFence();
+      }
+      for (let step = 0; step < stepsPerTile; step++) {
+        const at = tile * tileBytes + step * depthBytes;
+        const left =
+          tile < registerTiles
+            ? asFragments(element, this.#query[tile * stepsPerTile + step])
+            : query.bytes(at);
+        const accumulate = tile + step > 0;
+        k.wgmma(element, this.#scores, left, keys.bytes(at), { accumulate });
+      }
+    }
+  }
+
+  /** Waits for the partner's weights and multiplies this consumer's columns of its block. */
+  #addPartner(): void {
+    const k = this.#k;
+    const { element } = this.#tile;
+    k.section('partner', () => {
+      const all = consumers * warpGroupThreads;
+      k.barrier(this.#partner.add(barrierId.weights), all);
+      this.#fragmentRows(this.#weights(this.#partner)).forEach((row, step) => {
+        k.ldmatrix(row, 4).forEach((word, i) => {
+          this.#partnerWeights[step][i].set(word.as32() as Value<'b32'>);
+        });
+      });
+      const references = [0, 8].map((r) =>
+        this.#shared.references.at(this.#partner, this.place.row.add(r)).load(),
+      );
+      meet(k, element, this.state, this.#partnerWeights, references);
+      k.mbarrierWait(this.#part(this.#shared.full, this.#partner), this.#partnerParity);
+      this.#partnerParity.set(this.#partnerParity.xor(1));
+      const weights = this.#partnerWeights.map((words) => asFragments(element, words));
+      this.#multiplyValues(weights, this.#partner);
+    });
+    k.wgmmaCommit();
+  }
+
+  #releasePartner(): void {
+    releasePart(this.#k, this.#tile, this.#part(this.#shared.empty, this.#partner));
+  }
+
+  /** The barrier of this consumer's columns of V in a stage. */
+  #part(bars: HopperShared['full'], stage: Value<'u32'>): Pointer<'shared', 'b64'> {
+    return bars.at(stage).at(this.place.consumer.shl(1));
+  }
+
+  /** outputs += weights × this consumer's columns of V. */
+  #multiplyValues(weights: Weights, stage: Value<'u32'>): void {
+    const k = this.#k;
+    const { element } = this.#tile;
+    const start = this.#shared.keys.tile(stage, this.place.consumer.mul(ownValueTiles));
+    const values: MatrixDescriptor = k.matrixDescriptor(start, {
+      swizzle: '128B',
+      stride: 1024,
+      leading: tileBytes,
+    });
+    k.wgmmaFence();
+    weights.forEach((fragment, step) => {
+      const right = values.bytes(step * tokenStepBytes);
+      k.wgmma(element, this.state.outputs, fragment, right, { transB: true });
+    });
+  }
+
+  /** Gives the weights and what they are relative to to the partner. */
+  #handOver(weights: Weights): void {
+    const k = this.#k;
+    const { consumer, lane, row } = this.place;
+    const rows = this.#fragmentRows(this.#weights(consumer));
+    weights.forEach((fragment, step) => {
+      k.stmatrix(
+        rows[step].as('b16'),
+        fragment.map((word) => word.as('b32')),
+      );
+    });
+    k.if(lane.and(3).eq(0), () => {
+      [0, 1].forEach((r) => {
+        this.#shared.references.at(consumer, row.add(8 * r)).store(this.state.reference[r]);
+      });
+    });
+    k.barrierArrive(consumer.add(barrierId.weights), consumers * warpGroupThreads);
+  }
+
+  /**
+   * Hides tokens that a row must not see. Behind the request's end there may be anything, NaN too, which
+   * even a weight of 0 would not keep out of the outputs: values there become zeros.
+   */
+  #hide(blocks: Blocks, first: Value<'u32'>): void {
+    const k = this.#k;
+    const end = first.add(tileTokens);
+    k.if(
+      end.gt(blocks.seenByAll),
+      () => {
+        const limits = [0, 8].map((r) => blocks.limitOfRow(this.place.row.add(r)));
+        this.#scores.forEach((score, i) => {
+          const token = first.add(this.place.column).add((i >> 2) * 8 + (i & 1));
+          const limit = limits[(i >> 1) & 1];
+          score.set(k.select<'f32'>(token.lt(limit), score, Number.NEGATIVE_INFINITY));
+        });
+        k.if(end.gt(blocks.length), () => this.#clearValues(blocks.length.max(first).sub(first)), {
+          uniform: true,
+        });
+      },
+      { uniform: true },
+    );
+  }
+
+  #clearValues(valid: Value<'u32'>): void {
+    const k = this.#k;
+    const { thread, consumer } = this.place;
+    const start = this.#shared.keys.tile(consumer, 0).as('b32').bytes(thread.and(7).shl(4));
+    const range = { from: valid.add(thread.shr(3)), to: tileTokens, step: warpGroupThreads / 8 };
+    const zero = k.constant('b32', 0);
+    // The group's other warps may still multiply these rows as keys.
+    k.barrier(consumer.add(barrierId.group), warpGroupThreads);
+    k.for({ ...range, unroll: false }, (row) => {
+      const at = start.bytes(row.shl(7)).folded();
+      for (let tile = 0; tile < valueTiles; tile++) {
+        at.bytes(tile * tileBytes).storeVec([zero, zero, zero, zero]);
+      }
+    });
+    k.fenceProxyAsync('shared::cta');
+    k.barrier(consumer.add(barrierId.group), warpGroupThreads);
+  }
+
+  /** The tile in which a consumer leaves its weights. */
+  #weights(consumer: Value<'u32'>): Pointer<'shared', Element> {
+    return this.#shared.weights.pointer.plus(consumer.xor(1), tileBytes);
+  }
+
+  /** Where this lane's row of 8×8 blocks lies in a tile of 64 columns, by steps of 16 columns. */
+  #fragmentRows(tile: Pointer<'shared', Element>): Pointer<'shared', Element>[] {
+    const { lane, warpRow } = this.place;
+    const row = warpRow.add(lane.and(15));
+    const chunk = lane.shr(4).xor(row.and(7)).shl(4);
+    const start = tile.bytes(row.shl(7).add(chunk)).folded();
+    return Array.from({ length: tileColumns / 16 }, (_, step) => {
+      if (step === 0) return start;
+      return new Pointer('shared', start.element, start.base.xor(step * 32));
+    });
+  }
+}
+
+function asFragments(element: Element, words: readonly Var<'b32'>[]) {
+  const type = element === 'f16' ? 'f16x2' : 'bf16x2';
+  return words.map((word) => word.as(type));
+}

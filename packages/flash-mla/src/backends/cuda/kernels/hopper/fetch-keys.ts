@@ -1,0 +1,88 @@
+import type { Ops, Pointer, TensorMap, Value } from '@flash-mla/ptx';
+import type { Element } from '../mla/tile.ts';
+import { partBarrier } from './ring.ts';
+import { type HopperShared, type HopperTile, keyParts, tileBytes, tileTokens } from './tile.ts';
+
+/** Where the blocks of a request are. */
+export interface KeyBlocks {
+  /** (columns of a tile, tokens of a page, tiles, KV heads, pages). */
+  readonly map: TensorMap<Element>;
+  readonly headK: Value<'u32'>;
+  readonly pageSize: number;
+  /** The request's row of the block table. */
+  readonly pages: Pointer<'global', 'u32'>;
+}
+
+/** Position in the ring of two key blocks; runs on from request to request. */
+export interface RingPosition {
+  readonly stage: Value<'u32'>;
+  readonly parity: Value<'u32'>;
+  advance(): void;
+}
+
+export function ringPosition(k: Ops, firstParity: number): RingPosition {
+  const stage = k.var('u32', 0).named('stage');
+  const parity = k.var('u32', firstParity).named('parity');
+  return {
+    stage,
+    parity,
+    advance() {
+      parity.set(parity.xor(stage));
+      stage.set(stage.xor(1));
+    },
+  };
+}
+
+/** Fetches blocks `from` to `to` of a request; a whole warp, of which one lane starts the copies. */
+export function fetchKeys(
+  k: Ops,
+  shared: HopperShared,
+  { clusterSize }: HopperTile,
+  ring: RingPosition,
+  blocks: KeyBlocks,
+  from: Value<'u32'>,
+  to: Value<'u32'>,
+): void {
+  const blocksPerPage = blocks.pageSize / tileTokens;
+  const rank = clusterSize > 1 ? k.clusterCtaRank : undefined;
+  const options = clusterSize > 1 ? { multicast: 2 ** clusterSize - 1 } : {};
+  /** The pages of 32 blocks, one per lane. */
+  const pages = k.var('u32', 0).named('pages');
+  k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
+    const index = block.sub(from).and(31);
+    k.if(
+      index.eq(0),
+      () => {
+        const own = block.add(k.laneId).min(to.sub(1));
+        pages.set(blocks.pages.at(own.div(blocksPerPage)).load({ nc: true }));
+      },
+      { uniform: true },
+    );
+    const page = k.shuffle(pages as Value<'u32'>, index);
+    const token = block.rem(blocksPerPage).mul(tileTokens);
+    const isLeader = k.electSync();
+    keyParts.forEach(({ tiles, first }, part) => {
+      const cluster = clusterSize > 1;
+      k.mbarrierWait(partBarrier(shared.empty, ring.stage, part), ring.parity, { cluster });
+      k.if(isLeader, () => {
+        const full = partBarrier(shared.full, ring.stage, part);
+        k.mbarrierArriveExpectTx(full, tiles * tileBytes);
+        const load = (tile: number | Value<'u32'>) => {
+          const to = shared.keys.tile(ring.stage, tile);
+          const place = [0, token, tile, blocks.headK, page] as const;
+          k.tensorLoad(to, blocks.map, place, full, options);
+        };
+        if (rank === undefined) {
+          for (let i = 0; i < tiles; i++) load(first + i);
+        } else if (tiles === 1) {
+          // One tile cannot be shared out: the CTAs take turns.
+          k.if(ring.stage.eq(rank), () => load(first));
+        } else {
+          const share = tiles / clusterSize;
+          for (let i = 0; i < share; i++) load(k.mad(rank, share, first + i));
+        }
+      });
+    });
+    ring.advance();
+  });
+}

@@ -1,0 +1,44 @@
+import type { Ops, Pointer, Value } from '@flash-mla/ptx';
+import type { Element } from '../mla/tile.ts';
+import { type HopperShared, keyTiles, queryThreads, tileRows } from './tile.ts';
+
+/** Where a CTA's query rows are; each is aligned to 16 bytes. */
+export interface QuerySource {
+  /** Rows that exist; the CTA's others are zeros. */
+  readonly count: Value<'u32'>;
+  pointer(row: Value<'u32'>): Pointer<'global', Element>;
+}
+
+/** Threads that copy a 128-byte segment. */
+const segmentThreads = 8;
+
+/** Copies the query rows to shared memory; by the producer's last three warps. */
+export function fetchQuery(
+  k: Ops,
+  shared: HopperShared,
+  source: QuerySource,
+  parity: Value<'u32'>,
+): void {
+  k.mbarrierWait(shared.queryEmpty.at(0), parity);
+  const thread = k.threadIdx.x.sub(32);
+  const chunk = thread.and(segmentThreads - 1);
+  const rowsAtOnce = queryThreads / segmentThreads;
+  const range = { from: thread.shr(3), to: tileRows, step: rowsAtOnce, unroll: false } as const;
+  k.for(range, (row) => {
+    const present = row.lt(source.count);
+    const from = source
+      .pointer(k.select(present, row, 0))
+      .at(chunk.shl(3))
+      .folded();
+    const within = row.shl(7).add(chunk.xor(row.and(7)).shl(4));
+    const to = shared.query.pointer.bytes(within).folded();
+    const sourceBytes = k.select(present, 16, 0, 'u32');
+    for (let tile = 0; tile < keyTiles; tile++) {
+      const target = to.bytes(tile * tileRows * 128);
+      k.cpAsync(target, from.at(tile * 64), 16, { sourceBytes });
+    }
+  });
+  k.cpAsyncWaitAll();
+  k.fenceProxyAsync('shared::cta');
+  k.mbarrierArrive(shared.queryFull.at(0));
+}

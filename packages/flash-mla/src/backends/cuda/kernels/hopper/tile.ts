@@ -1,0 +1,75 @@
+import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
+import type { Element } from '../mla/tile.ts';
+
+/** Query rows of a CTA: what a warp group's multiplication takes. */
+export const tileRows = 64;
+/** Tokens of a step: a schedule's block. */
+export const tileTokens = 64;
+export const headDimQk = 576;
+export const headDimV = 512;
+
+/** Columns of a swizzled tile: 128 bytes. */
+export const tileColumns = 64;
+export const keyTiles = headDimQk / tileColumns;
+export const valueTiles = headDimV / tileColumns;
+/** Value tiles of one of the two consumers. */
+export const ownValueTiles = valueTiles / 2;
+/** Bytes of a tile of 64 rows. */
+export const tileBytes = tileRows * tileColumns * 2;
+
+export const warpGroupThreads = 128;
+export const consumers = 2;
+export const ctaThreads = (consumers + 1) * warpGroupThreads;
+/** Threads that fetch queries: the producer's warps but the one that fetches keys. */
+export const queryThreads = warpGroupThreads - 32;
+/** Registers of a thread after roles are known; they start with 168. */
+export const producerRegisters = 24;
+export const consumerRegisters = 240;
+
+/** Query tiles that each consumer holds in registers; the first makes room for weights. */
+export const registerTiles = 1;
+
+/** Parts of a key block that arrive and are released by themselves. */
+export const keyParts = [
+  { tiles: 4, first: 0 },
+  { tiles: 4, first: 4 },
+  { tiles: 1, first: 8 },
+] as const;
+
+/** Hardware barriers; 0 is the CTA's. */
+export const barrierId = {
+  /** Both consumers. */
+  consumers: 1,
+  /** Weights of consumer 0 and 1 are there. */
+  weights: 2,
+  /** The warps of consumer 0 and 1. */
+  group: 4,
+} as const;
+
+/** What the code of the kernel depends on, beside types of results. */
+export interface HopperTile {
+  readonly element: Element;
+  /** CTAs that share the keys they load: neighbours in the rows. */
+  readonly clusterSize: 1 | 2;
+}
+
+/** Shared memory of a CTA. */
+export const hopperLayout = (element: Element) =>
+  sharedLayout({
+    /** Weights of consumer 1; those of consumer 0 come behind them, in the first tile of the query. */
+    weights: field(element, [tileRows, tileColumns], { swizzle: '128B' }),
+    query: field(element, [tileRows, headDimQk], { swizzle: '128B', arrangement: 'tiles' }),
+    keys: field(element, [consumers, tileTokens, headDimQk], {
+      swizzle: '128B',
+      arrangement: 'tiles',
+    }),
+    /** What each consumer's weights are relative to, and its sums of them. */
+    references: field('f32', [consumers, tileRows]),
+    sums: field('f32', [consumers, tileRows]),
+    full: field('b64', [consumers * keyParts.length]),
+    empty: field('b64', [consumers * keyParts.length]),
+    queryFull: field('b64', [1]),
+    queryEmpty: field('b64', [1]),
+  });
+
+export type HopperShared = SharedAccess<ReturnType<typeof hopperLayout>['decls']>;
