@@ -17,7 +17,16 @@ export interface AssemblyReport {
   readonly registers: number;
   readonly spillBytes: number;
   readonly stackBytes: number;
+  /** What costs much of the speed of wgmma, or takes no effect: no kernel may have any. */
+  readonly notes: readonly string[];
 }
+
+/**
+ * Notes of the assembler that something was not done as written: wgmma serialised for want of
+ * registers or because of accesses in between (C7510 to C7514), waits and fences added (C7517,
+ * C7519), setmaxnreg ignored (C7508).
+ */
+const costlyNote = /\(C75(?:08|1[0-9])\)[^\n]*/g;
 
 /** Assembles a PTX module; `arch` such as `sm_90a`. */
 export function assemble(ptx: string, arch: string): AssemblyReport {
@@ -35,6 +44,7 @@ export function assemble(ptx: string, arch: string): AssemblyReport {
       registers: number(/Used (\d+) registers/),
       spillBytes: number(/(\d+) bytes spill stores/) + number(/(\d+) bytes spill loads/),
       stackBytes: number(/(\d+) bytes stack frame/),
+      notes: log.match(costlyNote) ?? [],
     };
   } finally {
     rmSync(dir, { recursive: true, force: true });
