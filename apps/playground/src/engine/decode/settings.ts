@@ -27,9 +27,8 @@ export interface NewestPage {
   readonly tokens: number;
 }
 
-/** What the loop has to say every tenth of a second. */
-export interface LoopSample {
-  readonly steps: number;
+/** How fast a step is. */
+export interface Timing {
   /** Tokens decoded per second of wall time: one per request and step, through one layer. */
   readonly tokensPerSecond: number;
   /** Median wall time of a step: writing rows and lengths, the kernels, waiting for them. */
@@ -37,6 +36,11 @@ export interface LoopSample {
   /** Time of the attention alone; on the device's own clock where `isDeviceTime`. */
   readonly kernelMs: number;
   readonly isDeviceTime: boolean;
+}
+
+/** What the loop has to say every tenth of a second. */
+export interface LoopSample extends Timing {
+  readonly steps: number;
   /** Of one step. */
   readonly flops: number;
   readonly bytes: number;
