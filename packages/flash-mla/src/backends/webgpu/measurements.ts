@@ -1,14 +1,39 @@
-import type { BackendMeasurements } from '../backend.ts';
+import type { BackendMeasurements, DeviceCeilings } from '../backend.ts';
+import { gpuProbe, measureCeilings, softwareProbe } from './ceilings.ts';
 import type { Recorder } from './runtime/recorder.ts';
 import type { Runtime } from './runtime/runtime.ts';
 
 /** Compute passes that one measurement can tell apart; later ones count as part of the last. */
 const mostPasses = 256;
 
-/** Device time by timestamp queries, where the adapter has them. */
-export function measurements(runtime: Runtime, recorder: Recorder): BackendMeasurements {
-  if (!runtime.device.features.has('timestamp-query')) return {};
-  return { deviceTime: (enqueue) => deviceTime(runtime, recorder, enqueue) };
+/** Device time by timestamp queries, where the adapter has them, and ceilings, measured once. */
+export function measurements(
+  runtime: Runtime,
+  recorder: Recorder,
+  isSoftware: boolean,
+): BackendMeasurements {
+  const hasTimestamps = runtime.device.features.has('timestamp-query');
+  const device = (enqueue: () => void) => deviceTime(runtime, recorder, enqueue);
+  const clock = hasTimestamps ? device : (enqueue: () => void) => wallTime(runtime, enqueue);
+  let known: Promise<DeviceCeilings> | undefined;
+  const ceilings = () => {
+    known ??= measureCeilings(runtime, clock, isSoftware ? softwareProbe : gpuProbe);
+    known.catch(() => {
+      known = undefined; // What went wrong may not go wrong again.
+    });
+    return known;
+  };
+  return hasTimestamps ? { deviceTime: device, ceilings } : { ceilings };
+}
+
+/** Seconds until work that is submitted now is done: what there is without timestamps. */
+async function wallTime({ device, queue }: Runtime, enqueue: () => void): Promise<number> {
+  const started = performance.now();
+  enqueue();
+  await queue.submitted();
+  await device.queue.onSubmittedWorkDone().catch(() => undefined); // `check` tells why.
+  await queue.check();
+  return (performance.now() - started) / 1e3;
 }
 
 /**
@@ -37,7 +62,10 @@ async function deviceTime(
   }
   const bytes = 16 * timing.used;
   try {
-    if (timing.used === 0) return 0;
+    if (timing.used === 0) {
+      await queue.check();
+      return 0;
+    }
     const resolved = device.createBuffer({ size: bytes, usage: 0x200 | 0x04 }); // QUERY_RESOLVE | COPY_SRC
     const staging = device.createBuffer({ size: bytes, usage: 0x01 | 0x08 }); // MAP_READ | COPY_DST
     const encoder = device.createCommandEncoder();

@@ -56,7 +56,7 @@ export class WebGpuBackend implements Backend {
     this.#runtime = new Runtime(device, capabilities, memory, queue, new Pipelines(device));
     this.#readback = new Readback(device, queue);
     this.#debug = debug ? new DebugChecks(this.#runtime, this.#readback) : undefined;
-    this.measurements = measurements(this.#runtime, recorder);
+    this.measurements = measurements(this.#runtime, recorder, info.details.software === true);
     void device.lost.then(({ reason, message }) => {
       const why = reason === 'destroyed' ? 'it was closed' : message || 'the driver gave no reason';
       queue.close(new DeviceLostError(info.id, why));
