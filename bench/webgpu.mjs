@@ -1,7 +1,7 @@
 // WebGPU on a GPU, in Node through Dawn: the figures that docs/webgpu.md promises, by timestamp queries.
 //   node bench/webgpu.mjs [--part PART]... [--b 128] [--s-k 8192] [--repeats 7] [--out FILE]
-// Parts: dense-16, dense-2, sparse, plain (three kernels: scores, softmax, product), sweep (every tuning
-// for the three problems). Prints a table on stderr and JSON on stdout. APP: see cuda/app.mjs.
+// Parts: ceilings, dense-16, dense-2, sparse, plain (three kernels: scores, softmax, product; checked
+// against the reference first), sweep (every tuning for the three problems). Prints a table on stderr and JSON on stdout. APP: see cuda/app.mjs.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openTuned } from './webgpu/device.mjs';
@@ -10,7 +10,7 @@ import { denseProblem, sparseProblem } from './webgpu/problems.mjs';
 import { sweep } from './webgpu/sweep.mjs';
 import { measure } from './webgpu/timing.mjs';
 
-const parts = ['dense-16', 'dense-2', 'sparse', 'plain', 'sweep'];
+const parts = ['ceilings', 'dense-16', 'dense-2', 'sparse', 'plain', 'sweep'];
 const { values } = parseArgs({
   options: {
     part: { type: 'string', multiple: true },
@@ -21,7 +21,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-const chosen = values.part ?? parts.slice(0, 4);
+const chosen = values.part ?? parts.slice(0, 5);
 const size = { b: Number(values.b), sK: Number(values['s-k']), topk: Number(values.topk) };
 const repeats = Number(values.repeats);
 const unknown = chosen.find((part) => !parts.includes(part));
@@ -42,6 +42,17 @@ const { device, info } = await openTuned();
 result.device = info;
 line('device', { name: info.name, ...info.details, features: '' });
 
+if (chosen.includes('ceilings')) {
+  const started = performance.now();
+  const ceilings = await device.backend.measurements.ceilings();
+  result.ceilings = { ...ceilings, tookMs: performance.now() - started };
+  line('ceilings', {
+    tflops: ceilings.flopsPerSecond / 1e12,
+    readTbps: ceilings.readBytesPerSecond / 1e12,
+    copyTbps: ceilings.copyBytesPerSecond / 1e12,
+    tookMs: result.ceilings.tookMs,
+  });
+}
 for (const hQ of [16, 2]) {
   if (!chosen.includes(`dense-${hQ}`)) continue;
   const problem = denseProblem(device, { ...size, hQ });
@@ -63,9 +74,13 @@ if (chosen.includes('sparse')) {
 }
 await device.dispose();
 if (chosen.includes('plain')) {
-  const ms = await plainAttention({ ...size, hQ: 16 }, repeats);
-  result.plain = { ms, over: result.dense16 ? ms / result.dense16.ms : undefined };
-  line('plain kernels hQ=16', { ms, timesSlower: result.plain.over ?? 'n/a' });
+  const plain = await plainAttention({ ...size, hQ: 16 }, repeats);
+  result.plain = { ...plain, over: result.dense16 ? plain.ms / result.dense16.ms : undefined };
+  line('plain kernels hQ=16', {
+    ms: plain.ms,
+    timesSlower: result.plain.over ?? 'n/a',
+    largestError: plain.largestError.toExponential(1),
+  });
 }
 if (chosen.includes('sweep')) result.sweep = await sweep(size, repeats, line);
 

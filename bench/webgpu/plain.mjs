@@ -1,10 +1,12 @@
 // The plain way on a GPU, to compare with: scores, softmax and product as three kernels, the classic
-// 16 × 16 tiles in workgroup memory, scores and weights in global memory.
+// 16 × 16 tiles in workgroup memory, scores and weights in global memory. It is checked against the
+// reference before it is timed, so that it is no easier to beat than it looks.
 import { flashMla } from '../cuda/app.mjs';
-import { randomRows } from './problems.mjs';
+import { randomRows, shuffled } from './problems.mjs';
 import { median } from './timing.mjs';
 
 const [page, dQk, dV] = [64, 576, 512];
+const [mapRead, copySrc, copyDst, uniform, storage, queryResolve] = [1, 4, 8, 0x40, 0x80, 0x200];
 
 const bf16 = `
 fn bf16(codes: u32, i: u32) -> f32 { return bitcast<f32>(select(codes << 16u, codes & 0xffff0000u, (i & 1u) == 1u)); }
@@ -99,7 +101,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) a
   result[(request * size.hQ + head) * ${dV}u + column] = sum;
 }`;
 
-/** Median milliseconds of the three kernels together. b, sK and hQ are multiples of 1, 64 and 16. */
+/**
+ * Median milliseconds of the three kernels together. sK and hQ are multiples of 64 and 16. Throws where
+ * their answer to a small problem is wrong.
+ */
 export async function plainAttention({ b, sK, hQ }, repeats) {
   const { requestAdapter } = await flashMla('backends/webgpu/gpu.js');
   const adapter = await requestAdapter();
@@ -108,25 +113,60 @@ export async function plainAttention({ b, sK, hQ }, repeats) {
     requiredFeatures: ['timestamp-query'],
     requiredLimits: Object.fromEntries(names.map((name) => [name, adapter.limits[name]])),
   });
-  const [storage, uniform, copyDst, copySrc] = [0x80, 0x40, 0x08, 0x04];
+  try {
+    const error = await largestError(device);
+    const plan = await planOf(device, { b, sK, hQ });
+    const times = [];
+    for (let i = 0; i < repeats + 2; i++) times.push(await plan.run());
+    return { ms: median(times.slice(2)), largestError: error };
+  } finally {
+    device.destroy();
+  }
+}
+
+/** Runs the kernels on a small problem. Throws unless they agree with the reference in float64. */
+async function largestError(device) {
+  const { denseDecode, hostTensor } = await flashMla('reference/index.js');
+  const [b, sK, hQ] = [2, 128, 32];
+  const plan = await planOf(device, { b, sK, hQ });
+  await plan.run();
+  const actual = new Float32Array(await read(device, plan.result));
+  const blocks = plan.order.length;
+  const { out } = denseDecode({
+    q: hostTensor('bf16', [b, 1, hQ, dQk], plan.queries),
+    kCache: hostTensor('bf16', [blocks, page, 1, dQk], plan.rows.subarray(0, blocks * page * dQk)),
+    blockTable: hostTensor('i32', [b, blocks / b], plan.order),
+    cacheSeqlens: hostTensor('i32', [b], new Int32Array(b).fill(sK)),
+    headDimV: dV,
+  });
+  const error = out.reduce((most, value, i) => {
+    const distance = Math.abs(value - actual[i]);
+    return Number.isNaN(distance) ? Infinity : Math.max(most, distance); // NaN would pass a maximum.
+  }, 0);
+  if (!(actual.length === out.length && error < 1e-5)) {
+    throw new Error(`the plain kernels are wrong by ${error}: their time would mean nothing`);
+  }
+  return error;
+}
+
+/** The kernels with their inputs on the device; pages in random order. */
+async function planOf(device, { b, sK, hQ }) {
   const buffer = (size, usage = storage | copyDst) => device.createBuffer({ size, usage });
   const maxBlocks = Math.ceil(sK / page);
   const cache = buffer(b * maxBlocks * page * dQk * 2);
-  const chunk = randomRows(page * dQk * 64);
-  for (let at = 0; at < cache.size; at += chunk.byteLength) {
-    const bytes = Math.min(chunk.byteLength, cache.size - at);
-    device.queue.writeBuffer(cache, at, chunk, 0, bytes / 2);
+  const rows = randomRows(page * dQk * 64);
+  for (let at = 0; at < cache.size; at += rows.byteLength) {
+    const bytes = Math.min(rows.byteLength, cache.size - at);
+    device.queue.writeBuffer(cache, at, rows, 0, bytes / 2);
   }
   const q = buffer(b * hQ * dQk * 2);
-  device.queue.writeBuffer(q, 0, randomRows(b * hQ * dQk, 3));
+  const queries = randomRows(b * hQ * dQk, 3);
+  device.queue.writeBuffer(q, 0, queries);
   const table = buffer(b * maxBlocks * 4);
-  device.queue.writeBuffer(
-    table,
-    0,
-    Int32Array.from({ length: b * maxBlocks }, (_, i) => i),
-  );
+  const order = shuffled(b * maxBlocks);
+  device.queue.writeBuffer(table, 0, order);
   const weights = buffer(b * hQ * sK * 4);
-  const result = buffer(b * hQ * dV * 4);
+  const result = buffer(b * hQ * dV * 4, storage | copySrc);
   const size = buffer(16, uniform | copyDst);
   device.queue.writeBuffer(size, 0, Uint32Array.of(b, sK, hQ, maxBlocks));
 
@@ -147,12 +187,11 @@ export async function plainAttention({ b, sK, hQ }, repeats) {
     await step(softmax, [size, weights], [b * hQ, 1, 1]),
     await step(product, [size, weights, cache, table, result], [dV / 16, hQ / 16, b]),
   ];
-
   const querySet = device.createQuerySet({ type: 'timestamp', count: 2 });
-  const resolved = buffer(16, 0x200 | copySrc);
-  const staging = buffer(16, 0x01 | copyDst);
-  const times = [];
-  for (let i = 0; i < repeats + 2; i++) {
+  const resolved = buffer(16, queryResolve | copySrc);
+
+  /** Milliseconds of all three. */
+  const run = async () => {
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass({
       timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
@@ -164,13 +203,21 @@ export async function plainAttention({ b, sK, hQ }, repeats) {
     }
     pass.end();
     encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16);
     device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(1);
-    const [begin, end] = new BigUint64Array(staging.getMappedRange());
-    times.push(Number(end - begin) / 1e6);
-    staging.unmap();
-  }
-  device.destroy();
-  return median(times.slice(2));
+    const [begin, end] = new BigUint64Array(await read(device, resolved));
+    return Number(end - begin) / 1e6;
+  };
+  return { run, result, rows, queries, order };
+}
+
+/** The bytes of a buffer. */
+async function read(device, buffer) {
+  const staging = device.createBuffer({ size: buffer.size, usage: mapRead | copyDst });
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(mapRead);
+  const bytes = staging.getMappedRange().slice(0);
+  staging.destroy();
+  return bytes;
 }

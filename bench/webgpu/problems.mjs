@@ -28,7 +28,8 @@ function fill(tensor, bytesPerBlock, makeBlocks) {
   }
 }
 
-function shuffled(count) {
+/** 0 to count − 1 in an order that looks random. */
+export function shuffled(count) {
   const order = Int32Array.from({ length: count }, (_, i) => i);
   let state = 7;
   for (let i = count - 1; i > 0; i--) {
