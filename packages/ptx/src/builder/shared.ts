@@ -1,4 +1,4 @@
-import { address } from '../instructions/move.ts';
+import { address, mov } from '../instructions/move.ts';
 import { sharedSymbol } from '../ir/program.ts';
 import { bytesOf, type MemType } from '../ir/types.ts';
 import type {
@@ -230,7 +230,10 @@ export class SharedRow<out E extends MemType> {
     const { shift, mask } = rule;
     if (typeof this.#row === 'number') {
       const xor = ((this.#row >> shift) & mask) << 4;
-      return this.#body.once(`xor ${xor}`, () => this.#start.base.and(0).or(xor));
+      const constant = { imm: xor, type: 'b32' } as const;
+      return this.#body.once(`xor ${xor}`, () =>
+        this.#body.one(mov({ bits: 'b32' }), 'u32', [constant], ['b32']),
+      );
     }
     const row = this.#row.as('u32');
     const bits = shift === 0 ? row : row.shr(shift);

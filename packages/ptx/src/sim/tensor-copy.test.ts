@@ -138,6 +138,18 @@ describe('boxes', () => {
     });
   }
 
+  it('have rows that constants and columns that values name, inside of a loop', () => {
+    const shared = { tile: field('u32', [2, 8, 32], { swizzle: '128B', arrangement: 'tiles' }) };
+    const out = runAsync({ shared }, (k) => {
+      k.for({ to: 2 }, (stage) => {
+        for (let row = 0; row < 8; row++) k.shared.tile.at(stage, row, k.laneId).store(row);
+      });
+      k.syncWarp();
+      k.params.out.at(k.laneId).store(k.shared.tile.at(1, 5, k.laneId.xor(3)).load());
+    });
+    expect(out[7]).toBe(5);
+  });
+
   it('are stored back the same way, cut off at the edge', () => {
     const map: Shape = {
       element: 'u32',
