@@ -188,6 +188,12 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
         await deviceIsOpen(page);
         await page.getByRole('button', { name: 'Decode' }).click();
         await expectText(page, '#loop-check', /^✓ Step 1/, 40_000);
+        await expectText(page, '#figures', /Share of the roof[\d.]+ %bound by (memory|arithmetic)/);
+        await expectText(
+          page,
+          '.roofline',
+          /read [\d.]+ [GM]B\/s.*multiply-add [\d.]+ [GM]FLOP\/s/,
+        );
         await expectText(page, '#loop-status', 'Decoding');
         await page.getByRole('button', { name: 'Stop' }).first().click();
         await expectText(page, '#loop-status', /^Stopped/);
