@@ -26,6 +26,8 @@ export class LibcudaRun implements PreparedRun {
   readonly #launch: DriverApi['cuLaunchKernelEx'];
   readonly #context: number;
   readonly #kernel: number;
+  /** Addresses of the list of parameters and of the `extra` list, of which one is used. */
+  readonly #list: number;
   readonly #extra: number;
 
   constructor(driver: LibcudaDriver, context: number, shape: LaunchShape) {
@@ -33,20 +35,36 @@ export class LibcudaRun implements PreparedRun {
     this.#launch = driver.api.cuLaunchKernelEx;
     this.#context = context;
     this.#kernel = shape.kernel.function;
-    this.#block = layOut(driver, shape);
-    this.#extra = this.#block.address + offsets.extra;
+    const separate = needsList(shape);
+    this.#block = layOut(driver, shape, separate);
+    const { address } = this.#block;
+    this.#list = separate ? address + listOffset(shape) : 0;
+    this.#extra = separate ? 0 : address + offsets.extra;
     this.parameters = this.#block.view(offsets.parameters, shape.parameterBytes);
   }
 
   run(): void {
     this.#driver.enter(this.#context);
-    const code = this.#launch(this.#block.address, this.#kernel, 0, this.#extra);
+    const code = this.#launch(this.#block.address, this.#kernel, this.#list, this.#extra);
     if (code !== 0) throw this.#driver.error('cuLaunchKernelEx', code);
   }
 }
 
-function layOut(driver: LibcudaDriver, shape: LaunchShape): Scratch {
-  const block = new Scratch(driver.library, offsets.parameters + shape.parameterBytes);
+/**
+ * Where in its constant bank a kernel expects a parameter aligned to more than 16 bytes is up to the
+ * assembler, so that a packed buffer cannot be right: each parameter is passed by its own address.
+ */
+function needsList({ source }: LaunchShape): boolean {
+  return source.kernel.paramSlots.some((slot) => slot.align > 16);
+}
+
+/** Where the list of the parameters' addresses comes: behind the parameters. */
+const listOffset = ({ parameterBytes }: LaunchShape): number =>
+  offsets.parameters + Math.ceil(parameterBytes / 8) * 8;
+
+function layOut(driver: LibcudaDriver, shape: LaunchShape, separate: boolean): Scratch {
+  const slots = separate ? shape.source.kernel.paramSlots : [];
+  const block = new Scratch(driver.library, listOffset(shape) + 8 * slots.length);
   const { address } = block;
   [...shape.grid, ...shape.block, shape.sharedBytes].forEach((value, i) => {
     block.setU32(4 * i, value);
@@ -67,6 +85,9 @@ function layOut(driver: LibcudaDriver, shape: LaunchShape): Scratch {
   if (shape.overlap) add(attribute.programmaticSerialization, [1]);
   block.setU32(config.attributeCount, count);
 
+  slots.forEach((slot, i) => {
+    block.setU64(listOffset(shape) + 8 * i, address + offsets.parameters + slot.offset);
+  });
   const list = [
     extra.bufferPointer,
     address + offsets.parameters,
