@@ -16,6 +16,12 @@ const { values } = parseArgs({
     'at-most': { type: 'string' },
   },
 });
+if (values.device !== 'null' && values.device !== 'cuda') {
+  console.error(
+    `--device ${values.device}: null or cuda, since a simulated kernel runs on the host`,
+  );
+  process.exit(1);
+}
 const calls = Number(values.calls);
 const warmUp = 20_000;
 const driver = values.device === 'null' ? await openNullDriver() : await openDriver(values.device);
