@@ -123,6 +123,24 @@ describe('bulk copies', () => {
     expect(message).toMatch(/the bulk store at .* has not arrived here yet/);
   });
 
+  it('add up, but are not to be looked at before they have', () => {
+    const build = (wait: boolean) => (k: K) => {
+      loaded(k, 128);
+      once(k, () => {
+        for (let i = 0; i < 2; i++) {
+          k.bulkReduce(k.params.out, k.shared.data.at(0), 128);
+          k.bulkCommit();
+        }
+        k.reduceAdd(k.params.out.at(1), 5);
+        k.bulkWait(0, { read: !wait });
+        k.params.out.at(40).store(k.params.out.at(1).load());
+      });
+    };
+    expect(runAsync({ shared }, build(true))[40]).toBe(7);
+    const { message } = fault('pending copy', build(false));
+    expect(message).toMatch(/the bulk reduction at .* has not arrived here yet/);
+  });
+
   it('wait for the newest groups last', () => {
     runAsync({ shared }, (k) => {
       loaded(k, 256);

@@ -1,24 +1,19 @@
 import { sharedBase } from '../builder/shared.ts';
 import { paramBase } from './addresses.ts';
-import { boxRows, bytesOfBox, swizzled } from './boxes.ts';
+import { boxRows, bytesOfBox } from './boxes.ts';
 import type { SimCta } from './cta.ts';
 import { addressOf } from './global.ts';
+import { type GlobalSide, imageOf, permute, rangesOf } from './global-side.ts';
 import type { Launch } from './launch.ts';
 import type { AsyncStore, BulkCopy, BulkUnit, Combine, Place, Site } from './machine.ts';
 import type { MemoryBarrier } from './mbarriers.ts';
 import { combineOf } from './numerics/atomic.ts';
+import { PendingWrites, type Range } from './pending-writes.ts';
 import { type DecodedMap, decodeTensorMap } from './tensor-map.ts';
 import type { SimWarp } from './warp.ts';
 
-/** The side of a copy that is in global memory: contiguous bytes, or the box of a map. */
-interface GlobalSide {
-  readonly address: number;
-  readonly bytes: number;
-  readonly map: DecodedMap | undefined;
-  readonly coordinates: readonly number[];
-}
-
-interface Started {
+/** What the engine was asked for, by whom. */
+export interface Started {
   readonly warp: SimWarp;
   readonly site: Site;
   readonly lane: number;
@@ -49,31 +44,6 @@ interface Store extends Started {
   readonly combine: Combine | undefined;
   /** What was read, as soon as somebody waits for that. */
   data: Int32Array | undefined;
-}
-
-/** Copies to global memory that have not arrived. */
-export class PendingWrites {
-  readonly #ranges = new Map<object, { what: () => string; rows: [number, number][] }>();
-
-  get count(): number {
-    return this.#ranges.size;
-  }
-
-  add(key: object, what: () => string, rows: [number, number][]): void {
-    this.#ranges.set(key, { what, rows });
-  }
-
-  remove(key: object): void {
-    this.#ranges.delete(key);
-  }
-
-  /** The copy that will write some of these bytes. */
-  conflict(address: number, size: number): string | undefined {
-    for (const { what, rows } of this.#ranges.values()) {
-      if (rows.some(([from, to]) => address < to && address + size > from)) return what();
-    }
-    return undefined;
-  }
 }
 
 /**
@@ -250,14 +220,12 @@ export class BulkEngine implements BulkUnit {
       combine: type === undefined ? undefined : combineOf('add', type, 'global'),
       data: undefined,
     };
-    const rows = [...rangesOf(target)].map(({ address, size }): [number, number] => {
-      this.#launch.global.checkTarget(w, site, lane, address, size);
+    const rows = [...rangesOf(target)].map(({ address, size }): Range => {
+      this.#launch.global.checkTarget(w, site, lane, address, size, type !== undefined);
       return [address, address + size];
     });
-    // Sums of several copies to one place may overlap; nobody else may look before they are there.
-    if (store.combine === undefined) {
-      this.pendingWrites.add(store, () => this.#name(store), rows);
-    }
+    const adds = store.combine !== undefined;
+    this.pendingWrites.add(store, { what: () => this.#name(store), rows, adds });
     stores.list.push(store);
     w.tick();
   }
@@ -284,7 +252,7 @@ export class BulkEngine implements BulkUnit {
   }
 
   #deliver(flight: Flight): void {
-    const { warp, site, lane, targets, barrier, far, source } = flight;
+    const { warp, site, targets, barrier, far, source } = flight;
     const { cta } = targets[0];
     const { slot, clock } = cta.mbarriers.clockOf(barrier, far);
     let bytes = 0;
@@ -297,46 +265,12 @@ export class BulkEngine implements BulkUnit {
         source.cta.shared.releaseSource(source.first, count);
         source.cta.shared.readBehind(slot, clock, source.first, count);
       } else if ('bytes' in source) {
-        data = this.#image(warp, site, lane, source, first * 4, written);
+        data = imageOf(this.#launch.global, flight, source, first * 4, written);
       } else data = source[i];
       cta.shared.deliver(slot, clock, first, data, written, count);
       bytes += count * 4;
     });
     cta.mbarriers.complete(barrier, bytes, warp, site, () => this.#name(flight));
-  }
-
-  /** What a load brings, as it will lie in shared memory from `place` on. */
-  #image(
-    w: SimWarp,
-    site: Site,
-    lane: number,
-    source: GlobalSide,
-    place: number,
-    written: Uint8Array,
-  ): Int32Array {
-    const image = new Uint8Array(source.bytes);
-    const there = new Uint8Array(source.bytes).fill(1);
-    const { map } = source;
-    if (map === undefined) {
-      this.#launch.global.copyIn(w, site, lane, source.address, image, there);
-    } else {
-      if (map.nan) fillNan(image, map.elementBytes);
-      for (const row of boxRows(map, source.coordinates)) {
-        if (row.from === row.to) continue;
-        const range = [row.place + row.from, row.place + row.to] as const;
-        const [bytes, marks] = [image.subarray(...range), there.subarray(...range)];
-        this.#launch.global.copyIn(w, site, lane, row.address, bytes, marks);
-      }
-      if (map.swizzle !== undefined) {
-        permute(image, place, map);
-        permute(there, place, map);
-      }
-    }
-    for (let i = 0; i < written.length; i++) {
-      const b = i * 4;
-      written[i] = there[b] | (there[b + 1] << 1) | (there[b + 2] << 2) | (there[b + 3] << 3);
-    }
-    return new Int32Array(image.buffer);
   }
 
   /** The source of a store has been read; whoever waits knows that it may change. */
@@ -361,8 +295,7 @@ export class BulkEngine implements BulkUnit {
       global.copyOut(warp, site, lane, target.address, bytes, combine);
       return;
     }
-    // Swizzling is its own inverse.
-    if (map.swizzle !== undefined) permute(bytes, source.first * 4, map);
+    permute(data, source.first * 4, map);
     for (const { place, from, to, address } of boxRows(map, target.coordinates)) {
       if (from === to) continue;
       global.copyOut(warp, site, lane, address, bytes.subarray(place + from, place + to), combine);
@@ -515,27 +448,3 @@ export class BulkEngine implements BulkUnit {
 
 const covers = (words: Words, cta: SimCta, word: number): boolean =>
   words.cta === cta && word >= words.first && word < words.first + words.count;
-
-/** The contiguous pieces of the global side that lie in the tensor. */
-function* rangesOf(side: GlobalSide): Generator<{ address: number; size: number }> {
-  if (side.map === undefined) {
-    yield { address: side.address, size: side.bytes };
-    return;
-  }
-  for (const { from, to, address } of boxRows(side.map, side.coordinates)) {
-    if (to > from) yield { address, size: to - from };
-  }
-}
-
-/** Moves the 16-byte chunks of a box to where the swizzle puts them, or back. */
-function permute(image: Uint8Array, place: number, map: DecodedMap): void {
-  const chunks = image.slice();
-  for (let at = 0; at < image.length; at += 16) {
-    image.set(chunks.subarray(at, at + 16), swizzled(map, place + at) - place);
-  }
-}
-
-/** Fills with the NaN of floats of this size. */
-function fillNan(image: Uint8Array, elementBytes: number): void {
-  for (let i = 0; i < image.length; i++) image[i] = (i + 1) % elementBytes === 0 ? 0x7f : 0xff;
-}

@@ -1,7 +1,7 @@
-import type { PendingWrites } from './bulk.ts';
 import type { Counters } from './counters.ts';
 import type { Access, Combine, MemorySpace, Site } from './machine.ts';
 import { type Allocation, markWritten, type SimMemory } from './memory.ts';
+import type { PendingWrites } from './pending-writes.ts';
 import type { Publications } from './publication.ts';
 import type { SimWarp } from './warp.ts';
 
@@ -96,7 +96,7 @@ export class GlobalSpace implements MemorySpace {
     for (let lane = 0; lane < 32; lane++) {
       if (((mask >>> lane) & 1) === 0) continue;
       const address = addressOf(I, access.address, lane, access.offset);
-      const block = this.#locate(w, site, lane, address, bytes);
+      const block = this.#locate(w, site, lane, address, bytes, bytes, result < 0);
       const at = address - block.base;
       this.#check(w, access, lane, block, at, bytes, address);
       for (let i = 0; i < bytes >> 2; i++) {
@@ -167,11 +167,18 @@ export class GlobalSpace implements MemorySpace {
   }
 
   /** Holds the bytes that a copy will write against what is allocated and what is on its way. */
-  checkTarget(w: SimWarp, site: Site, lane: number, address: number, size: number): void {
-    this.#locate(w, site, lane, address, size, 1);
+  checkTarget(
+    w: SimWarp,
+    site: Site,
+    lane: number,
+    address: number,
+    size: number,
+    adding: boolean,
+  ): void {
+    this.#locate(w, site, lane, address, size, 1, adding);
   }
 
-  /** Bytes for a copy; `written` gets 1 for each byte that somebody wrote. */
+  /** Bytes for a copy. Where somebody did not write all of them, `written` gets 1 for those written. */
   copyIn(
     w: SimWarp,
     site: Site,
@@ -179,17 +186,20 @@ export class GlobalSpace implements MemorySpace {
     address: number,
     into: Uint8Array,
     written: Uint8Array,
-  ): void {
+  ): boolean {
     const size = into.length;
     const block = this.#locate(w, site, lane, address, size, 1);
     const at = address - block.base;
     into.set(block.bytes.subarray(at, at + size));
-    if (block.written === undefined) written.fill(1);
-    else
-      for (let i = 0; i < size; i++)
-        written[i] = (block.written[(at + i) >> 2] >> ((at + i) & 3)) & 1;
     this.#counters.globalLoadBytes += size;
     this.#counters.globalSectors += Math.ceil(size / 32);
+    const marks = block.written;
+    if (marks === undefined) return true;
+    let whole = true;
+    for (let i = at >> 2; i < (at + size) >> 2 && whole; i++) whole = marks[i] === 15;
+    if (whole && ((at | size) & 3) === 0) return true;
+    for (let i = 0; i < size; i++) written[i] = (marks[(at + i) >> 2] >> ((at + i) & 3)) & 1;
+    return false;
   }
 
   /** Bytes that a copy writes; `combine` adds words to what is there instead. */
@@ -202,7 +212,7 @@ export class GlobalSpace implements MemorySpace {
     combine: Combine | undefined,
   ): void {
     const size = data.length;
-    const block = this.#locate(w, site, lane, address, size, 1);
+    const block = this.#locate(w, site, lane, address, size, 1, combine !== undefined);
     const at = address - block.base;
     if (combine === undefined) block.bytes.set(data, at);
     else {
@@ -228,6 +238,7 @@ export class GlobalSpace implements MemorySpace {
     address: number,
     size: number,
     alignment = size,
+    adding = false,
   ): Allocation {
     let block = this.#last;
     if (block === undefined || address < block.base || address + size > block.end) {
@@ -240,7 +251,7 @@ export class GlobalSpace implements MemorySpace {
     }
     const { pending } = this;
     if (pending !== undefined && pending.count > 0) {
-      const copy = pending.conflict(address, size);
+      const copy = pending.conflict(address, size, adding);
       if (copy !== undefined) {
         const problem = `${copy} has not arrived here yet; wait for its group first`;
         w.fault('pending copy', site, problem, lane, address);

@@ -120,6 +120,7 @@ export class MemoryBarriers implements MemoryBarrierUnit {
 
   arrive(w: SimWarp, arrival: BarrierArrival, mask: number): void {
     const { site, barrier, arrivals, expect, remote } = arrival;
+    learned = undefined;
     for (let lane = 0; lane < 32; lane++) {
       if (((mask >>> lane) & 1) === 0) continue;
       if (remote) {
@@ -144,6 +145,7 @@ export class MemoryBarriers implements MemoryBarrierUnit {
 
   test(w: SimWarp, wait: BarrierWait, mask: number): number {
     let passed = 0;
+    learned = undefined;
     for (let lane = 0; lane < 32; lane++) {
       if (((mask >>> lane) & 1) === 0) continue;
       const bar = this.#find(w, wait.site, lane, wait.barrier);
@@ -153,6 +155,7 @@ export class MemoryBarriers implements MemoryBarrierUnit {
   }
 
   wait(w: SimWarp, wait: BarrierWait, mask: number): boolean {
+    learned = undefined;
     for (let lane = 0; lane < 32; lane++) {
       if (((mask >>> lane) & 1) === 0) continue;
       const bar = this.#find(w, wait.site, lane, wait.barrier);
@@ -244,8 +247,11 @@ export class MemoryBarriers implements MemoryBarrierUnit {
         w.fault('barrier', site, problem, lane, offset);
       }
       bar.missing--;
-      if (w.cta === this.#cta) bar.gathered.cta.learn(w);
-      bar.gathered.cluster.learn(w);
+      if (bar !== learned) {
+        if (w.cta === this.#cta) bar.gathered.cta.learn(w);
+        bar.gathered.cluster.learn(w);
+        learned = bar;
+      }
     }
     this.#advance(bar, w, site);
   }
@@ -283,7 +289,10 @@ export class MemoryBarriers implements MemoryBarrierUnit {
     }
     bar.woken.delete(w);
     if ((bar.phase & 1) === parity) return false;
-    if (bar.known !== undefined) w.learn(wait.cluster ? bar.known.cluster : bar.known.cta);
+    if (bar.known !== undefined && bar !== learned) {
+      w.learn(wait.cluster ? bar.known.cluster : bar.known.cta);
+      learned = bar;
+    }
     return true;
   }
 
@@ -321,6 +330,9 @@ export class MemoryBarriers implements MemoryBarrierUnit {
     return slot;
   }
 }
+
+/** Lanes of one instruction mostly use the same barrier: knowledge changes hands once for it. */
+let learned: MemoryBarrier | undefined;
 
 export type { MemoryBarrier };
 
