@@ -1,14 +1,21 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
+import type { KnownAdapter } from '../../backends/webgpu/inspect/known-adapters.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import { addProblemFlags, problemOptions } from '../bench/problem-flags.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes, UsageError } from '../errors.ts';
 import type { InspectOperation } from '../inspect/operations.ts';
+import { integer } from '../option-values.ts';
 
 interface InspectFlags extends ProblemOptions {
+  readonly device: 'cuda' | 'webgpu';
   readonly arch: string;
+  readonly limits?: KnownAdapter;
+  readonly workgroupMemory?: number;
+  readonly subgroups: boolean;
   readonly ptx?: boolean;
+  readonly wgsl?: boolean;
   readonly simulate?: boolean;
   readonly json?: boolean;
 }
@@ -20,15 +27,31 @@ export function define(command: Command): void {
   command.argument('<op>', operations);
   addProblemFlags(command);
   command
-    .option('--arch <arch>', 'architecture, such as sm_80 or sm_90a', 'sm_90a')
+    .addOption(
+      new Option('--device <device>', 'whose kernels').choices(['cuda', 'webgpu']).default('cuda'),
+    )
+    .option('--arch <arch>', 'cuda: architecture, such as sm_80 or sm_90a', 'sm_90a')
+    .addOption(
+      new Option('--limits <adapter>', 'webgpu: the limits and features of this adapter').choices([
+        ...['default', 'h200', 'swiftshader'],
+      ]),
+    )
+    .addOption(
+      new Option('--workgroup-memory <bytes>', 'webgpu: instead of what --limits says').argParser(
+        integer(1024),
+      ),
+    )
+    .option('--no-subgroups', 'webgpu: as without that feature')
     .option('--ptx', 'print the PTX of the kernel only')
+    .option('--wgsl', 'print the WGSL of the kernel only')
     .option('--simulate', 'run the problem once in the simulator and count what kernels do')
     .option('--json', 'print JSON only')
     .addHelpText(
       'after',
-      '\nShows the CUDA kernels that are chosen for a problem, their configuration, launch and shared\n' +
-        'memory; registers and spills where ptxas is on the PATH. Needs no GPU. With --ptx and several\n' +
-        'launches, the first is printed: `inspect combine --ptx` prints that of the combination.\n' +
+      '\nShows the kernels that are chosen for a problem, their configuration, launch and memory; for CUDA\n' +
+        'registers and spills where ptxas is on the PATH, for WebGPU the bindings. Needs no GPU. With\n' +
+        '--ptx or --wgsl and several launches, the first is printed: `inspect combine --ptx` prints that\n' +
+        'of the combination. WebGPU: --limits is h200 unless given; default is what every device has.\n' +
         'The simulator is slow: give --simulate a small problem.',
     );
 }
@@ -43,6 +66,8 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   if (operation === undefined) {
     throw new UsageError(`There is no operation '${name}': choose ${operations}.`);
   }
+  if (flags.device === 'webgpu') return inspectWebGpu(operation, command, flags, context);
+  checkGiven(command, 'cuda', ['limits', 'workgroupMemory', 'subgroups', 'wgsl']);
   const { knownGpu, knownGpus } = await import('../inspect/known-gpus.ts');
   const gpu = knownGpu(flags.arch);
   if (gpu === undefined) {
@@ -79,6 +104,47 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const { inspectionText } = await import('../inspect/report.ts');
   context.write(inspectionText(inspection, inspected, context.colors));
   return exitCodes.ok;
+}
+
+async function inspectWebGpu(
+  operation: InspectOperation,
+  command: Command,
+  flags: InspectFlags,
+  context: CommandContext,
+): Promise<number> {
+  checkGiven(command, 'webgpu', ['arch', 'ptx', 'simulate']);
+  if (flags.wgsl && flags.json) throw new UsageError('Choose --wgsl or --json, not both.');
+  const options = problemOptions(operation, flags);
+  const { knownAdapters } = await import('../../backends/webgpu/inspect/known-adapters.ts');
+  const { inspectTrace } = await import('../../backends/webgpu/inspect/inspect.ts');
+  const { traceOperation } = await import('../inspect/webgpu-operations.ts');
+  const { limits = 'h200', workgroupMemory, subgroups } = flags;
+  const known = knownAdapters[limits];
+  const capabilities = {
+    ...known,
+    workgroupBytes: workgroupMemory ?? known.workgroupBytes,
+    quads: known.quads && subgroups,
+  };
+  const trace = traceOperation(operation.name, options, capabilities);
+  const inspection = inspectTrace(operation.name, limits, capabilities, trace);
+  if (flags.wgsl) {
+    context.write(trace.dispatches[0]?.source().wgsl ?? '');
+  } else if (flags.json) {
+    context.write(`${JSON.stringify(inspection, null, 2)}\n`);
+  } else {
+    const { webgpuReport } = await import('../inspect/webgpu-report.ts');
+    context.write(webgpuReport(inspection, context.colors));
+  }
+  return exitCodes.ok;
+}
+
+/** Refuses options that say nothing about the kernels of a device. */
+function checkGiven(command: Command, device: string, others: readonly string[]): void {
+  for (const name of others) {
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    const { long } = command.options.find((option) => option.attributeName() === name) ?? {};
+    throw new UsageError(`${long ?? name} has no meaning with --device ${device}.`);
+  }
 }
 
 /** What each kernel does in one call, by name. */

@@ -110,8 +110,8 @@ function pack(problem: AttentionProblem, { storageBuffers }: Capabilities): read
   if (count <= inOrder.length) return inOrder.slice(0, count);
   throw new InvalidArgumentError(
     'kCache',
-    `at most ${storageBuffers - others + problem.keyBindings - 1} bindings of this adapter's size`,
-    `${problem.keyBindings}`,
+    `rows in at most ${storageBuffers - fixedBindings[problem.work] - 1} bindings of this adapter's size`,
+    `${others - fixedBindings[problem.work]}`,
     'Use a smaller cache, or several with a call each.',
   );
 }

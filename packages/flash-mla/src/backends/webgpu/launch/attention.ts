@@ -2,7 +2,7 @@ import { InvalidArgumentError } from '../../../errors.ts';
 import type { TensorView } from '../../backend.ts';
 import type { AttentionConfig } from '../attention/config.ts';
 import { attentionKernel, attentionName } from '../attention/kernel.ts';
-import type { Copy, Runtime } from '../runtime/runtime.ts';
+import type { Copy, LaunchTarget } from '../runtime/runtime.ts';
 import { type ByteRange, bindWhole, type RowWindows, rangeOf } from '../runtime/views.ts';
 import { wholeBuffer, withInput } from './buffers.ts';
 
@@ -25,7 +25,7 @@ export interface AttentionLaunch {
 }
 
 /** Binds what the kernel needs and enqueues it. */
-export function launchAttention(runtime: Runtime, launch: AttentionLaunch): void {
+export function launchAttention(runtime: LaunchTarget, launch: AttentionLaunch): void {
   const { config } = launch;
   const storage: Record<string, GPUBufferBinding> = { ...launch.outputs };
   const params: Record<string, number> = { ...launch.params };
@@ -40,6 +40,7 @@ export function launchAttention(runtime: Runtime, launch: AttentionLaunch): void
       runtime.dispatch({
         name: attentionName(config),
         source: () => attentionKernel(config),
+        config,
         params,
         storage,
         workgroups: launch.workgroups,
@@ -52,7 +53,7 @@ export function launchAttention(runtime: Runtime, launch: AttentionLaunch): void
 
 /** Binds each list, and copies those that have to share a binding side by side into one buffer. */
 function withLists(
-  runtime: Runtime,
+  runtime: LaunchTarget,
   { config, lists }: AttentionLaunch,
   storage: Record<string, GPUBufferBinding>,
   params: Record<string, number>,

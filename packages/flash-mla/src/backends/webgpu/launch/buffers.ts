@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../../../errors.ts';
 import { copyBytesKernel, copyBytesName } from '../kernels/copy-bytes.ts';
 import type { WebGpuBuffer } from '../runtime/memory.ts';
-import { copyRange, flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { copyRange, flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
 import { type BoundRange, type ByteRange, bindRange } from '../runtime/views.ts';
 
 /** A binding of a scratch buffer, which has one part. */
@@ -18,7 +18,7 @@ export function wholeBuffer({ parts }: WebGpuBuffer): GPUBufferBinding {
  * that only ranges larger than a binding are refused.
  */
 export function withInput(
-  runtime: Runtime,
+  runtime: LaunchTarget,
   name: string,
   range: ByteRange,
   enqueue: (bound: BoundRange) => void,
@@ -47,7 +47,7 @@ export function withInput(
  * begin at a word, is written elsewhere and then moved. `gaps`: the kernel does not write all of it.
  */
 export function withOutput(
-  runtime: Runtime,
+  runtime: LaunchTarget,
   name: string,
   range: ByteRange,
   enqueue: (bound: BoundRange) => void,
@@ -67,7 +67,7 @@ export function withOutput(
   });
 }
 
-function checkSize({ capabilities }: Runtime, name: string, { begin, end }: ByteRange): void {
+function checkSize({ capabilities }: LaunchTarget, name: string, { begin, end }: ByteRange): void {
   // The offset of a binding is rounded down, and its size up.
   const room = capabilities.bindingBytes - 2 * capabilities.offsetAlignment;
   if (end - begin <= room) return;
@@ -84,7 +84,7 @@ function sizeOf({ parts, partBytes }: WebGpuBuffer): number {
 }
 
 /** Copies a range of one buffer to any range of the same length, byte by byte where need be. */
-export function copyBytes(runtime: Runtime, source: ByteRange, target: ByteRange): void {
+export function copyBytes(runtime: LaunchTarget, source: ByteRange, target: ByteRange): void {
   const length = target.end - target.begin;
   for (let done = 0; done < length; ) {
     // As far as both reach inside one buffer.

@@ -13,7 +13,7 @@ import { type PartDType, plainRows, type RowFormat, sparseRows } from '../attent
 import { selectAttention } from '../attention/select.ts';
 import { type CombineConfig, combineKernel, combineName } from '../kernels/combine.ts';
 import type { WebGpuBuffer } from '../runtime/memory.ts';
-import { flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
 import {
   alignmentOf,
   type ByteRange,
@@ -26,7 +26,7 @@ import { launchAttention, log2e } from './attention.ts';
 import { wholeBuffer, withOutput } from './buffers.ts';
 
 /** Dense decoding: partial results of every piece, then their combination. */
-export function denseDecode(runtime: Runtime, args: DenseDecodeArgs): void {
+export function denseDecode(runtime: LaunchTarget, args: DenseDecodeArgs): void {
   const { q, kCache, blockTable, seqlens, schedule, causal, descaleQ, descaleK } = args;
   const [batch, seqLenQ, numHeadsQ, headDimQk] = q.shape as [number, number, number, number];
   const [numBlocks, page, numHeadsKv] = kCache.shape as [number, number, number, number];
@@ -97,7 +97,7 @@ export function denseDecode(runtime: Runtime, args: DenseDecodeArgs): void {
 }
 
 /** Sparse decoding: the same over the rows that the indices name. */
-export function sparseDecode(runtime: Runtime, args: SparseDecodeArgs): void {
+export function sparseDecode(runtime: LaunchTarget, args: SparseDecodeArgs): void {
   const { q, layout, main, extra, schedule, attnSink } = args;
   const [batch, seqLenQ, numHeadsQ, headDimQk] = q.shape as [number, number, number, number];
   const format = sparseRows(layout, headDimQk);
@@ -216,7 +216,7 @@ export function mostSplits(plan: SchedulePlan, batch: number, tokens: number): n
 }
 
 function withWorkspace(
-  runtime: Runtime,
+  runtime: LaunchTarget,
   { q, headDimV, schedule }: DecodeOutputs,
   tokens: number,
   enqueue: (workspace: WebGpuBuffer) => void,
@@ -236,7 +236,7 @@ function withWorkspace(
 }
 
 function combine(
-  runtime: Runtime,
+  runtime: LaunchTarget,
   { q, headDimV, schedule, out, lse }: DecodeOutputs,
   workspace: WebGpuBuffer,
   options: { rows: number; sink?: TensorView | undefined; descaleK?: TensorView | undefined },
@@ -257,6 +257,7 @@ function combine(
     runtime.dispatch({
       name: combineName(config),
       source: () => combineKernel(config),
+      config,
       params: {
         rows,
         rowsPerRequest: seqLenQ * numHeadsQ,

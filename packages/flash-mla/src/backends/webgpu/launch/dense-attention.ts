@@ -2,13 +2,13 @@ import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { DenseAttentionArgs, TensorView } from '../../backend.ts';
 import { type PartDType, plainRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
-import { flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
 import { alignmentOf, bindRows, bindWhole, rangeOf, strideOf } from '../runtime/views.ts';
 import { launchAttention, log2e } from './attention.ts';
 import { withOutput } from './buffers.ts';
 
 /** Dense attention: one workgroup for some query rows of a request and KV head. */
-export function denseAttention(runtime: Runtime, args: DenseAttentionArgs): void {
+export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs): void {
   const { q, k, v, seqlensK, blockTable, maxSeqlenQ, causal, out, lse } = args;
   const { capabilities } = runtime;
   const [totalQ, numHeadsQ, headDimQk] = q.shape as [number, number, number];

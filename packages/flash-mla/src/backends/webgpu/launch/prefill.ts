@@ -2,13 +2,13 @@ import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { SparsePrefillArgs, TensorView } from '../../backend.ts';
 import { plainRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
-import { flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
 import { alignmentOf, bindRows, bindWhole, rangeOf, strideOf } from '../runtime/views.ts';
 import { launchAttention, log2e } from './attention.ts';
 import { withOutput } from './buffers.ts';
 
 /** Sparse prefill, in as many launches as it takes for every tensor to fit a binding. */
-export function sparsePrefill(runtime: Runtime, args: SparsePrefillArgs): void {
+export function sparsePrefill(runtime: LaunchTarget, args: SparsePrefillArgs): void {
   const positions = args.q.shape[0] as number;
   const most = Math.min(
     ...[args.q, args.out, args.indices].map((view) => positionsPerBinding(runtime, view)),
@@ -29,7 +29,7 @@ export function sparsePrefill(runtime: Runtime, args: SparsePrefillArgs): void {
 }
 
 /** Entries along the first dimension whose bytes fit a binding, wherever they begin; at least one. */
-export function positionsPerBinding({ capabilities }: Runtime, view: TensorView): number {
+export function positionsPerBinding({ capabilities }: LaunchTarget, view: TensorView): number {
   const bytes = Math.max(1, strideOf(view, 0) * dtypeSize(view.dtype));
   const room = capabilities.bindingBytes - 2 * capabilities.offsetAlignment;
   return Math.max(1, Math.floor(room / bytes));
@@ -43,7 +43,7 @@ export function slicePositions(view: TensorView, first: number, end: number): Te
   return { buffer, dtype, strides, shape: [end - first, ...shape], byteOffset };
 }
 
-function prefillPositions(runtime: Runtime, args: SparsePrefillArgs): void {
+function prefillPositions(runtime: LaunchTarget, args: SparsePrefillArgs): void {
   const { q, kv, indices, topkLength, attnSink, out, maxLogits, lse } = args;
   const { capabilities } = runtime;
   const [positions, numHeadsQ, headDimQk] = q.shape as [number, number, number];

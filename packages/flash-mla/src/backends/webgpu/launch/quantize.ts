@@ -1,17 +1,18 @@
 import type { DequantizeArgs, QuantizeArgs, TensorView } from '../../backend.ts';
 import { dequantizeKernel, quantizeKernel } from '../kernels/quantize.ts';
-import { flatGrid, type Runtime } from '../runtime/runtime.ts';
+import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
 import { type BoundRange, rangeOf, strideOf } from '../runtime/views.ts';
 import { withInput, withOutput } from './buffers.ts';
 import { positionsPerBinding, slicePositions } from './prefill.ts';
 
 /** bf16 rows → packed rows, some blocks at a time where they do not fit a binding. */
-export function quantizeKvCache(runtime: Runtime, args: QuantizeArgs): void {
+export function quantizeKvCache(runtime: LaunchTarget, args: QuantizeArgs): void {
   forBlocks(runtime, args.source, args.target, (source, target) => {
     const enqueue = (rows: BoundRange, packed: BoundRange) =>
       runtime.dispatch({
         name: `quantize ${args.layout}`,
         source: () => quantizeKernel(args.layout),
+        config: { layout: args.layout },
         params: { ...placeParams(target, packed.firstByte), rows: rows.firstByte / 2 },
         storage: { source: rows.resource, packed: packed.resource },
         workgroups: tokenGrid(runtime, target),
@@ -24,7 +25,7 @@ export function quantizeKvCache(runtime: Runtime, args: QuantizeArgs): void {
 }
 
 /** Packed rows → bf16 rows. */
-export function dequantizeKvCache(runtime: Runtime, args: DequantizeArgs): void {
+export function dequantizeKvCache(runtime: LaunchTarget, args: DequantizeArgs): void {
   const decoding = runtime.capabilities.halfSubnormals ? 'half' : 'exact';
   forBlocks(runtime, args.source, args.target, (source, target) => {
     withInput(runtime, 'kCache', blockRange(source), (packed) => {
@@ -32,6 +33,7 @@ export function dequantizeKvCache(runtime: Runtime, args: DequantizeArgs): void 
         runtime.dispatch({
           name: `dequantize ${args.layout} ${decoding}`,
           source: () => dequantizeKernel(args.layout, decoding),
+          config: { layout: args.layout, e4m3: decoding },
           params: { ...placeParams(source, packed.firstByte), rows: rows.firstByte / 4 },
           storage: { packed: packed.resource, unpacked: rows.resource },
           workgroups: tokenGrid(runtime, source),
@@ -42,7 +44,7 @@ export function dequantizeKvCache(runtime: Runtime, args: DequantizeArgs): void 
 }
 
 function forBlocks(
-  runtime: Runtime,
+  runtime: LaunchTarget,
   source: TensorView,
   target: TensorView,
   run: (source: TensorView, target: TensorView) => void,
@@ -74,7 +76,7 @@ function placeParams(packed: TensorView, firstByte: number) {
   };
 }
 
-function tokenGrid({ capabilities }: Runtime, packed: TensorView): [number, number, number] {
+function tokenGrid({ capabilities }: LaunchTarget, packed: TensorView): [number, number, number] {
   const [blocks, page] = packed.shape as [number, number];
   return flatGrid(blocks * page, capabilities.workgroupsPerDimension);
 }

@@ -4,7 +4,7 @@ import { plainRows, sparseRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
 import { type ScheduleConfig, scheduleKernel, scheduleName } from '../kernels/schedule.ts';
 import type { Capabilities } from '../runtime/limits.ts';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { LaunchTarget } from '../runtime/runtime.ts';
 import { bindWhole, rangeOf } from '../runtime/views.ts';
 
 /** Tokens of a split that does not depend on the rest of the batch. */
@@ -50,7 +50,7 @@ export function planSchedule(problem: ScheduleProblem, capabilities: Capabilitie
 }
 
 /** Enqueues the tile scheduler. */
-export function computeSchedule(runtime: Runtime, args: ComputeScheduleArgs): void {
+export function computeSchedule(runtime: LaunchTarget, args: ComputeScheduleArgs): void {
   const { problem, plan, metadata, numSplits } = args;
   const { capabilities } = runtime;
   const dense = problem.kind === 'dense';
@@ -67,6 +67,7 @@ export function computeSchedule(runtime: Runtime, args: ComputeScheduleArgs): vo
   runtime.dispatch({
     name: scheduleName(config),
     source: () => scheduleKernel(config),
+    config,
     params: {
       batch: problem.batch,
       numParts: plan.numParts,

@@ -17,6 +17,8 @@ export interface Dispatch {
   /** What identifies the kernel; `source` writes it when it is new. */
   readonly name: string;
   readonly source: () => KernelSource;
+  /** What `name` says in words, for those who print it. */
+  readonly config?: object;
   readonly params: Readonly<Record<string, number>>;
   /** By name of the storage binding. */
   readonly storage: Readonly<Record<string, GPUBufferBinding>>;
@@ -27,7 +29,12 @@ export interface Dispatch {
   readonly deviceParams?: Readonly<Record<string, ByteRange>>;
 }
 
-/** What the launchers of operations work with. */
+/** What operations launch on: a device, or what notes down what would run on one. */
+export type LaunchTarget = Pick<Runtime, 'capabilities' | 'withScratch' | 'dispatch'> & {
+  readonly queue: Pick<CommandQueue, 'enqueue'>;
+};
+
+/** A device with what launching on it takes. */
 export class Runtime {
   readonly device: GPUDevice;
   readonly capabilities: Capabilities;
