@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { defineKernel, global, type Kernel, tensorMap } from '@flash-mla/ptx';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KernelCompileError } from '../../../errors.ts';
 import type { CudaContext, KernelSource, LaunchShape } from '../driver/driver.ts';
@@ -107,6 +108,27 @@ describe('a launch', () => {
     expect(library.callsOf('cuFuncSetAttribute')).toEqual([]);
     context.prepareRun(shape({ cluster: [8, 2, 1] }));
     expect(library.callsOf('cuFuncSetAttribute')).toEqual([[0xf00, 14, 1]]);
+  });
+
+  it('passes parameters by their addresses where a tensor map is among them', () => {
+    const params = { n: 'u32', map: tensorMap('f32'), x: global('f32') } as const;
+    const mapped = defineKernel({ name: 'mapped', params, block: [32] }, () => {});
+    const parameterBytes = mapped.program('sm_90').paramBytes;
+    const run = context.prepareRun(
+      shape({ source: { ...source, kernel: mapped as Kernel }, parameterBytes }),
+    );
+    const values = { n: 7, map: new Uint8Array(128).fill(9), x: 0x7f12_3456_7890 };
+    mapped.packParams(values).forEach((byte, i) => {
+      run.parameters.setUint8(i, byte);
+    });
+    run.run();
+    const [, handle, list = 0, extra] = library.callsOf('cuLaunchKernelEx')[0] ?? [];
+    expect([handle, extra]).toEqual([0xf00, 0]);
+    const at = (i: number) =>
+      library.viewAt(Number(library.viewAt(list + 8 * i).getBigUint64(0, true)));
+    expect(at(0).getUint32(0, true)).toBe(7);
+    expect([0, 127].map((i) => at(1).getUint8(i))).toEqual([9, 9]);
+    expect(at(2).getBigUint64(0, true)).toBe(0x7f12_3456_7890n);
   });
 
   it('makes its context current once, not at every call', () => {
