@@ -5,7 +5,7 @@ import type { Pointer } from '../builder/pointer.ts';
 import type { Value, Var } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
 import type { MemType } from '../ir/types.ts';
-import { multiplyGroup } from '../sim/numerics/wgmma.ts';
+import type { Site, Warp } from '../sim/machine.ts';
 import { type FragmentOf, type MmaType, mmaDepth } from './matrix.ts';
 import { movPred } from './move.ts';
 
@@ -24,6 +24,15 @@ interface Wgmma {
 }
 
 const braces = (names: readonly string[]): string => `{${names.join(', ')}}`;
+
+/** A predicate that the lanes of a warp must agree on. */
+function uniform(w: Warp, site: Site, predicate: number): boolean {
+  const lanes = w.I[predicate];
+  if (lanes !== 0 && lanes !== -1) {
+    w.fault('divergence', site, 'the lanes of a warp disagree on whether to accumulate');
+  }
+  return lanes !== 0;
+}
 
 /**
  * D (64×n, f32) = A (64×k) × B (k×n) + D of a warp group, behind the threads' backs. Inputs: A, B,
@@ -48,21 +57,19 @@ export const wgmma = instruction<Wgmma>({
     const tail = type === 'e4m3' ? [1, 1] : [1, 1, ...transposed];
     return `wgmma.mma_async.sync.aligned.m64n${columns}k${mmaDepth[type]}.f32.${type}.${type} ${braces(dst)}, ${a}, ${b}, ${add}, ${tail.join(', ')}`;
   },
-  warp: (attrs, site) => {
-    const aCount = attrs.aInRegisters ? 4 : 1;
+  holds: ({ type, columns, aInRegisters, accumulate }) => ({
+    fragments: aInRegisters ? 4 : 0,
+    shape: columns * 64 + mmaDepth[type],
+    readIf: accumulate === 'dynamic' ? (aInRegisters ? 5 : 2) : undefined,
+  }),
+  warp: ({ type, columns, aInRegisters, transA, transB, accumulate }, site) => {
+    const aCount = aInRegisters ? 4 : 1;
     const add = site.s[aCount + 1];
-    const operands = {
-      type: attrs.type,
-      columns: attrs.columns,
-      a: site.s.slice(0, aCount),
-      b: site.s[aCount],
-      transA: attrs.transA,
-      transB: attrs.transB,
-      d: site.d,
-    };
+    const a = site.s.slice(0, aCount);
+    const multiply = { type, columns, a, b: site.s[aCount], transA, transB, d: site.d };
     return (w) => {
-      const accumulate = attrs.accumulate === 'dynamic' ? (w.I[add] & 1) !== 0 : attrs.accumulate;
-      multiplyGroup(w, site, operands, accumulate);
+      const adds = accumulate === 'dynamic' ? uniform(w, site, add) : accumulate;
+      w.multiplyGroup(site, multiply, adds);
     };
   },
 });
@@ -74,7 +81,7 @@ export const wgmmaFence = instruction({
   convergent: true,
   requires: hopper,
   ptx: () => 'wgmma.fence.sync.aligned',
-  warp: () => () => {},
+  warp: () => (w) => w.fenceMatrices(),
 });
 
 /** Closes the group of the multiplications issued so far. */
@@ -84,7 +91,7 @@ export const wgmmaCommit = instruction({
   convergent: true,
   requires: hopper,
   ptx: () => 'wgmma.commit_group.sync.aligned',
-  warp: () => () => {},
+  warp: () => (w) => w.commitMatrices(),
 });
 
 /** Waits until at most `pending` groups are unfinished. */
@@ -98,7 +105,10 @@ export const wgmmaWait = instruction<{ readonly pending: number }>({
       ? undefined
       : `0 to 7 groups may be pending, not ${pending}`,
   ptx: ({ pending }) => `wgmma.wait_group.sync.aligned ${pending}`,
-  warp: () => () => {},
+  warp:
+    ({ pending }) =>
+    (w) =>
+      w.waitMatrices(pending),
 });
 
 /** Moves registers between a warp group and the CTA's pool. */

@@ -34,6 +34,14 @@ export type InstructionKind =
 /** The options of one instruction (types, rounding, cache hints, …), chosen when it is used. */
 export type Attrs = object;
 
+/** Registers that an instruction uses until it is waited for. */
+export interface RegisterHold {
+  readonly fragments: number;
+  readonly shape: number;
+  /** Number of the input that says whether those after it are read; undefined: they are. */
+  readonly readIf: number | undefined;
+}
+
 /** One instruction of the machine: everything there is to know about it, in one place. */
 export interface InstructionDef<A extends Attrs> {
   /** The PTX mnemonic without its qualifiers. */
@@ -56,6 +64,11 @@ export interface InstructionDef<A extends Attrs> {
    * instead of going on.
    */
   readonly blocking?: boolean | 'retry';
+  /**
+   * Set when it goes on using its outputs and its first `fragments` inputs after it was issued;
+   * instructions of the same shape may follow one another in the same outputs.
+   */
+  readonly holds?: (attrs: A) => RegisterHold | undefined;
   /** True when a loop around it may be waiting for another thread's write. */
   readonly polls?: (attrs: A) => boolean;
 }
@@ -70,6 +83,7 @@ export interface BoundInstruction {
   readonly convergent: boolean;
   readonly blocking: boolean | 'retry';
   readonly polls: boolean;
+  readonly holds: RegisterHold | undefined;
   ptx(dst: readonly string[], src: readonly string[]): string;
   lane: ((dst: readonly LaneReg[], src: readonly LaneReg[]) => string) | undefined;
   warp: ((site: Site) => WarpOp) | undefined;
@@ -92,6 +106,7 @@ export function instruction<A extends Attrs = Record<never, never>>(
     convergent: typeof convergent === 'function' ? convergent(attrs) : (convergent ?? false),
     blocking: def.blocking ?? false,
     polls: def.polls?.(attrs) ?? false,
+    holds: def.holds?.(attrs),
     ptx: (dst, src) => def.ptx(attrs, dst, src),
     lane: lane && ((dst, src) => lane(attrs, dst, src)),
     warp: warp && ((site) => warp(attrs, site)),

@@ -11,6 +11,7 @@ import type {
 } from '../ir/program.ts';
 import { f32Pattern, halves, type LaneContext, laneCode } from './lanes.ts';
 import type { Site, WarpOp } from './machine.ts';
+import type { MatrixUse, RegisterUse } from './matrix-registers.ts';
 import * as float from './numerics/float.ts';
 import * as fma from './numerics/fma.ts';
 import * as integer from './numerics/integer.ts';
@@ -45,6 +46,8 @@ export interface Compiled {
   readonly constants: readonly { readonly offset: number; readonly words: readonly number[] }[];
   /** Places of the masks of lanes that have set a variable. */
   readonly unsetMasks: readonly number[];
+  /** Registers that matrix instructions use behind the threads' backs. */
+  readonly matrixRegisters: number;
   run(warp: SimWarp): Generator<undefined, void>;
   /** Gives the counts since the last call. */
   takeCounts(): RunCount[];
@@ -85,6 +88,9 @@ class Compiler {
   /** Run in which each register is read: −1 where more than one or no lane code. */
   readonly #readers = new Map<Reg, number>();
   readonly #runs = new Map<InstrNode, number>();
+  /** Numbers of the registers that matrix instructions use behind the threads' backs. */
+  readonly #held = new Map<Reg, number>();
+  readonly #uses: (RegisterUse | MatrixUse)[] = [];
   readonly #functions: string[] = [];
   readonly #main: string[] = [];
   readonly #kinds: Record<string, number>[] = [];
@@ -104,6 +110,7 @@ class Compiler {
     const lanes = new Float64Array(this.#kinds.length);
     const helpers = { ...integer, ...float, ...fma, fault, unset, diverged };
     const names = Object.keys(helpers);
+    const uses = this.#uses;
     const source = [
       `const { ${names.join(', ')} } = helpers;`,
       ...this.#functions,
@@ -112,10 +119,10 @@ class Compiler {
       ...this.#main,
       '};',
     ].join('\n');
-    const make = new Function('helpers', 'ops', 'issued', 'lanes', source) as (
+    const make = new Function('helpers', 'ops', 'uses', 'issued', 'lanes', source) as (
       ...args: unknown[]
     ) => Compiled['run'];
-    const run = make(helpers, this.#ops, issued, lanes);
+    const run = make(helpers, this.#ops, uses, issued, lanes);
     const kinds = this.#kinds;
     return {
       program: this.#program,
@@ -124,6 +131,7 @@ class Compiler {
       fileWords: this.#words,
       constants: this.#constants,
       unsetMasks: [...this.#setMasks.values()],
+      matrixRegisters: this.#held.size,
       run,
       takeCounts: () => {
         const counts = kinds.map((k, i) => ({ kinds: k, issued: issued[i], lanes: lanes[i] }));
@@ -163,6 +171,9 @@ class Compiler {
       if (node.kind === 'comment') continue;
       if (node.kind === 'instr') {
         if (behindThreads.test(node.op.name)) this.#asynchronous = true;
+        for (const reg of heldBy(node)) {
+          if (!this.#held.has(reg)) this.#held.set(reg, this.#held.size);
+        }
         this.#siteNumbers.set(node, this.#site(node.op.name, node.location));
         const isLane = node.op.lane !== undefined;
         if (!isLane || ++length > maxRun) {
@@ -312,6 +323,7 @@ class Compiler {
     this.#main.push(`issued[${counter}]++; lanes[${counter}] += popcount(${m});`);
     const call = this.#call(node, m);
     this.#main.push(
+      ...this.#accesses([node]),
       ...call.checks,
       `${node.op.blocking === 'retry' ? 'while' : 'if'} (${call.text} === false) yield;`,
     );
@@ -326,19 +338,52 @@ class Compiler {
       const node = nodes[i];
       if (node.op.lane === undefined) {
         const { checks, text } = this.#call(node, 'm');
-        lines.push(...checks, `${text};`);
+        lines.push(...this.#accesses([node]), ...checks, `${text};`);
         i++;
         continue;
       }
       const run = this.#runs.get(node);
       let end = i + 1;
       while (end < nodes.length && this.#runs.get(nodes[end]) === run) end++;
-      lines.push(laneCode(nodes.slice(i, end), this.#context(run ?? -1)));
+      const lanes = nodes.slice(i, end);
+      lines.push(...this.#accesses(lanes), laneCode(lanes, this.#context(run ?? -1)));
       i = end;
     }
     const body = lines.filter((line) => line !== '').join('\n');
     this.#functions.push(`function ${name}(w, m) {\nconst I = w.I, F = w.F;\n${body}\n}`);
     this.#main.push(`${name}(w, ${m});`);
+  }
+
+  /** Tells the warp which of the registers that matrix instructions use are accessed next. */
+  #accesses(nodes: readonly InstrNode[]): string[] {
+    if (this.#held.size === 0) return [];
+    const [first] = nodes;
+    const { holds } = first.op;
+    const numbers = (regs: readonly Reg[]) => regs.map((reg) => this.#held.get(reg) ?? 0);
+    const site = (node: InstrNode) => this.#siteNumbers.get(node) ?? 0;
+    if (holds !== undefined) {
+      const use = {
+        site: site(first),
+        accumulators: numbers(first.dst.map(({ reg }) => reg)),
+        fragments: numbers(heldBy(first).slice(first.dst.length)),
+        shape: holds.shape,
+      };
+      return [`w.takeRegisters(uses[${this.#uses.push(use) - 1}]);`];
+    }
+    const use = { registers: [] as number[], written: [] as boolean[], sites: [] as number[] };
+    const note = (node: InstrNode, reg: Reg, written: boolean) => {
+      const number = this.#held.get(reg);
+      if (number === undefined) return;
+      use.registers.push(number);
+      use.written.push(written);
+      use.sites.push(site(node));
+    };
+    for (const node of nodes) {
+      for (const input of node.src) if ('reg' in input) note(node, input.reg, false);
+      for (const { reg } of node.dst) note(node, reg, true);
+    }
+    if (use.registers.length === 0) return [];
+    return [`w.accessRegisters(uses[${this.#uses.push(use) - 1}]);`];
   }
 
   #counter(nodes: readonly InstrNode[]): number {
@@ -369,11 +414,15 @@ class Compiler {
     if (make === undefined) throw new Error(`instruction ${op.name} has no simulated meaning`);
     const number = this.#ops.push(make(site)) - 1;
     const checks: string[] = [];
-    for (const arg of src) {
+    const readIf = op.holds?.readIf ?? src.length;
+    src.forEach((arg, i) => {
       const mask = 'reg' in arg ? this.#setMasks.get(arg.reg) : undefined;
-      if (mask === undefined) continue;
-      checks.push(`if ((I[${mask}] & ${m}) !== ${m}) unset(w, ${index}, ${m} & ~I[${mask}]);`);
-    }
+      if (mask === undefined) return;
+      const read = i > readIf ? `I[${site.s[readIf]}] !== 0 && ` : '';
+      checks.push(
+        `if (${read}(I[${mask}] & ${m}) !== ${m}) unset(w, ${index}, ${m} & ~I[${mask}]);`,
+      );
+    });
     if (op.convergent) {
       const all = op.kind === 'matrix' ? '-1' : 'w.live';
       checks.push(`if (${m} !== ${all}) diverged(w, ${index}, ${m}, false);`);
@@ -402,6 +451,16 @@ class Compiler {
     }
     return offset;
   }
+}
+
+/** Registers that an instruction goes on using after it was issued: outputs, then inputs. */
+function heldBy({ op, dst, src }: InstrNode): Reg[] {
+  if (op.holds === undefined) return [];
+  const inputs = src.slice(0, op.holds.fragments);
+  return [
+    ...dst.map(({ reg }) => reg),
+    ...inputs.flatMap((arg) => ('reg' in arg ? [arg.reg] : [])),
+  ];
 }
 
 /** Lanes that still run in all these loops. */

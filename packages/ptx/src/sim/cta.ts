@@ -2,6 +2,7 @@ import { Barriers } from './barriers.ts';
 import type { SimCluster } from './cluster.ts';
 import type { Launch } from './launch.ts';
 import type { Site } from './machine.ts';
+import { MatrixGroup } from './matrix-groups.ts';
 import { MemoryBarriers } from './mbarriers.ts';
 import { SharedMemory } from './shared.ts';
 import { SimWarp } from './warp.ts';
@@ -25,6 +26,8 @@ export class SimCta {
   readonly warps: readonly SimWarp[];
   readonly barriers: Barriers;
   readonly mbarriers: MemoryBarriers;
+  /** Four warps each; the last may be incomplete. */
+  readonly matrixGroups: readonly MatrixGroup[];
   readonly warpCount: number;
   /** Slot of the first warp in clocks. */
   readonly firstSlot: number;
@@ -49,6 +52,10 @@ export class SimCta {
       { length: this.warpCount },
       (_, id) => new SimWarp(this, id, launch.compiled),
     );
+    this.matrixGroups = Array.from(
+      { length: Math.ceil(this.warpCount / 4) },
+      (_, i) => new MatrixGroup(this, i * 4),
+    );
     this.barriers = new Barriers(this.warps);
     this.mbarriers = new MemoryBarriers(this);
   }
@@ -62,6 +69,7 @@ export class SimCta {
     this.barriers.reset();
     this.mbarriers.reset();
     this.#visits.clear();
+    for (const group of this.matrixGroups) group.reset();
     for (const warp of this.warps) {
       const threads = Math.min(32, this.#threads - warp.id * 32);
       warp.reset(threads === 32 ? -1 : (1 << threads) - 1, this.launch.compiled);
@@ -125,7 +133,11 @@ export class SimCta {
 
   /** What reads a word of shared memory behind the threads' backs, for messages. */
   readerOf(word: number): string {
-    return this.launch.bulk.readerOf(this, word) ?? 'a matrix instruction';
+    for (const group of this.matrixGroups) {
+      const reader = group.readerOf(word);
+      if (reader !== undefined) return reader;
+    }
+    return this.launch.bulk.readerOf(this, word) ?? 'an asynchronous copy';
   }
 
   /** The owner of a slot of clocks, as seen from this CTA. */
@@ -157,6 +169,7 @@ export class SimCta {
     const known = this.warps[0].empty();
     for (const warp of this.warps) known.learn(warp);
     this.launch.bulk.checkEnd(this);
+    for (const group of this.matrixGroups) group.checkEnd();
     this.mbarriers.checkEnd(known.clock);
     for (const { warp, clock, site, lane, address } of this.#visits.values()) {
       if (known.clock[warp.slot] >= clock) continue;

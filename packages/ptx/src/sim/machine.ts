@@ -18,6 +18,7 @@ export type FaultKind =
   | 'race'
   | 'unpublished read'
   | 'pending copy'
+  | 'pending registers'
   | 'proxy'
   | 'cluster'
   | 'divergence'
@@ -177,6 +178,19 @@ export interface BulkUnit {
   wait(warp: Warp, mask: number, pending: number, read: boolean): void;
 }
 
+/** A warp group's multiplication, prepared for execution. */
+export interface MatrixMultiply {
+  readonly type: 'f16' | 'bf16' | 'e4m3';
+  readonly columns: number;
+  /** A descriptor's register, or those of a warp's fragments. */
+  readonly a: readonly number[];
+  readonly b: number;
+  readonly transA: boolean;
+  readonly transB: boolean;
+  /** The accumulator: 4 registers for every 8 columns. */
+  readonly d: readonly number[];
+}
+
 /** What a proxy fence orders: generic accesses before, asynchronous ones after it, or reversed. */
 export type ProxyFence = 'all' | 'shared::cta' | 'global';
 
@@ -215,6 +229,13 @@ export interface Warp {
   /** Orders the warp's lanes among themselves. */
   syncLanes(): void;
   fence(gpu: boolean): void;
+  /** Multiplies with the other warps of the warp group. */
+  multiplyGroup(site: Site, multiply: MatrixMultiply, accumulate: boolean): void;
+  /** Registers may be handed to the multiplications that follow. */
+  fenceMatrices(): void;
+  commitMatrices(): void;
+  /** Finishes all but the newest `pending` groups of multiplications. */
+  waitMatrices(pending: number): void;
   /** Orders accesses of the generic proxy and of the asynchronous one. */
   fenceProxy(space: ProxyFence): void;
   /** Arrives at the cluster's barrier; `release`: with everything done before. */

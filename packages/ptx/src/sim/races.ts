@@ -24,6 +24,26 @@ const readers = 4;
 /** Non-zero when some of these reads touched only parts of the word. */
 const partly = 5;
 
+/** The last writes to a region, by whoever wrote, with the latest clock of each. */
+export class LastWrites {
+  readonly #latest: ReadonlyMap<number, number>;
+
+  constructor(latest: ReadonlyMap<number, number>) {
+    this.#latest = latest;
+  }
+
+  /** Whether the warp knows of all of them, those by threads from before a proxy fence. */
+  knownTo(w: SimWarp): boolean {
+    for (const [who, clock] of this.#latest) {
+      const slot = (who & slotMask) - 1;
+      const known =
+        (who & copyBit) !== 0 ? w.clock[slot] : Math.min(w.clock[slot], w.proxied[slot]);
+      if (known < clock) return false;
+    }
+    return true;
+  }
+}
+
 /**
  * Finds races in shared memory. A warp's clock ticks at each synchronisation; a warp has seen another
  * one's access if its copy of the other's clock has reached the clock of the access (vector clocks,
@@ -149,6 +169,49 @@ export class RaceRecord {
     const last = words[base + writer];
     if (words[base + writePhase] !== this.#phase || (last & copyBit) !== 0) return true;
     return words[base + writeClock] <= w.proxied[(last & slotMask) - 1];
+  }
+
+  /** The last writes to these chunks of four words. */
+  lastWrites(chunks: Int32Array): LastWrites {
+    const words = this.#words;
+    const latest = new Map<number, number>();
+    let last = -1;
+    let lastClock = -1;
+    for (let i = 0; i < chunks.length; i++) {
+      for (let word = chunks[i]; word < chunks[i] + 4; word++) {
+        const base = word * stride;
+        if (words[base + writePhase] !== this.#phase) continue;
+        const who = words[base + writer] & (slotMask | copyBit);
+        const clock = words[base + writeClock];
+        if (who === last && clock <= lastClock) continue;
+        last = who;
+        lastClock = Math.max(latest.get(who) ?? 0, clock);
+        latest.set(who, lastClock);
+      }
+    }
+    return new LastWrites(latest);
+  }
+
+  /** Notes that warps (a mask, from `first` on) have read chunks of four words, at these clocks. */
+  readByGroup(chunks: Int32Array, first: number, warps: number, clocks: Uint32Array): void {
+    const words = this.#words;
+    const ranks = [0, 1, 2, 3].filter((rank) => (warps >>> rank) & 1);
+    for (let i = 0; i < chunks.length; i++) {
+      for (let word = chunks[i]; word < chunks[i] + 4; word++) {
+        const base = word * stride;
+        if (words[base + readPhase] !== this.#phase) {
+          words[base + readPhase] = this.#phase;
+          words[base + readers] = 0;
+          words[base + partly] = 0;
+        }
+        words[base + readers] |= warps << first;
+        for (const rank of ranks) {
+          const index = word * this.#warps + first + rank;
+          this.#readClock[index] = clocks[rank];
+          this.#readLane[index] = wholeWarp;
+        }
+      }
+    }
   }
 
   /** Notes what a copy delivers, to be seen by who knows this clock of its barrier. */

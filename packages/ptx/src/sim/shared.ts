@@ -4,7 +4,7 @@ import { bankPasses, type Counters } from './counters.ts';
 import type { SimCta } from './cta.ts';
 import type { Knowledge } from './knowledge.ts';
 import type { Access, Combine, SharedSpace, Site } from './machine.ts';
-import { RaceRecord, wholeWarp } from './races.ts';
+import { type LastWrites, RaceRecord, wholeWarp } from './races.ts';
 import type { SimWarp } from './warp.ts';
 
 // What is known about a word: the bytes written since the CTA started, …
@@ -341,11 +341,27 @@ export class SharedMemory implements SharedSpace {
 
   /** From now on until {@link releaseSource} nobody may overwrite these words. */
   holdSource(first: number, count: number): void {
-    for (let i = first; i < first + count; i++) this.#state[i] += oneReader;
+    for (let i = first; i < first + count; i++) {
+      if ((this.#state[i] & readerBits) === readerBits) {
+        throw new Error('more than 127 copies and matrix instructions read a word at once');
+      }
+      this.#state[i] += oneReader;
+    }
   }
 
   releaseSource(first: number, count: number): void {
     for (let i = first; i < first + count; i++) this.#state[i] -= oneReader;
+  }
+
+  /** Who wrote these 16-byte chunks last, to be asked about other warps; undefined: not recorded. */
+  lastWrites(chunks: Int32Array): LastWrites | undefined {
+    return this.#races?.lastWrites(chunks);
+  }
+
+  /** Warps of a warp group have read the chunks that were held, as these clocks of theirs tell. */
+  releaseRead(chunks: Int32Array, first: number, warps: number, clocks: Uint32Array): void {
+    for (let i = 0; i < chunks.length; i++) this.releaseSource(chunks[i], 4);
+    this.#races?.readByGroup(chunks, first, warps, clocks);
   }
 
   /** The warp knows now that what was held has been read. */

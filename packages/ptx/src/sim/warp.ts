@@ -8,12 +8,14 @@ import { Knowledge } from './knowledge.ts';
 import type {
   AsyncCopy,
   FaultKind,
+  MatrixMultiply,
   MatrixSums,
   MemorySpace,
   ProxyFence,
   Site,
   Warp,
 } from './machine.ts';
+import { MatrixRegisters, type MatrixUse, type RegisterUse } from './matrix-registers.ts';
 import type { MemoryBarriers } from './mbarriers.ts';
 import type { SharedMemory } from './shared.ts';
 
@@ -32,6 +34,7 @@ export class SimWarp extends Knowledge implements Warp {
   execution: Generator<undefined, void> | undefined;
   /** Set when the warp has polled since it was last scheduled. */
   polled = false;
+  readonly matrixRegisters: MatrixRegisters;
   readonly #copies: CopyQueue;
 
   constructor(cta: SimCta, id: number, compiled: Compiled) {
@@ -48,6 +51,7 @@ export class SimWarp extends Knowledge implements Warp {
       });
     }
     this.#copies = new CopyQueue(cta.shared, cta.launch.global);
+    this.matrixRegisters = new MatrixRegisters(compiled.matrixRegisters);
   }
 
   get shared(): SharedMemory {
@@ -96,6 +100,7 @@ export class SimWarp extends Knowledge implements Warp {
     this.clock[this.slot] = 1;
     for (const offset of compiled.unsetMasks) this.I[offset] = 0;
     this.#copies.reset();
+    this.matrixRegisters.reset();
     this.execution = compiled.run(this);
   }
 
@@ -201,6 +206,33 @@ export class SimWarp extends Knowledge implements Warp {
       this.proxyAcquired = this.acquired;
     }
     this.tick();
+  }
+
+  multiplyGroup(site: Site, multiply: MatrixMultiply, accumulate: boolean): void {
+    this.cta.matrixGroups[this.id >> 2].multiply(this, site, multiply, accumulate);
+  }
+
+  fenceMatrices(): void {
+    this.matrixRegisters.fence();
+  }
+
+  commitMatrices(): void {
+    this.matrixRegisters.commit();
+  }
+
+  waitMatrices(pending: number): void {
+    this.matrixRegisters.wait(pending);
+    this.cta.matrixGroups[this.id >> 2].finish(this, this.matrixRegisters.finished);
+  }
+
+  /** Instructions are about to access registers that matrix instructions use as well. */
+  accessRegisters(use: RegisterUse): void {
+    this.matrixRegisters.access(this, use);
+  }
+
+  /** A matrix instruction is about to take its registers. */
+  takeRegisters(use: MatrixUse): void {
+    this.matrixRegisters.use(this, use);
   }
 
   arriveCluster(site: Site, release: boolean): void {

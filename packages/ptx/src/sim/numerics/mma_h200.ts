@@ -1,10 +1,10 @@
+import { cutSum } from './cut-sum.ts';
 import { accumulatorPlace, gather, type MatrixInput, operand } from './fragments.ts';
 
 const a = operand(16);
 const b = operand(8);
 /** The accumulator, rows of 8. */
 const c = new Float32Array(16 * 8);
-const cBits = new Int32Array(c.buffer);
 
 /** Products and accumulator are kept to so many bits below the largest exponent among them. */
 const keptBits = 25;
@@ -18,10 +18,9 @@ const lowerPairs = range.filter((k) => (k & 3) < 2);
 const upperPairs = range.filter((k) => (k & 3) >= 2);
 
 /**
- * D = A × B + C of one warp, bit for bit as an H200 computes it. Of 16 products and the accumulator,
- * each is cut off (towards zero) 25 bits below the largest exponent among them, where the exponent of
- * a product is the sum of its factors' exponents; their sum is exact and cut off to f32. For e4m3,
- * two such steps start from zero and C is added to their result. Slower than `mma.ts`.
+ * D = A × B + C of one warp, bit for bit as an H200 computes it: 16 products and the accumulator are
+ * one sum of {@link cutSum}. For e4m3, two such sums start from zero and C is added to their result.
+ * Slower than `mma.ts`.
  */
 export function multiplyH200(
   kind: MatrixInput,
@@ -39,8 +38,9 @@ export function multiplyH200(
   for (let row = 0; row < 16; row++) {
     for (let column = 0; column < 8; column++) {
       const at = row * 8 + column;
-      addGroup(row * depth, column * depth, deep ? lowerPairs : wholeDepth, at);
-      if (deep) addGroup(row * depth, column * depth, upperPairs, at);
+      const [x, y] = [row * depth, column * depth];
+      c[at] = cutSum(a, x, b, y, deep ? lowerPairs : wholeDepth, c[at], keptBits);
+      if (deep) c[at] = cutSum(a, x, b, y, upperPairs, c[at], keptBits);
     }
   }
   for (let r = 0; r < 4; r++) {
@@ -51,31 +51,4 @@ export function multiplyH200(
       if (Number.isNaN(value)) I[d[r] + l] = 0x7fffffff;
     }
   }
-}
-
-/** The biased exponent of an f32 pattern; 0 for zero. */
-const exponent = (pattern: number): number => (pattern >>> 23) & 0xff;
-
-/** Adds products of the lines of A and B that start at x and y to element `at`. */
-function addGroup(x: number, y: number, places: readonly number[], at: number): void {
-  let top = c[at] === 0 ? 0 : exponent(cBits[at]) + 127;
-  let finite = exponent(cBits[at]) < 255;
-  for (const k of places) {
-    const [p, q] = [exponent(a.bits[x + k]), exponent(b.bits[y + k])];
-    if (p === 255 || q === 255) finite = false;
-    if (p !== 0 && q !== 0 && p + q > top) top = p + q;
-  }
-  if (!finite) {
-    let sum = c[at];
-    for (const k of places) sum += a.single[x + k] * b.single[y + k];
-    c[at] = sum;
-    return;
-  }
-  // Exponents of products are biased by 254.
-  const unit = 2 ** (top - 254 - keptBits);
-  let sum = Math.trunc(c[at] / unit);
-  for (const k of places) sum += Math.trunc((a.single[x + k] * b.single[y + k]) / unit);
-  const exact = sum * unit;
-  c[at] = exact;
-  if (Math.abs(c[at]) > Math.abs(exact)) cBits[at]--;
 }
