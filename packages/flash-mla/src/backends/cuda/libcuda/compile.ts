@@ -1,5 +1,5 @@
 import { KernelCompileError } from '../../../errors.ts';
-import type { KernelSource } from '../driver/driver.ts';
+import type { Handle, KernelSource } from '../driver/driver.ts';
 import { cudaResults } from '../driver/results.ts';
 import { debugNote } from '../notes.ts';
 import type { LibcudaDriver } from './driver.ts';
@@ -40,26 +40,9 @@ export function compilePtx(
   ptx: string,
 ): Uint8Array<ArrayBuffer> {
   const { api, library } = driver;
-  const info = new Scratch(library, logBytes);
-  const errors = new Scratch(library, logBytes);
-  const settings: [number, number][] = [
-    [option.infoLog, info.address],
-    [option.infoLogBytes, logBytes],
-    [option.errorLog, errors.address],
-    [option.errorLogBytes, logBytes],
-    [option.logVerbose, 1],
-  ];
-  const accelerated = acceleratedTarget(source.target);
-  if (accelerated !== undefined) settings.push([option.target, accelerated]);
-  const ids = new Scratch(library, 4 * settings.length);
-  const values = new Scratch(library, 8 * settings.length);
-  settings.forEach(([id, value], i) => {
-    ids.setU32(4 * i, id);
-    values.setU64(8 * i, value);
-  });
-
+  const { count, ids, values, info, errors } = compilerOptions(driver, source);
   const out = new Scratch(library, 16);
-  const created = api.cuLinkCreate(settings.length, ids.address, values.address, out.address);
+  const created = api.cuLinkCreate(count, ids.address, values.address, out.address);
   driver.check('cuLinkCreate', created);
   const link = out.u64();
   const text = nativeText(ptx);
@@ -86,10 +69,57 @@ export function compilePtx(
   }
 }
 
+/**
+ * Whether a kernel must be compiled as a whole program: the linker's compiler ignores `setmaxnreg`, on
+ * which kernels for one architecture rely.
+ */
+export function needsWholeProgram({ target }: KernelSource): boolean {
+  return acceleratedTarget(target) !== undefined;
+}
+
+/**
+ * Compiles PTX and loads it in one step; the driver keeps the code in a cache of its own
+ * (CUDA_CACHE_PATH). Returns the module. Throws {@link KernelCompileError} with the compiler's log.
+ */
+export function loadPtx(driver: LibcudaDriver, source: KernelSource, ptx: string): Handle {
+  const { api, library } = driver;
+  const { count, ids, values, info, errors } = compilerOptions(driver, source);
+  const out = new Scratch(library, 8);
+  const text = nativeText(ptx);
+  const image = library.addressOf(text);
+  const code = api.cuModuleLoadDataEx(out.address, image, count, ids.address, values.address);
+  if (code !== 0) throw failure(driver, source, 'cuModuleLoadDataEx', code, errors.text());
+  debugNote(`compiled ${source.name} for ${source.target}: ${info.text().trim()}`);
+  return out.u64();
+}
+
+/** The compiler's options and the memory for its logs. */
+function compilerOptions(driver: LibcudaDriver, source: KernelSource) {
+  const { library } = driver;
+  const info = new Scratch(library, logBytes);
+  const errors = new Scratch(library, logBytes);
+  const settings: [number, number][] = [
+    [option.infoLog, info.address],
+    [option.infoLogBytes, logBytes],
+    [option.errorLog, errors.address],
+    [option.errorLogBytes, logBytes],
+    [option.logVerbose, 1],
+  ];
+  const accelerated = acceleratedTarget(source.target);
+  if (accelerated !== undefined) settings.push([option.target, accelerated]);
+  const ids = new Scratch(library, 4 * settings.length);
+  const values = new Scratch(library, 8 * settings.length);
+  settings.forEach(([id, value], i) => {
+    ids.setU32(4 * i, id);
+    values.setU64(8 * i, value);
+  });
+  return { count: settings.length, ids, values, info, errors };
+}
+
 function failure(
   driver: LibcudaDriver,
   source: KernelSource,
-  call: 'cuLinkAddData' | 'cuLinkComplete',
+  call: 'cuLinkAddData' | 'cuLinkComplete' | 'cuModuleLoadDataEx',
   code: number,
   log: string,
 ): Error {

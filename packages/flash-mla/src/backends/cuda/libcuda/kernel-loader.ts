@@ -2,7 +2,7 @@ import { KernelCompileError } from '../../../errors.ts';
 import { cubinKey } from '../cache/cubin-cache.ts';
 import type { Handle, KernelSource, LoadedKernel } from '../driver/driver.ts';
 import { cudaResults } from '../driver/results.ts';
-import { compilePtx, jitOptions } from './compile.ts';
+import { compilePtx, jitOptions, loadPtx, needsWholeProgram } from './compile.ts';
 import type { LibcudaDriver } from './driver.ts';
 import { nativeText } from './scratch.ts';
 
@@ -26,6 +26,9 @@ export class KernelLoader {
   load(source: KernelSource): LoadedKernel {
     const { cache, version, build } = this.#driver;
     const ptx = source.ptx();
+    if (needsWholeProgram(source)) {
+      return this.#function(loadPtx(this.#driver, source, ptx), source, false);
+    }
     const key = cubinKey(
       ptx,
       `cuda ${version} ${build} sm_${this.#sm} ${jitOptions(source.target)}`,

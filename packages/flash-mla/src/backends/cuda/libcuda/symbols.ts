@@ -42,6 +42,7 @@ const prototypes = {
   cuLinkComplete: ['cuLinkComplete', 'u64', 'u64', 'u64'],
   cuLinkDestroy: ['cuLinkDestroy', 'u64'],
   cuModuleLoadData: ['cuModuleLoadData', 'u64', 'u64'],
+  cuModuleLoadDataEx: ['cuModuleLoadDataEx', 'u64', 'u64', 'u32', 'u64', 'u64'],
   cuModuleUnload: ['cuModuleUnload', 'u64'],
   cuModuleGetFunction: ['cuModuleGetFunction', 'u64', 'u64', 'u64'],
   cuFuncGetAttribute: ['cuFuncGetAttribute', 'u64', 'i32', 'u64'],

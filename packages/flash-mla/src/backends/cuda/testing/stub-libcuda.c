@@ -187,6 +187,12 @@ CUresult CUDAAPI cuModuleLoadData(CUmodule *module, const void *image) {
   *module = (CUmodule)0x55;
   return strcmp(image, code) == 0 ? 0 : 200;
 }
+CUresult CUDAAPI cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int count,
+                                    CUjit_option *options, void **values) {
+  (void)count; (void)options; (void)values;
+  *module = (CUmodule)0x55;
+  return strstr(image, ".visible .entry") ? 0 : 218;
+}
 CUresult CUDAAPI cuModuleUnload(CUmodule module) { (void)module; return 0; }
 CUresult CUDAAPI cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
   (void)module;

@@ -42,6 +42,7 @@ export class StubLibrary implements NativeLibrary {
       this.script(symbol, (library, out) => library.u64(out, 0x7777_0000 + library.calls.length));
     }
     this.script('cuModuleLoadData', (library, out) => library.u64(out, 0xabc0));
+    this.script('cuModuleLoadDataEx', (library, out) => library.u64(out, 0xabc0));
     this.script('cuModuleGetFunction', (library, out) => library.u64(out, 0xf00));
     this.script('cuFuncGetAttribute', (library, out, id) => library.i32(out, id === 4 ? 96 : 0));
     this.script('cuLinkCreate_v2', (library, _count, _ids, _values, out) =>

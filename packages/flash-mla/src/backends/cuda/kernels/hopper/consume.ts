@@ -139,16 +139,14 @@ export class Consumer {
     k.section('scores', () => this.#multiplyScores());
     k.wgmmaCommit();
     if (!isFirst) this.#addPartner();
-    k.wgmmaWait(isFirst ? 0 : 1);
+    k.wgmmaWait(0);
+    // The sooner the partner's block is released, the sooner the one after this is on its way.
+    if (!isFirst) this.#releasePartner();
     releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, keyParts.length - 1));
     const first = block.mul(tileTokens);
     k.section('softmax', () => this.#hide(blocks, first));
     const { weights, factors } = weigh(k, element, this.state, this.#scores, blocks.scale);
     this.#handOver(weights);
-    if (!isFirst) {
-      k.wgmmaWait(0);
-      this.#releasePartner();
-    }
     rescaleOutputs(k, this.state, factors);
     k.section('values', () => this.#multiplyValues(weights, consumer));
     k.wgmmaCommit();
