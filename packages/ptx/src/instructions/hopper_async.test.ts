@@ -36,6 +36,7 @@ const everything = defineKernel(
       k.mbarrierArriveExpectTx(full.at(1), 8192);
       k.mbarrierExpectTx(full.at(stage), n);
       k.mbarrierArriveRemote(empty.at(stage), k.clusterCtaRank.xor(1));
+      k.mbarrierArriveRemote(k.mapa(empty.at(0), 1).at(stage));
       k.if(k.mbarrierTryWait(full.at(0), stage), () => k.mbarrierWait(full.at(0), 0));
       k.mbarrierWait(full.at(stage), stage, { cluster: true });
       k.mbarrierInvalidate(full.at(1));

@@ -179,9 +179,16 @@ export const mbarrierOps = (body: Body) => {
       checkBytes(body, bytes);
       body.run(mbarrierExpectTx(at(bar)), [baseArg(bar), arg('u32', bytes)]);
     },
-    /** Arrives at the barrier at the same place of another CTA's shared memory (see `mapa`). */
-    mbarrierArriveRemote(bar: MemoryBarrier, ctaRank: Operand<'u32'>): void {
-      const remote = mapa(body, bar, ctaRank);
+    /**
+     * Arrives at the barrier at the same place of another CTA's shared memory, or at the one that
+     * `mapa` gave: a loop may compute its place once.
+     */
+    mbarrierArriveRemote(
+      ...[bar, ctaRank]:
+        | [bar: MemoryBarrier, ctaRank: Operand<'u32'>]
+        | [bar: Pointer<'cluster', 'b64'>, ctaRank?: undefined]
+    ): void {
+      const remote = ctaRank === undefined ? bar : mapa(body, bar, ctaRank);
       const op = mbarrierArrive({ offset: remote.offset, expect: false, remote: true });
       body.run(op, [baseArg(remote)]);
     },
