@@ -105,10 +105,11 @@ export const wgmmaWait = instruction<{ readonly pending: number }>({
       ? undefined
       : `0 to 7 groups may be pending, not ${pending}`,
   ptx: ({ pending }) => `wgmma.wait_group.sync.aligned ${pending}`,
+  blocking: 'retry',
   warp:
-    ({ pending }) =>
+    ({ pending }, site) =>
     (w) =>
-      w.waitMatrices(pending),
+      w.waitMatrices(site, pending),
 });
 
 /** Moves registers between a warp group and the CTA's pool. */

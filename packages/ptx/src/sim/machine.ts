@@ -234,8 +234,11 @@ export interface Warp {
   /** Registers may be handed to the multiplications that follow. */
   fenceMatrices(): void;
   commitMatrices(): void;
-  /** Finishes all but the newest `pending` groups of multiplications. */
-  waitMatrices(pending: number): void;
+  /**
+   * Finishes all but the newest `pending` groups of multiplications; false if the warp is blocked until
+   * the others of its warp group have come to them, to ask again then.
+   */
+  waitMatrices(site: Site, pending: number): boolean;
   /** Orders accesses of the generic proxy and of the asynchronous one. */
   fenceProxy(space: ProxyFence): void;
   /** Arrives at the cluster's barrier; `release`: with everything done before. */

@@ -44,6 +44,7 @@ interface Product {
 /** A warp's share in unfinished multiplications. */
 interface Share {
   readonly group: number;
+  readonly product: Product;
   readonly readings: readonly Reading[];
 }
 
@@ -60,6 +61,7 @@ export class MatrixGroup {
   /** What is read at this moment, for messages. */
   readonly #readings = new Set<Reading>();
   readonly #free: GroupB[] = [];
+  readonly #waiting: SimWarp[] = [];
 
   /** `first`: the first of its four warps. */
   constructor(cta: SimCta, first: number) {
@@ -73,6 +75,7 @@ export class MatrixGroup {
     this.#counts.fill(0);
     for (const shares of this.#shares) shares.length = 0;
     this.#readings.clear();
+    this.#waiting.length = 0;
   }
 
   /** A warp computes its rows. */
@@ -108,14 +111,26 @@ export class MatrixGroup {
     }
     multiplyRows(type, columns, product.b, w, d, accumulate, w.matrixSums);
     const { current } = w.matrixRegisters;
-    this.#shares[w.id - this.#first].push({ group: current, readings });
-    this.#retire();
+    this.#shares[w.id - this.#first].push({ group: current, product, readings });
+    if (product.arrived === allWarps) this.#wake();
   }
 
-  /** The warp has waited: the groups up to this one have read what they read. */
-  finish(w: SimWarp, finished: number): void {
+  /**
+   * The warp waits for the groups up to this one, which have then read what they read. Nothing is
+   * finished before all four warps have come to it: false if the warp is blocked until then.
+   */
+  wait(w: SimWarp, site: Site, finished: number): boolean {
     const rank = w.id - this.#first;
     const shares = this.#shares[rank];
+    const missing = shares.find((s) => s.group <= finished && s.product.arrived !== allWarps);
+    if (missing !== undefined) {
+      const { product } = missing;
+      const what = () =>
+        `the multiplication at ${this.#cta.launch.lineOf(product.site)}, to which only ${names(this.#first, product.arrived)} came`;
+      w.blocked = { site, what };
+      this.#waiting.push(w);
+      return false;
+    }
     let done = 0;
     while (done < shares.length && shares[done].group <= finished) {
       for (const reading of shares[done++].readings) {
@@ -125,6 +140,7 @@ export class MatrixGroup {
       }
     }
     shares.splice(0, done);
+    return true;
   }
 
   /** The multiplication that reads a word of shared memory. */
@@ -177,13 +193,18 @@ export class MatrixGroup {
     return product;
   }
 
-  /** Forgets the multiplications that all warps have come to. */
-  #retire(): void {
+  /** All warps have come to the oldest multiplication: forgets it, and lets those who wait look again. */
+  #wake(): void {
     while (this.#products[0]?.arrived === allWarps) {
       const [{ b }] = this.#products.splice(0, 1);
       this.#free.push(b);
       this.#base++;
     }
+    for (const w of this.#waiting) {
+      w.blocked = undefined;
+      w.progressed();
+    }
+    this.#waiting.length = 0;
   }
 
   #check(w: SimWarp, site: Site, chunks: Int32Array): void {

@@ -59,10 +59,6 @@ export class MatrixRegisters {
     return this.#closed + 1;
   }
 
-  get finished(): number {
-    return this.#finished;
-  }
-
   fence(): void {
     this.#fences++;
   }
@@ -72,8 +68,10 @@ export class MatrixRegisters {
     this.#open = false;
   }
 
-  wait(pending: number): void {
+  /** Gives the newest group that is finished. */
+  wait(pending: number): number {
     this.#finished = Math.max(this.#finished, this.#closed - pending);
+    return this.#finished;
   }
 
   /** Instructions other than `wgmma` access registers. */

@@ -220,9 +220,9 @@ export class SimWarp extends Knowledge implements Warp {
     this.matrixRegisters.commit();
   }
 
-  waitMatrices(pending: number): void {
-    this.matrixRegisters.wait(pending);
-    this.cta.matrixGroups[this.id >> 2].finish(this, this.matrixRegisters.finished);
+  waitMatrices(site: Site, pending: number): boolean {
+    const finished = this.matrixRegisters.wait(pending);
+    return this.cta.matrixGroups[this.id >> 2].wait(this, site, finished);
   }
 
   /** Instructions are about to access registers that matrix instructions use as well. */
