@@ -3,6 +3,8 @@
 //   node bench/cuda/record-goldens.mjs unpack FILE DIR  FILE into one file per family, as kept in
 //                                                       packages/ptx/src/golden
 //   node bench/cuda/record-goldens.mjs compare DIR      exits 1 where the GPU answers otherwise
+//   node bench/cuda/record-goldens.mjs simulate         says where the simulator answers otherwise
+//                                                       (approximate functions and sums may)
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDriver, ptx } from './app.mjs';
@@ -88,10 +90,26 @@ async function compare(kept) {
   process.exitCode = different > 0 ? 1 : 0;
 }
 
-if (action === 'record' && path) await record(path);
+async function simulate() {
+  const { families } = await answersOfDevice();
+  const simulated = await answers((await openDriver('sim')).openContext(2));
+  for (const [family, cases] of families) {
+    const names = [...cases].flatMap(([name, outputs]) => {
+      const expected = simulated.get(family)?.get(name);
+      const same = outputs.every((output, i) => Buffer.compare(output, expected?.[i]) === 0);
+      return same ? [] : [name];
+    });
+    console.log(
+      `${family}: ${cases.size - names.length} equal${names.map((n) => `; ${n}`).join('')}`,
+    );
+  }
+}
+
+if (action === 'simulate') await simulate();
+else if (action === 'record' && path) await record(path);
 else if (action === 'unpack' && path && directory) unpack(path, directory);
 else if (action === 'compare' && path) await compare(path);
 else {
-  console.error('usage: record-goldens.mjs record FILE | unpack FILE DIR | compare DIR');
+  console.error('usage: record-goldens.mjs record FILE | unpack FILE DIR | compare DIR | simulate');
   process.exitCode = 2;
 }

@@ -1,4 +1,4 @@
-import { defineKernel, global } from '@flash-mla/ptx';
+import { defineKernel, field, global, type Kernel, tensorMap } from '@flash-mla/ptx';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Device } from '../../device.ts';
 import { DeviceLostError, OutOfMemoryError } from '../../errors.ts';
@@ -44,6 +44,35 @@ function store(address: number, index: number, value: number, ctas = 1): void {
   });
   run.run();
 }
+
+const mapParams = { map: tensorMap('u32'), target: global('u32') } as const;
+/** The first CTA of each pair loads four words for both. */
+const multicast = defineKernel(
+  {
+    name: 'multicast',
+    params: mapParams,
+    shared: { words: field('u32', [4], { align: 128 }), bar: field('b64', [1]) },
+    block: [32],
+    cluster: [2],
+  },
+  (k, { map, target }) => {
+    const bar = k.shared.bar.at(0);
+    k.if(k.threadIdx.x.eq(0), () => {
+      k.mbarrierInit(bar, 1);
+      k.fenceMbarrierInit();
+      k.mbarrierArriveExpectTx(bar, 16);
+    });
+    k.clusterBarrier();
+    k.if(k.threadIdx.x.add(k.clusterCtaRank).eq(0), () => {
+      k.tensorLoad(k.shared.words.at(0), map, [0], bar, { multicast: 3 });
+    });
+    k.mbarrierWait(bar, 0);
+    k.if(k.threadIdx.x.lt(4), () => {
+      const word = k.shared.words.at(k.threadIdx.x).load();
+      target.at(k.mad(k.blockIdx.x, 4, k.threadIdx.x)).store(word);
+    });
+  },
+);
 
 const addressOf = (tensor: { buffer: object }) => (tensor.buffer as { address: number }).address;
 
@@ -91,6 +120,44 @@ describe('the simulated device', () => {
     tensor.write(new Int32Array(2));
     graph.replay();
     expect([...(await tensor.read())]).toEqual([1, 0]);
+  });
+
+  it('runs clusters and copies by tensor maps', async () => {
+    const { context } = shareContext(driver, 2);
+    const hopper = new Device(
+      await openCuda(driver, 2, { debug: false, exactMemory: true, families: fakeEntries }),
+      false,
+      [],
+    );
+    const words = hopper.tensor([5, 6, 7], [3], 'i32');
+    const target = hopper.tensor(new Array(16).fill(0), [16], 'i32');
+    const shape = { element: 'u32', dims: [3], strides: [], box: [4] } as const;
+    const map = context.encodeTensorMap({ ...shape, address: addressOf(words) });
+    const parameters = multicast.packParams({ map, target: addressOf(target) });
+    const source = {
+      name: 'multicast',
+      kernel: multicast as Kernel,
+      target: 'sm_90',
+      ptx: () => '',
+    };
+    const run = context.prepareRun({
+      kernel: context.loadKernel(source),
+      source,
+      grid: [4, 1, 1],
+      block: [32, 1, 1],
+      cluster: [2, 1, 1],
+      sharedBytes: multicast.sharedBytes,
+      overlap: false,
+      stream: 1,
+      parameterBytes: parameters.length,
+    });
+    parameters.forEach((byte, i) => {
+      run.parameters.setUint8(i, byte);
+    });
+    run.run();
+    const expected = [5, 6, 7, 0];
+    expect([...(await target.read())]).toEqual([0, 1, 2, 3].flatMap(() => expected));
+    await hopper.dispose();
   });
 
   it('has as much memory as it says', () => {
