@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { TensorView } from '../backend.ts';
 import { samePlain } from './launch/same-plain.ts';
 import { limitsOf } from './limits.ts';
-import { placementOf } from './placement.ts';
+import { placementOf, placementOfCache } from './placement.ts';
 import { fakeFacts } from './testing/fake-driver.ts';
 
 function view(shape: number[], strides: number[], byteOffset = 0): TensorView {
@@ -26,6 +26,19 @@ describe('the placement of a tensor', () => {
       strides: [576, 0],
       alignment: 16,
     });
+  });
+});
+
+describe('the placement of a cache', () => {
+  const cache = (blockStride: number): TensorView => ({
+    ...view([4, 64, 1, 584], [blockStride, 584, 584, 1]),
+    dtype: 'u8',
+  });
+
+  it('knows that rows of model1 are 576 bytes apart', () => {
+    expect(placementOfCache(cache(65 * 576), 'model1').alignment).toBe(16);
+    expect(placementOfCache(cache(65 * 576 + 8), 'model1').alignment).toBe(8);
+    expect(placementOfCache(cache(65 * 576), 'v32').alignment).toBe(8);
   });
 });
 

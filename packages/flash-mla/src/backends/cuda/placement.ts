@@ -1,5 +1,5 @@
 import { dtypeSize } from '../../tensor/dtype.ts';
-import type { TensorView } from '../backend.ts';
+import type { KvRowLayout, TensorView } from '../backend.ts';
 import { asCudaBuffer } from './launch/launcher.ts';
 import type { Placement } from './problems.ts';
 
@@ -17,4 +17,15 @@ export function placementOf(view: TensorView, dimensions: readonly number[]): Pl
     everything |= (stride * size) % widest;
   }
   return { strides, alignment: everything === 0 ? widest : everything & -everything };
+}
+
+/**
+ * How the (blocks, tokens) of a cache lie in memory. `model1` keeps the rows of a block 576 bytes apart
+ * and their scales behind them: the 584 bytes between the tokens of such a view are no stride that
+ * anything is read at, and must not narrow the accesses.
+ */
+export function placementOfCache(view: TensorView, layout: KvRowLayout): Placement {
+  const placement = placementOf(view, [0, 1]);
+  if (layout !== 'model1') return placement;
+  return { ...placement, alignment: placementOf(view, [0]).alignment };
 }

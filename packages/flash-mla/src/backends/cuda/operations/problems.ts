@@ -5,13 +5,14 @@ import type {
   DenseAttentionArgs,
   DenseDecodeArgs,
   DequantizeArgs,
+  KvRowLayout,
   QuantizeArgs,
   SparseCache,
   SparseDecodeArgs,
   SparsePrefillArgs,
   TensorView,
 } from '../../backend.ts';
-import { placementOf } from '../placement.ts';
+import { placementOf, placementOfCache } from '../placement.ts';
 import type {
   ComputeScheduleProblem,
   DenseAttentionProblem,
@@ -68,19 +69,22 @@ export function sparseDecodeProblem(args: SparseDecodeArgs): SparseDecodeProblem
     softmaxScale: args.softmaxScale,
     hasAttnSink: args.attnSink !== undefined,
     q: placementOf(q, [0, 1, 2]),
-    main: sparseCacheProblem(args.main),
-    extra: args.extra && sparseCacheProblem(args.extra),
+    main: sparseCacheProblem(args.layout, args.main),
+    extra: args.extra && sparseCacheProblem(args.layout, args.extra),
     plan: args.schedule.plan,
   };
 }
 
-function sparseCacheProblem({ kCache, indices, topkLength }: SparseCache): SparseCacheProblem {
+function sparseCacheProblem(
+  layout: KvRowLayout,
+  { kCache, indices, topkLength }: SparseCache,
+): SparseCacheProblem {
   return {
     numBlocks: extent(kCache, 0),
     pageSize: extent(kCache, 1),
     topk: extent(indices, 2),
     hasTopkLength: topkLength !== undefined,
-    kCache: placementOf(kCache, [0, 1]),
+    kCache: placementOfCache(kCache, layout),
     indices: placementOf(indices, [0, 1]),
   };
 }
@@ -151,7 +155,7 @@ function packRows(
     numBlocks: extent(rows, 0),
     pageSize: extent(rows, 1),
     headDimQk: extent(rows, 3),
-    packed: placementOf(packed, [0, 1]),
+    packed: placementOfCache(packed, layout),
     rows: placementOf(rows, [0, 1]),
   };
 }
