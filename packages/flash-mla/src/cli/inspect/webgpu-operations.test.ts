@@ -43,6 +43,22 @@ describe('the WebGPU kernels of a problem', () => {
     }
   });
 
+  // What a subgroup's size could change: its size, its number, and every operation over all of it.
+  it.each([...inspectOperations.keys()])('%s ask nothing of subgroups but their quads', (name) => {
+    for (const adapter of ['h200', 'swiftshader', 'default'] as const) {
+      const trace = traceOperation(name, small(name), knownAdapters[adapter]);
+      for (const { source } of trace.dispatches) {
+        const { wgsl } = source();
+        const words: string[] = wgsl.match(/\w*(?:subgroup|quad[A-Z])\w*/gi) ?? [];
+        const uses = new Set(words.filter((word) => word !== 'subgroups'));
+        uses.delete('quadSwapX');
+        uses.delete('quadSwapY');
+        expect([...uses]).toEqual([]);
+        if (adapter === 'default') expect(wgsl).not.toMatch(/enable |quadSwap/);
+      }
+    }
+  });
+
   it('spread a cache over the bindings that it takes', () => {
     const options: ProblemOptions = { b: 8, sK: 65_536, hQ: 16 };
     const keys = (adapter: KnownAdapter) =>
