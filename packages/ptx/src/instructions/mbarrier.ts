@@ -45,13 +45,16 @@ export const mbarrierArrive = instruction<
     readonly expect: boolean;
     /** The barrier may be another CTA's. */
     readonly remote: boolean;
+    /** Publishes nothing beyond this CTA. */
+    readonly buffersOnly?: boolean;
   }
 >({
   name: 'mbarrier.arrive',
   kind: 'barrier',
   requires: hopper,
-  ptx: ({ offset, expect, remote }, _, [address, ...bytes]) => {
-    const space = remote ? 'release.cluster.shared::cluster' : 'release.cta.shared::cta';
+  ptx: ({ offset, expect, remote, buffersOnly }, _, [address, ...bytes]) => {
+    const scope = remote && !buffersOnly ? 'cluster' : 'cta';
+    const space = `release.${scope}.shared::${remote ? 'cluster' : 'cta'}`;
     const operands = ['_', bracket(address, offset), ...bytes].join(', ');
     return `mbarrier.arrive${expect ? '.expect_tx' : ''}.${space}.b64 ${operands}`;
   },
@@ -82,17 +85,17 @@ export const mbarrierExpectTx = instruction<At>({
 });
 
 interface Wait extends At {
-  readonly cluster: boolean;
+  readonly cluster: boolean | 'buffers';
 }
 
 const tryWaitText = ({ offset, cluster }: Wait, done: string, address: string, parity: string) =>
-  `mbarrier.try_wait.parity.acquire.${cluster ? 'cluster' : 'cta'}.shared::cta.b64 ${done}, ${bracket(address, offset)}, ${parity}`;
+  `mbarrier.try_wait.parity.acquire.${cluster === true ? 'cluster' : 'cta'}.shared::cta.b64 ${done}, ${bracket(address, offset)}, ${parity}`;
 
 const waitOf = (attrs: Wait, site: Site): BarrierWait => ({
   site,
   barrier: placeOf(site, attrs),
   parity: site.s[1],
-  cluster: attrs.cluster,
+  cluster: attrs.cluster !== false,
 });
 
 /** Asks whether the phase of this parity is complete; may suspend the thread for a while. */
@@ -140,8 +143,12 @@ export const fenceMbarrierInit = instruction({
 
 /** Options of waits. */
 export interface WaitOptions {
-  /** Sees what other CTAs of the cluster did before they arrived, instead of this CTA's alone. */
-  readonly cluster?: boolean;
+  /**
+   * Sees what other CTAs of the cluster did before they arrived, instead of this CTA's alone.
+   * `buffers`: sees only that their multiplications and copies are done with a buffer, which costs no
+   * fence; enough to start a copy into it.
+   */
+  readonly cluster?: boolean | 'buffers';
 }
 
 /**
@@ -190,6 +197,17 @@ export const mbarrierOps = (body: Body) => {
     ): void {
       const remote = ctaRank === undefined ? bar : mapa(body, bar, ctaRank);
       const op = mbarrierArrive({ offset: remote.offset, expect: false, remote: true });
+      body.run(op, [baseArg(remote)]);
+    },
+    /**
+     * Arrives at the barrier at the same place of another CTA's shared memory and says only that
+     * finished multiplications and copies are done with a buffer (see {@link WaitOptions}): what the
+     * thread wrote is not published, which would take a fence.
+     */
+    mbarrierReleaseRemote(bar: MemoryBarrier, ctaRank: Operand<'u32'>): void {
+      const remote = mapa(body, bar, ctaRank);
+      const { offset } = remote;
+      const op = mbarrierArrive({ offset, expect: false, remote: true, buffersOnly: true });
       body.run(op, [baseArg(remote)]);
     },
     /** Whether the phase of this parity is complete; may suspend the thread for a short while. */

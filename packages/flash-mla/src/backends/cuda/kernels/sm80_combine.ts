@@ -19,6 +19,8 @@ export interface CombineConfig {
   /** A multiple of 16. */
   readonly headDimV: number;
   readonly hasSink: boolean;
+  /** Whether it may start before the kernel whose results it merges has ended (sm_90 up). */
+  readonly overlaps?: boolean;
   /** Warps that share the columns of a row: more where there are few rows. */
   readonly warpsPerRow: 1 | 2 | 4 | 8 | 16;
 }
@@ -65,6 +67,7 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
   return defineKernel(
     { name: 'sm80_combine', params: params(config), block: [combineWarps * 32] },
     (k, p) => {
+      if (config.overlaps) k.waitForDependencies();
       const request = k.blockIdx.y;
       const first = p.numSplits.at(request).load().as('u32');
       const count = p.numSplits.at(request).at(1).load().as('u32').sub(first).named('splits');

@@ -54,7 +54,12 @@ export function planCombine(
   const wanted = (smCount * warpsPerSm) / (batch * rows);
   const warpsPerRow = wanted > 8 ? 16 : wanted > 4 ? 8 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
   const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
-  return { kernel: combineSpec, config: { ...config, warpsPerRow }, grid };
+  const launch: CombineLaunch = {
+    kernel: combineSpec,
+    config: { ...config, warpsPerRow },
+    grid,
+  };
+  return config.overlaps ? { ...launch, overlap: true } : launch;
 }
 
 /** What changes between calls. */

@@ -1,7 +1,14 @@
 import type { Ops, Pointer, TensorMap, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
 import { partBarrier } from './ring.ts';
-import { type HopperShared, type HopperTile, keyParts, tileBytes, tileTokens } from './tile.ts';
+import {
+  type HopperShared,
+  type HopperTile,
+  type KeyPart,
+  keyParts,
+  tileBytes,
+  tileTokens,
+} from './tile.ts';
 
 /** Where the blocks of a request are. */
 export interface KeyBlocks {
@@ -45,6 +52,7 @@ export function fetchKeys(
 ): void {
   const blocksPerPage = blocks.pageSize / tileTokens;
   const rank = clusterSize > 1 ? k.clusterCtaRank : undefined;
+  const cluster = clusterSize > 1 ? 'buffers' : false;
   const options = clusterSize > 1 ? { multicast: 2 ** clusterSize - 1 } : {};
   /** The pages of 32 blocks, one per lane. */
   const pages = k.var('u32', 0).named('pages');
@@ -61,26 +69,35 @@ export function fetchKeys(
     const page = k.shuffle(pages as Value<'u32'>, index);
     const token = block.rem(blocksPerPage).mul(tileTokens);
     const isLeader = k.electSync();
-    keyParts.forEach(({ tiles, first }, part) => {
-      const cluster = clusterSize > 1;
-      k.mbarrierWait(partBarrier(shared.empty, ring.stage, part), ring.parity, { cluster });
+    const place = (tile: number | Value<'u32'>) => [0, token, tile, blocks.headK, page] as const;
+    /** The tiles of a part that this CTA loads, for all of its cluster. */
+    const forShare = (part: KeyPart, use: (tile: number | Value<'u32'>) => void) => {
+      const { tiles, first } = part;
+      if (rank === undefined) {
+        for (let i = 0; i < tiles; i++) use(first + i);
+      } else if (tiles === 1) {
+        // One tile cannot be shared out: the CTAs take turns.
+        k.if(ring.stage.eq(rank), () => use(first));
+      } else {
+        const share = tiles / clusterSize;
+        for (let i = 0; i < share; i++) use(k.mad(rank, share, first + i));
+      }
+    };
+    // While the stage is still in use, its next contents can come as far as the second-level cache.
+    k.if(isLeader, () => {
+      for (const part of keyParts) {
+        forShare(part, (tile) => k.tensorPrefetch(blocks.map, place(tile)));
+      }
+    });
+    keyParts.forEach((part, i) => {
+      k.mbarrierWait(partBarrier(shared.empty, ring.stage, i), ring.parity, { cluster });
       k.if(isLeader, () => {
-        const full = partBarrier(shared.full, ring.stage, part);
-        k.mbarrierArriveExpectTx(full, tiles * tileBytes);
-        const load = (tile: number | Value<'u32'>) => {
+        const full = partBarrier(shared.full, ring.stage, i);
+        k.mbarrierArriveExpectTx(full, part.tiles * tileBytes);
+        forShare(part, (tile) => {
           const to = shared.keys.tile(ring.stage, tile);
-          const place = [0, token, tile, blocks.headK, page] as const;
-          k.tensorLoad(to, blocks.map, place, full, options);
-        };
-        if (rank === undefined) {
-          for (let i = 0; i < tiles; i++) load(first + i);
-        } else if (tiles === 1) {
-          // One tile cannot be shared out: the CTAs take turns.
-          k.if(ring.stage.eq(rank), () => load(first));
-        } else {
-          const share = tiles / clusterSize;
-          for (let i = 0; i < share; i++) load(k.mad(rank, share, first + i));
-        }
+          k.tensorLoad(to, blocks.map, place(tile), full, options);
+        });
       });
     });
     ring.advance();

@@ -47,5 +47,5 @@ export function releasePart(
   bar: Pointer<'shared', 'b64'>,
 ): void {
   if (clusterSize === 1) k.if(k.laneId.eq(0), () => k.mbarrierArrive(bar));
-  else k.if(k.laneId.lt(clusterSize), () => k.mbarrierArriveRemote(bar, k.laneId));
+  else k.if(k.laneId.lt(clusterSize), () => k.mbarrierReleaseRemote(bar, k.laneId));
 }

@@ -36,6 +36,8 @@ export const keyParts = [
   { tiles: 1, first: 8 },
 ] as const;
 
+export type KeyPart = (typeof keyParts)[number];
+
 /** Hardware barriers; 0 is the CTA's. */
 export const barrierId = {
   /** Both consumers. */
