@@ -95,7 +95,7 @@ export class MatrixGroup {
       const into = this.#free.pop() ?? groupB();
       this.#check(w, site, chunks);
       this.#decode(attrs, chunks, columns, attrs.transB, into.operand);
-      into.double.set(into.operand.single);
+      into.double.set(into.operand.single.subarray(0, columns * depth));
       return { chunks, into };
     });
     const readings = [product.reading];

@@ -49,25 +49,59 @@ export function multiplyRows(
   how: MatrixSums,
 ): void {
   const depth = depthOf(type);
-  if (how === 'exact') {
+  if (how === 'h200') {
+    addCut(type, b.operand, depth, registers.F, d, add);
+  } else {
     a.set(groupA.single);
     products(b.double, columns, depth);
+    addSums(columns, registers.F, d, add);
   }
+  // Arithmetic gives one NaN pattern, which is not the one of JavaScript.
   const { I, F } = registers;
+  for (const into of d) {
+    for (let at = into; at < into + 32; at++) if (Number.isNaN(F[at])) I[at] = 0x7fffffff;
+  }
+}
+
+/** Lane l holds, in register i, row l/4 (+ 8) and column 2·(l mod 4) + 8·(i/4). */
+function addSums(columns: number, F: Float32Array, d: readonly number[], add: boolean): void {
   for (let i = 0; i < d.length; i++) {
-    const into = d[i];
-    const column = (i >> 2) * 8 + (i & 1);
+    let into = d[i];
+    let from = ((i >> 1) & 1) * 8 * columns + (i >> 2) * 8 + (i & 1);
+    for (let row = 0; row < 8; row++) {
+      if (add) {
+        F[into] = sums[from] + F[into];
+        F[into + 1] = sums[from + 2] + F[into + 1];
+        F[into + 2] = sums[from + 4] + F[into + 2];
+        F[into + 3] = sums[from + 6] + F[into + 3];
+      } else {
+        F[into] = sums[from];
+        F[into + 1] = sums[from + 2];
+        F[into + 2] = sums[from + 4];
+        F[into + 3] = sums[from + 6];
+      }
+      into += 4;
+      from += columns;
+    }
+  }
+}
+
+function addCut(
+  type: MatrixInput,
+  b: Operand,
+  depth: 16 | 32,
+  F: Float32Array,
+  d: readonly number[],
+  add: boolean,
+): void {
+  for (let i = 0; i < d.length; i++) {
     const row = ((i >> 1) & 1) * 8;
+    const column = (i >> 2) * 8 + (i & 1);
     for (let l = 0; l < 32; l++) {
-      const x = row + (l >> 2);
-      const y = column + (l & 3) * 2;
-      const before = add ? F[into + l] : 0;
-      const value =
-        how === 'exact'
-          ? sums[x * columns + y] + before
-          : cutSum(groupA, x * depth, b.operand, y * depth, places[depth], before, keptBits[type]);
-      F[into + l] = value;
-      if (Number.isNaN(value)) I[into + l] = 0x7fffffff;
+      const at = d[i] + l;
+      const x = (row + (l >> 2)) * depth;
+      const y = (column + (l & 3) * 2) * depth;
+      F[at] = cutSum(groupA, x, b, y, places[depth], add ? F[at] : 0, keptBits[type]);
     }
   }
 }
@@ -82,7 +116,14 @@ function products(b: Float64Array, columns: number, depth: number): void {
       const y1 = y0 + depth;
       const y2 = y1 + depth;
       const y3 = y2 + depth;
-      let [s00, s01, s02, s03, s10, s11, s12, s13] = [0, 0, 0, 0, 0, 0, 0, 0];
+      let s00 = 0;
+      let s01 = 0;
+      let s02 = 0;
+      let s03 = 0;
+      let s10 = 0;
+      let s11 = 0;
+      let s12 = 0;
+      let s13 = 0;
       for (let k = 0; k < depth; k++) {
         const p = a[x0 + k];
         const q = a[x1 + k];
