@@ -69,15 +69,18 @@ function firstDifference(
 }
 
 describe('golden kernels', () => {
-  it('matrix: every bit is the GPU’s when sums are cut off as its tensor cores do it', () => {
-    for (const golden of goldenKernels().filter((c) => c.family === 'matrix')) {
-      const want = answers.get('matrix')?.get(golden.name)?.[0];
-      const got = simulated(golden, 'h200')[0];
-      const exact: GoldenCase = { ...golden, tolerance: { kind: 'exact' } };
-      if (want !== undefined)
-        expect(firstDifference(exact, got, want), golden.name).toBeUndefined();
-    }
-  });
+  it.each(['matrix', 'wgmma'])(
+    '%s: every bit is the GPU’s when sums are cut off as its tensor cores do it',
+    (family) => {
+      for (const golden of goldenKernels().filter((c) => c.family === family)) {
+        const want = answers.get(family)?.get(golden.name)?.[0];
+        const got = simulated(golden, 'h200')[0];
+        const exact: GoldenCase = { ...golden, tolerance: { kind: 'exact' } };
+        if (want !== undefined)
+          expect(firstDifference(exact, got, want), golden.name).toBeUndefined();
+      }
+    },
+  );
 
   it('have distinct names', () => {
     const names = goldenKernels().map(({ family, name }) => `${family}/${name}`);

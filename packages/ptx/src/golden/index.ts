@@ -19,6 +19,7 @@ import { memoryCases } from './memory.ts';
 import { syncCases } from './sync.ts';
 import { tensorCopyCases } from './tensor_copy.ts';
 import { warpCases } from './warp.ts';
+import { wgmmaCases } from './wgmma.ts';
 
 export type { GoldenBuffer, GoldenCase, GoldenMap, Tolerance } from './case.ts';
 export { type GoldenAnswers, goldenFile, goldenFileName, parseGoldenFile } from './file.ts';
@@ -42,6 +43,7 @@ export function goldenKernels(): readonly GoldenCase[] {
     ...bulkCopyCases(),
     ...tensorCopyCases(),
     ...clusterCases(),
+    ...wgmmaCases(),
   ];
   return cases;
 }
