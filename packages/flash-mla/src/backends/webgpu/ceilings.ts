@@ -18,12 +18,12 @@ export interface ProbeSize {
 export const gpuProbe: ProbeSize = { workgroups: 4096, rounds: 128, memoryBytes: 2 ** 28 };
 
 /** The same where a CPU does it in milliseconds. */
-export const softwareProbe: ProbeSize = { workgroups: 32, rounds: 32, memoryBytes: 2 ** 25 };
+export const softwareProbe: ProbeSize = { workgroups: 32, rounds: 32, memoryBytes: 2 ** 24 };
 
 /** Long enough for the coarse clocks of browsers (0.1 ms) and for what a submission costs. */
 const wantedSeconds = 0.01;
 /** What one probe may take, compiling left out. */
-const budgetMs = 60;
+const budgetMs = 50;
 const mostLaunches = 256;
 
 /**
