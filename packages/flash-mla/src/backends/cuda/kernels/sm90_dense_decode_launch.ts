@@ -75,9 +75,10 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
     const { dtype, outDtype, numHeadsKv, plan, pageSize } = problem;
     const rowTiles = Math.ceil(rowsOf(problem) / tileRows);
     const clusterSize = rowTiles % 2 === 0 ? 2 : 1;
+    const tile = { element: dtype as Element, clusterSize, prefetches: false } as const;
     const main: HopperDenseDecodePlan['launches']['main'] = {
       kernel: hopperDenseDecodeSpec,
-      config: { tile: { element: dtype as Element, clusterSize }, outElement: outDtype, pageSize },
+      config: { tile, outElement: outDtype, pageSize },
       grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
       ...(clusterSize > 1 ? { cluster: [clusterSize, 1, 1] as const } : {}),
     };

@@ -12,6 +12,7 @@ import {
   keyTiles,
   ownValueTiles,
   registerTiles,
+  releasedParts,
   tileBytes,
   tileColumns,
   tileTokens,
@@ -122,8 +123,6 @@ export class Consumer {
       block.eq(to),
       () => {
         this.#addPartner();
-        k.wgmmaWait(0);
-        this.#releasePartner();
       },
       { uniform: true },
     );
@@ -136,13 +135,12 @@ export class Consumer {
     const k = this.#k;
     const { element } = this.#tile;
     const { consumer } = this.place;
+    // The partner's block first: the sooner it is released, the sooner the one after this is on its way.
+    if (!isFirst) this.#addPartner();
     k.section('scores', () => this.#multiplyScores());
     k.wgmmaCommit();
-    if (!isFirst) this.#addPartner();
     k.wgmmaWait(0);
-    // The sooner the partner's block is released, the sooner the one after this is on its way.
-    if (!isFirst) this.#releasePartner();
-    releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, keyParts.length - 1));
+    releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
     const first = block.mul(tileTokens);
     k.section('softmax', () => this.#hide(blocks, first));
     const { weights, factors } = weigh(k, element, this.state, this.#scores, blocks.scale);
@@ -151,7 +149,7 @@ export class Consumer {
     k.section('values', () => this.#multiplyValues(weights, consumer));
     k.wgmmaCommit();
     k.wgmmaWait(0);
-    releasePart(k, this.#tile, this.#part(this.#shared.empty, consumer));
+    this.#releaseValues(consumer);
     this.#ownParity.set(this.#ownParity.xor(1));
   }
 
@@ -198,21 +196,23 @@ export class Consumer {
         this.#shared.references.at(this.#partner, this.place.row.add(r)).load(),
       );
       meet(k, element, this.state, this.#partnerWeights, references);
-      k.mbarrierWait(this.#part(this.#shared.full, this.#partner), this.#partnerParity);
+      for (const part of [0, 1]) {
+        const full = partBarrier(this.#shared.full, this.#partner, part);
+        k.mbarrierWait(full.at(this.place.consumer.shl(2)), this.#partnerParity);
+      }
       this.#partnerParity.set(this.#partnerParity.xor(1));
       const weights = this.#partnerWeights.map((words) => asFragments(element, words));
       this.#multiplyValues(weights, this.#partner);
     });
     k.wgmmaCommit();
+    k.wgmmaWait(0);
+    this.#releaseValues(this.#partner);
   }
 
-  #releasePartner(): void {
-    releasePart(this.#k, this.#tile, this.#part(this.#shared.empty, this.#partner));
-  }
-
-  /** The barrier of this consumer's columns of V in a stage. */
-  #part(bars: HopperShared['full'], stage: Value<'u32'>): Pointer<'shared', 'b64'> {
-    return bars.at(stage).at(this.place.consumer.shl(1));
+  /** This consumer is done with its columns of V in a stage. */
+  #releaseValues(stage: Value<'u32'>): void {
+    const bar = this.#shared.empty.at(stage).at(this.place.consumer.shl(1));
+    releasePart(this.#k, this.#tile, bar);
   }
 
   /** outputs += weights × this consumer's columns of V. */

@@ -44,7 +44,7 @@ export function ringPosition(k: Ops, firstParity: number): RingPosition {
 export function fetchKeys(
   k: Ops,
   shared: HopperShared,
-  { clusterSize }: HopperTile,
+  { clusterSize, prefetches }: HopperTile,
   ring: RingPosition,
   blocks: KeyBlocks,
   from: Value<'u32'>,
@@ -83,14 +83,18 @@ export function fetchKeys(
         for (let i = 0; i < share; i++) use(k.mad(rank, share, first + i));
       }
     };
-    // While the stage is still in use, its next contents can come as far as the second-level cache.
-    k.if(isLeader, () => {
-      for (const part of keyParts) {
-        forShare(part, (tile) => k.tensorPrefetch(blocks.map, place(tile)));
-      }
-    });
+    if (prefetches) {
+      k.if(isLeader, () => {
+        for (const part of keyParts) {
+          forShare(part, (tile) => k.tensorPrefetch(blocks.map, place(tile)));
+        }
+      });
+    }
     keyParts.forEach((part, i) => {
-      k.mbarrierWait(partBarrier(shared.empty, ring.stage, i), ring.parity, { cluster });
+      if (part.released !== keyParts[i - 1]?.released) {
+        const empty = partBarrier(shared.empty, ring.stage, part.released);
+        k.mbarrierWait(empty, ring.parity, { cluster });
+      }
       k.if(isLeader, () => {
         const full = partBarrier(shared.full, ring.stage, i);
         k.mbarrierArriveExpectTx(full, part.tiles * tileBytes);

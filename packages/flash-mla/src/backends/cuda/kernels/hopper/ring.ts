@@ -4,6 +4,7 @@ import {
   type HopperShared,
   type HopperTile,
   keyParts,
+  releasedParts,
   warpGroupThreads,
 } from './tile.ts';
 
@@ -27,8 +28,8 @@ export function initBarriers(
   queryArrivals: number,
 ): void {
   k.if(k.threadIdx.x.eq(0), () => {
-    for (let i = 0; i < consumers * keyParts.length; i++) {
-      k.mbarrierInit(shared.full.at(i), 1);
+    for (let i = 0; i < consumers * keyParts.length; i++) k.mbarrierInit(shared.full.at(i), 1);
+    for (let i = 0; i < consumers * releasedParts; i++) {
       k.mbarrierInit(shared.empty.at(i), warpsPerGroup * clusterSize);
     }
     k.mbarrierInit(shared.queryFull.at(0), queryArrivals);

@@ -29,13 +29,16 @@ export const consumerRegisters = 240;
 /** Query tiles that each consumer holds in registers; the first makes room for weights. */
 export const registerTiles = 1;
 
-/** Parts of a key block that arrive and are released by themselves. */
+/** Parts of a key block that are released by themselves: each consumer's half of V, and the rest. */
+export const releasedParts = 3;
+/** Parts of a key block that arrive by themselves, and with which released part they go. */
 export const keyParts = [
-  { tiles: 4, first: 0 },
-  { tiles: 4, first: 4 },
-  { tiles: 1, first: 8 },
+  { tiles: 2, first: 0, released: 0 },
+  { tiles: 2, first: 2, released: 0 },
+  { tiles: 2, first: 4, released: 1 },
+  { tiles: 2, first: 6, released: 1 },
+  { tiles: 1, first: 8, released: 2 },
 ] as const;
-
 export type KeyPart = (typeof keyParts)[number];
 
 /** Hardware barriers; 0 is the CTA's. */
@@ -53,6 +56,8 @@ export interface HopperTile {
   readonly element: Element;
   /** CTAs that share the keys they load: neighbours in the rows. */
   readonly clusterSize: 1 | 2;
+  /** Fetches keys into the second-level cache before there is room for them. */
+  readonly prefetches: boolean;
 }
 
 /** Shared memory of a CTA. */
@@ -69,7 +74,7 @@ export const hopperLayout = (element: Element) =>
     references: field('f32', [consumers, tileRows]),
     sums: field('f32', [consumers, tileRows]),
     full: field('b64', [consumers * keyParts.length]),
-    empty: field('b64', [consumers * keyParts.length]),
+    empty: field('b64', [consumers * releasedParts]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),
   });
