@@ -222,5 +222,11 @@ export function wgmmaCases(): GoldenCase[] {
     ),
     productCase('wgmma.e4m3 wide', n8('e4m3'), data('u8', codes).bytes, close(2 ** 18, 6)),
   );
+  const nothing = { type: 'b32', bytes: new Uint8Array(4) } as const;
+  cases.push(
+    warpCase(family, 'elect.sync', { input: nothing, output: 'u32', count: 32 }, (k) => {
+      k.params.out.at(k.laneId).store(k.select<'u32'>(k.electSync(), 1, 0));
+    }),
+  );
   return cases;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { goldenKernels } from '../golden/index.ts';
 import {
   defineKernel,
   emitPtx,
@@ -205,6 +206,13 @@ describe('the assembler', () => {
       expect({ ok, notes, spillBytes }, log).toEqual({ ok: true, notes: [], spillBytes: 0 });
     },
   );
+
+  it.skipIf(!hasPtxas)('takes the golden kernels as they are (needs ptxas)', () => {
+    for (const { name, kernel } of goldenKernels().filter((g) => g.family === 'wgmma')) {
+      const { ok, notes, log } = assemble(emitPtx(kernel, 'sm_90a'), 'sm_90a');
+      expect({ name, ok, notes }, log).toEqual({ name, ok: true, notes: [] });
+    }
+  });
 
   it.skipIf(!hasPtxas)('says what it did otherwise (needs ptxas)', () => {
     const notesOf = (mistake: AttendMistake) =>
