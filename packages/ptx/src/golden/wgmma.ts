@@ -225,7 +225,7 @@ export function wgmmaCases(): GoldenCase[] {
   const nothing = { type: 'b32', bytes: new Uint8Array(4) } as const;
   cases.push(
     warpCase(family, 'elect.sync', { input: nothing, output: 'u32', count: 32 }, (k) => {
-      k.params.out.at(k.laneId).store(k.select<'u32'>(k.electSync(), 1, 0));
+      k.params.out.at(k.laneId).store(k.select(k.electSync(), 1, 0, 'u32'));
     }),
   );
   return cases;
