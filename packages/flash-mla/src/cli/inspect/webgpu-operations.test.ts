@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { AttentionConfig } from '../../backends/webgpu/attention/config.ts';
 import { workgroupBytes } from '../../backends/webgpu/attention/config.ts';
+import { requestAdapter } from '../../backends/webgpu/gpu.ts';
 import { inspectTrace } from '../../backends/webgpu/inspect/inspect.ts';
 import { type KnownAdapter, knownAdapters } from '../../backends/webgpu/inspect/known-adapters.ts';
+import { useSwiftShader } from '../../backends/webgpu/testing/swiftshader.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { inspectOperations } from './operations.ts';
 import { traceOperation } from './webgpu-operations.ts';
+
+const absent = useSwiftShader();
+const why = absent ? `, skipped: ${absent}` : '';
 
 function inspect(name: string, options: ProblemOptions, adapter: KnownAdapter) {
   const capabilities = knownAdapters[adapter];
@@ -57,6 +62,29 @@ describe('the WebGPU kernels of a problem', () => {
         if (adapter === 'default') expect(wgsl).not.toMatch(/enable |quadSwap/);
       }
     }
+  });
+
+  it.skipIf(absent)(`are valid WGSL for devices that are not here, too${why}`, async () => {
+    const adapter = await requestAdapter();
+    const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
+    for (const known of ['h200', 'swiftshader', 'default'] as const) {
+      for (const name of inspectOperations.keys()) {
+        for (const options of [small(name), { ...small(name), hQ: 1 }]) {
+          const trace = traceOperation(name, options, knownAdapters[known]);
+          for (const dispatch of trace.dispatches) {
+            device.pushErrorScope('validation');
+            const module = device.createShaderModule({ code: dispatch.source().wgsl });
+            const { messages } = await module.getCompilationInfo();
+            expect(
+              messages.map(({ message }) => message),
+              dispatch.name,
+            ).toEqual([]);
+            expect(await device.popErrorScope()).toBeNull();
+          }
+        }
+      }
+    }
+    device.destroy();
   });
 
   it('spread a cache over the bindings that it takes', () => {
