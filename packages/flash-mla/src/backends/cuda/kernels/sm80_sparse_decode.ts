@@ -68,8 +68,8 @@ const params = ({ layout }: SparseDecodeConfig) => {
 export type SparseDecodeParams = ReturnType<typeof params>;
 
 /**
- * Token-sparse decoding. Grid: (queries × tiles of heads, 1, parts of the schedule): every query picks
- * tokens of its own, so a tile holds heads of one query.
+ * Token-sparse decoding. Grid: (queries, tiles of heads, parts of the schedule): every query picks tokens
+ * of its own, so a tile holds heads of one query.
  */
 export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDecodeParams> {
   const { tile, layout, hasSink } = config;
@@ -81,9 +81,8 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
   } as const;
   return defineKernel(options, (k, p) => {
     const place = warpPlace(k, tile);
-    const tilesPerQuery = p.numHeadsQ.add(tile.rows - 1).shr(Math.log2(tile.rows));
-    const query = k.blockIdx.x.div(tilesPerQuery).named('query');
-    const firstHead = k.blockIdx.x.sub(query.mul(tilesPerQuery)).mul(tile.rows).named('first_head');
+    const query = k.blockIdx.x;
+    const firstHead = k.blockIdx.y.mul(tile.rows).named('first_head');
     const count = p.numHeadsQ.sub(firstHead);
 
     const lengthOf = (
@@ -128,11 +127,12 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
         };
       };
       const tilesPerBlock = blockTokens / tile.tokens;
-      const main = picks('main', config.pageSize, mainLength(piece.request));
+      const length = mainLength(piece.request);
+      const main = picks('main', config.pageSize, length);
       const second = hasExtra
         ? {
             tokens: picks('extra', config.extraPageSize, extraLength(piece.request)),
-            firstTile: mainBlocks(piece.request).as('u32').mul(tilesPerBlock),
+            firstTile: () => blocks(length).max(1).as('u32').mul(tilesPerBlock),
           }
         : undefined;
       const keys = keysOfLayout(k, tile, k.shared, place, layout, config.keyAlignment, (rows) =>

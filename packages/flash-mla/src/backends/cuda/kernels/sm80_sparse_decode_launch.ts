@@ -85,11 +85,11 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
       queryAlignment: asAlignment(problem.q.alignment),
       keyAlignment: asAlignment(keyAlignment),
     };
-    const rowTiles = seqLenQ * Math.ceil(numHeadsQ / tile.rows);
+    const headTiles = Math.ceil(numHeadsQ / tile.rows);
     const mainLaunch: SparseDecodePlan['launches']['main'] = {
       kernel: sparseDecodeSpec,
       config,
-      grid: batch === 0 ? [0, 0, 0] : [rowTiles, 1, plan.numParts],
+      grid: batch === 0 ? [0, 0, 0] : [seqLenQ, headTiles, plan.numParts],
     };
     const blocks = (topk: number) => Math.ceil(topk / blockTokens);
     const maxBlocks = Math.max(1, blocks(main.topk)) + blocks(extra?.topk ?? 0);

@@ -62,7 +62,7 @@ function stagesFor({ packedSlots }: TileProblem, { tokens, stages }: Candidate) 
  */
 const registerSteps = {
   inOrder: { 16: 36, 32: 32, 64: 0 },
-  oneByOne: { 16: 32, 32: 20, 64: 0 },
+  oneByOne: { 16: 28, 32: 20, 64: 0 },
 } as const;
 
 function sharedQuerySteps(problem: TileProblem, rows: MlaTile['rows']): number {

@@ -1,6 +1,7 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import { type Alignment, copyRowInSteps, segmentChunks } from './copy.ts';
 import type { KeySource, RowLookup } from './keys.ts';
+import { biasSlot } from './mask.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
 import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
@@ -32,7 +33,7 @@ export function directKeys(
         const { present, from } = lookup.locate(t, i);
         if (tile.gathered) {
           const bias = k.select<'f32'>(present, 0, Number.NEGATIVE_INFINITY, 'f32');
-          k.if(chunk.eq(0), () => shared.tokenBias.at(stage, row).store(bias));
+          k.if(chunk.eq(0), () => shared.tokenBias.at(biasSlot(tile, t, stage), row).store(bias));
         }
         const to = shared.keys.row(stage, row);
         const columns = { begin: 0, end: width, columns: tile.headDimQk };

@@ -33,12 +33,21 @@ export function maskBeyond(k: Ops, tile: MlaTile, place: WarpPlace, limits: RowL
   };
 }
 
+/**
+ * Where the biases of a tile are: in its stage. Packed rows have one stage but are on their way while
+ * the tile before is used, so their biases take turns.
+ */
+export function biasSlot(tile: MlaTile, t: Value<'u32'>, stage: Value<'u32'>): Value<'u32'> {
+  return tile.packedSlots > 0 ? t.and(1) : stage;
+}
+
 /** Hides missing tokens by the bias that their copying left behind. */
 export function maskMissing(k: Ops, tile: MlaTile, shared: MlaShared, place: WarpPlace): ScoreMask {
-  return (_t, stage, scores) => {
+  return (t, stage, scores) => {
+    const slot = biasSlot(tile, t, stage);
     const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
     scores.forEach((acc, j) => {
-      const bias = shared.tokenBias.at(stage, column.add(8 * j)).loadVec(2);
+      const bias = shared.tokenBias.at(slot, column.add(8 * j)).loadVec(2);
       acc.forEach((s, i) => {
         s.addTo(bias[i & 1]);
       });

@@ -22,8 +22,8 @@ export interface PickedTokens {
 /** A second cache, whose tokens come after all tiles of the first. */
 export interface SecondCache {
   readonly tokens: PickedTokens;
-  /** The first tile of its tokens. */
-  readonly firstTile: Value<'u32'>;
+  /** The first tile of its tokens: computed where it is needed, so that no register keeps it. */
+  firstTile(): Value<'u32'>;
 }
 
 const nothing = -1;
@@ -51,15 +51,16 @@ export function pickedLookup(
   return {
     seek(t) {
       if (second === undefined) return seekIn(main, t);
+      const first = second.firstTile();
       k.if(
-        t.ge(second.firstTile),
-        () => seekIn(second.tokens, t.sub(second.firstTile)),
+        t.ge(first),
+        () => seekIn(second.tokens, t.sub(first)),
         () => seekIn(main, t),
         { uniform: true },
       );
     },
     locate(t, i) {
-      const isSecond = second && t.ge(second.firstTile);
+      const isSecond = second && t.ge(second.firstTile());
       /** A property of the cache that the tile belongs to. */
       const of = <T extends 'u32' | 'u64'>(get: (tokens: PickedTokens) => Value<T>): Value<T> =>
         isSecond ? k.select(isSecond, get(second.tokens), get(main)) : get(main);

@@ -24,7 +24,7 @@ export function mlaShared(tile: MlaTile) {
     /** Per 16 rows, whether any of them asks for rescaling: not 0. */
     moved: field('b32', [rows / 16]),
     /** What to add to the scores of a token: 0, or −inf where it is missing. */
-    tokenBias: field('f32', [gathered ? stages : 0, tokens]),
+    tokenBias: field('f32', [gathered ? Math.max(stages, packedSlots > 0 ? 2 : 1) : 0, tokens]),
   });
 }
 
