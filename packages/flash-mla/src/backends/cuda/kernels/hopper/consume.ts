@@ -26,6 +26,13 @@ const depthBytes = 32;
 /** 16 tokens of a tile. */
 const tokenStepBytes = 16 * 128;
 
+/**
+ * What a consumer does first: its share of the partner's block, so that this is released early, or its
+ * own scores, so that they are there when the partner's weights come. Were both the first, the blocks
+ * would be computed one after another; were both the second, each would wait for the other's keys.
+ */
+type Order = 'alone' | 'partner first' | 'scores first';
+
 /** What a consumer needs to know of a request's blocks. */
 export interface Blocks {
   readonly from: Value<'u32'>;
@@ -105,24 +112,34 @@ export class Consumer {
     k.if(
       this.#turn.eq(this.place.consumer),
       () => {
-        this.#ownBlock(blocks, from, true);
+        this.#ownBlock(blocks, from, 'alone');
         block.addTo(2);
       },
       () => block.addTo(1),
       { uniform: true },
     );
-    k.while(
-      () => block.lt(to),
-      () => {
-        this.#ownBlock(blocks, block, false);
-        block.addTo(2);
-      },
-      { uniform: true, name: 'own_block', unroll: false },
+    const rounds = (order: Order) => {
+      k.while(
+        () => block.lt(to),
+        () => {
+          this.#ownBlock(blocks, block, order);
+          block.addTo(2);
+        },
+        { uniform: true, name: 'own_block', unroll: false },
+      );
+    };
+    k.if(
+      this.place.consumer.eq(0),
+      () => rounds('partner first'),
+      () => rounds('scores first'),
+      { uniform: true },
     );
     k.if(
       block.eq(to),
       () => {
         this.#addPartner();
+        k.wgmmaWait(0);
+        this.#releaseValues(this.#partner);
       },
       { uniform: true },
     );
@@ -130,21 +147,29 @@ export class Consumer {
     k.if(this.place.lane.eq(0), () => k.mbarrierArrive(this.#shared.queryEmpty.at(0)));
   }
 
-  /** A block of this consumer's, and beside it the partner's block before it. */
-  #ownBlock(blocks: Blocks, block: Value<'u32'>, isFirst: boolean): void {
+  /** A block of this consumer's, and but for the first of a request the partner's block before it. */
+  #ownBlock(blocks: Blocks, block: Value<'u32'>, order: Order): void {
     const k = this.#k;
     const { element } = this.#tile;
     const { consumer } = this.place;
-    // The partner's block first: the sooner it is released, the sooner the one after this is on its way.
-    if (!isFirst) this.#addPartner();
+    if (order === 'partner first') {
+      this.#addPartner();
+      k.wgmmaWait(0);
+      this.#releaseValues(this.#partner);
+    }
     k.section('scores', () => this.#multiplyScores());
     k.wgmmaCommit();
-    k.wgmmaWait(0);
+    if (order === 'scores first') this.#addPartner();
+    k.wgmmaWait(order === 'scores first' ? 1 : 0);
     releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
     const first = block.mul(tileTokens);
     k.section('softmax', () => this.#hide(blocks, first));
     const { weights, factors } = weigh(k, element, this.state, this.#scores, blocks.scale);
     this.#handOver(weights);
+    if (order === 'scores first') {
+      k.wgmmaWait(0);
+      this.#releaseValues(this.#partner);
+    }
     rescaleOutputs(k, this.state, factors);
     k.section('values', () => this.#multiplyValues(weights, consumer));
     k.wgmmaCommit();
@@ -205,8 +230,6 @@ export class Consumer {
       this.#multiplyValues(weights, this.#partner);
     });
     k.wgmmaCommit();
-    k.wgmmaWait(0);
-    this.#releaseValues(this.#partner);
   }
 
   /** This consumer is done with its columns of V in a stage. */
