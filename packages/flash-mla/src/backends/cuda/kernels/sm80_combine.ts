@@ -82,53 +82,75 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       const slot = (split: Value<'u32'>) => k.mulWide(first.add(split), rows).add(k.widen(row));
       const lse2 = (split: Value<'u32'>) => p.partialLse.at(slot(split));
 
-      const total = k.section('log-sum-exp', () => mergedLse(k, count, lse2));
-      const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
-      const base = k.select<'f32'>(isEmpty, 0, total);
       /** Whether the lane has columns in a chunk; undefined: all lanes have. */
       const inside = Array.from({ length: chunks }, (_, c) => {
         if (headDimV === columns * warpsPerRow && columns === 32 * vector * chunks)
           return undefined;
         return column.add(c * 32 * vector).lt(begin.add(columns).min(headDimV));
       });
+      /** Loads the lane's columns of some splits: [split][chunk][column]. */
+      const loadOutputs = (split: Value<'u32'> | 0, end: Value<'u32'>) =>
+        Array.from({ length: splits }, (_, i) => {
+          // Loads of their own branch would wait for one another: beyond the end the last split is
+          // read again, with weight 0.
+          const each = (split === 0 ? k.constant('u32', i) : split.add(i)).min(end.sub(1));
+          const from = p.partialOut.at(slot(each).mul(headDimV)).at(column);
+          return inside.map((within, c) => {
+            const at = from.at(c * 32 * vector);
+            if (within === undefined) return loadColumns(at, vector);
+            const part = k.vars('f32', vector, 0);
+            k.if(within, () => {
+              loadColumns(at, vector).forEach((value, j) => {
+                part[j].set(value);
+              });
+            });
+            return part;
+          });
+        });
+
+      const { lses, ahead } = k.section('first loads', () => ({
+        lses: strideOfLses(k, count, lse2),
+        // On their way before their weights are known: with few rows, waiting is most of the time.
+        ahead: loadOutputs(0, count.min(32)),
+      }));
+      const total = k.section('log-sum-exp', () => mergedLse(k, count, lses, lse2));
+      const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
+      const base = k.select<'f32'>(isEmpty, 0, total);
 
       const sums = Array.from({ length: chunks }, () => k.vars('f32', vector, 0));
+      const add = (
+        split: Value<'u32'> | 0,
+        end: Value<'u32'>,
+        weights: Value<'f32'>,
+        loaded: ReturnType<typeof loadOutputs>,
+      ) => {
+        loaded.forEach((parts, i) => {
+          const each = split === 0 ? k.constant('u32', i) : split.add(i);
+          const shared = k.shuffle(weights, each.and(31));
+          const weight = k.select<'f32'>(each.lt(end), shared, 0);
+          parts.forEach((part, c) => {
+            part.forEach((value, j) => {
+              sums[c][j].set(k.fma(weight, value, sums[c][j]));
+            });
+          });
+        });
+      };
       k.section('outputs', () => {
+        const weightOf = (lse: Value<'f32'>) => k.ex2(lse.sub(base), { ftz: true });
+        add(0, count.min(32), weightOf(lses[0]), ahead);
         // Each lane holds the weight of one split of 32.
         k.for({ from: 0, to: count, step: 32, uniform: true, unroll: false }, (group) => {
-          const own = group.add(k.laneId);
-          const lse = k.var('f32', Number.NEGATIVE_INFINITY);
-          k.if(own.lt(count), () => lse.set(lse2(own).load()));
-          const weights = k.ex2(lse.sub(base), { ftz: true });
+          const lse = k.var('f32', lses[0]);
+          const read = () => {
+            const own = group.add(k.laneId);
+            lse.set(lse2(own).loadIf(own.lt(count), Number.NEGATIVE_INFINITY));
+          };
+          k.if(group.ne(0), read, { uniform: true });
+          const weights = weightOf(lse);
+          const from = group.max(splits);
           const end = group.add(32).min(count);
-          const range = { from: group, to: end, step: splits, uniform: true, unroll: false };
-          k.for(range, (split) => {
-            const loaded = Array.from({ length: splits }, (_, i) => {
-              const each = split.add(i);
-              const weight = k.shuffle(weights, each.and(31));
-              // Loads of their own branch would wait for one another: beyond the end the last split
-              // is read again, with weight 0.
-              const from = p.partialOut.at(slot(each.min(end.sub(1))).mul(headDimV)).at(column);
-              const parts = inside.map((within, c) => {
-                const at = from.at(c * 32 * vector);
-                if (within === undefined) return loadColumns(at, vector);
-                const part = k.vars('f32', vector, 0);
-                k.if(within, () => {
-                  loadColumns(at, vector).forEach((value, j) => {
-                    part[j].set(value);
-                  });
-                });
-                return part;
-              });
-              return { weight: k.select<'f32'>(each.lt(end), weight, 0), parts };
-            });
-            for (const { weight, parts } of loaded) {
-              parts.forEach((part, c) => {
-                part.forEach((value, j) => {
-                  sums[c][j].set(k.fma(weight, value, sums[c][j]));
-                });
-              });
-            }
+          k.for({ from, to: end, step: splits, uniform: true, unroll: false }, (split) => {
+            add(split, end, weights, loadOutputs(split, end));
           });
         });
       });
@@ -157,20 +179,31 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
   );
 }
 
+/** Log-sum-exps of the lane's splits, every 32nd from `first` on; −inf beyond the last. */
+function strideOfLses(
+  k: Ops,
+  count: Value<'u32'>,
+  lse2: (split: Value<'u32'>) => Pointer<'global', 'f32'>,
+  first: Value<'u32'> = k.laneId,
+): Value<'f32'>[] {
+  return Array.from({ length: statisticsInFlight }, (_, i) => {
+    const each = first.add(32 * i);
+    return lse2(each).loadIf(each.lt(count), Number.NEGATIVE_INFINITY);
+  });
+}
+
 /** Base-2 log of the sum of 2^lse over all splits; every warp computes it by itself. */
 function mergedLse(
   k: Ops,
   count: Value<'u32'>,
+  first: readonly Value<'f32'>[],
   lse2: (split: Value<'u32'>) => Pointer<'global', 'f32'>,
 ): Value<'f32'> {
+  const step = 32 * statisticsInFlight;
   const forEach = (use: (lse: Value<'f32'>) => void) => {
-    const step = 32 * statisticsInFlight;
-    k.for({ from: k.laneId, to: count, step, unroll: false }, (split) => {
-      const loaded = Array.from({ length: statisticsInFlight }, (_, i) => {
-        const each = split.add(32 * i);
-        return lse2(each).loadIf(each.lt(count), Number.NEGATIVE_INFINITY);
-      });
-      loaded.forEach(use);
+    first.forEach(use);
+    k.for({ from: k.laneId.add(step), to: count, step, unroll: false }, (split) => {
+      strideOfLses(k, count, lse2, split).forEach(use);
     });
   };
   const largest = k.var('f32', Number.NEGATIVE_INFINITY);
