@@ -29,6 +29,8 @@ export interface SparseDecodeConfig {
   readonly hasSink: boolean;
   readonly queryAlignment: Alignment;
   readonly keyAlignment: Alignment;
+  /** Whether it lets the kernel behind it start before it ends (sm_90 up). */
+  readonly releasesNext?: boolean;
 }
 
 const params = ({ layout }: SparseDecodeConfig) => {
@@ -80,6 +82,7 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
     block: [ctaThreads],
   } as const;
   return defineKernel(options, (k, p) => {
+    if (config.releasesNext) k.launchDependents();
     const place = warpPlace(k, tile);
     const query = k.blockIdx.x;
     const firstHead = k.blockIdx.y.mul(tile.rows).named('first_head');
