@@ -19,12 +19,15 @@ export interface ProductShape {
   readonly a?: 'kMajor' | 'mnMajor' | 'registers';
   readonly b?: 'kMajor' | 'mnMajor';
   readonly swizzle?: '128B' | '64B' | '32B';
+  /** Columns of B in memory, and the one that the product starts at, where it does not take all. */
+  readonly part?: { readonly width: number; readonly first: number };
   /** What the accumulator starts from. */
   readonly start?: 'numbers' | 'nothing';
 }
 
 /** Elements of both matrices, A first, each in the order of its rows in memory. */
-const elementsOf = ({ columns, depth }: ProductShape): number => (rows + columns) * depth;
+const elementsOf = ({ columns, depth, part }: ProductShape): number =>
+  (rows + (part?.width ?? columns)) * depth;
 
 /** A product of a warp group: matrices go through shared memory, results out by thread. */
 function productCase(
@@ -34,14 +37,14 @@ function productCase(
   tolerance: Tolerance,
 ): GoldenCase {
   const { type, columns, depth, a = 'kMajor', b = 'kMajor', start = 'numbers' } = shape;
-  const { swizzle = '128B' } = shape;
+  const { swizzle = '128B', part = { width: columns, first: 0 } } = shape;
   const size = bytesOf(type);
   const options = { swizzle, arrangement: 'tiles' } as const;
   const shapeOf = (lines: number, transposed: boolean) =>
     transposed ? [depth, lines] : [lines, depth];
   const shared = {
     a: field(type, shapeOf(rows, a === 'mnMajor'), options),
-    b: field(type, shapeOf(columns, b === 'mnMajor'), options),
+    b: field(type, shapeOf(part.width, b === 'mnMajor'), options),
   };
   const step = mmaDepth[type];
   return warpCase(
@@ -90,12 +93,12 @@ function productCase(
       };
       const steps = Array.from({ length: depth / step }, (_, i) => i * step);
       const registers = a === 'registers' ? steps.map(fragments) : [];
-      const matrixOf = (of: typeof k.shared.a, transposed: boolean, from: number) =>
-        transposed ? of.mnMajor(0, 0).at(from, 0) : of.kMajor(0, 0).at(0, from);
+      const matrixOf = (of: typeof k.shared.a, transposed: boolean, from: number, first = 0) =>
+        transposed ? of.mnMajor(0, first).at(from, 0) : of.kMajor(first, 0).at(0, from);
       k.wgmmaFence();
       steps.forEach((from, i) => {
         const left = registers[i] ?? matrixOf(k.shared.a, a === 'mnMajor', from);
-        const right = matrixOf(k.shared.b as typeof k.shared.a, b === 'mnMajor', from);
+        const right = matrixOf(k.shared.b as typeof k.shared.a, b === 'mnMajor', from, part.first);
         k.wgmma(type, acc, left, right, { accumulate: i > 0 || start === 'numbers' });
       });
       k.wgmmaCommit();
@@ -148,6 +151,14 @@ export const positions: readonly (readonly [string, ProductShape])[] = [
   [
     'f16 n64 B transposed 64B',
     { type: 'f16', columns: 64, depth: 32, b: 'mnMajor', swizzle: '64B' },
+  ],
+  [
+    'bf16 n16 B transposed, inside a tile',
+    { type: 'bf16', columns: 16, depth: 64, b: 'mnMajor', part: { width: 64, first: 24 } },
+  ],
+  [
+    'bf16 n16 of more rows',
+    { type: 'bf16', columns: 16, depth: 64, part: { width: 64, first: 40 } },
   ],
   ['bf16 n16 A transposed', { type: 'bf16', columns: 16, depth: 64, a: 'mnMajor' }],
   ['f16 n8 A transposed', { type: 'f16', columns: 8, depth: 64, a: 'mnMajor' }],

@@ -18,10 +18,11 @@ function decode(type: ProductShape['type'], bytes: Uint8Array<ArrayBuffer>): Flo
 /** What each thread's registers hold, by the definition of the product. */
 function expected(shape: ProductShape, bytes: Uint8Array<ArrayBuffer>): Float32Array {
   const { type, columns, depth, a, b, start = 'numbers' } = shape;
+  const { width, first } = shape.part ?? { width: columns, first: 0 };
   const x = decode(type, bytes);
   const left = (row: number, k: number) => x[a === 'mnMajor' ? k * rows + row : row * depth + k];
   const right = (k: number, column: number) =>
-    x[rows * depth + (b === 'mnMajor' ? k * columns + column : column * depth + k)];
+    x[rows * depth + (b === 'mnMajor' ? k * width + first + column : (first + column) * depth + k)];
   return Float32Array.from({ length: rows * columns }, (_, place) => {
     const [i, thread] = [Math.floor(place / 128), place % 128];
     const row = (thread >> 5) * 16 + ((thread & 31) >> 2) + ((i >> 1) & 1) * 8;
