@@ -52,7 +52,8 @@ export function planCombine(
 ): CombineLaunch {
   const rows = seqLenQ * numHeadsQ;
   const wanted = (smCount * warpsPerSm) / (batch * rows);
-  const warpsPerRow = wanted > 8 ? 16 : wanted > 4 ? 8 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
+  // Four warps read 512 columns in the widest loads; more of them only where rows are very few.
+  const warpsPerRow = wanted > 16 ? 16 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
   const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
   const launch: CombineLaunch = {
     kernel: combineSpec,
