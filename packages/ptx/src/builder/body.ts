@@ -27,6 +27,8 @@ export class Body {
   readonly main: Block = { nodes: [] };
   /** Runs before `main`: addresses and special registers that are read once. */
   readonly prologue: Block = { nodes: [] };
+  /** Mnemonics of the instructions in use. */
+  readonly used = new Set<string>();
   #open: Block[] = [this.prologue, this.main];
   #once = new Map<string, Value<RegType>>();
   #loops: OpenLoop[] = [];
@@ -247,6 +249,7 @@ export class Body {
       }
       if (needs.ptx > this.#requires.ptx) this.#requires = { ...this.#requires, ptx: needs.ptx };
     }
+    this.used.add(op.name);
     this.#push({ kind: 'instr', op, dst, src, location: this.#here() });
   }
 }

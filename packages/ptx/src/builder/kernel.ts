@@ -196,6 +196,11 @@ export function defineKernel<
     );
     const extra = { target, params, shared: sharedAccess<S>(body, layout.root) };
     build(Object.assign(operations(body), extra), params);
+    if (body.used.has('setmaxnreg') && maxRegisters === undefined && minBlocksPerSm === undefined) {
+      throw new DeclarationError(
+        `kernel ${name}: setMaxRegisters has no effect without minBlocksPerSm or maxRegisters; declare one`,
+      );
+    }
     return {
       name,
       target,

@@ -21,14 +21,15 @@ const shared = {
 
 type K = KernelBuilder<{ out: PointerParam<'f32'> }, typeof shared>;
 
-const kernelOf = (build: (k: K) => void) =>
-  defineKernel({ name: 'test_kernel', params: { out: global('f32') }, shared, block: [128] }, (k) =>
-    build(k),
+const kernelOf = (build: (k: K) => void, options: { minBlocksPerSm?: number } = {}) =>
+  defineKernel(
+    { name: 'test_kernel', params: { out: global('f32') }, shared, block: [128], ...options },
+    (k) => build(k),
   );
 
 /** The emitted instructions, without declarations and comments. */
 const linesOf = (build: (k: K) => void): string[] =>
-  emitPtx(kernelOf(build), 'sm_90a', { locations: false })
+  emitPtx(kernelOf(build, { minBlocksPerSm: 1 }), 'sm_90a', { locations: false })
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => /^(wgmma|setmaxnreg|elect|add|or|shr|and)/.test(line));
@@ -142,6 +143,7 @@ describe('checks', () => {
     ).toContain('8 to 256 columns in steps of 8, not 12');
     expect(error((k) => k.wgmmaWait(8))).toContain('0 to 7 groups');
     expect(error((k) => k.setMaxRegisters(250, 'increase'))).toContain('steps of 8, not 250');
+    expect(error((k) => k.setMaxRegisters(240, 'increase'))).toContain('without minBlocksPerSm');
     expect(error((k) => k.wgmmaFence(), 'sm_90')).toContain('needs sm_90a');
     expect(
       error((k) => {
