@@ -54,7 +54,7 @@ describe('errors', () => {
     [
       new DeviceLostError('cuda:1', 'it fell off the bus', cause),
       'DeviceLostError',
-      "device 'cuda:1' is lost: it fell off the bus. Open it again with openDevice().",
+      "device 'cuda:1' is lost: it fell off the bus. Open it again with openDevice(), in a new process if that fails.",
     ],
     [
       new DisposedError('graph'),

@@ -91,14 +91,14 @@ export class OutOfMemoryError extends FlashMlaError {
   }
 }
 
-/** The device is gone or no longer usable; open it again. */
+/** The device is gone or no longer usable; open it again, in a new process where that fails. */
 export class DeviceLostError extends FlashMlaError {
   override readonly name = 'DeviceLostError';
   readonly device: string;
 
   constructor(device: string, reason: string, cause?: unknown) {
     super(
-      `device '${device}' is lost: ${reason}. Open it again with openDevice().`,
+      `device '${device}' is lost: ${reason}. Open it again with openDevice(), in a new process if that fails.`,
       cause === undefined ? undefined : { cause },
     );
     this.device = device;

@@ -264,7 +264,7 @@ describe('a device that is lost', () => {
     const waiting = [tensor.read(), device.synchronize(), tensor.read()];
     driver.fail('queryEvent', 700, 'CUDA_ERROR_ILLEGAL_ADDRESS', 99);
     for (const wait of waiting) await expect(wait).rejects.toThrow(DeviceLostError);
-    expect([calls('reset'), calls('close')]).toEqual([1, 1]);
+    expect(driver.calls.filter((call) => /reset|close/.test(call))).toEqual(['close', 'reset']);
     const before = driver.calls.length;
     expect(() => tensor.write(new Float32Array(2))).toThrow(/CUDA_ERROR_ILLEGAL_ADDRESS/);
     expect(() => device.empty([1], 'f32')).toThrow(DeviceLostError);
@@ -292,6 +292,23 @@ describe('a device that is lost', () => {
     await device.dispose();
     await again.dispose();
     expect(calls('close')).toBe(2);
+  });
+
+  it('cannot be opened again where the driver refuses: a new process can', async () => {
+    const device = await open();
+    driver.fail('copyToDevice', 700, 'CUDA_ERROR_ILLEGAL_ADDRESS');
+    expect(() => device.tensor([1], [1], 'f32')).toThrow(/in a new process if that fails/);
+    driver.fail('openContext', 700, 'CUDA_ERROR_ILLEGAL_ADDRESS', 2);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const error = await open().catch((error: unknown) => error as BackendUnavailableError);
+      expect(error).toBeInstanceOf(BackendUnavailableError);
+      expect(error).toMatchObject({
+        reason: expect.stringMatching(
+          /faulted in this process.*CUDA_ERROR_ILLEGAL_ADDRESS \(700\)/,
+        ),
+        remedy: expect.stringMatching(/Start a new process/),
+      });
+    }
   });
 
   it('is lost for every holder of the same GPU, and for no other GPU', async () => {

@@ -5,6 +5,7 @@ import { CudaBackend } from './backend.ts';
 import { type SharedContext, shareContext } from './device/shared-context.ts';
 import type { CudaDriver, DeviceFacts } from './driver/driver.ts';
 import { CudaDriverError } from './driver/driver-error.ts';
+import { isFault } from './driver/results.ts';
 import { versionText } from './driver/version.ts';
 import { loadFamilies } from './families.ts';
 import type { FamilyEntry } from './kernel-family.ts';
@@ -36,7 +37,8 @@ export function probeCuda(driver: CudaDriver): ProbedDevice[] {
 
 /**
  * Opens a device of a driver.
- * @throws {BackendUnavailableError} where there is no such device or no kernel for it.
+ * @throws {BackendUnavailableError} where there is no such device or no kernel for it, and where a
+ * kernel has faulted in this process and the driver therefore refuses: `remedy` asks for a new process.
  */
 export async function openCuda(
   driver: CudaDriver,
@@ -97,11 +99,15 @@ async function contextOf(
     return shared;
   } catch (error) {
     if (!(error instanceof CudaDriverError)) throw error;
+    const { call, code, errorName } = error;
+    const fault = isFault(code);
     throw new BackendUnavailableError(
       driver.kind,
-      error.message.replace(/\.$/, ''),
+      fault
+        ? `a kernel has faulted in this process, and ${call} fails since: ${errorName} (${code})`
+        : error.message.replace(/\.$/, ''),
       [`${driver.origin}: device ${ordinal}`],
-      '',
+      fault ? 'Start a new process: CUDA may refuse one in which a kernel has faulted.' : '',
       error,
     );
   }

@@ -14,7 +14,8 @@ const open = new WeakMap<CudaDriver, Map<number, SharedContext>>();
 /**
  * A device's context as all backends on that device share it. The first error after which the context
  * is beyond use makes the device lost for all of them: the context is destroyed at once, so that its
- * memory returns and the device can be opened again, and no driver call is made in it any more.
+ * memory returns, and no driver call is made in it any more. Whether the device can be opened again in
+ * the same process is up to the driver, which promises it for no error of a kernel.
  */
 export class SharedContext {
   readonly driver: CudaDriver;
@@ -71,7 +72,8 @@ export class SharedContext {
   }
 
   #destroy(): void {
-    for (const step of ['reset', 'close'] as const) {
+    // Given back first, so that the reset finds nobody who holds on to the context.
+    for (const step of ['close', 'reset'] as const) {
       try {
         this.#raw[step]();
       } catch (error) {

@@ -38,6 +38,14 @@ export function isSticky(code: number): boolean {
   return sticky.has(code);
 }
 
+/**
+ * Whether a result tells of a kernel that faulted: 700 to 721 that are sticky. CUDA promises nothing to
+ * a process after that, so that opening the device again may give the same result.
+ */
+export function isFault(code: number): boolean {
+  return isSticky(code) && code >= cudaResults.illegalAddress && code <= 721;
+}
+
 const remedies: ReadonlyMap<number, string> = new Map([
   [1, 'This is a bug in flash-mla; please report it.'],
   [2, 'Dispose of tensors, or use a device with more memory.'],
