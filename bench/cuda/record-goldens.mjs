@@ -1,72 +1,57 @@
 // Records what a GPU answers to the golden kernels of @flash-mla/ptx, or compares with what is kept.
-//   node bench/cuda/record-goldens.mjs record FILE      all families, in one file
+//   node bench/cuda/record-goldens.mjs record FILE [FAMILY...]
+//                                                       these families or all, in one file; exits 1 if
+//                                                       a kernel failed, and keeps what the others say
 //   node bench/cuda/record-goldens.mjs unpack FILE DIR  FILE into one file per family, as kept in
-//                                                       packages/ptx/src/golden
+//                                                       packages/ptx/src/golden; leaves out families
+//                                                       of which an answer is missing
 //   node bench/cuda/record-goldens.mjs compare DIR      exits 1 where the GPU answers otherwise
 //   node bench/cuda/record-goldens.mjs simulate         says where the simulator answers otherwise
 //                                                       (approximate functions and sums may)
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openDriver, ptx } from './app.mjs';
-import { download, finish, prepare, sourceOf, upload } from './kernel.mjs';
+import { ptx } from './app.mjs';
+import { answersOfDevice, simulatedAnswers } from './golden-answers.mjs';
 
-const [action, path, directory] = process.argv.slice(2);
+const [action, path, ...rest] = process.argv.slice(2);
 
-/** The output buffers of each case of each family, by name. */
-async function answers(context) {
-  const { goldenKernels } = await ptx('golden/index.js');
-  const stream = context.createStream();
-  const families = new Map();
-  for (const golden of goldenKernels()) {
-    const { family, name, kernel, target, grid, buffers, maps = [] } = golden;
-    const source = await sourceOf(kernel, target);
-    const loaded = context.loadKernel(source);
-    const addresses = buffers.map(({ bytes }) => upload(context, stream, bytes));
-    const values = Object.fromEntries(buffers.map((buffer, i) => [buffer.name, addresses[i]]));
-    for (const { name: map, buffer, map: description } of maps) {
-      values[map] = context.encodeTensorMap({ ...description, address: values[buffer] });
-    }
-    prepare(context, source, loaded, stream, grid, values).run();
-    finish(context, stream);
-    const outputs = buffers.flatMap(({ output, bytes }, i) =>
-      output ? [download(context, stream, addresses[i], bytes.length)] : [],
-    );
-    for (const address of addresses) context.free(address);
-    context.unloadKernel(loaded);
-    if (!families.has(family)) families.set(family, new Map());
-    families.get(family).set(name, outputs);
-  }
-  return families;
-}
-
-async function answersOfDevice() {
-  const driver = await openDriver(process.env.GOLDEN_DEVICE);
-  const { name } = driver.deviceFacts(0);
-  const device = `${name}, driver ${driver.build || driver.origin}, CUDA ${driver.version / 1000}`;
-  return { device, families: await answers(driver.openContext(0)) };
-}
-
-async function record(file) {
+async function record(file, only) {
   const { goldenFile, goldenFileName } = await ptx('golden/index.js');
-  const { device, families } = await answersOfDevice();
+  const { device, families, failed } = await answersOfDevice(only);
+  const answered = [...families].filter(([, cases]) => cases.size > 0);
   const files = Object.fromEntries(
-    [...families].map(([family, cases]) => [goldenFileName(family), goldenFile(device, cases)]),
+    answered.map(([family, cases]) => [goldenFileName(family), goldenFile(device, cases)]),
   );
   writeFileSync(file, JSON.stringify(files));
-  console.log(`${device}: ${families.size} families in ${file}`);
+  console.log(`${device}: ${answered.length} families in ${file}`);
+  if (failed.length > 0) console.log(`${failed.length} kernels failed: ${failed.join('; ')}`);
+  process.exitCode = failed.length > 0 ? 1 : 0;
 }
 
-function unpack(file, target) {
+async function unpack(file, target) {
+  const { goldenFamilies, goldenFileName, goldenKernels, parseGoldenFile } =
+    await ptx('golden/index.js');
   mkdirSync(target, { recursive: true });
-  for (const [name, text] of Object.entries(JSON.parse(readFileSync(file, 'utf8')))) {
-    writeFileSync(join(target, name), text);
+  const files = JSON.parse(readFileSync(file, 'utf8'));
+  for (const family of goldenFamilies()) {
+    const name = goldenFileName(family);
+    if (files[name] === undefined) continue;
+    const { answers } = parseGoldenFile(files[name]);
+    const missing = goldenKernels().filter(
+      (golden) => golden.family === family && !answers.has(golden.name),
+    );
+    if (missing.length > 0) {
+      console.log(
+        `left out: ${name} has no answer to ${missing.map(({ name }) => name).join('; ')}`,
+      );
+    } else writeFileSync(join(target, name), files[name]);
   }
 }
 
 async function compare(kept) {
   const { goldenFileName, parseGoldenFile } = await ptx('golden/index.js');
-  const { families } = await answersOfDevice();
-  let different = 0;
+  const { families, failed } = await answersOfDevice();
+  let different = failed.length;
   let equal = 0;
   for (const [family, cases] of families) {
     const file = join(kept, goldenFileName(family));
@@ -92,7 +77,7 @@ async function compare(kept) {
 
 async function simulate() {
   const { families } = await answersOfDevice();
-  const simulated = await answers((await openDriver('sim')).openContext(2));
+  const simulated = await simulatedAnswers();
   for (const [family, cases] of families) {
     const names = [...cases].flatMap(([name, outputs]) => {
       const expected = simulated.get(family)?.get(name);
@@ -106,10 +91,12 @@ async function simulate() {
 }
 
 if (action === 'simulate') await simulate();
-else if (action === 'record' && path) await record(path);
-else if (action === 'unpack' && path && directory) unpack(path, directory);
+else if (action === 'record' && path) await record(path, rest);
+else if (action === 'unpack' && path && rest[0]) await unpack(path, rest[0]);
 else if (action === 'compare' && path) await compare(path);
 else {
-  console.error('usage: record-goldens.mjs record FILE | unpack FILE DIR | compare DIR | simulate');
+  console.error(
+    'usage: record-goldens.mjs record FILE [FAMILY...] | unpack FILE DIR | compare DIR | simulate',
+  );
   process.exitCode = 2;
 }
