@@ -1,5 +1,5 @@
-// Times decode calls with and without a combine that starts before the kernel ahead of it ends, in turn,
-// and compares their results. Needs a build:
+// Times sparse decodes with and without a combine that starts before the kernel ahead of it ends. The
+// simulated device is too old for that: it runs the same kernels twice. Needs a build:
 //   node bench/cuda/overlap.mjs [--device sim] [--json FILE]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -45,7 +45,6 @@ const operation = await benchOperations['sparse-decode']();
 const results = [];
 for (const options of problems) {
   const times = [];
-  // The simulated device is older than what this needs.
   for (overlaps of simulated ? [false, false] : [false, true]) {
     // A device of its own: launches are planned once for a problem.
     const device = await openDevice(values.device);
