@@ -195,7 +195,7 @@ export class BulkEngine implements BulkUnit {
     const bar = this.#clusterBarrier(w, site, lane, cta, barrier);
     const target = { cta, first: offset >> 2, count: bytes / 4 };
     cta.shared.beginDelivery(w, site, lane, target.first, target.count, true);
-    w.shared.holdSource(source.first, source.count);
+    w.shared.holdSource(w, site, source.first, source.count);
     this.#fly(w, copy, lane, target, bar, true, source);
     w.tick();
   }
@@ -206,7 +206,7 @@ export class BulkEngine implements BulkUnit {
     const offset = this.#sharedPlace(w, copy, copy.from, lane, target);
     const source = { cta: w.cta, first: offset >> 2, count: target.bytes / 4 };
     w.shared.checkCopySource(w, site, lane, source.first, source.count);
-    w.shared.holdSource(source.first, source.count);
+    w.shared.holdSource(w, site, source.first, source.count);
     const stores = this.#storesOf(w);
     const type = add === 'f16' || add === 'bf16' ? `${add}x2` : add;
     const store: Store = {

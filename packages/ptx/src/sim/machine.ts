@@ -79,7 +79,7 @@ export interface SharedSpace extends MemorySpace {
     count: number,
   ): void;
   /** From now on until {@link releaseSource} nobody may overwrite these words; holds nest. */
-  holdSource(first: number, count: number): void;
+  holdSource(warp: Warp, site: Site, first: number, count: number): void;
   releaseSource(first: number, count: number): void;
   /** The warp knows now that what was held has been read: for its own later synchronisation. */
   readNow(warp: Warp, site: Site, lane: number, first: number, count: number): void;

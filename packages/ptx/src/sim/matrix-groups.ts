@@ -239,7 +239,7 @@ export class MatrixGroup {
 
   #hold(w: SimWarp, site: Site, chunks: Int32Array, warps: number): Reading {
     const { shared } = this.#cta;
-    for (let i = 0; i < chunks.length; i++) shared.holdSource(chunks[i], 4);
+    for (let i = 0; i < chunks.length; i++) shared.holdSource(w, site, chunks[i], 4);
     const clocks = new Uint32Array(warpsOfGroup);
     const reading = { chunks, site, warps, waiting: warps, clocks };
     this.#readings.add(reading);

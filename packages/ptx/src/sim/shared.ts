@@ -340,10 +340,12 @@ export class SharedMemory implements SharedSpace {
   }
 
   /** From now on until {@link releaseSource} nobody may overwrite these words. */
-  holdSource(first: number, count: number): void {
+  holdSource(w: SimWarp, site: Site, first: number, count: number): void {
     for (let i = first; i < first + count; i++) {
       if ((this.#state[i] & readerBits) === readerBits) {
-        throw new Error('more than 127 copies and matrix instructions read a word at once');
+        const problem =
+          'is the 128th that reads this at once, which is not simulated; wait for some';
+        w.fault('pending copy', site, problem, undefined, i * 4);
       }
       this.#state[i] += oneReader;
     }

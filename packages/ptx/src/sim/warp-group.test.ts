@@ -119,6 +119,14 @@ describe('warp groups', () => {
     expect(fault('pending registers', unfinished)).toContain('ends with an unfinished wgmma');
   });
 
+  it('wait now and then', () => {
+    const message = fault('pending copy', (k) => {
+      filled(k);
+      multiply(k, 600);
+    });
+    expect(message).toContain('128th that reads this at once');
+  });
+
   it('wait for older groups first', () => {
     const twoGroups = (k: K, pending: number) => {
       filled(k);
