@@ -49,9 +49,10 @@ export function bulkCopyCases(): GoldenCase[] {
         makeBarriers(k, 2);
         k.if(k.threadIdx.x.eq(0), () => {
           k.bulkPrefetch(k.params.x, 4096);
+          // Before the arrival, behind which nothing keeps the phase from ending.
+          k.mbarrierExpectTx(bar, 16);
           k.mbarrierArriveExpectTx(bar, 2048);
           k.bulkLoad(k.shared.s.at(0), k.params.x.at(4), 2048, bar);
-          k.mbarrierExpectTx(bar, 16);
           k.bulkLoad(k.shared.s.at(512), k.params.x.at(1020), 16, bar, {
             l2Policy: k.cachePolicy('evict_last'),
           });

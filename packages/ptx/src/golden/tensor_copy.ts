@@ -145,6 +145,8 @@ export function tensorCopyCases(): GoldenCase[] {
         k.for({ from: k.threadIdx.x, to: 512, step: 128 }, (i) => {
           k.params.out.at(k.mad(k.blockIdx.x, 512, i)).store(k.shared.data.at(i).load());
         });
+        // Nobody leaves while a copy that it began is still on its way to the other.
+        k.clusterBarrier();
       },
     ),
     asyncCase(
