@@ -1,0 +1,3 @@
+import { itPassesTheQuickSuite } from './testing/quick-suite.ts';
+
+itPassesTheQuickSuite('sim:2');

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { runConformance, selectCases } from '../../../cases/index.ts';
+import { openDevice } from '../../../index.ts';
+
+/** Tests that hold a simulated GPU to the float64 reference, operation by operation. */
+export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`): void {
+  const cases = selectCases();
+  const operations = [...new Set(cases.map(({ name }) => name.split(' ')[0] as string))];
+  describe(`the quick suite on ${spec}`, () => {
+    it.each(operations)(
+      '%s',
+      async (operation) => {
+        const device = await openDevice(spec);
+        const failures: string[] = [];
+        let passed = 0;
+        try {
+          for await (const result of runConformance(device, { filter: `${operation} ` })) {
+            if (result.status === 'passed') passed++;
+            else failures.push(`${result.name}: ${result.message}`);
+          }
+        } finally {
+          await device.dispose();
+        }
+        expect(failures).toEqual([]);
+        expect(passed).toBeGreaterThan(0);
+      },
+      600_000,
+    );
+  });
+}
