@@ -84,7 +84,8 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
     };
     const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
     const splits = planSplits(problem, plan, maxBlocks);
-    const combineConfig = { outElement: outDtype, headDimV, hasSink: false };
+    const overlaps = limits.sm >= 90;
+    const combineConfig = { outElement: outDtype, headDimV, hasSink: false, overlaps };
     const combine = planCombine(combineConfig, problem, limits);
     return {
       launches: splits.slots > 0 ? { main, combine } : { main },
