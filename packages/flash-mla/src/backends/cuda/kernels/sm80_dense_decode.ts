@@ -77,8 +77,6 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     block: [ctaThreads],
   } as const;
   return defineKernel(options, (k, p) => {
-    // The combine kernel may take its place as soon as there is one.
-    if (k.target.sm >= 90) k.launchDependents();
     const place = warpPlace(k, tile);
     const firstRow = k.blockIdx.x.mul(tile.rows).named('first_row');
     const headK = k.blockIdx.y;
