@@ -175,6 +175,41 @@ describe('the balance of computeTileSchedule', () => {
     );
   });
 
+  it('balanced: parts that cost less would not suffice', () => {
+    /** Whether parts of a cost, filled one by one, hold all blocks. */
+    const suffices = (
+      blocks: Int32Array,
+      { numParts, overheadBlocks }: SchedulePlan,
+      cost: number,
+    ) => {
+      let [parts, room] = [1, cost];
+      for (const size of blocks) {
+        let left = size;
+        while (room < left + overheadBlocks) {
+          left -= Math.max(0, room - overheadBlocks);
+          room = cost;
+          if (++parts > numParts) return false;
+        }
+        room -= left + overheadBlocks;
+      }
+      return true;
+    };
+    fc.assert(
+      fc.property(batches, plans(fc.constant(0)), (blocks, plan) => {
+        const pieces = follow(blocks, plan, computeTileSchedule(blocks, plan));
+        const longest = Math.max(0, ...costs(pieces, plan));
+        fc.pre(longest > plan.overheadBlocks + 2);
+        const share = Math.ceil(
+          blocks.reduce((sum, n) => sum + n + plan.overheadBlocks, 0) / plan.numParts,
+        );
+        for (let cost = Math.max(share, plan.overheadBlocks + 2); cost < longest; cost++) {
+          expect(suffices(blocks, plan, cost)).toBe(false);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('deterministic: no part costs more than its share and one split', () => {
     fc.assert(
       fc.property(batches, plans(fc.integer({ min: 1, max: 40 })), (blocks, plan) => {
@@ -238,13 +273,37 @@ describe('computeTileSchedule', () => {
     splitBlocks: 0,
   });
 
-  it('cuts as FlashMLA does', () => {
-    // 10 + 2 and 3 + 2 blocks with overhead: payload ⌈17 / 2⌉ + 2 = 11, of which 9 are blocks.
+  it('fills parts in turn', () => {
+    // 10 + 2 and 3 + 2 blocks with overhead: a share of ⌈17 / 2⌉ = 9 would need three parts, 10 suffice.
     const { metadata, numSplits } = computeTileSchedule(Int32Array.of(10, 3), plan(2, 2));
-    expect([...metadata.subarray(0, 8)]).toEqual([0, 0, 0, 9, 0, 1, 1, 0]);
-    expect([...metadata.subarray(8)]).toEqual([0, 1, 9, 3, 1, 1, 0, 0]);
+    expect([...metadata.subarray(0, 8)]).toEqual([0, 0, 0, 8, 0, 1, 1, 0]);
+    expect([...metadata.subarray(8)]).toEqual([0, 1, 8, 3, 1, 1, 0, 0]);
     expect([...numSplits]).toEqual([0, 2, 3]);
   });
+
+  it.each([
+    // Requests, blocks of each, parts: the most blocks of a part.
+    [4, 128, 66, 8],
+    [16, 128, 66, 32],
+    [32, 64, 66, 32],
+    [32, 64, 132, 16],
+    // Cutting requests that fill a part each would cost more than it saves.
+    [128, 128, 132, 128],
+    // Not one block each, though there are parts enough.
+    [1, 64, 66, 2],
+  ])(
+    'gives no part more than it must: %i requests of %i blocks on %i parts',
+    (b, n, parts, most) => {
+      const pieces = follow(
+        new Int32Array(b).fill(n),
+        plan(parts, 5),
+        computeTileSchedule(new Int32Array(b).fill(n), plan(parts, 5)),
+      );
+      const held = new Int32Array(parts);
+      for (const { part, begin, end } of pieces) held[part] = (held[part] ?? 0) + end - begin;
+      expect(Math.max(...held)).toBe(most);
+    },
+  );
 
   it('gives a lone request to as many parts as there are blocks', () => {
     const { metadata, numSplits } = computeTileSchedule(Int32Array.of(3), plan(5, 0));

@@ -29,8 +29,9 @@ export interface TileSchedule {
  * Cuts the blocks of a batch into `plan.numParts` contiguous ranges, FlashMLA's tile scheduler. The
  * cost of a part is the blocks it holds plus `plan.overheadBlocks` for each piece of a request it holds.
  *
- * Balanced (`plan.splitBlocks` 0): a piece is what one part holds of one request and is one split; no
- * part costs more than ⌈total / numParts⌉ + overheadBlocks, where total is the cost of the batch uncut.
+ * Balanced (`plan.splitBlocks` 0): a piece is what one part holds of one request and is one split. The
+ * parts are filled in turn up to the least cost with which they suffice, see {@link balancedCost}; it
+ * is at most ⌈total / numParts⌉ + overheadBlocks, where total is the cost of the batch uncut.
  * Deterministic (`plan.splitBlocks` above 0): a split is `splitBlocks` blocks whatever else is in the
  * batch, a piece is one split, a part holds whole splits and costs at most total / numParts plus one
  * split.
@@ -99,18 +100,50 @@ function isSplit(numSplits: Int32Array, request: number): number {
   return (numSplits[request + 1] as number) - (numSplits[request] as number) > 1 ? 1 : 0;
 }
 
+/**
+ * What a part may cost. FlashMLA takes an even share and one overhead on top, which pays for the piece
+ * that a cut adds and so always suffices; often less does, and the longest part decides when a batch is
+ * done. A part that holds one block only would be mostly overhead: two are tried first.
+ */
+function balancedCost(blocks: Int32Array, { numParts, overheadBlocks }: SchedulePlan): number {
+  let total = 0;
+  for (const n of blocks) total += n + overheadBlocks;
+  const share = Math.ceil(total / numParts);
+  const most = share + overheadBlocks;
+  let cost = Math.max(share, Math.min(most, overheadBlocks + 2));
+  while (cost < most && partsNeeded(blocks, cost, overheadBlocks) > numParts) cost++;
+  return cost;
+}
+
+/** How many parts of a cost are filled, each taking as much of a request as fits. */
+function partsNeeded(blocks: Int32Array, cost: number, overheadBlocks: number): number {
+  const most = cost - overheadBlocks;
+  if (most <= 0) return Number.POSITIVE_INFINITY;
+  let parts = 1;
+  let room = cost;
+  for (const size of blocks) {
+    if (room < size + overheadBlocks) {
+      const rest = size - Math.max(0, room - overheadBlocks);
+      const others = Math.ceil(rest / most);
+      parts += others;
+      room = cost - (rest - (others - 1) * most) - overheadBlocks;
+    } else {
+      room -= size + overheadBlocks;
+    }
+  }
+  return parts;
+}
+
 /** Fills parts in turn; a part that cannot take the rest of a request takes as much as fits. */
 function cutAnywhere(
   blocks: Int32Array,
-  { numParts, overheadBlocks }: SchedulePlan,
+  plan: SchedulePlan,
   metadata: Int32Array,
   numSplits: Int32Array,
 ): void {
+  const { numParts, overheadBlocks } = plan;
   const batch = blocks.length;
-  let total = 0;
-  for (const n of blocks) total += n + overheadBlocks;
-  // The extra overhead pays for the piece that a cut adds, so that every part makes up its share.
-  const payload = Math.ceil(total / numParts) + overheadBlocks;
+  const payload = balancedCost(blocks, plan);
 
   let request = 0;
   let block = 0;

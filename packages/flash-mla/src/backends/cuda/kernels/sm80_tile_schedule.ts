@@ -137,8 +137,7 @@ function cutAnywhere(
     const cost = k.select<'s32'>(request.lt(batch), blocks.add(overhead), 0);
     total.addTo(ctaSum(k, cost));
   });
-  const parts = numParts.as('s32');
-  const payload = total.sub(1).div(parts).add(1).add(overhead).named('payload');
+  const payload = balancedCost(k, p, blocksOf, total).named('payload');
 
   const part = k.var('u32', 0).named('part');
   const room = k.var('s32', payload).named('room');
@@ -205,6 +204,62 @@ function cutAnywhere(
       emptyPart(p, empty, batch.as('s32'));
     });
   });
+}
+
+/**
+ * What a part may cost: every warp tries one cost, more than there are for any overhead below 34, and
+ * the least with which the parts suffice counts.
+ */
+function balancedCost(
+  k: Builder,
+  p: Params,
+  blocksOf: (request: Value<'u32'>) => Value<'s32'>,
+  total: Value<'s32'>,
+): Value<'s32'> {
+  const { overheadBlocks: overhead, batch, numParts } = p;
+  const share = total.sub(1).div(numParts.as('s32')).add(1);
+  const highest = share.add(overhead).named('highest_cost');
+  const cost = share
+    .max(highest.min(overhead.add(2)))
+    .add(k.warpId.as('s32'))
+    .named('cost');
+  const most = cost.sub(overhead);
+  const parts = k.var('s32', 1).named('parts');
+  const room = k.var('s32', cost).named('room');
+  eachRound(k, p, blocksOf, (first, _request, blocks) => {
+    k.barrier();
+    k.shared.blocks.at(k.threadIdx.x).store(blocks);
+    k.barrier();
+    k.if(
+      cost.lt(highest),
+      () => {
+        const range = { from: first, to: first.add(threads).min(batch), uniform: true } as const;
+        k.for({ ...range, name: 'request' }, (request) => {
+          const size = k.shared.blocks.at(request.sub(first)).load();
+          const left = room.sub(size).sub(overhead);
+          k.if(
+            left.lt(0),
+            () => {
+              const rest = size.sub(room.sub(overhead).max(0));
+              const others = rest.sub(1).div(most).add(1);
+              parts.addTo(others);
+              room.set(others.mul(most).sub(rest));
+            },
+            () => room.set(left),
+            { uniform: true },
+          );
+        });
+      },
+      { uniform: true },
+    );
+  });
+  const suffices = cost.lt(highest).and(parts.le(numParts.as('s32')));
+  k.barrier();
+  k.if(k.laneId.eq(0), () =>
+    k.shared.warpSums.at(k.warpId).store(k.select(suffices, cost, highest)),
+  );
+  k.barrier();
+  return k.reduce('min', k.shared.warpSums.at(k.laneId).load());
 }
 
 function emptyPart(p: Params, part: Value<'u32'>, request: Value<'s32'>): void {

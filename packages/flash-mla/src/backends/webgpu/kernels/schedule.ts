@@ -41,6 +41,7 @@ export function scheduleKernel(config: ScheduleConfig): KernelSource {
     `
     var<workgroup> blocks: array<u32, ${invocations}>;
     var<workgroup> totalCost: atomic<u32>;
+    var<workgroup> leastCost: atomic<u32>;
 
     fn blocksOf(length: i32, most: i32) -> u32 {
       return u32((clamp(length, 0, most) + params.blockTokens - 1) / params.blockTokens);
@@ -73,6 +74,16 @@ export function scheduleKernel(config: ScheduleConfig): KernelSource {
     fn extendPart(request: u32, endBlock: u32) {
       metadata[entry(1u)] = i32(request);
       metadata[entry(3u)] = i32(endBlock);
+    }
+
+    // Parts that are filled, and room in the last, once a request is added to parts of a cost.
+    fn fill(filled: vec2u, size: u32, cost: u32) -> vec2u {
+      let needed = size + params.overheadBlocks;
+      if (filled.y >= needed) { return vec2u(filled.x, filled.y - needed); }
+      let most = cost - params.overheadBlocks;
+      let rest = size - (max(filled.y, params.overheadBlocks) - params.overheadBlocks);
+      let others = (rest + most - 1u) / most;
+      return vec2u(filled.x + others, others * most - rest);
     }
 
     // Balanced: a part takes as much of a request as it has room for.
@@ -136,7 +147,24 @@ export function scheduleKernel(config: ScheduleConfig): KernelSource {
       }
       workgroupBarrier();
       let total = atomicLoad(&totalCost);
-      let payload = (total + params.numParts - 1u) / params.numParts + params.overheadBlocks;
+      // Each invocation tries a cost of its own; the least with which the parts suffice counts.
+      let share = (total + params.numParts - 1u) / params.numParts;
+      let highest = share + params.overheadBlocks;
+      let tried = max(share, min(highest, params.overheadBlocks + 2u)) + thread;
+      var filled = vec2u(1u, tried);
+      if (thread == 0u) { atomicStore(&leastCost, highest); }
+      for (var first = 0u; first < params.batch; first += ${invocations}u) {
+        if (first + thread < params.batch) { blocks[thread] = blocksOfRequest(first + thread); }
+        workgroupBarrier();
+        if (tried < highest) {
+          let end = min(params.batch - first, ${invocations}u);
+          for (var i = 0u; i < end; i++) { filled = fill(filled, blocks[i], tried); }
+        }
+        workgroupBarrier();
+      }
+      if (tried < highest && filled.x <= params.numParts) { atomicMin(&leastCost, tried); }
+      workgroupBarrier();
+      let payload = atomicLoad(&leastCost);
       if (thread == 0u) {
         room = payload;
         numSplits[params.numSplits] = 0;
