@@ -121,7 +121,9 @@ async function printFamily(family, first) {
   // The simulator's third device is the one of sm_90.
   const ordinal = driver.kind === 'sim' ? 2 : 0;
   const { name } = driver.deviceFacts(ordinal);
-  const device = `${name}, driver ${driver.build || driver.origin}, CUDA ${driver.version / 1000}`;
+  const { version } = driver;
+  const cuda = `${Math.floor(version / 1000)}.${(version % 1000) / 10}`;
+  const device = `${name}, driver ${driver.build || driver.origin}, CUDA ${cuda}`;
   console.log(JSON.stringify({ device }));
   const context = driver.openContext(ordinal);
   const stream = context.createStream();

@@ -134,23 +134,5 @@ export function clusterCases(): GoldenCase[] {
       k.params.out.at(global).store(sum);
       k.clusterBarrier();
     }),
-    asyncCase(family, 'try_wait', { ...base, grid: 1, threads: 32, count: 32 }, (k) => {
-      const bar = k.shared.bar.at(0);
-      const seen: ReturnType<typeof ask>[] = [];
-      function ask(parity: number) {
-        return k.select(k.mbarrierTryWait(bar, parity), 1, 0, 'u32');
-      }
-      makeBarriers(k, 1);
-      k.if(k.threadIdx.x.eq(0), () => {
-        seen.push(ask(0), ask(1));
-        k.mbarrierArrive(bar);
-        seen.push(ask(0), ask(1));
-        k.mbarrierArriveExpectTx(bar, 0);
-        seen.push(ask(0), ask(1));
-        seen.forEach((value, i) => {
-          k.params.out.at(i).store(value);
-        });
-      });
-    }),
   ];
 }

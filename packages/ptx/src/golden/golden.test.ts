@@ -72,11 +72,7 @@ describe('golden kernels', () => {
   it.each(['matrix', 'wgmma'])(
     '%s: every bit is the GPU’s when sums are cut off as its tensor cores do it',
     (family) => {
-      // What a warp group's sums of e4m3 lose is an estimate, within the bounds of the cases.
-      const known = goldenKernels().filter(
-        (c) => !/^wgmma\.e4m3 (uniform|added|wide)/.test(c.name),
-      );
-      for (const golden of known.filter((c) => c.family === family)) {
+      for (const golden of goldenKernels().filter((c) => c.family === family)) {
         const want = answers.get(family)?.get(golden.name)?.[0];
         const got = simulated(golden, 'h200')[0];
         const exact: GoldenCase = { ...golden, tolerance: { kind: 'exact' } };

@@ -15,9 +15,12 @@ import { floatCases } from './float.ts';
 import { halfCases } from './half.ts';
 import { integerCases } from './integer.ts';
 import { matrixCases } from './matrix.ts';
+import { mbarrierCases } from './mbarrier.ts';
 import { memoryCases } from './memory.ts';
 import { syncCases } from './sync.ts';
 import { tensorCopyCases } from './tensor_copy.ts';
+import { tensorStoreCases } from './tensor_store.ts';
+import { tensorStrideCases } from './tensor_strides.ts';
 import { warpCases } from './warp.ts';
 import { wgmmaCases } from './wgmma.ts';
 
@@ -41,7 +44,10 @@ export function goldenKernels(): readonly GoldenCase[] {
     ...atomicCases(),
     ...syncCases(),
     ...bulkCopyCases(),
+    ...mbarrierCases(),
     ...tensorCopyCases(),
+    ...tensorStrideCases(),
+    ...tensorStoreCases(),
     ...clusterCases(),
     ...wgmmaCases(),
   ];

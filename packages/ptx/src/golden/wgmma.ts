@@ -216,7 +216,7 @@ export function wgmmaCases(): GoldenCase[] {
     productCase('wgmma.f16 special', n8('f16'), data('f16', some).bytes, close(2 ** 17, 18)),
     productCase('wgmma.bf16 special', n8('bf16'), data('bf16', some).bytes, close(2 ** 17, 18)),
   );
-  // The sums of e4m3 keep about 14 bits only.
+  // The sums of e4m3 keep 13 bits only.
   const next = generator(95);
   const codes = Array.from({ length: elementsOf(n8('e4m3')) }, () => {
     const code = next() & 0xff;

@@ -98,7 +98,10 @@ export const prefetchTensorMap = instruction({
   lane: () => '',
 });
 
-/** Where a box starts, innermost dimension first; may lie outside of the tensor, below 0 too. */
+/**
+ * Where a box starts, innermost dimension first: there a multiple of 16 bytes. It may lie outside of
+ * the tensor; below 0 only where it is loaded. A GPU faults otherwise (illegal instruction).
+ */
 export type Coordinates = readonly Operand<'s32' | 'u32'>[];
 
 /** Tensor copies of sm_90: one thread moves a box of a tensor that a tensor map describes. */

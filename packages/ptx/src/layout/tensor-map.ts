@@ -25,13 +25,16 @@ export interface TensorMapDescription {
   readonly strides: readonly number[];
   /** Elements of a box per dimension, up to 256; its rows are multiples of 16 bytes. */
   readonly box: readonly number[];
-  /** How 16-byte chunks of the box are permuted in shared memory; the rows of a box then fit its width. */
+  /**
+   * How 16-byte chunks of the box are permuted in shared memory; the rows of a box are then as wide as
+   * the swizzle (narrower ones would lie that far apart, with gaps between them).
+   */
   readonly swizzle?: Swizzle | 'none';
   /** Of how many elements one is taken, per dimension; 1 unless given. */
   readonly elementStrides?: readonly number[];
   /** Bytes that the second-level cache fetches together; `128B` unless given. */
   readonly l2Promotion?: 'none' | '64B' | '128B' | '256B';
-  /** What elements outside of the tensor become: 0, or for floats the NaN that fused sums ignore. */
+  /** What elements outside of the tensor become: 0, or for floats a NaN (0x7ff7, twice in an f32). */
   readonly oobFill?: 'zero' | 'nan';
 }
 
@@ -39,7 +42,7 @@ const isInteger = (low: number, high: number) => (n: number) =>
   Number.isInteger(n) && n >= low && n <= high;
 
 /**
- * Holds a description against the hardware's rules.
+ * Holds a description against the hardware's rules, and the rows of swizzled boxes against ours.
  * @throws DeclarationError that names the rule and the value.
  */
 export function checkTensorMap(map: TensorMapDescription): void {
@@ -70,8 +73,8 @@ export function checkTensorMap(map: TensorMapDescription): void {
   }
   const rowBytes = box[0] * size;
   if (rowBytes % 16 !== 0) fail(`the box's rows must be multiples of 16 bytes, got ${rowBytes}`);
-  if (swizzle !== 'none' && rowBytes > swizzleRule(swizzle).width) {
-    fail(`the box's rows of ${rowBytes} bytes do not fit the ${swizzle} swizzle`);
+  if (swizzle !== 'none' && rowBytes !== swizzleRule(swizzle).width) {
+    fail(`the box's rows must be as wide as the ${swizzle} swizzle, got ${rowBytes} bytes`);
   }
   if (oobFill === 'nan' && !/f(16|32)$/.test(element))
     fail(`only floats can be filled with NaN, not ${element}`);

@@ -217,7 +217,7 @@ export class BulkEngine implements BulkUnit {
       group: stores.commits[lane],
       source,
       target,
-      combine: type === undefined ? undefined : combineOf('add', type, 'global'),
+      combine: type === undefined ? undefined : combineOf('add', type, 'bulk'),
       data: undefined,
     };
     const rows = [...rangesOf(target)].map(({ address, size }): Range => {
@@ -333,7 +333,28 @@ export class BulkEngine implements BulkUnit {
       w.fault('out of bounds', site, problem, lane);
     }
     const coordinates = box.coordinates.map((register) => w.I[register + lane]);
+    this.#checkCorner(w, copy, lane, map, coordinates);
     return { address: map.address, bytes: bytesOfBox(map), map, coordinates };
+  }
+
+  /** Where a box may start; a GPU faults otherwise (illegal instruction). */
+  #checkCorner(
+    w: SimWarp,
+    { site, to }: BulkCopy,
+    lane: number,
+    { elementBytes }: DecodedMap,
+    coordinates: readonly number[],
+  ): void {
+    const at = () => `a box at (${coordinates.join(', ')})`;
+    const first = coordinates[0] * elementBytes;
+    if (first % 16 !== 0) {
+      const problem = `${at()} starts ${first} bytes into its row, which must be a multiple of 16`;
+      w.fault('misaligned', site, problem, lane);
+    }
+    if (to.space === 'global' && coordinates.some((c) => c < 0)) {
+      const problem = `${at()} of a store: a box may end outside of the tensor, but not start below 0`;
+      w.fault('out of bounds', site, problem, lane);
+    }
   }
 
   #map(w: SimWarp, site: Site, lane: number, address: number): DecodedMap {

@@ -49,21 +49,19 @@ describe('boxes', () => {
   });
 
   it('are zero outside of the tensor, on every side', () => {
-    const words = box(plane, [-2, -1]);
+    const words = box(plane, [-4, -1]);
     expect([...words.subarray(0, 8)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
-    expect([...words.subarray(8, 16)]).toEqual([0, 0, 0, 1, 2, 3, 4, 5]);
-    const corner = box(plane, [14, 15]);
-    expect([...corner]).toEqual([254, 255, ...new Array(30).fill(0)]);
+    expect([...words.subarray(8, 16)]).toEqual([0, 0, 0, 0, 0, 1, 2, 3]);
+    const corner = box(plane, [12, 15]);
+    expect([...corner]).toEqual([252, 253, 254, 255, ...new Array(28).fill(0)]);
     expect([...box(plane, [100, -100])]).toEqual(new Array(32).fill(0));
   });
 
   it('are NaN outside of the tensor where the map says so', () => {
     const floats: Shape = { ...plane, element: 'f32', oobFill: 'nan' };
     const words = box(floats, [12, 0], new Float32Array(256).fill(1));
-    expect([...new Float32Array(words.buffer, 0, 8)].map(Number.isNaN)).toEqual([
-      ...new Array(4).fill(false),
-      ...new Array(4).fill(true),
-    ]);
+    const outside = new Array(4).fill(0x7ff77ff7);
+    expect([...words.subarray(0, 8)]).toEqual([...new Array(4).fill(0x3f800000), ...outside]);
   });
 
   it('have up to five dimensions, strides of their own and element strides', () => {
@@ -166,14 +164,15 @@ describe('boxes', () => {
       k.fenceProxyAsync('shared::cta');
       k.syncWarp();
       k.if(k.threadIdx.x.eq(0), () => {
-        k.tensorStore(k.params.map, [16, -1], k.shared.tile.tile(0));
+        k.tensorStore(k.params.map, [16, 1], k.shared.tile.tile(0));
         k.bulkCommit();
         k.bulkWait(0);
       });
     });
     const expected = Array.from({ length: 144 }, (_, i) => {
       const [row, column] = [Math.floor(i / 48), i % 48];
-      return column >= 16 && column < 40 ? (row + 1) * 100 + column - 16 + 1 : 0;
+      const inside = row >= 1 && column >= 16 && column < 40;
+      return inside ? (row - 1) * 100 + column - 16 + 1 : 0;
     });
     expect([...out]).toEqual(expected);
   });
@@ -187,6 +186,21 @@ describe('boxes', () => {
         k.tensorStore(k.params.map, [0, 0], k.shared.data.at(16));
       }),
     );
+  });
+
+  it('start at multiples of 16 bytes', () => {
+    const { problem } = faultOf('misaligned', () => box(plane, [-3, 0]));
+    expect(problem).toContain('(-3, 0) starts -12 bytes into its row');
+  });
+
+  it('are not stored below 0', () => {
+    const shared = { data: field('u32', [32], { align: 128 }) };
+    const { problem } = faultOf('out of bounds', () =>
+      runAsync({ shared, map: plane, mapOut: true }, (k) => {
+        k.tensorStore(k.params.map, [0, -1], k.shared.data.at(0));
+      }),
+    );
+    expect(problem).toContain('(0, -1) of a store');
   });
 
   it('have the coordinates that the map has dimensions', () => {
@@ -228,7 +242,8 @@ describe('a tensor map', () => {
     ['number of strides', { strides: [] }, /needs 1 strides/],
     ['box', { box: [8, 257] }, /box sizes from 1 to 256/],
     ['rows of the box', { box: [6, 4] }, /multiples of 16 bytes, got 24/],
-    ['swizzle', { box: [64, 4], swizzle: '128B' }, /do not fit the 128B swizzle/],
+    ['wide row', { box: [64, 4], swizzle: '128B' }, /as wide as the 128B swizzle, got 256/],
+    ['narrow row', { box: [8, 4], swizzle: '64B' }, /as wide as the 64B swizzle, got 32/],
     ['element strides', { elementStrides: [1, 9] }, /element strides from 1 to 8/],
     ['filling', { oobFill: 'nan' }, /only floats/],
   ];

@@ -57,12 +57,15 @@ const table: Record<string, Combine> = {
   'cas 64': (out, old, a, b) => out.set(old[0] === a[0] && old[1] === a[1] ? b : old),
 };
 
-/** The meaning of an atomic. Float sums on global memory flush subnormals, on shared they do not. */
-export function combineOf(op: string, type: string, space: 'global' | 'shared'): Combine {
+/** Who combines: an atomic on global or shared memory, or a bulk reduction (to global memory). */
+export type CombineUnit = 'global' | 'shared' | 'bulk';
+
+/** The meaning of an atomic. Only atomic float sums on global memory flush subnormals. */
+export function combineOf(op: string, type: string, unit: CombineUnit): Combine {
   const width = type.endsWith('64') ? '64' : '32';
   const name =
     op === 'add' && type === 'f32'
-      ? space === 'global'
+      ? unit === 'global'
         ? 'add f32 ftz'
         : 'add f32'
       : op === 'add' && type.endsWith('x2')

@@ -1,4 +1,4 @@
-import { cutSum } from './cut-sum.ts';
+import { cutSum, type SumBits } from './cut-sum.ts';
 import { accumulatorPlace, gather, type MatrixInput, operand } from './fragments.ts';
 
 const a = operand(16);
@@ -7,7 +7,7 @@ const b = operand(8);
 const c = new Float32Array(16 * 8);
 
 /** Products and accumulator are kept to so many bits below the largest exponent among them. */
-const keptBits = 25;
+const sumBits: SumBits = { kept: 25, fraction: 23 };
 
 const range = Array.from({ length: 32 }, (_, k) => k);
 /** Places in the depth of the products that are added at once. */
@@ -39,8 +39,8 @@ export function multiplyH200(
     for (let column = 0; column < 8; column++) {
       const at = row * 8 + column;
       const [x, y] = [row * depth, column * depth];
-      c[at] = cutSum(a, x, b, y, deep ? lowerPairs : wholeDepth, c[at], keptBits);
-      if (deep) c[at] = cutSum(a, x, b, y, upperPairs, c[at], keptBits);
+      c[at] = cutSum(a, x, b, y, deep ? lowerPairs : wholeDepth, c[at], sumBits);
+      if (deep) c[at] = cutSum(a, x, b, y, upperPairs, c[at], sumBits);
     }
   }
   for (let r = 0; r < 4; r++) {

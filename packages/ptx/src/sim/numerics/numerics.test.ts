@@ -160,13 +160,15 @@ describe('integers', () => {
   });
 });
 
-describe('atomic sums of f32', () => {
-  it('flush subnormals in global memory only', () => {
+describe('sums of f32 in memory', () => {
+  it('flush subnormals if they are atomic and in global memory', () => {
     const out = new Int32Array(2);
     const small = Int32Array.of(bits(1e-39), 0);
     combineOf('add', 'f32', 'global')(out, small, small, small);
     expect(out[0]).toBe(0);
-    combineOf('add', 'f32', 'shared')(out, small, small, small);
-    expect(float(out[0])).toBe(Math.fround(Math.fround(1e-39) * 2));
+    for (const unit of ['shared', 'bulk'] as const) {
+      combineOf('add', 'f32', unit)(out, small, small, small);
+      expect(float(out[0]), unit).toBe(Math.fround(Math.fround(1e-39) * 2));
+    }
   });
 });

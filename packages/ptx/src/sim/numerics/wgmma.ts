@@ -1,5 +1,5 @@
 import type { MatrixSums } from '../machine.ts';
-import { cutSum } from './cut-sum.ts';
+import { cutSum, type SumBits } from './cut-sum.ts';
 import { e4m3Value } from './float.ts';
 import { type MatrixInput, type Operand, operand } from './fragments.ts';
 import { f16Value } from './half.ts';
@@ -32,11 +32,12 @@ export const depthOf = (type: MatrixInput): 16 | 32 => (type === 'e4m3' ? 32 : 1
 const range = Array.from({ length: maxDepth }, (_, k) => k);
 const places = { 16: range.slice(0, 16), 32: range };
 
+const wide: SumBits = { kept: 25, fraction: 23 };
 /**
- * Bits kept below the largest exponent: 25 as measured of `mma`; of e4m3 far fewer, an estimate after
- * the "around 14 bits" that the DeepSeek-V3 report finds on an H800 (arXiv 2412.19437).
+ * What an H200 keeps of the sum of one instruction. Of e4m3 that is little: the "around 14 bits" that
+ * the DeepSeek-V3 report finds on an H800 (arXiv 2412.19437).
  */
-const keptBits = { f16: 25, bf16: 25, e4m3: 13 } as const;
+const sumBits = { f16: wide, bf16: wide, e4m3: { kept: 13, fraction: 13 } } as const;
 
 /**
  * D (+)= A × B for a warp's 16 rows. `d` are the accumulator's registers, 4 for every 8 columns.
@@ -104,7 +105,7 @@ function addCut(
       const at = d[i] + l;
       const x = (row + (l >> 2)) * depth;
       const y = (column + (l & 3) * 2) * depth;
-      F[at] = cutSum(groupA, x, b, y, places[depth], add ? F[at] : 0, keptBits[type]);
+      F[at] = cutSum(groupA, x, b, y, places[depth], add ? F[at] : 0, sumBits[type]);
     }
   }
 }
