@@ -8,6 +8,7 @@ import {
   packPair,
   segmentMax,
   segmentSum,
+  unpackPair,
   type Value,
 } from '@flash-mla/ptx';
 import { sinkFactor } from './mla/sink.ts';
@@ -19,6 +20,11 @@ export interface CombineConfig {
   /** A multiple of 16. */
   readonly headDimV: number;
   readonly hasSink: boolean;
+  /**
+   * How results of splits are stored: f16 comes scaled row by row, its log-sum-exps as pairs with the
+   * factor that undoes the scale.
+   */
+  readonly partial: 'f32' | 'f16';
   /** Whether it may start before the kernel whose results it merges has ended (sm_90 up). */
   readonly overlaps?: boolean;
   /** Warps that share the columns of a row: more where there are few rows. */
@@ -26,24 +32,30 @@ export interface CombineConfig {
 }
 
 export const combineWarps = 8;
-/** Values that a lane has under way before it adds the first. */
-const valuesInFlight = 32;
+/** Words that a lane has under way before it adds the first; more where there are few warps. */
+const wordsInFlight = (warpsPerRow: number): number => (warpsPerRow >= 8 ? 64 : 32);
 /** Splits whose log-sum-exps a lane has under way. */
 const statisticsInFlight = 4;
 
-/** How the lanes of a warp take its columns: `chunks` times `vector` neighbours each. */
-function shape({ headDimV, warpsPerRow }: CombineConfig) {
+/** How the lanes of a warp take its columns: `chunks` times `vector` neighbouring words each. */
+function shape({ headDimV, warpsPerRow, partial }: CombineConfig) {
   const columns = Math.ceil(headDimV / warpsPerRow / 16) * 16;
-  const vector = columns > 64 ? 4 : columns > 32 ? 2 : 1;
-  const chunks = Math.ceil(columns / (32 * vector));
-  const splits = Math.max(1, Math.floor(valuesInFlight / (vector * chunks)));
-  return { columns, vector, chunks, splits } as const;
+  /** Columns of a word. */
+  const width = partial === 'f16' ? 2 : 1;
+  const words = columns / width;
+  const vector = words > 64 ? 4 : words > 32 ? 2 : 1;
+  const chunks = Math.ceil(words / (32 * vector));
+  const splits = Math.max(1, Math.floor(wordsInFlight(warpsPerRow) / (vector * chunks)));
+  return { columns, width, vector, chunks, splits: Math.min(splits, 32) } as const;
 }
 
 const params = ({ outElement }: CombineConfig) =>
   ({
-    /** (slots, rows, dV) and (slots, rows), rows = sQ · hQ; log-sum-exp in base 2. */
-    partialOut: global('f32'),
+    /**
+     * (slots, rows, dV) in words and (slots, rows), rows = sQ · hQ; log-sum-exp in base 2, with f16
+     * (slots, rows, 2).
+     */
+    partialOut: global('b32'),
     partialLse: global('f32'),
     /** (b + 1): the slots of a request are those from its entry up to the next. */
     numSplits: global('s32'),
@@ -62,8 +74,10 @@ export type CombineParams = ReturnType<typeof params>;
  * row wait for the slowest loads of its neighbours.
  */
 export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
-  const { headDimV, outElement, warpsPerRow } = config;
-  const { columns, vector, chunks, splits } = shape(config);
+  const { headDimV, outElement, warpsPerRow, partial } = config;
+  const { columns, width, vector, chunks, splits } = shape(config);
+  /** Columns from a chunk of a lane to the next. */
+  const chunkColumns = 32 * vector * width;
   return defineKernel(
     { name: 'sm80_combine', params: params(config), block: [combineWarps * 32] },
     (k, p) => {
@@ -78,15 +92,19 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       const row = task.div(warpsPerRow).named('row');
       k.if(row.ge(rows), () => k.exit(), { uniform: true });
       const begin = task.rem(warpsPerRow).mul(columns);
-      const column = k.mad(k.laneId, vector, begin).named('column');
+      const column = k.mad(k.laneId, vector * width, begin).named('column');
       const slot = (split: Value<'u32'>) => k.mulWide(first.add(split), rows).add(k.widen(row));
-      const lse2 = (split: Value<'u32'>) => p.partialLse.at(slot(split));
+      const lse2 = (split: Value<'u32'>) =>
+        p.partialLse.at(partial === 'f16' ? slot(split).shl(1) : slot(split));
+      /** What undoes the scale of the split's row. */
+      const factorOf = (split: Value<'u32'>): Value<'f32'> =>
+        partial === 'f16' ? lse2(split).at(1).loadIf(split.lt(count), 0) : k.constant('f32', 1);
 
       /** Whether the lane has columns in a chunk; undefined: all lanes have. */
       const inside = Array.from({ length: chunks }, (_, c) => {
-        if (headDimV === columns * warpsPerRow && columns === 32 * vector * chunks)
+        if (headDimV === columns * warpsPerRow && columns === chunkColumns * chunks)
           return undefined;
-        return column.add(c * 32 * vector).lt(begin.add(columns).min(headDimV));
+        return column.add(c * chunkColumns).lt(begin.add(columns).min(headDimV));
       });
       /** Loads the lane's columns of some splits: [split][chunk][column]. */
       const loadOutputs = (split: Value<'u32'> | 0, end: Value<'u32'>) =>
@@ -94,13 +112,14 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           // Loads of their own branch would wait for one another: beyond the end the last split is
           // read again, with weight 0.
           const each = (split === 0 ? k.constant('u32', i) : split.add(i)).min(end.sub(1));
-          const from = p.partialOut.at(slot(each).mul(headDimV)).at(column);
+          const row = p.partialOut.at(slot(each).mul(headDimV / width));
+          const from = row.at(width === 1 ? column : column.shr(1));
           return inside.map((within, c) => {
             const at = from.at(c * 32 * vector);
-            if (within === undefined) return loadColumns(at, vector);
-            const part = k.vars('f32', vector, 0);
+            if (within === undefined) return loadWords(at, vector);
+            const part = k.vars('b32', vector, 0);
             k.if(within, () => {
-              loadColumns(at, vector).forEach((value, j) => {
+              loadWords(at, vector).forEach((value, j) => {
                 part[j].set(value);
               });
             });
@@ -108,8 +127,9 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           });
         });
 
-      const { lses, ahead } = k.section('first loads', () => ({
+      const { lses, factor, ahead } = k.section('first loads', () => ({
         lses: strideOfLses(k, count, lse2),
+        factor: factorOf(k.laneId),
         // On their way before their weights are known: with few rows, waiting is most of the time.
         ahead: loadOutputs(0, count.min(32)),
       }));
@@ -117,7 +137,7 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
       const base = k.select<'f32'>(isEmpty, 0, total);
 
-      const sums = Array.from({ length: chunks }, () => k.vars('f32', vector, 0));
+      const sums = Array.from({ length: chunks }, () => k.vars('f32', vector * width, 0));
       const add = (
         split: Value<'u32'> | 0,
         end: Value<'u32'>,
@@ -129,24 +149,28 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           const shared = k.shuffle(weights, each.and(31));
           const weight = k.select<'f32'>(each.lt(end), shared, 0);
           parts.forEach((part, c) => {
-            part.forEach((value, j) => {
-              sums[c][j].set(k.fma(weight, value, sums[c][j]));
-            });
+            part
+              .flatMap((word) => columnsOf(k, partial, word))
+              .forEach((value, j) => {
+                sums[c][j].set(k.fma(weight, value, sums[c][j]));
+              });
           });
         });
       };
       k.section('outputs', () => {
         const weightOf = (lse: Value<'f32'>) => k.ex2(lse.sub(base), { ftz: true });
-        add(0, count.min(32), weightOf(lses[0]), ahead);
+        add(0, count.min(32), weightOf(lses[0]).mul(factor), ahead);
         // Each lane holds the weight of one split of 32.
         k.for({ from: 0, to: count, step: 32, uniform: true, unroll: false }, (group) => {
           const lse = k.var('f32', lses[0]);
+          const scale = k.var('f32', factor);
           const read = () => {
             const own = group.add(k.laneId);
             lse.set(lse2(own).loadIf(own.lt(count), Number.NEGATIVE_INFINITY));
+            scale.set(factorOf(own));
           };
           k.if(group.ne(0), read, { uniform: true });
-          const weights = weightOf(lse);
+          const weights = weightOf(lse).mul(scale);
           const from = group.max(splits);
           const end = group.add(32).min(count);
           k.for({ from, to: end, step: splits, uniform: true, unroll: false }, (split) => {
@@ -163,7 +187,7 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           const values = sum.map((x) =>
             share === undefined ? x : k.select<'f32'>(isEmpty, 0, x.mul(share)),
           );
-          const store = () => storeRounded(k, out.at(c * 32 * vector), outElement, values);
+          const store = () => storeRounded(k, out.at(c * chunkColumns), outElement, values);
           const within = inside[c];
           if (within === undefined) store();
           else k.if(within, store);
@@ -215,8 +239,12 @@ function mergedLse(
   return base.add(k.lg2(segmentSum(k, sum)));
 }
 
-function loadColumns(at: Pointer<'global', 'f32'>, vector: 1 | 2 | 4): Value<'f32'>[] {
+function loadWords(at: Pointer<'global', 'b32'>, vector: 1 | 2 | 4): Value<'b32'>[] {
   return vector === 1 ? [at.load()] : at.loadVec(vector);
+}
+
+function columnsOf(k: Ops, partial: CombineConfig['partial'], word: Value<'b32'>): Value<'f32'>[] {
+  return partial === 'f16' ? unpackPair(k, word.as('f16x2')) : [word.as('f32')];
 }
 
 function storeRounded(

@@ -33,13 +33,22 @@ export interface DecodeRows {
   readonly headDimV: number;
 }
 
-/** Room for the splits that a schedule can lead to. `maxBlocks`: the most blocks of a request. */
-export function planSplits(rows: DecodeRows, plan: SchedulePlan, maxBlocks: number): SplitResults {
+/**
+ * Room for the splits that a schedule can lead to. `maxBlocks`: the most blocks of a request;
+ * `partial`: see {@link CombineConfig}.
+ */
+export function planSplits(
+  rows: DecodeRows,
+  plan: SchedulePlan,
+  maxBlocks: number,
+  partial: CombineConfig['partial'],
+): SplitResults {
   const most = maxTotalSplits(plan, rows.batch, maxBlocks);
   const slots = most > rows.batch ? most : 0;
   const perSlot = rows.seqLenQ * rows.numHeadsQ;
-  const outputBytes = slots * perSlot * rows.headDimV * 4;
-  return { slots, outputBytes, workspaceBytes: outputBytes + slots * perSlot * 4 };
+  const [valueBytes, statisticBytes] = partial === 'f16' ? [2, 8] : [4, 4];
+  const outputBytes = slots * perSlot * rows.headDimV * valueBytes;
+  return { slots, outputBytes, workspaceBytes: outputBytes + slots * perSlot * statisticBytes };
 }
 
 /** Warps per SM below which the columns of a row are shared by more of them. */
@@ -52,8 +61,10 @@ export function planCombine(
 ): CombineLaunch {
   const rows = seqLenQ * numHeadsQ;
   const wanted = (smCount * warpsPerSm) / (batch * rows);
-  // Four warps read 512 columns in the widest loads; more of them only where rows are very few.
-  const warpsPerRow = wanted > 16 ? 16 : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
+  // Four warps read 512 columns in the widest loads; more of them only where rows are very few, and
+  // then each lane at least a whole word.
+  const most = config.partial === 'f16' ? 8 : 16;
+  const warpsPerRow = wanted > most ? most : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
   const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
   const launch: CombineLaunch = {
     kernel: combineSpec,

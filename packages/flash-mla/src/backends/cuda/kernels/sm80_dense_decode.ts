@@ -77,6 +77,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     block: [ctaThreads],
   } as const;
   return defineKernel(options, (k, p) => {
+    if (k.target.sm >= 90) k.waitForDependencies();
     const place = warpPlace(k, tile);
     const firstRow = k.blockIdx.x.mul(tile.rows).named('first_row');
     const headK = k.blockIdx.y;

@@ -81,12 +81,13 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
       kernel: denseDecodeSpec,
       config,
       grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
+      overlap: limits.sm >= 90,
     };
     const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
-    const splits = planSplits(problem, plan, maxBlocks);
+    const splits = planSplits(problem, plan, maxBlocks, 'f32');
     const overlaps = limits.sm >= 90;
-    const combineConfig = { outElement: outDtype, headDimV, hasSink: false, overlaps };
-    const combine = planCombine(combineConfig, problem, limits);
+    const results = { outElement: outDtype, headDimV, hasSink: false, partial: 'f32' } as const;
+    const combine = planCombine({ ...results, overlaps }, problem, limits);
     return {
       launches: splits.slots > 0 ? { main, combine } : { main },
       splits,

@@ -93,8 +93,13 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
     };
     const blocks = (topk: number) => Math.ceil(topk / blockTokens);
     const maxBlocks = Math.max(1, blocks(main.topk)) + blocks(extra?.topk ?? 0);
-    const splits = planSplits(problem, plan, maxBlocks);
-    const combineConfig = { outElement: 'bf16', headDimV, hasSink: hasAttnSink } as const;
+    const splits = planSplits(problem, plan, maxBlocks, 'f32');
+    const combineConfig = {
+      outElement: 'bf16',
+      headDimV,
+      hasSink: hasAttnSink,
+      partial: 'f32',
+    } as const;
     const combine = planCombine(combineConfig, problem, limits);
     return {
       launches: splits.slots > 0 ? { main: mainLaunch, combine } : { main: mainLaunch },

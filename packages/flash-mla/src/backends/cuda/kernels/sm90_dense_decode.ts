@@ -90,6 +90,7 @@ export function buildHopperDenseDecode(
     const count = p.seqLenQ.mul(p.groupSize).sub(firstRow).named('row_count');
     k.launchDependents();
     initBarriers(k, shared, tile, queryThreads);
+    k.waitForDependencies();
 
     const queryAndHead = (row: Value<'u32'>) => {
       const index = firstRow.add(row);
@@ -128,7 +129,13 @@ export function buildHopperDenseDecode(
             return q.at(k.widen(query).mul(p.qStrides[1])).at(k.widen(head).mul(p.qStrides[2]));
           },
         };
-        fetchQuery(k, shared, source, parity);
+        const { isPartial, slot } = piece.target();
+        fetchQuery(k, shared, source, parity, () => {
+          k.if(k.threadIdx.x.eq(32), () => {
+            const target = shared.targets.at(parity.xor(1), 0);
+            target.storeVec([k.select(isPartial, 1, 0, 'u32'), slot]);
+          });
+        });
         parity.set(parity.xor(1));
       });
     };
@@ -155,9 +162,11 @@ export function buildHopperDenseDecode(
         };
         resetRows(state);
         consumer.loadQuery(parity);
-        parity.set(parity.xor(1));
         consumer.attend(blocks);
-        writeResults(k, p, { shared, place, state, piece, count, queryAndHead, outElement });
+        const target = shared.targets.at(parity, 0);
+        const results = { shared, place, state, piece, target, count, queryAndHead, outElement };
+        writeResults(k, p, results);
+        parity.set(parity.xor(1));
       });
     };
 

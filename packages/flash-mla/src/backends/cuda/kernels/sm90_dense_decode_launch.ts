@@ -82,12 +82,13 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
       kernel: hopperDenseDecodeSpec,
       config: { tile, outElement: outDtype, pageSize },
       grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
+      overlap: true,
       ...(clusterSize > 1 ? { cluster: [clusterSize, 1, 1] as const } : {}),
     };
     const maxBlocks = Math.ceil((problem.maxBlocks * pageSize) / blockTokens);
-    const splits = planSplits(problem, plan, maxBlocks);
+    const splits = planSplits(problem, plan, maxBlocks, 'f16');
     const combine = planCombine(
-      { outElement: outDtype, headDimV, hasSink: false },
+      { outElement: outDtype, headDimV, hasSink: false, partial: 'f16', overlaps: true },
       problem,
       limits,
     );

@@ -1,8 +1,18 @@
-import { type Ops, type ParamValues, packPair, segmentSum, type Value } from '@flash-mla/ptx';
+import {
+  type Ops,
+  type ParamValues,
+  type Pointer,
+  packPair,
+  segmentMax,
+  segmentSum,
+  type Value,
+} from '@flash-mla/ptx';
 import type { decodeResultParams } from '../mla/decode-results.ts';
 import type { Piece } from '../mla/pieces.ts';
+import { rowScale } from '../mla/scaled-halves.ts';
 import type { Element } from '../mla/tile.ts';
 import type { ConsumerPlace } from './place.ts';
+import { transposeQuad } from './quad.ts';
 import type { RowState } from './row-state.ts';
 import { barrierId, consumers, type HopperShared, headDimV, warpGroupThreads } from './tile.ts';
 
@@ -12,6 +22,8 @@ export interface HopperResults {
   readonly place: ConsumerPlace;
   readonly state: RowState;
   readonly piece: Piece;
+  /** Whether the results are a split's, and its slot: {@link Piece.target}, read ahead. */
+  readonly target: Pointer<'shared', 'u32'>;
   /** Rows of the CTA that exist. */
   readonly count: Value<'u32'>;
   queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
@@ -20,72 +32,109 @@ export interface HopperResults {
 
 const pair = [0, 1] as const;
 
-/** Writes finished rows to the outputs and splits of rows to the slots. */
+/**
+ * Writes finished rows to the outputs, and splits of rows to the slots: their columns as scaled f16,
+ * beside (log-sum-exp in base 2, factor of the columns) as pairs of f32.
+ */
 export function writeResults(
   k: Ops,
   p: ParamValues<ReturnType<typeof decodeResultParams<Element>>>,
   results: HopperResults,
 ): void {
-  const { shared, place, state, piece, count, queryAndHead, outElement } = results;
-  const { lane, consumer, row, column } = place;
+  const { shared, place, state, piece, target, count, queryAndHead, outElement } = results;
+  const { lane, consumer, row } = place;
   const isFirstLane = lane.and(3).eq(0);
+  const isPartial = target.at(0).load().ne(0).named('is_partial');
   const own = pair.map((r) => segmentSum(k, state.sum[r], 4));
+  const ownLargest = k.vars('f32', 2, 0);
+  k.if(
+    isPartial,
+    () => {
+      for (const r of pair) ownLargest[r].set(largestOutput(k, state, r));
+    },
+    { uniform: true },
+  );
   k.if(isFirstLane, () => {
-    for (const r of pair) shared.sums.at(consumer, row.add(8 * r)).store(own[r]);
+    for (const r of pair) {
+      shared.sums.at(consumer, row.add(8 * r), 0).storeVec([own[r], ownLargest[r]]);
+    }
   });
   k.barrier(barrierId.consumers, consumers * warpGroupThreads);
-  const sums = pair.map((r) =>
-    shared.sums
-      .at(consumer.xor(1), row.add(8 * r))
-      .load()
-      .add(own[r]),
-  );
 
-  const { isPartial, slot: wanted } = piece.target();
-  const slot = wanted.min(p.slots.sub(1));
+  const slot = target.at(1).load().min(p.slots.sub(1));
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   pair.forEach((r) => {
-    const isEmpty = sums[r].eq(0);
-    const inverse = k.select<'f32'>(isEmpty, 0, k.rcp(sums[r]));
     const ownRow = row.add(8 * r);
-    k.if(ownRow.lt(count), () => {
-      const { query, head } = queryAndHead(ownRow);
-      const index = k.mad(query, p.numHeadsQ, head);
-      k.if(isFirstLane.and(consumer.eq(0)), () => {
-        const lse2 = state.reference[r].add(k.lg2(sums[r]));
-        k.if(
-          isPartial,
-          () => p.partialLse.at(k.mulWide(slot, rows).add(k.widen(index))).store(lse2),
-          () => {
-            const at = k.mad(k.mad(request, p.numHeadsQ, head), p.seqLenQ, query);
-            const natural = lse2.mul(Math.LN2);
-            p.lse.at(at).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, natural));
-          },
+    const [otherSum, otherLargest] = shared.sums.at(consumer.xor(1), ownRow, 0).loadVec(2);
+    const sum = own[r].add(otherSum);
+    const isEmpty = sum.eq(0);
+    const inverse = k.select<'f32'>(isEmpty, 0, k.rcp(sum));
+    const isThere = ownRow.lt(count);
+    const { query, head } = queryAndHead(ownRow);
+    const index = k.mad(query, p.numHeadsQ, head);
+    const lse2 = state.reference[r].add(k.lg2(sum));
+    const writesLse = isThere.and(isFirstLane).and(consumer.eq(0));
+    /** The row of `batch` from this lane's columns on, as pairs. */
+    const start = k.mad(consumer, headDimV / 2, lane.and(3).shl(3));
+    const wordsOf = (batch: Value<'u32'>) =>
+      k
+        .mulWide(batch, rows)
+        .add(k.widen(index))
+        .mul(headDimV / 2)
+        .add(k.widen(start.shr(1)));
+    const values = (j: number) => pair.map((c) => state.outputs[4 * j + 2 * r + c].mul(inverse));
+    const store = (to: Pointer<'global', 'b32'>, pack: (j: number) => Value<'b32'>) => {
+      for (let j = 0; j < state.outputs.length / 4; j += 4) {
+        const words = transposeQuad(
+          k,
+          lane,
+          [0, 1, 2, 3].map((i) => pack(j + i)),
         );
-      });
-      const first = (batch: Value<'u32'>) =>
-        k.mulWide(batch, rows).add(k.widen(index)).mul(headDimV);
-      const start = k.mad(consumer, headDimV / 2, column);
-      const registers = Array.from({ length: state.outputs.length / 4 }, (_, j) =>
-        pair.map((c) => state.outputs[4 * j + 2 * r + c].mul(inverse)),
-      );
-      k.if(
-        isPartial,
-        () => {
-          const to = p.partialOut.at(first(slot)).at(start);
-          registers.forEach((values, j) => {
-            to.at(8 * j).storeVec(values);
-          });
-        },
-        () => {
-          const to = p.out.at(first(request)).at(start).as('b32');
-          registers.forEach(([lo, hi], j) => {
-            to.at(4 * j).store(packPair(k, outElement, lo, hi).as('b32'));
-          });
-        },
-        { uniform: true },
-      );
-    });
+        k.if(isThere, () => to.at(4 * j).storeVec(words));
+      }
+    };
+    k.if(
+      isPartial,
+      () => {
+        const factor = rowScale(k, ownLargest[r].max(otherLargest).mul(inverse));
+        k.if(writesLse, () => {
+          const at = k.mulWide(slot, rows).add(k.widen(index)).shl(1);
+          p.partialLse.at(at).storeVec([lse2, factor.inverse]);
+        });
+        store(p.partialOut.as('b32').at(wordsOf(slot)), (j) => {
+          const [lo, hi] = values(j);
+          return packPair(k, 'f16', lo.mul(factor.scale), hi.mul(factor.scale)).as('b32');
+        });
+      },
+      () => {
+        k.if(writesLse, () => {
+          const at = k.mad(k.mad(request, p.numHeadsQ, head), p.seqLenQ, query);
+          const natural = lse2.mul(Math.LN2);
+          p.lse.at(at).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, natural));
+        });
+        store(p.out.as('b32').at(wordsOf(request)), (j) => {
+          const [lo, hi] = values(j);
+          return packPair(k, outElement, lo, hi).as('b32');
+        });
+      },
+      { uniform: true },
+    );
   });
+}
+
+/** The largest finite magnitude of a lane's row in its consumer's columns, in all lanes of the row. */
+function largestOutput(k: Ops, state: RowState, r: 0 | 1): Value<'f32'> {
+  const magnitudes = () => state.outputs.filter((_, i) => ((i >> 1) & 1) === r).map((x) => x.abs());
+  const maximum = (values: readonly Value<'f32'>[]) => values.reduce((a, b) => a.max(b));
+  const largest = k.var('f32', maximum(magnitudes()));
+  k.if(
+    k.any(largest.eq(Number.POSITIVE_INFINITY)),
+    () => {
+      const finite = magnitudes().map((x) => k.select<'f32'>(x.eq(Number.POSITIVE_INFINITY), 0, x));
+      largest.set(maximum(finite));
+    },
+    { uniform: true },
+  );
+  return segmentMax(k, largest, 4);
 }

@@ -70,9 +70,11 @@ export const hopperLayout = (element: Element) =>
       swizzle: '128B',
       arrangement: 'tiles',
     }),
-    /** What each consumer's weights are relative to, and its sums of them. */
+    /** What each consumer's weights are relative to; its sums of them and its largest outputs. */
     references: field('f32', [consumers, tileRows]),
-    sums: field('f32', [consumers, tileRows]),
+    sums: field('f32', [consumers, tileRows, 2]),
+    /** Of two pieces: whether the results are a split's, and its slot. */
+    targets: field('u32', [2, 2]),
     full: field('b64', [consumers * keyParts.length]),
     empty: field('b64', [consumers * releasedParts]),
     queryFull: field('b64', [1]),
