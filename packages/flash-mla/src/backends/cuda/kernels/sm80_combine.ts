@@ -29,24 +29,26 @@ export interface CombineConfig {
   readonly overlaps?: boolean;
   /** Warps that share the columns of a row: more where there are few rows. */
   readonly warpsPerRow: 1 | 2 | 4 | 8 | 16;
+  /** Splits that a warp reads at once: about as many as there are, or it would read some twice. */
+  readonly splitsAtOnce: 2 | 4 | 8 | 16 | 32 | 64;
 }
 
 export const combineWarps = 8;
-/** Words that a lane has under way before it adds the first; more where there are few warps. */
-const wordsInFlight = (warpsPerRow: number): number => (warpsPerRow >= 8 ? 64 : 32);
+/** Words that a lane has under way at most. */
+const wordsInFlight = 64;
 /** Splits whose log-sum-exps a lane has under way. */
 const statisticsInFlight = 4;
 
 /** How the lanes of a warp take its columns: `chunks` times `vector` neighbouring words each. */
-function shape({ headDimV, warpsPerRow, partial }: CombineConfig) {
+function shape({ headDimV, warpsPerRow, partial, splitsAtOnce }: CombineConfig) {
   const columns = Math.ceil(headDimV / warpsPerRow / 16) * 16;
   /** Columns of a word. */
   const width = partial === 'f16' ? 2 : 1;
   const words = columns / width;
   const vector = words > 64 ? 4 : words > 32 ? 2 : 1;
   const chunks = Math.ceil(words / (32 * vector));
-  const splits = Math.max(1, Math.floor(wordsInFlight(warpsPerRow) / (vector * chunks)));
-  return { columns, width, vector, chunks, splits: Math.min(splits, 32) } as const;
+  const splits = Math.min(splitsAtOnce, Math.floor(wordsInFlight / (vector * chunks)));
+  return { columns, width, vector, chunks, splits } as const;
 }
 
 const params = ({ outElement }: CombineConfig) =>
@@ -81,10 +83,12 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
   return defineKernel(
     { name: 'sm80_combine', params: params(config), block: [combineWarps * 32] },
     (k, p) => {
-      if (config.overlaps) k.waitForDependencies();
+      if (config.overlaps) k.launchDependents();
       const request = k.blockIdx.y;
       const first = p.numSplits.at(request).load().as('u32');
       const count = p.numSplits.at(request).at(1).load().as('u32').sub(first).named('splits');
+      // The schedule is older than the kernel before this one, which waited for it.
+      if (config.overlaps) k.waitForDependencies();
       k.if(count.le(1), () => k.exit(), { uniform: true });
 
       const rows = p.seqLenQ.mul(p.numHeadsQ).named('rows');
@@ -93,12 +97,17 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       k.if(row.ge(rows), () => k.exit(), { uniform: true });
       const begin = task.rem(warpsPerRow).mul(columns);
       const column = k.mad(k.laneId, vector * width, begin).named('column');
-      const slot = (split: Value<'u32'>) => k.mulWide(first.add(split), rows).add(k.widen(row));
+      const slot = k.mulWide(first, rows).add(k.widen(row));
+      const statistics = p.partialLse.at(partial === 'f16' ? slot.shl(1) : slot);
       const lse2 = (split: Value<'u32'>) =>
-        p.partialLse.at(partial === 'f16' ? slot(split).shl(1) : slot(split));
+        statistics.bytes(k.mulWide(split, rows.mul(partial === 'f16' ? 8 : 4)));
       /** What undoes the scale of the split's row. */
       const factorOf = (split: Value<'u32'>): Value<'f32'> =>
         partial === 'f16' ? lse2(split).at(1).loadIf(split.lt(count), 0) : k.constant('f32', 1);
+      const outputs = p.partialOut
+        .at(slot.mul(headDimV / width))
+        .at(width === 1 ? column : column.shr(1));
+      const splitBytes = rows.mul((headDimV / width) * 4).named('split_bytes');
 
       /** Whether the lane has columns in a chunk; undefined: all lanes have. */
       const inside = Array.from({ length: chunks }, (_, c) => {
@@ -106,14 +115,13 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           return undefined;
         return column.add(c * chunkColumns).lt(begin.add(columns).min(headDimV));
       });
-      /** Loads the lane's columns of some splits: [split][chunk][column]. */
-      const loadOutputs = (split: Value<'u32'> | 0, end: Value<'u32'>) =>
-        Array.from({ length: splits }, (_, i) => {
+      /** Loads the lane's columns of `n` splits: [split][chunk][word]. */
+      const loadOutputs = (n: number, split: Value<'u32'> | 0, end: Value<'u32'>) =>
+        Array.from({ length: n }, (_, i) => {
           // Loads of their own branch would wait for one another: beyond the end the last split is
           // read again, with weight 0.
           const each = (split === 0 ? k.constant('u32', i) : split.add(i)).min(end.sub(1));
-          const row = p.partialOut.at(slot(each).mul(headDimV / width));
-          const from = row.at(width === 1 ? column : column.shr(1));
+          const from = outputs.bytes(k.mulWide(each, splitBytes));
           return inside.map((within, c) => {
             const at = from.at(c * 32 * vector);
             if (within === undefined) return loadWords(at, vector);
@@ -127,25 +135,28 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
           });
         });
 
-      const { lses, factor, ahead } = k.section('first loads', () => ({
+      const { lses, factors, ahead } = k.section('first loads', () => ({
         lses: strideOfLses(k, count, lse2),
-        factor: factorOf(k.laneId),
+        factors: Array.from({ length: Math.ceil(splits / 32) }, (_, i) =>
+          factorOf(k.laneId.add(32 * i)),
+        ),
         // On their way before their weights are known: with few rows, waiting is most of the time.
-        ahead: loadOutputs(0, count.min(32)),
+        ahead: loadOutputs(splits, 0, count),
       }));
       const total = k.section('log-sum-exp', () => mergedLse(k, count, lses, lse2));
       const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
       const base = k.select<'f32'>(isEmpty, 0, total);
 
       const sums = Array.from({ length: chunks }, () => k.vars('f32', vector * width, 0));
+      /** Adds splits of one group of 32, whose weights the lanes hold. */
       const add = (
-        split: Value<'u32'> | 0,
+        split: Value<'u32'>,
         end: Value<'u32'>,
         weights: Value<'f32'>,
         loaded: ReturnType<typeof loadOutputs>,
       ) => {
         loaded.forEach((parts, i) => {
-          const each = split === 0 ? k.constant('u32', i) : split.add(i);
+          const each = split.add(i);
           const shared = k.shuffle(weights, each.and(31));
           const weight = k.select<'f32'>(each.lt(end), shared, 0);
           parts.forEach((part, c) => {
@@ -159,22 +170,19 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       };
       k.section('outputs', () => {
         const weightOf = (lse: Value<'f32'>) => k.ex2(lse.sub(base), { ftz: true });
-        add(0, count.min(32), weightOf(lses[0]).mul(factor), ahead);
-        // Each lane holds the weight of one split of 32.
-        k.for({ from: 0, to: count, step: 32, uniform: true, unroll: false }, (group) => {
-          const lse = k.var('f32', lses[0]);
-          const scale = k.var('f32', factor);
-          const read = () => {
-            const own = group.add(k.laneId);
-            lse.set(lse2(own).loadIf(own.lt(count), Number.NEGATIVE_INFINITY));
-            scale.set(factorOf(own));
-          };
-          k.if(group.ne(0), read, { uniform: true });
-          const weights = weightOf(lse).mul(scale);
-          const from = group.max(splits);
-          const end = group.add(32).min(count);
-          k.for({ from, to: end, step: splits, uniform: true, unroll: false }, (split) => {
-            add(split, end, weights, loadOutputs(split, end));
+        factors.forEach((factor, g) => {
+          const weights = weightOf(lses[g]).mul(factor);
+          add(k.constant('u32', 32 * g), count, weights, ahead.slice(32 * g, 32 * (g + 1)));
+        });
+        const from = splits < 32 ? 0 : splits;
+        const step = Math.min(splits, 32);
+        k.for({ from, to: count, step: 32, uniform: true, unroll: false }, (group) => {
+          const own = group.add(k.laneId);
+          const lse = lse2(own).loadIf(own.lt(count), Number.NEGATIVE_INFINITY);
+          const weights = weightOf(lse).mul(factorOf(own));
+          const range = { from: group.max(splits), to: group.add(32).min(count), step } as const;
+          k.for({ ...range, uniform: true, unroll: false }, (split) => {
+            add(split, range.to, weights, loadOutputs(step, split, range.to));
           });
         });
       });

@@ -51,12 +51,12 @@ export function planSplits(
   return { slots, outputBytes, workspaceBytes: outputBytes + slots * perSlot * statisticBytes };
 }
 
-/** Warps per SM below which the columns of a row are shared by more of them. */
-const warpsPerSm = 32;
+/** Warps that an SM holds at once, given the registers that their loads take. */
+const warpsPerSm = 24;
 
 export function planCombine(
-  config: Omit<CombineConfig, 'warpsPerRow'>,
-  { batch, seqLenQ, numHeadsQ }: DecodeRows,
+  config: Omit<CombineConfig, 'warpsPerRow' | 'splitsAtOnce'>,
+  { batch, seqLenQ, numHeadsQ, plan }: DecodeRows & { readonly plan: SchedulePlan },
   { smCount }: DeviceLimits,
 ): CombineLaunch {
   const rows = seqLenQ * numHeadsQ;
@@ -64,14 +64,21 @@ export function planCombine(
   // Four warps read 512 columns in the widest loads; more of them only where rows are very few, and
   // then each lane at least a whole word.
   const most = config.partial === 'f16' ? 8 : 16;
-  const warpsPerRow = wanted > most ? most : wanted > 2 ? 4 : wanted > 1 ? 2 : 1;
+  const warpsPerRow = wanted > most ? most : wanted > 3 ? 4 : wanted > 1.5 ? 2 : 1;
+  const splitsAtOnce = powerOfTwo(plan.numParts / Math.max(1, batch));
   const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
   const launch: CombineLaunch = {
     kernel: combineSpec,
-    config: { ...config, warpsPerRow },
+    config: { ...config, warpsPerRow, splitsAtOnce },
     grid,
   };
   return config.overlaps ? { ...launch, overlap: true } : launch;
+}
+
+/** The power of two that is nearest to the splits of a request, within what a warp can read at once. */
+function powerOfTwo(splits: number): CombineConfig['splitsAtOnce'] {
+  const sizes = [2, 4, 8, 16, 32, 64] as const;
+  return sizes.find((size) => splits < size * Math.SQRT2) ?? 64;
 }
 
 /** What changes between calls. */

@@ -14,6 +14,7 @@ import { consumerPlace } from './hopper/place.ts';
 import { writeResults } from './hopper/results.ts';
 import { initBarriers } from './hopper/ring.ts';
 import { resetRows, rowState } from './hopper/row-state.ts';
+import { awaitTarget, hasNext, publishTarget } from './hopper/target.ts';
 import {
   consumerRegisters,
   ctaThreads,
@@ -88,9 +89,10 @@ export function buildHopperDenseDecode(
     const firstRow = k.blockIdx.x.mul(tileRows).named('first_row');
     const headK = k.blockIdx.y;
     const count = p.seqLenQ.mul(p.groupSize).sub(firstRow).named('row_count');
-    k.launchDependents();
     initBarriers(k, shared, tile, queryThreads);
     k.waitForDependencies();
+    // Not before: the combine counts on everything older than this kernel to be done.
+    k.launchDependents();
 
     const queryAndHead = (row: Value<'u32'>) => {
       const index = firstRow.add(row);
@@ -105,8 +107,8 @@ export function buildHopperDenseDecode(
         .add(blockTokens - 1)
         .shr(Math.log2(blockTokens))
         .max(1);
-    const forPieces = (body: (piece: Piece) => void) =>
-      forEachPiece(k, p, k.blockIdx.z, blocksOf, body);
+    const forPieces = (body: (piece: Piece) => void, continues?: () => Value<'pred'>) =>
+      forEachPiece(k, p, k.blockIdx.z, blocksOf, body, continues);
 
     const fetchAllKeys = () => {
       k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
@@ -129,13 +131,8 @@ export function buildHopperDenseDecode(
             return q.at(k.widen(query).mul(p.qStrides[1])).at(k.widen(head).mul(p.qStrides[2]));
           },
         };
-        const { isPartial, slot } = piece.target();
-        fetchQuery(k, shared, source, parity, () => {
-          k.if(k.threadIdx.x.eq(32), () => {
-            const target = shared.targets.at(parity.xor(1), 0);
-            target.storeVec([k.select(isPartial, 1, 0, 'u32'), slot]);
-          });
-        });
+        fetchQuery(k, shared, source, parity);
+        k.if(k.threadIdx.x.eq(32), () => publishTarget(k, shared, piece, parity.xor(1)));
         parity.set(parity.xor(1));
       });
     };
@@ -145,7 +142,7 @@ export function buildHopperDenseDecode(
       const state = rowState(k, headDimV / 2);
       const consumer = new Consumer(k, shared, tile, place, state);
       const parity = k.var('u32', 0).named('query_parity');
-      forPieces((piece) => {
+      const attendPiece = (piece: Piece) => {
         const length = lengthOf(piece.request).named('length');
         /** Tokens that a query sees. */
         const limit = (query: Value<'u32'> | 0) => {
@@ -163,11 +160,12 @@ export function buildHopperDenseDecode(
         resetRows(state);
         consumer.loadQuery(parity);
         consumer.attend(blocks);
-        const target = shared.targets.at(parity, 0);
+        const target = awaitTarget(k, shared, parity);
         const results = { shared, place, state, piece, target, count, queryAndHead, outElement };
         writeResults(k, p, results);
         parity.set(parity.xor(1));
-      });
+      };
+      forPieces(attendPiece, () => hasNext(shared, parity.xor(1)));
     };
 
     k.if(

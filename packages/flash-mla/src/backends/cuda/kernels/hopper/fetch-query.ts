@@ -12,16 +12,12 @@ export interface QuerySource {
 /** Threads that copy a 128-byte segment. */
 const segmentThreads = 8;
 
-/**
- * Copies the query rows to shared memory; by the producer's last three warps. `alongside` runs while
- * copies are on their way; what it writes arrives with them.
- */
+/** Copies the query rows to shared memory; by the producer's last three warps. */
 export function fetchQuery(
   k: Ops,
   shared: HopperShared,
   source: QuerySource,
   parity: Value<'u32'>,
-  alongside: () => void,
 ): void {
   k.mbarrierWait(shared.queryEmpty.at(0), parity);
   const thread = k.threadIdx.x.sub(32);
@@ -42,7 +38,6 @@ export function fetchQuery(
       k.cpAsync(target, from.at(tile * 64), 16, { sourceBytes });
     }
   });
-  alongside();
   k.cpAsyncWaitAll();
   k.fenceProxyAsync('shared::cta');
   k.mbarrierArrive(shared.queryFull.at(0));

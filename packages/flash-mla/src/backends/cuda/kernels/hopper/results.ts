@@ -22,8 +22,7 @@ export interface HopperResults {
   readonly place: ConsumerPlace;
   readonly state: RowState;
   readonly piece: Piece;
-  /** Whether the results are a split's, and its slot: {@link Piece.target}, read ahead. */
-  readonly target: Pointer<'shared', 'u32'>;
+  readonly target: ReturnType<Piece['target']>;
   /** Rows of the CTA that exist. */
   readonly count: Value<'u32'>;
   queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
@@ -44,7 +43,7 @@ export function writeResults(
   const { shared, place, state, piece, target, count, queryAndHead, outElement } = results;
   const { lane, consumer, row } = place;
   const isFirstLane = lane.and(3).eq(0);
-  const isPartial = target.at(0).load().ne(0).named('is_partial');
+  const { isPartial } = target;
   const own = pair.map((r) => segmentSum(k, state.sum[r], 4));
   const ownLargest = k.vars('f32', 2, 0);
   k.if(
@@ -61,7 +60,7 @@ export function writeResults(
   });
   k.barrier(barrierId.consumers, consumers * warpGroupThreads);
 
-  const slot = target.at(1).load().min(p.slots.sub(1));
+  const slot = target.slot.min(p.slots.sub(1));
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   pair.forEach((r) => {
@@ -83,7 +82,8 @@ export function writeResults(
         .add(k.widen(index))
         .mul(headDimV / 2)
         .add(k.widen(start.shr(1)));
-    const values = (j: number) => pair.map((c) => state.outputs[4 * j + 2 * r + c].mul(inverse));
+    const values = (j: number, factor: Value<'f32'>) =>
+      pair.map((c) => state.outputs[4 * j + 2 * r + c].mul(factor));
     const store = (to: Pointer<'global', 'b32'>, pack: (j: number) => Value<'b32'>) => {
       for (let j = 0; j < state.outputs.length / 4; j += 4) {
         const words = transposeQuad(
@@ -97,14 +97,14 @@ export function writeResults(
     k.if(
       isPartial,
       () => {
-        const factor = rowScale(k, ownLargest[r].max(otherLargest).mul(inverse));
+        const { scale, inverse: undo } = rowScale(k, ownLargest[r].max(otherLargest).mul(inverse));
         k.if(writesLse, () => {
           const at = k.mulWide(slot, rows).add(k.widen(index)).shl(1);
-          p.partialLse.at(at).storeVec([lse2, factor.inverse]);
+          p.partialLse.at(at).storeVec([lse2, undo]);
         });
         store(p.partialOut.as('b32').at(wordsOf(slot)), (j) => {
-          const [lo, hi] = values(j);
-          return packPair(k, 'f16', lo.mul(factor.scale), hi.mul(factor.scale)).as('b32');
+          const [lo, hi] = values(j, inverse.mul(scale));
+          return packPair(k, 'f16', lo, hi).as('b32');
         });
       },
       () => {
@@ -114,7 +114,7 @@ export function writeResults(
           p.lse.at(at).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, natural));
         });
         store(p.out.as('b32').at(wordsOf(request)), (j) => {
-          const [lo, hi] = values(j);
+          const [lo, hi] = values(j, inverse);
           return packPair(k, outElement, lo, hi).as('b32');
         });
       },

@@ -34,6 +34,7 @@ export function initBarriers(
     }
     k.mbarrierInit(shared.queryFull.at(0), queryArrivals);
     k.mbarrierInit(shared.queryEmpty.at(0), consumers * warpsPerGroup);
+    k.mbarrierInit(shared.targetFull.at(0), 1);
     k.fenceMbarrierInit();
   });
   k.syncWarp();

@@ -73,12 +73,13 @@ export const hopperLayout = (element: Element) =>
     /** What each consumer's weights are relative to; its sums of them and its largest outputs. */
     references: field('f32', [consumers, tileRows]),
     sums: field('f32', [consumers, tileRows, 2]),
-    /** Of two pieces: whether the results are a split's, and its slot. */
+    /** Of two pieces: flags and a slot, see `target.ts`. */
     targets: field('u32', [2, 2]),
     full: field('b64', [consumers * keyParts.length]),
     empty: field('b64', [consumers * releasedParts]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),
+    targetFull: field('b64', [1]),
   });
 
 export type HopperShared = SharedAccess<ReturnType<typeof hopperLayout>['decls']>;

@@ -26,11 +26,14 @@ export interface Piece {
     /** Which partial result this is, counted over the batch. */
     readonly slot: Value<'u32'>;
   };
+  /** Whether it is the last of its part. */
+  isLast(): Value<'pred'>;
 }
 
 /**
  * Runs `body` for each piece of a part. `blocksOf` counts a request's blocks, at least one. What is
- * cheap to read again is read again after the body, which needs every register.
+ * cheap to read again is read again after the body, which needs every register. `continues`, where
+ * given, says after a body whether there is another, so that the last one need not read to know.
  */
 export function forEachPiece(
   k: Ops,
@@ -38,6 +41,7 @@ export function forEachPiece(
   part: Value<'u32'>,
   blocksOf: (request: Value<'s32'>) => Value<'s32'>,
   body: (piece: Piece) => void,
+  continues?: () => Value<'pred'>,
 ): void {
   const field = (i: number) => metadata.at(part.shl(3)).at(i).load();
   const request = k.var('s32', field(0)).named('request');
@@ -57,8 +61,17 @@ export function forEachPiece(
   const endOfPiece = (share: Value<'s32'>) =>
     k.select(splitBlocks.gt(0), block.add(splitBlocks), share).min(share);
 
+  const advance = () => {
+    const share = endOfShare();
+    const end = endOfPiece(share);
+    const isDone = end.ge(share);
+    request.set(k.select(isDone, request.add(1), request));
+    split.set(k.select<'s32'>(isDone, 0, split.add(1)));
+    block.set(k.select<'s32'>(isDone, 0, end));
+  };
+  const last = continues && k.var('s32', field(1)).named('last_request');
   k.while(
-    () => request.le(field(1)),
+    () => request.le(last ?? field(1)),
     () => {
       body({
         request,
@@ -69,13 +82,15 @@ export function forEachPiece(
           const splits = numSplits.at(request).at(1).load().sub(first);
           return { isPartial: splits.gt(1), slot: first.add(split).as('u32') };
         },
+        isLast() {
+          const share = endOfShare();
+          return endOfPiece(share)
+            .ge(share)
+            .and(request.ge(field(1)));
+        },
       });
-      const share = endOfShare();
-      const end = endOfPiece(share);
-      const isDone = end.ge(share);
-      request.set(k.select(isDone, request.add(1), request));
-      split.set(k.select<'s32'>(isDone, 0, split.add(1)));
-      block.set(k.select<'s32'>(isDone, 0, end));
+      if (continues === undefined) advance();
+      else k.if(continues(), advance, () => request.set(2 ** 31 - 1), { uniform: true });
     },
     { uniform: true, name: 'piece' },
   );

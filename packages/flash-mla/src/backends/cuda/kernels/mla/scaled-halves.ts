@@ -3,6 +3,8 @@ import type { Ops, Value } from '@flash-mla/ptx';
 /** Largest power of two that a scaled row's largest value may reach: twice as much is in f16's range. */
 const largestExponent = 14;
 const bias = 127;
+/** Rows of smaller values are scaled as if they had one of 2^-87: no scale times a 1 / sum overflows. */
+const lowest = bias - 87;
 
 /**
  * Results of splits as f16 take half the bytes of f32 both ways. Each row is multiplied by a power of
@@ -15,7 +17,6 @@ export function rowScale(
   k: Ops,
   largest: Value<'f32'>,
 ): { readonly scale: Value<'f32'>; readonly inverse: Value<'f32'> } {
-  const lowest = largestExponent + 1;
   const exponent = largest
     .as('u32')
     .shr(23)
