@@ -18,6 +18,7 @@ import { packedKeys, packedRow } from './mla/packed-keys.ts';
 import { pagedLookup } from './mla/paged-lookup.ts';
 import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import { warpPlace } from './mla/place.ts';
+import { rawKeys, rowShare } from './mla/raw-rows.ts';
 import { mlaShared } from './mla/shared.ts';
 import { ctaThreads, type Element, type MlaTile } from './mla/tile.ts';
 
@@ -110,7 +111,11 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         return length.sub(p.causal.mul(later).as('s32')).max(0).as('u32');
       };
       const q = p.q.at(k.widen(request).mul(p.qStrides[0]));
-      const rows = isPacked ? [packedRow(tile, place)] : directRows(tile, place);
+      const rows = tile.rawKeys
+        ? [rowShare(place, tile.tokens).row]
+        : isPacked
+          ? [packedRow(tile, place)]
+          : directRows(tile, place);
       const tokens = {
         cache: p.kCache.at(k.widen(headK).mul(p.kStrides[2])),
         blockStride: p.kStrides[0],
@@ -121,9 +126,11 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
       };
       const lookup = pagedLookup(k, tile, tokens, rows);
       const { keyAlignment } = config;
-      const keys = isPacked
-        ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
-        : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
+      const keys = tile.rawKeys
+        ? rawKeys(k, tile, k.shared, place, lookup, keyAlignment)
+        : isPacked
+          ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
+          : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
       const limits = {
         all: limit(0),
         ofRow: (row: Value<'u32'>) => limit(queryAndHead(row).query),

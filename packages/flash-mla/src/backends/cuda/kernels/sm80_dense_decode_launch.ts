@@ -52,6 +52,7 @@ function denseTile(
       headDimV,
       rows: (seqLenQ * numHeadsQ) / numHeadsKv,
       gathered: false,
+      rawKeys: isFp8,
       packedSlots: (threads) => (isFp8 ? packedSlots(e4m3Format(headDimQk), threads).all : 0),
     },
     limits,

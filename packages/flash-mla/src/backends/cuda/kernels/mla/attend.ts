@@ -1,11 +1,21 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { finishCopies } from './copy.ts';
 import type { KeySource, ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import { fetchQuery, type QueryRows } from './query.ts';
-import { loadQueryFragments, scoresBySplitDepth, scoresOfRows } from './scores.ts';
+import { rawKeyUnits } from './raw-fragments.ts';
+import {
+  addScores,
+  clearChains,
+  loadQueryFragments,
+  newChains,
+  type QueryFragments,
+  scoresBySplitDepth,
+  scoresOfRows,
+  sumChains,
+} from './scores.ts';
 import type { MlaShared } from './shared.ts';
 import { newRowState, type RowState, rowMaxima, softmaxStep } from './softmax.ts';
+import { finish, takeTurns } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 import { addWeightedValues, newOutputs, type Outputs } from './values.ts';
 
@@ -31,29 +41,17 @@ export interface Attention {
  * statistics; the outputs are relative to the row state.
  */
 export function attend(k: Ops, attention: Attention): { state: RowState; outputs: Outputs } {
-  const { tile, shared, place, query, keys, from, to } = attention;
+  return attention.tile.rawKeys ? attendAhead(k, attention) : attendInTurn(k, attention);
+}
+
+/** A tile's scores, softmax and values one after the other. */
+function attendInTurn(k: Ops, attention: Attention): { state: RowState; outputs: Outputs } {
+  const { tile, shared, place, keys, from, to } = attention;
   const { splitsDepth } = tileShape(tile);
   const packed = tile.packedSlots > 0;
   // Tiles on their way while one is used: packed rows have slots of their own for the next.
   const ahead = packed ? 1 : tile.stages - 1;
-  const queryFragments = k.section('first copies', () => {
-    keys.seek(from);
-    // Queries that will live in registers pass through the stage that is filled last.
-    const transit = tile.stages - 1;
-    fetchQuery(k, tile, shared, query, transit);
-    k.cpAsyncCommit();
-    for (let i = 0; i < ahead; i++) {
-      const next = from.add(i);
-      const fetch = () => finishCopies(keys.fetch(next, k.constant('u32', i)));
-      k.if(next.lt(to), fetch, { uniform: true });
-      k.cpAsyncCommit();
-      keys.seek(next.add(1));
-    }
-    if (splitsDepth) return [];
-    k.cpAsyncWait(ahead);
-    k.barrier();
-    return loadQueryFragments(k, tile, shared, place, transit);
-  });
+  const query = startCopies(k, attention, ahead);
 
   const state = newRowState(k);
   const outputs = newOutputs(k, tile);
@@ -72,8 +70,8 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
     copies.next();
     const scores = splitsDepth
       ? scoresBySplitDepth(k, tile, shared, place, stage, copies)
-      : scoresOfRows(k, tile, shared, place, queryFragments, stage, copies);
-    finishCopies(copies);
+      : scoresOfRows(k, tile, shared, place, query, stage, copies);
+    finish(copies);
     k.cpAsyncCommit();
     keys.seek(next.add(1));
     k.section('softmax', () => {
@@ -84,11 +82,88 @@ export function attend(k: Ops, attention: Attention): { state: RowState; outputs
       k.barrier();
     });
     k.section('values', () => {
-      addWeightedValues(k, tile, shared, place, outputs, stage);
+      finish(addWeightedValues(k, tile, shared, place, outputs, stage));
     });
     stage.set(stageAfter(k, stage, 1, tile.stages));
   });
   return { state, outputs };
+}
+
+/**
+ * A tile's values together with the scores of the next tile, whose instructions hide each other's latency;
+ * between them only the softmax. Takes a ring of stages: one is used, the next has arrived as well.
+ */
+function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: Outputs } {
+  const { tile, shared, place, keys, from, to } = attention;
+  const ahead = tile.stages - 1;
+  const query = startCopies(k, attention, ahead);
+
+  const state = newRowState(k);
+  const outputs = newOutputs(k, tile);
+  const chains = newChains(k, tile);
+  const scoresOf = (stage: Value<'u32'>) => {
+    clearChains(chains);
+    return addScores(k, tile, chains, query, rawKeyUnits(k, tile, shared, place, stage));
+  };
+  const stage = k.var('u32', 0).named('stage');
+  k.section('first scores', () => {
+    k.cpAsyncWait(ahead - 1);
+    k.barrier();
+    finish(scoresOf(stage));
+  });
+  k.for({ from, to, name: 'tile', uniform: true, unroll: false }, (i) => {
+    const next = i.add(ahead);
+    const copies = keys.fetch(next, stageAfter(k, stage, ahead, tile.stages), next.lt(to));
+    const start = () => {
+      finish(copies);
+      k.cpAsyncCommit();
+      keys.seek(next.add(1));
+    };
+    k.section('softmax', () => {
+      const scores = sumChains(chains);
+      attention.mask(i, stage, scores);
+      const maxima = rowMaxima(k, shared, place, scores);
+      attention.observe?.(maxima);
+      // All warps are done with the values of the tile before this one: its stage is free.
+      if (ahead === 1) start();
+      softmaxStep(k, tile, shared, place, state, scores, maxima, attention.scale);
+      // The next tile has arrived.
+      k.cpAsyncWait(Math.max(0, ahead - 2));
+      k.barrier();
+    });
+    // Behind the last tile there is none: its own scores once more are what nobody asks for.
+    const nextStage = k.select(i.add(1).lt(to), stageAfter(k, stage, 1, tile.stages), stage);
+    k.section('values and next scores', () => {
+      const values = addWeightedValues(k, tile, shared, place, outputs, stage);
+      takeTurns(copies, scoresOf(nextStage), values);
+    });
+    if (ahead > 1) start();
+    stage.set(nextStage);
+  });
+  return { state, outputs };
+}
+
+/** Starts copying the query rows and the first `ahead` tiles; returns how to get query fragments. */
+function startCopies(k: Ops, attention: Attention, ahead: number): QueryFragments {
+  const { tile, shared, place, keys, from, to } = attention;
+  return k.section('first copies', () => {
+    keys.seek(from);
+    // Queries that will live in registers pass through the stage that is filled last.
+    const transit = tile.stages - 1;
+    fetchQuery(k, tile, shared, place, attention.query, transit);
+    k.cpAsyncCommit();
+    for (let i = 0; i < ahead; i++) {
+      const next = from.add(i);
+      const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
+      k.if(next.lt(to), fetch, { uniform: true });
+      k.cpAsyncCommit();
+      keys.seek(next.add(1));
+    }
+    if (tileShape(tile).splitsDepth) return () => [];
+    k.cpAsyncWait(ahead);
+    k.barrier();
+    return loadQueryFragments(k, tile, shared, place, transit);
+  });
 }
 
 /** The stage `steps` further in the ring. */

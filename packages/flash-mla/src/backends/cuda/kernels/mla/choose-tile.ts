@@ -10,6 +10,8 @@ export interface TileProblem {
   /** Query rows that share key rows. */
   readonly rows: number;
   readonly gathered: boolean;
+  /** Whether key rows are e4m3 that may stay so in shared memory, for few query rows. */
+  readonly rawKeys?: boolean;
   /** 16-byte slots per thread for packed rows, given the threads that share a row; 0 for others. */
   packedSlots(threadsPerRow: number): number;
 }
@@ -34,14 +36,20 @@ const candidates: readonly Candidate[] = [
   { rows: 32, tokens: 32, stages: 2, exchangeRounds: 1 },
 ];
 
+/** Tiles of raw keys: their rows are short, so that many are on their way at once. */
+const rawCandidates: readonly Candidate[] = [5, 4, 3, 2].map((stages) => {
+  return { rows: 16, tokens: 64, stages, exchangeRounds: 1 };
+});
+
 /** The tile for a problem on a device. Pure. */
 export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile {
   const { element, headDimQk, headDimV, rows, gathered } = problem;
   const wanted = rows <= 16 ? [16, 32] : rows <= 32 ? [32] : [64, 32];
-  for (const candidate of candidates) {
+  const rawKeys = problem.rawKeys === true && limits.sm >= 89 && rows <= 16;
+  for (const candidate of rawKeys ? rawCandidates : candidates) {
     if (!wanted.includes(candidate.rows)) continue;
-    const stages = stagesFor(problem, candidate);
-    const tile = { ...candidate, ...stages, element, headDimQk, headDimV };
+    const stages = rawKeys ? { packedSlots: 0 } : stagesFor(problem, candidate);
+    const tile = { ...candidate, ...stages, element, headDimQk, headDimV, rawKeys };
     const chosen = { ...tile, gathered, sharedQuerySteps: sharedQuerySteps(problem, tile.rows) };
     if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
   }

@@ -6,6 +6,7 @@ import {
   type SharedRow,
   type Value,
 } from '@flash-mla/ptx';
+import { finish, type Steps } from './steps.ts';
 import type { Element } from './tile.ts';
 
 /** Largest power of two, at most 16, that divides every address to be read. */
@@ -117,19 +118,8 @@ export interface RowCopy<E extends MemType> {
   readonly present: Value<'pred'>;
 }
 
-/**
- * Building that stops after each copy, so that the caller can put other work in between: a thread
- * that starts all its copies at once waits until they are under way.
- */
-export type CopySteps = Generator<void, void, void>;
-
-/** Builds what is left. */
-export function finishCopies(steps: CopySteps): void {
-  while (steps.next().done !== true);
-}
-
 /** Copies a row of 16-bit elements; nothing where `wanted` is given and does not hold. */
-export function* copyRowInSteps(k: Ops, row: RowCopy<Element>, wanted?: Value<'pred'>): CopySteps {
+export function* copyRowInSteps(k: Ops, row: RowCopy<Element>, wanted?: Value<'pred'>): Steps {
   yield* eachChunk(k, row, (to, from, present) =>
     copyChunk(k, to, from, row.alignment, present, wanted),
   );
@@ -137,7 +127,7 @@ export function* copyRowInSteps(k: Ops, row: RowCopy<Element>, wanted?: Value<'p
 
 /** Copies a row of 16-bit elements. */
 export function copyRow(k: Ops, row: RowCopy<Element>): void {
-  finishCopies(copyRowInSteps(k, row));
+  finish(copyRowInSteps(k, row));
 }
 
 /** Copies a row of e4m3 elements as f16. */
@@ -147,7 +137,7 @@ export function copyRowFromE4m3(k: Ops, row: RowCopy<'e4m3'>): void {
     const pairs = words.flatMap((word) => e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }));
     to.as('b32').storeVec(pairs.map((pair) => pair.as('b32')));
   });
-  finishCopies(steps);
+  finish(steps);
 }
 
 function* eachChunk<E extends MemType>(
@@ -158,7 +148,7 @@ function* eachChunk<E extends MemType>(
     from: Pointer<'global', E>,
     present: Value<'pred'>,
   ) => void,
-): CopySteps {
+): Steps {
   const firstTo = to.at(chunk.mul(chunkColumns));
   const firstFrom = from.at(chunk.mul(chunkColumns));
   if (alignment < 8) {

@@ -4,6 +4,21 @@ import type { Element } from './tile.ts';
 /** A register of a matrix fragment: two neighbours of 16 bits. */
 export type Fragment = Value<'bf16x2' | 'f16x2'>;
 
+/** Right operands that came with one load: each of 8 tokens and a step of the depth. */
+export type KeyUnit = readonly {
+  readonly step: number;
+  /** Which 8 of the warp's tokens. */
+  readonly tokens: number;
+  readonly right: readonly Fragment[];
+}[];
+
+/** Right operands that came with one load: each of 16 tokens and 8 columns. */
+export type ValueUnit = readonly {
+  /** Which of the warp's accumulators. */
+  readonly columns: number;
+  readonly right: readonly Fragment[];
+}[];
+
 /** Columns of a swizzled 128-byte segment. */
 const segment = 64;
 

@@ -1,6 +1,6 @@
 import type { MemType, Pointer, Value } from '@flash-mla/ptx';
-import type { CopySteps } from './copy.ts';
 import type { Scores } from './scores.ts';
+import type { Steps } from './steps.ts';
 
 /**
  * Where key rows come from. The main loop calls `seek` one tile ahead of `fetch`, so that what tells
@@ -13,7 +13,7 @@ export interface KeySource {
    * Starts copying the tile that was sought last: into a stage, or packed rows into their slots. Only
    * where `wanted` holds, if it is given.
    */
-  fetch(tile: Value<'u32'>, stage: Value<'u32'>, wanted?: Value<'pred'>): CopySteps;
+  fetch(tile: Value<'u32'>, stage: Value<'u32'>, wanted?: Value<'pred'>): Steps;
   /** Packed rows: decodes what this thread fetched last into the one stage. */
   decode?(): void;
 }

@@ -1,6 +1,9 @@
 import type { Ops, Pointer, SharedRow, Value } from '@flash-mla/ptx';
 import { type Alignment, copyRow, copyRowFromE4m3, segmentChunks } from './copy.ts';
+import type { WarpPlace } from './place.ts';
+import { copyRawRow, rowShare } from './raw-rows.ts';
 import type { MlaShared } from './shared.ts';
+import { finish } from './steps.ts';
 import { ctaThreads, type Element, type MlaTile, tileShape } from './tile.ts';
 
 /** Where a CTA's query rows are. */
@@ -22,9 +25,14 @@ export function fetchQuery(
   k: Ops,
   tile: MlaTile,
   shared: MlaShared,
+  place: WarpPlace,
   rows: QueryRows,
   transit: number,
 ): void {
+  if (tile.rawKeys) {
+    fetchRawQuery(k, tile, shared, place, rows, transit);
+    return;
+  }
   const { queryWidth } = tileShape(tile);
   const { headDimQk: columns } = tile;
   const chunk = k.threadIdx.x.and(segmentChunks - 1);
@@ -46,4 +54,22 @@ export function fetchQuery(
     if (row + rowsAtOnce <= tile.rows) copy(first.add(row));
     else k.if(first.add(row).lt(tile.rows), () => copy(first.add(row)), { uniform: true });
   }
+}
+
+/** Query rows as they are, all of them to `transit`. */
+function fetchRawQuery(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  rows: QueryRows,
+  transit: number,
+): void {
+  const { headDimQk: columns } = tile;
+  const share = rowShare(place, tile.rows);
+  const present = share.row.lt(rows.count);
+  const from = rows.pointer(k.select(present, share.row, 0)).as('e4m3');
+  const to = shared.rawKeys.row(transit, share.row);
+  const { alignment } = rows;
+  finish(copyRawRow(k, { to, from, share, width: columns, columns, alignment, present }));
 }

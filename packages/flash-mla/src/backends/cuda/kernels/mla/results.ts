@@ -3,7 +3,7 @@ import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
 import { type RowState, rowSums } from './softmax.ts';
 import { ctaWarps, type Element, type MlaTile, tileShape } from './tile.ts';
-import { type Outputs, scaleOutputs } from './values.ts';
+import { columnsAtOnce, type Outputs, outputRuns, pair, scaleOutputs } from './values.ts';
 
 /** A finished row, in the lanes of one warp that hold it. */
 export interface FinishedRow {
@@ -53,7 +53,7 @@ export interface OutputRows<E extends Element | 'f32'> {
   pointer(row: Value<'u32'>): Pointer<'global', E>;
 }
 
-/** Stores the outputs, two neighbouring columns at a time. */
+/** Stores the outputs, as many neighbouring columns at a time as a lane holds. */
 export function writeOutputs<E extends Element | 'f32'>(
   k: Ops,
   tile: MlaTile,
@@ -63,29 +63,35 @@ export function writeOutputs<E extends Element | 'f32'>(
 ): void {
   const { columnsPerWarp } = tileShape(tile);
   const padded = columnsPerWarp * ctaWarps > tile.headDimV;
-  const column = k.mad(place.warp, columnsPerWarp, place.column);
+  const column = k.mad(place.warp, columnsPerWarp, place.lane.and(3).mul(columnsAtOnce(tile)));
   outputs.forEach((tileOutputs, t) => {
-    for (const r of [0, 1]) {
+    for (const r of pair) {
       const row = place.lane.shr(2).add(16 * t + 8 * r);
       k.if(row.lt(rows.count), () => {
         const out = rows.pointer(row).at(column);
-        tileOutputs.forEach((acc, j) => {
-          const store = () => storePair(k, rows.element, out.at(8 * j), acc[2 * r], acc[2 * r + 1]);
-          if (padded) k.if(column.lt(tile.headDimV - 8 * j), store);
+        for (const { first, values } of outputRuns(tile, tileOutputs, r)) {
+          const store = () => storeRun(k, rows.element, out.at(first), values);
+          if (padded) k.if(column.lt(tile.headDimV - first), store);
           else store();
-        });
+        }
       });
     }
   });
 }
 
-function storePair(
+function storeRun(
   k: Ops,
   element: Element | 'f32',
   to: Pointer<'global', Element | 'f32'>,
-  lo: Value<'f32'>,
-  hi: Value<'f32'>,
+  values: readonly Value<'f32'>[],
 ): void {
-  if (element === 'f32') to.as('f32').storeVec([lo, hi]);
-  else to.as('b32').store(packPair(k, element, lo, hi).as('b32'));
+  if (element === 'f32') {
+    to.as('f32').storeVec(values);
+    return;
+  }
+  const words: Value<'b32'>[] = [];
+  for (let i = 0; i < values.length; i += 2) {
+    words.push(packPair(k, element, values[i], values[i + 1]).as('b32'));
+  }
+  to.as('b32').storeVec(words);
 }

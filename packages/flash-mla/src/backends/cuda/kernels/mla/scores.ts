@@ -1,9 +1,17 @@
-import type { Ops, Value, Var } from '@flash-mla/ptx';
-import type { CopySteps } from './copy.ts';
-import { ColumnWalk, type Fragment, leftFragments, rightFragments, rowBytes } from './fragments.ts';
+import type { Ops, SharedRow, Value, Var } from '@flash-mla/ptx';
+import {
+  ColumnWalk,
+  type Fragment,
+  type KeyUnit,
+  leftFragments,
+  rightFragments,
+  rowBytes,
+} from './fragments.ts';
 import type { WarpPlace } from './place.ts';
+import { keepRawFragments, keptFragments, rawQueryFragments } from './raw-fragments.ts';
 import type { MlaShared } from './shared.ts';
-import { type MlaTile, tileShape } from './tile.ts';
+import { type Steps, takeTurns } from './steps.ts';
+import { type Element, type MlaTile, tileShape } from './tile.ts';
 
 /** q·k of 16 rows and `tokensPerWarp` tokens: accumulators of 8 tokens each. */
 export type Scores = readonly (readonly Var<'f32'>[])[];
@@ -15,20 +23,74 @@ const accumulators = (k: Ops, tokens: number): Var<'f32'>[][] =>
 const ownQueryRow = (place: WarpPlace): Value<'u32'> =>
   place.rowTile.shl(4).add(place.lane.and(15));
 
-/** Query fragments that stay in registers, by step of the depth. They are in `transit` now. */
+/** Left operands of q·k by step of the depth: from registers, or loaded when they are asked for. */
+export type QueryFragments = (step: number) => readonly Fragment[];
+
+/** The query fragments of a warp, all or most of which stay in registers. They are in `transit` now. */
 export function loadQueryFragments(
   k: Ops,
   tile: MlaTile,
   shared: MlaShared,
   place: WarpPlace,
   transit: number,
-): Fragment[][] {
-  const rows = leftFragments(k, shared.keys.row(transit, ownQueryRow(place)));
-  const fragments: Fragment[][] = [];
-  for (let step = tile.sharedQuerySteps; step < tileShape(tile).depthSteps; step++) {
-    fragments[step] = k.ldmatrix(rows.at(step * 16), 4);
+): QueryFragments {
+  const { depthSteps } = tileShape(tile);
+  const { sharedQuerySteps, rawKeys } = tile;
+  const load = rawKeys
+    ? rawQueryFragments(k, shared, place, transit)
+    : directFragments(k, shared.keys.row(transit, ownQueryRow(place)));
+  const inRegisters: (readonly Fragment[])[] = [];
+  for (let step = sharedQuerySteps; step < depthSteps; step++) inRegisters[step] = load(step);
+  if (sharedQuerySteps === 0) return (step) => inRegisters[step];
+  if (rawKeys) keepRawFragments(k, tile, shared, place, load);
+  const inShared = rawKeys
+    ? keptFragments(shared, place)
+    : directFragments(k, shared.query.row(ownQueryRow(place)));
+  return (step) => (step < sharedQuerySteps ? inShared(step) : inRegisters[step]);
+}
+
+function directFragments(k: Ops, row: SharedRow<Element>): QueryFragments {
+  const rows = leftFragments(k, row);
+  return (step) => k.ldmatrix(rows.at(step * 16), 4);
+}
+
+/** Accumulators of q·k, to be summed up: one chain of dependent multiplications would wait for itself. */
+export function newChains(k: Ops, tile: MlaTile): Var<'f32'>[][][] {
+  const { tokensPerWarp } = tileShape(tile);
+  const chains = tokensPerWarp === 8 ? 4 : tile.rawKeys ? 2 : 1;
+  return Array.from({ length: chains }, () => accumulators(k, tokensPerWarp));
+}
+
+export function clearChains(chains: readonly Var<'f32'>[][][]): void {
+  for (const s of chains.flat(2)) s.set(0);
+}
+
+/** The sum of the chains, in the first of them. */
+export function sumChains([sum, ...others]: readonly Var<'f32'>[][][]): Scores {
+  for (const other of others) {
+    sum.forEach((acc, j) => {
+      acc.forEach((s, i) => {
+        s.addTo(other[j][i]);
+      });
+    });
   }
-  return fragments;
+  return sum;
+}
+
+/** chains += q·k, a unit of keys after the other. */
+export function* addScores(
+  k: Ops,
+  tile: MlaTile,
+  chains: readonly Scores[],
+  query: QueryFragments,
+  keys: Iterable<KeyUnit>,
+): Steps {
+  for (const unit of keys) {
+    for (const { step, tokens, right } of unit) {
+      k.mma(tile.element, chains[step % chains.length][tokens], query(step), right);
+    }
+    yield;
+  }
 }
 
 /**
@@ -40,62 +102,50 @@ export function scoresOfRows(
   tile: MlaTile,
   shared: MlaShared,
   place: WarpPlace,
-  inRegisters: readonly (readonly Fragment[])[],
+  query: QueryFragments,
   stage: Value<'u32'>,
-  copies: CopySteps,
+  copies: Steps,
 ): Scores {
+  const chains = newChains(k, tile);
+  const keys = keyUnits(k, tile, shared, place, stage);
+  takeTurns(copies, addScores(k, tile, chains, query, keys));
+  return sumChains(chains);
+}
+
+/** Right operands of q·k: of the warp's tokens. */
+function* keyUnits(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  stage: Value<'u32'>,
+): Generator<KeyUnit> {
   const { tokensPerWarp, depthSteps } = tileShape(tile);
-  const { element, sharedQuerySteps } = tile;
-  const inShared =
-    sharedQuerySteps > 0 ? leftFragments(k, shared.query.row(ownQueryRow(place))) : undefined;
-  const query = (step: number): readonly Fragment[] =>
-    inShared !== undefined && step < sharedQuerySteps
-      ? k.ldmatrix(inShared.at(step * 16), 4)
-      : inRegisters[step];
-  // One chain of dependent multiplications would wait for its own results.
-  const chains = Array.from({ length: tokensPerWarp === 8 ? 4 : 1 }, () =>
-    accumulators(k, tokensPerWarp),
-  );
-  const chain = (step: number) => chains[step % chains.length];
   if (tokensPerWarp === 8) {
     // Eight tokens fill half an ldmatrix, so that one covers two steps.
     const token = k.mad(place.group, 8, place.lane.and(7));
     const keys = new ColumnWalk(shared.keys.row(stage, token), place.lane.shr(3).shl(3));
     for (let step = 0; step < depthSteps; step += 2) {
-      copies.next();
-      if (step + 1 === depthSteps) {
-        const [b0, b1] = k.ldmatrix(keys.at(step * 16), 2);
-        k.mma(element, chain(step)[0], query(step), [b0, b1]);
-        continue;
-      }
-      const [b0, b1, b2, b3] = k.ldmatrix(keys.at(step * 16), 4);
-      k.mma(element, chain(step)[0], query(step), [b0, b1]);
-      k.mma(element, chain(step + 1)[0], query(step + 1), [b2, b3]);
+      const at = keys.at(step * 16);
+      const blocks = step + 1 === depthSteps ? k.ldmatrix(at, 2) : k.ldmatrix(at, 4);
+      yield [0, 1]
+        .filter((i) => 2 * i < blocks.length)
+        .map((i) => ({ step: step + i, tokens: 0, right: blocks.slice(2 * i, 2 * i + 2) }));
     }
-  } else {
-    const first = place.group.mul(tokensPerWarp);
-    const keys = rightFragments(k, (token) => shared.keys.row(stage, token.add(first)));
-    for (let step = 0; step < depthSteps; step++) {
-      const acc = chain(step);
-      const left = query(step);
-      copies.next();
-      for (let j = 0; j < tokensPerWarp; j += 16) {
-        const at = keys.at(step * 16).bytes(j * rowBytes(shared.keys));
-        const [b0, b1, b2, b3] = k.ldmatrix(at, 4);
-        k.mma(element, acc[j / 8], left, [b0, b1]);
-        k.mma(element, acc[j / 8 + 1], left, [b2, b3]);
-      }
+    return;
+  }
+  const first = place.group.mul(tokensPerWarp);
+  const keys = rightFragments(k, (token) => shared.keys.row(stage, token.add(first)));
+  for (let step = 0; step < depthSteps; step++) {
+    for (let j = 0; j < tokensPerWarp; j += 16) {
+      const at = keys.at(step * 16).bytes(j * rowBytes(shared.keys));
+      const [b0, b1, b2, b3] = k.ldmatrix(at, 4);
+      yield [
+        { step, tokens: j / 8, right: [b0, b1] },
+        { step, tokens: j / 8 + 1, right: [b2, b3] },
+      ];
     }
   }
-  const [sum, ...others] = chains;
-  for (const other of others) {
-    sum.forEach((acc, j) => {
-      acc.forEach((s, i) => {
-        s.addTo(other[j][i]);
-      });
-    });
-  }
-  return sum;
 }
 
 /**
@@ -108,7 +158,7 @@ export function scoresBySplitDepth(
   shared: MlaShared,
   place: WarpPlace,
   stage: Value<'u32'>,
-  copies: CopySteps,
+  copies: Steps,
 ): Scores {
   const { tokensPerWarp, depthSteps } = tileShape(tile);
   const { element } = tile;

@@ -1,14 +1,20 @@
 import { field, type SharedAccess, type SharedLayout, sharedLayout, union } from '@flash-mla/ptx';
+import { rawRowPadding } from './raw-rows.ts';
 import { ctaThreads, ctaWarps, type MlaTile, tileShape } from './tile.ts';
 
 /** The shared memory of an attention CTA. */
 export function mlaShared(tile: MlaTile) {
-  const { element, rows, tokens, stages, packedSlots, gathered, exchangeRounds } = tile;
-  const { width, queryWidth, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
+  const { element, rows, tokens, stages, packedSlots, rawKeys, gathered, exchangeRounds } = tile;
+  const { width, queryWidth, rowTiles, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
   const senders = splitsDepth ? ctaWarps / exchangeRounds : 0;
   return sharedLayout({
     query: field(element, [queryWidth > 0 ? rows : 0, queryWidth], { swizzle: '128B' }),
-    keys: field(element, [stages, tokens, width], { swizzle: '128B' }),
+    keys: field(element, [rawKeys ? 0 : stages, tokens, width], { swizzle: '128B' }),
+    rawKeys: field('e4m3', [rawKeys ? stages : 0, tokens, width], {
+      padding: rawRowPadding(width),
+    }),
+    /** Query fragments that stay here where keys are raw, as the lanes hold them. */
+    queryFragments: field('b32', [rowTiles, rawKeys ? tile.sharedQuerySteps : 0, 32, 4]),
     /** Packed rows on their way. A thread's slots lie apart: no two lanes meet in a bank. */
     packed: field('b32', [packedSlots, ctaThreads, 4]),
     scratch: union({

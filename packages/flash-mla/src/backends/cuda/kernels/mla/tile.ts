@@ -20,6 +20,8 @@ export interface MlaTile {
   readonly stages: number;
   /** 16-byte slots per thread in which packed rows wait to be decoded; 0: rows need no decoding. */
   readonly packedSlots: number;
+  /** Whether key rows stay e4m3 in shared memory and are decoded on their way into fragments. */
+  readonly rawKeys: boolean;
   /** Whether tokens are picked one by one, so that any of them may be missing. */
   readonly gathered: boolean;
   /**
@@ -33,7 +35,7 @@ export interface MlaTile {
 
 /** What a tile implies. */
 export interface TileShape {
-  /** Columns of a row in shared memory: whole 128-byte segments that cover q·k and V. */
+  /** Columns of a key row in shared memory, which cover q·k and V: whole 128-byte segments, or raw chunks. */
   readonly width: number;
   /** Columns of V that a warp accumulates, a multiple of 16. */
   readonly columnsPerWarp: number;
@@ -50,7 +52,7 @@ export interface TileShape {
   readonly splitsDepth: boolean;
   /** Multiplications of depth 16 in q·k. */
   readonly depthSteps: number;
-  /** Columns of the query rows in shared memory: whole segments. */
+  /** Columns of the query rows that stay in shared memory as rows: whole segments. */
   readonly queryWidth: number;
 }
 
@@ -61,13 +63,13 @@ export function tileShape(tile: MlaTile): TileShape {
   const rowTiles = tile.rows / 16;
   const groups = ctaWarps / rowTiles;
   return {
-    width: Math.max(ceilTo(tile.headDimQk, 64), paddedV),
+    width: Math.max(tile.rawKeys ? tile.headDimQk : ceilTo(tile.headDimQk, 64), paddedV),
     columnsPerWarp: paddedV / ctaWarps,
     rowTiles,
     groups,
     tokensPerWarp: tile.tokens / groups,
     splitsDepth: tile.rows === 64,
     depthSteps: tile.headDimQk / 16,
-    queryWidth: ceilTo(tile.sharedQuerySteps * 16, 64),
+    queryWidth: tile.rawKeys ? 0 : ceilTo(tile.sharedQuerySteps * 16, 64),
   };
 }

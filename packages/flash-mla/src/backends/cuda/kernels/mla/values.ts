@@ -1,11 +1,37 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import { leftFragments, rowBytes } from './fragments.ts';
+import { leftFragments, rowBytes, type ValueUnit } from './fragments.ts';
 import type { WarpPlace } from './place.ts';
+import { rawValueUnits } from './raw-fragments.ts';
 import type { MlaShared } from './shared.ts';
+import type { Steps } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 
 /** All rows of the CTA × the warp's columns of V: [row tile][8 columns][4]. */
 export type Outputs = readonly (readonly (readonly Var<'f32'>[])[])[];
+
+/** A lane's two rows of every row tile. */
+export const pair = [0, 1] as const;
+
+/** Neighbouring columns that a lane holds. */
+export const columnsAtOnce = (tile: MlaTile): 2 | 4 => (tile.rawKeys ? 4 : 2);
+
+/**
+ * The lane's columns of one of its two rows in a row tile, in runs of neighbours: where each starts,
+ * counted from the lane's first column. Of raw keys one accumulator holds the even columns of 16, the
+ * next the odd ones.
+ */
+export function outputRuns(
+  tile: MlaTile,
+  outputs: Outputs[number],
+  r: 0 | 1,
+): { readonly first: number; readonly values: readonly Value<'f32'>[] }[] {
+  const pairs = outputs.map((acc) => [acc[2 * r], acc[2 * r + 1]]);
+  if (!tile.rawKeys) return pairs.map((values, j) => ({ first: 8 * j, values }));
+  return Array.from({ length: pairs.length / 2 }, (_, g) => {
+    const [even, odd] = [pairs[2 * g], pairs[2 * g + 1]];
+    return { first: 16 * g, values: [even[0], odd[0], even[1], odd[1]] };
+  });
+}
 
 export function newOutputs(k: Ops, tile: MlaTile): Outputs {
   const { rowTiles, columnsPerWarp } = tileShape(tile);
@@ -57,31 +83,52 @@ function rescaleOutputs(
 }
 
 /** outputs += weights × V of one stage, after rescaling them where rows ask for it. */
-export function addWeightedValues(
+export function* addWeightedValues(
   k: Ops,
   tile: MlaTile,
   shared: MlaShared,
   place: WarpPlace,
   outputs: Outputs,
   stage: Value<'u32'>,
-): void {
-  const { columnsPerWarp } = tileShape(tile);
+): Steps {
   const { weights } = shared.scratch;
   const rows = leftFragments(k, weights.row(place.lane.and(15)));
-  const token = place.lane.and(15);
-  const row = shared.keys.row(stage, token);
-  const column = k.mad(place.warp, columnsPerWarp, place.lane.shr(4).shl(3));
-  const columns = Array.from({ length: columnsPerWarp / 16 }, (_, j) => row.at(column.add(16 * j)));
+  const units = (tile.rawKeys ? rawValueUnits : valueUnits)(k, tile, shared, place, stage);
   for (let t = 0; t < tile.tokens; t += 16) {
     const left = outputs.map((_, i) => k.ldmatrix(rows.at(t).bytes(16 * i * rowBytes(weights)), 4));
     // Behind the first loads, so that nobody waits for this alone.
     if (t === 0) rescaleOutputs(k, tile, shared, place, outputs);
-    columns.forEach((at, j) => {
-      const [b0, b1, b2, b3] = k.ldmatrix(at.bytes(t * rowBytes(shared.keys)), 4, { trans: true });
-      outputs.forEach((acc, i) => {
-        k.mma(tile.element, acc[2 * j], left[i], [b0, b1]);
-        k.mma(tile.element, acc[2 * j + 1], left[i], [b2, b3]);
-      });
-    });
+    for (const unit of units(t)) {
+      for (const { columns, right } of unit) {
+        outputs.forEach((acc, i) => {
+          k.mma(tile.element, acc[columns], left[i], right);
+        });
+      }
+      yield;
+    }
   }
+}
+
+/** Right operands of weights · V: of 16 tokens, 16 of the warp's columns at a time. */
+function valueUnits(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  stage: Value<'u32'>,
+): (firstToken: number) => Generator<ValueUnit> {
+  const { columnsPerWarp } = tileShape(tile);
+  const row = shared.keys.row(stage, place.lane.and(15));
+  const column = k.mad(place.warp, columnsPerWarp, place.lane.shr(4).shl(3));
+  const columns = Array.from({ length: columnsPerWarp / 16 }, (_, j) => row.at(column.add(16 * j)));
+  return function* (firstToken) {
+    for (const [j, at] of columns.entries()) {
+      const from = at.bytes(firstToken * rowBytes(shared.keys));
+      const [b0, b1, b2, b3] = k.ldmatrix(from, 4, { trans: true });
+      yield [
+        { columns: 2 * j, right: [b0, b1] },
+        { columns: 2 * j + 1, right: [b2, b3] },
+      ];
+    }
+  };
 }
