@@ -1,0 +1,75 @@
+// Times tiles of the e4m3 dense decode for few query rows, whether selection would choose them or not,
+// against bf16 and against keys that are converted in shared memory. Needs a build:
+//   node bench/cuda/decode-tiles.mjs [--device sim:2] [--b 128] [--h-q 16] [--s-k 8192] [--json FILE]
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { flashMla } from './app.mjs';
+
+const { values } = parseArgs({
+  options: {
+    device: { type: 'string', default: 'cuda' },
+    b: { type: 'string' },
+    'h-q': { type: 'string', default: '16' },
+    's-k': { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+const { openDevice } = await flashMla('index.js');
+const { measure } = await flashMla('cli/bench/measure.js');
+const { rotation } = await flashMla('cli/bench/rotation.js');
+const { benchOperations } = await flashMla('cli/bench/operation.js');
+const { denseDecode } = await flashMla('backends/cuda/kernels/sm80_dense_decode_launch.js');
+
+const simulated = values.device.startsWith('sim');
+const candidates = [
+  { name: 'bf16', dtype: 'bf16' },
+  { name: 'e4m3, chosen' },
+  { name: 'e4m3, converted in shared memory', sm: 88 },
+  ...[3, 4].map((stages) => ({ tile: { stages } })),
+  ...[4, 12, 16].map((sharedQuerySteps) => ({ tile: { sharedQuerySteps } })),
+];
+
+// The plan of a problem with the tile that is on trial instead of the chosen one.
+let trial;
+const { plan } = denseDecode;
+denseDecode.plan = (problem, limits) => {
+  const chosen = plan(problem, trial.sm ? { ...limits, sm: trial.sm } : limits);
+  const { main } = chosen.launches;
+  const config = { ...main.config, tile: { ...main.config.tile, ...trial.tile } };
+  return { ...chosen, launches: { ...chosen.launches, main: { ...main, config } } };
+};
+
+const operation = await benchOperations['dense-decode']();
+const results = [];
+const lines = [];
+for (trial of candidates) {
+  const { dtype = 'e4m3', tile } = trial;
+  const name = trial.name ?? `e4m3, ${JSON.stringify(tile)}`;
+  const options = {
+    dtype,
+    b: Number(values.b ?? (simulated ? 2 : 128)),
+    hQ: Number(values['h-q']),
+    sK: Number(values['s-k'] ?? (simulated ? 256 : 8192)),
+  };
+  // A device of its own: launches are planned once for a problem.
+  const device = await openDevice(values.device);
+  try {
+    const problem = operation.problem(options, 'gpu');
+    const { copies, calls } = simulated
+      ? { copies: 1, calls: 1 }
+      : rotation(device, problem, 'auto');
+    const prepared = await operation.prepare(device, problem, copies);
+    const samples = simulated ? { samples: 1, settleSeconds: 0 } : {};
+    const { us } = await measure(device, prepared, { copies, calls, ...samples });
+    const bf16 = results[0]?.us ?? us;
+    results.push({ ...options, name, us, gigabytesPerSecond: problem.bytes / us / 1e3 });
+    const rate = `${(problem.bytes / us / 1e6).toFixed(2)} TB/s`;
+    lines.push(`${name.padEnd(34)} ${us.toFixed(1)} us  ${rate}  ${(bf16 / us).toFixed(2)}x bf16`);
+    prepared.dispose();
+  } catch (error) {
+    lines.push(`${name.padEnd(34)} ${error.message}`);
+  }
+  await device[Symbol.asyncDispose]();
+}
+console.log(lines.join('\n'));
+if (values.json) writeFileSync(values.json, `${JSON.stringify(results, undefined, 1)}\n`);
