@@ -71,5 +71,6 @@ export function deviceDetails(
     'workgroup memory used (KiB)': capabilities.workgroupBytes / 1024,
     'lane exchange': capabilities.quads ? 'quad operations' : 'workgroup memory',
     'e4m3 decoding': capabilities.halfSubnormals ? 'through halves' : 'from bits',
+    tuning: capabilities.tuning.reason,
   };
 }

@@ -10,7 +10,7 @@ import {
 } from '../../cases/index.ts';
 import type { Device } from '../../index.ts';
 import type { Profile } from './adapter.ts';
-import { gpuTuning } from './runtime/limits.ts';
+import { gpuTuning } from './runtime/tuning.ts';
 import { openAdjusted } from './testing/open.ts';
 import { useSwiftShader } from './testing/swiftshader.ts';
 

@@ -53,6 +53,7 @@ describe.skipIf(absent)(`a WebGPU device${why}`, () => {
     expect(device.info.details).toMatchObject({
       profile: 'adapter',
       'lane exchange': 'quad operations',
+      tuning: 'software: what compiles fast',
     });
   });
 

@@ -7,7 +7,8 @@ import {
   type Profile,
 } from './adapter.ts';
 import { probeDevice } from './probe-device.ts';
-import { type Capabilities, capabilitiesOf, gpuTuning, softwareTuning } from './runtime/limits.ts';
+import { type Capabilities, capabilitiesOf } from './runtime/limits.ts';
+import { selectTuning } from './runtime/tuning.ts';
 import { WebGpuBackend } from './webgpu-backend.ts';
 
 /**
@@ -32,7 +33,11 @@ export async function openAdapter(
   // The default profile is to go through what the weakest device needs.
   const weakest = { quads: false, halfSubnormals: false };
   const facts = profile === 'default' ? weakest : await probeDevice(device);
-  const tuning = isSoftware(adapter) ? softwareTuning : gpuTuning;
+  const tuning = selectTuning({
+    vendor: adapter.info.vendor,
+    isSoftware: isSoftware(adapter),
+    isDefaultProfile: profile === 'default',
+  });
   const capabilities = adjust(capabilitiesOf(device.limits, { ...facts, tuning }));
   return new WebGpuBackend(
     device,

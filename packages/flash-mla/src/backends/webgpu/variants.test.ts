@@ -7,7 +7,8 @@ import {
   runConformance,
   runProblem,
 } from '../../cases/index.ts';
-import { type Capabilities, gpuTuning } from './runtime/limits.ts';
+import type { Capabilities } from './runtime/limits.ts';
+import { gpuTuning, nvidiaTuning } from './runtime/tuning.ts';
 import { compareAnswers } from './testing/compare-answers.ts';
 import { openAdjusted } from './testing/open.ts';
 import { useSwiftShader } from './testing/swiftshader.ts';
@@ -82,6 +83,25 @@ describe.skipIf(absent)(`right answers${why}`, () => {
     '%s: from the kernels of a GPU, unrolled and in many parts',
     async (_, params) => {
       const answers = await run(params, (capabilities) => ({ ...capabilities, tuning: gpuTuning }));
+      expect(compareAnswers(params, answers)).toEqual([]);
+    },
+  );
+
+  // Rows of 576 with 16 of the output would take more workgroup memory than SwiftShader has.
+  it.each<[number, number, 'bf16' | 'f16', boolean]>([
+    [192, 128, 'bf16', true],
+    [72, 40, 'f16', false],
+  ])(
+    'dense attention %i/%i: from the kernels of NVIDIA, all 16 rows in registers',
+    async (dQk, dV, dtype, causal) => {
+      const params: Params = {
+        ...{ op: 'varlen-attention', b: 3, sQ: 20, sK: 200, hQ: 4, hKv: 2, causal },
+        ...{ dQk, dV, dtype },
+      };
+      const answers = await run(params, (capabilities) => ({
+        ...capabilities,
+        tuning: nvidiaTuning,
+      }));
       expect(compareAnswers(params, answers)).toEqual([]);
     },
   );

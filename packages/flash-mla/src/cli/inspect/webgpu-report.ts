@@ -7,10 +7,12 @@ export function webgpuReport(
   colors: Colors,
 ): string {
   const { bold, dim } = colors;
-  const { workgroupBytes, bindingBytes, storageBuffers, quads, halfSubnormals } = capabilities;
+  const { workgroupBytes, bindingBytes, storageBuffers, quads, halfSubnormals, tuning } =
+    capabilities;
   const lines = [
     `${bold(operation)} through WebGPU`,
     `${dim('adapter')}    ${adapter}: ${workgroupBytes} bytes of workgroup memory, ${storageBuffers} storage bindings of ${bindingBytes} bytes, ${quads ? 'quad operations' : 'no subgroups'}, ${halfSubnormals ? 'subnormal halves' : 'no subnormal halves'}`,
+    `${dim('tuning')}     ${tuning.reason}`,
     `${dim('workspace')}  ${scratchBytes} bytes`,
   ];
   for (const launch of launches) lines.push('', ...launchLines(launch, colors));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Capabilities, gpuTuning } from '../runtime/limits.ts';
+import type { Capabilities } from '../runtime/limits.ts';
+import { gpuTuning, nvidiaTuning, selectTuning, softwareTuning } from '../runtime/tuning.ts';
 import { type AttentionConfig, attentionShape, workgroupBytes } from './config.ts';
 import { attentionKernel, attentionName } from './kernel.ts';
 import { plainRows, sparseRows } from './row-format.ts';
@@ -50,6 +51,26 @@ const sparse: AttentionProblem = {
 /** Storage bindings of the kernel that a configuration makes. */
 const bindings = (config: AttentionConfig) => attentionKernel(config).storage.length;
 
+describe('selectTuning', () => {
+  const nvidia = { vendor: 'nvidia', isSoftware: false, isDefaultProfile: false };
+
+  it.each([
+    [nvidia, nvidiaTuning],
+    [{ ...nvidia, isDefaultProfile: true }, gpuTuning],
+    [{ ...nvidia, vendor: 'intel' }, gpuTuning],
+    [{ ...nvidia, vendor: '' }, gpuTuning],
+    [{ ...nvidia, vendor: 'google', isSoftware: true }, softwareTuning],
+    [{ vendor: 'mesa', isSoftware: true, isDefaultProfile: true }, softwareTuning],
+  ])('of %j', (traits, tuning) => {
+    expect(selectTuning(traits)).toBe(tuning);
+  });
+
+  it('says which it was', () => {
+    const reasons = [gpuTuning, nvidiaTuning, softwareTuning].map(({ reason }) => reason);
+    expect(new Set(reasons).size).toBe(3);
+  });
+});
+
 describe('selectAttention', () => {
   it.each([
     [1, 1],
@@ -90,12 +111,28 @@ describe('selectAttention', () => {
     );
   });
 
+  it('keeps as many rows of the output in registers as the adapter has, and no others', () => {
+    const other = { ...h200, tuning: nvidiaTuning };
+    const config = selectAttention(dense, h200);
+    expect(config).toMatchObject({ rowGroups: 2, tokenGroups: 2 });
+    expect(selectAttention(dense, other)).toEqual({ ...config, rowGroups: 1, tokenGroups: 4 });
+    for (const numRows of [1, 2, 4, 8]) {
+      const few = { ...sparse, numRows };
+      expect(selectAttention(few, other)).toEqual(selectAttention(few, h200));
+    }
+    // What variants.test.ts runs on SwiftShader, which has no room for 16 rows of 576.
+    const narrow = { ...dense, headDimQk: 192, headDimV: 128, keys: plainRows('bf16', 192) };
+    const swiftshader = { ...other, workgroupBytes: 32768 };
+    expect(selectAttention(narrow, swiftshader)).toMatchObject({ rows: 16, rowGroups: 1 });
+    expect(selectAttention(dense, swiftshader)).toMatchObject({ rows: 8, rowGroups: 1 });
+  });
+
   it('does not look at the batch, only at what a request is', () => {
     expect(selectAttention(dense, h200)).toEqual(selectAttention({ ...dense }, h200));
   });
 
   it('makes kernels whose numbers add up, for every width of the API', () => {
-    for (const capabilities of [h200, weakest]) {
+    for (const capabilities of [h200, { ...h200, tuning: nvidiaTuning }, weakest]) {
       for (let headDimQk = 8; headDimQk <= 256; headDimQk += 8) {
         for (const numRows of [1, 2, 5, 16, 200]) {
           const config = selectAttention(

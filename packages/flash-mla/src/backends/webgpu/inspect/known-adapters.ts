@@ -1,4 +1,5 @@
-import { type Capabilities, gpuTuning, softwareTuning } from '../runtime/limits.ts';
+import type { Capabilities } from '../runtime/limits.ts';
+import { gpuTuning, nvidiaTuning, softwareTuning } from '../runtime/tuning.ts';
 
 const mebi = 2 ** 20;
 
@@ -26,6 +27,7 @@ export const knownAdapters = {
     storageBuffers: 16,
     quads: true,
     halfSubnormals: true,
+    tuning: nvidiaTuning,
   },
   swiftshader: {
     ...weakest,
