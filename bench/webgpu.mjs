@@ -1,7 +1,8 @@
 // WebGPU on a GPU, in Node through Dawn: the figures that docs/webgpu.md promises, by timestamp queries.
 //   node bench/webgpu.mjs [--part PART]... [--b 128] [--s-k 8192] [--repeats 7] [--out FILE]
 // Parts: ceilings, dense-16, dense-2, sparse, plain (three kernels: scores, softmax, product; checked
-// against the reference first), sweep (every tuning for the three problems). Prints a table on stderr and JSON on stdout. APP: see cuda/app.mjs.
+// against the reference first), sweep (every tuning alone, not unless asked for).
+// Prints a table on stderr and JSON on stdout. APP: see cuda/app.mjs.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openTuned } from './webgpu/device.mjs';

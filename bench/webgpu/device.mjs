@@ -1,13 +1,15 @@
 import { flashMla } from '../cuda/app.mjs';
 
-/** A WebGPU device whose tuning is changed by `tuning`. */
+/** A WebGPU device whose tuning is changed by `tuning`, and what its kernels are chosen by. */
 export async function openTuned(tuning = {}) {
   const { requestAdapter } = await flashMla('backends/webgpu/gpu.js');
   const { openAdapter } = await flashMla('backends/webgpu/open.js');
   const { Device } = await flashMla('device.js');
-  const backend = await openAdapter(await requestAdapter(), 'adapter', false, (capabilities) => ({
-    ...capabilities,
-    tuning: { ...capabilities.tuning, ...tuning },
-  }));
-  return { device: new Device(backend, false, []), info: backend.info };
+  const reason = Object.keys(tuning).length > 0 ? { reason: 'changed by a benchmark' } : {};
+  let capabilities;
+  const backend = await openAdapter(await requestAdapter(), 'adapter', false, (own) => {
+    capabilities = { ...own, tuning: { ...own.tuning, ...reason, ...tuning } };
+    return capabilities;
+  });
+  return { device: new Device(backend, false, []), info: backend.info, capabilities };
 }

@@ -54,6 +54,7 @@ export function denseProblem(device, { b, sK, hQ }) {
   const call = { q, kCache, blockTable, cacheSeqlens, headDimV: dV, schedMeta, out, lse };
   return {
     enqueue: () => api.flashMlaWithKvCache(call),
+    out,
     flops: 2 * b * sK * hQ * (dQk + dV),
     bytes: 2 * b * sK * dQk,
     dispose: () => dispose([q, kCache, blockTable, cacheSeqlens, out, lse, schedMeta]),
@@ -74,23 +75,66 @@ export function sparseProblem(device, { b, sK, topk, hQ, layout }) {
   const kCache = device.empty([blocks, page, 1, width], dtype);
   if (layout === 'bf16') fill(kCache, page * bytes, (n) => randomRows(n * page * width));
   else fillPacked(device, kCache, layout);
-  const indices = new Int32Array(b * topk);
-  let state = 11;
-  for (let i = 0; i < indices.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    indices[i] = (state >>> 1) % (blocks * page);
-  }
-  const index = device.tensor(indices, [b, 1, topk], 'i32');
+  const index = device.tensor(randomIndices(b * topk, blocks * page), [b, 1, topk], 'i32');
   const out = device.empty([b, 1, hQ, dV], 'bf16');
   const lse = device.empty([b, hQ, 1], 'f32');
   const [schedMeta] = api.getMlaMetadata();
   const call = { q, kCache, indices: index, headDimV: dV, schedMeta, out, lse };
   return {
     enqueue: () => api.flashMlaWithKvCache(call),
+    out,
     flops: 2 * b * topk * hQ * (columns + dV),
     bytes: b * topk * bytes,
     dispose: () => dispose([q, kCache, index, out, lse, schedMeta]),
   };
+}
+
+/** Sparse prefill: sQ queries of 16 heads, each over topk of sK rows of 576. */
+export function prefillProblem(device, { sQ, sK, topk }) {
+  const hQ = 16;
+  const q = device.tensor(randomRows(sQ * hQ * dQk, 3), [sQ, hQ, dQk], 'bf16');
+  const kv = device.tensor(randomRows(sK * dQk), [sK, 1, dQk], 'bf16');
+  const indices = device.tensor(randomIndices(sQ * topk, sK), [sQ, 1, topk], 'i32');
+  const out = device.empty([sQ, hQ, dV], 'bf16');
+  const maxLogits = device.empty([sQ, hQ], 'f32');
+  const lse = device.empty([sQ, hQ], 'f32');
+  const call = { q, kv, indices, smScale: dQk ** -0.5, dV, out, maxLogits, lse };
+  return {
+    enqueue: () => api.flashMlaSparseFwd(call),
+    out,
+    dispose: () => dispose([q, kv, indices, out, maxLogits, lse]),
+  };
+}
+
+/** Dense attention, causal: b sequences of s tokens, 16 heads of 192 with values of 128. */
+export function attentionProblem(device, { b, s }) {
+  const [h, dim, dimV] = [16, 192, 128];
+  const make = (width, seed) =>
+    device.tensor(randomRows(b * s * h * width, seed), [b * s, h, width], 'bf16');
+  const [q, k, v] = [make(dim, 3), make(dim, 1), make(dimV, 5)];
+  const offsets = Int32Array.from({ length: b + 1 }, (_, i) => i * s);
+  const cuSeqlensQo = device.tensor(offsets, [b + 1], 'i32');
+  const out = device.empty([b * s, h, dimV], 'bf16');
+  const lse = device.empty([h, b * s], 'f32');
+  const call = {
+    ...{ q, k, v, cuSeqlensQo, cuSeqlensKv: cuSeqlensQo, maxSeqlenQo: s, maxSeqlenKv: s },
+    ...{ causal: true, out, lse },
+  };
+  return {
+    enqueue: () => api.flashAttnVarlenFunc(call),
+    out,
+    dispose: () => dispose([q, k, v, cuSeqlensQo, out, lse]),
+  };
+}
+
+function randomIndices(count, below) {
+  const indices = new Int32Array(count);
+  let state = 11;
+  for (let i = 0; i < count; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    indices[i] = (state >>> 1) % below;
+  }
+  return indices;
 }
 
 /** Packs random rows on the device, some blocks at a time. */
