@@ -1,4 +1,5 @@
 import type { Capabilities } from './runtime/limits.ts';
+import { selectTuning, type Tuning } from './runtime/tuning.ts';
 
 /** What is asked of an adapter: all that it has, or only what every device has. */
 export type Profile = 'adapter' | 'default';
@@ -31,6 +32,15 @@ export function isSoftware({ info }: GPUAdapter): boolean {
   );
 }
 
+/** How kernels are tuned on an adapter. */
+export function tuningOf(adapter: GPUAdapter, profile: Profile): Tuning {
+  return selectTuning({
+    vendor: adapter.info.vendor,
+    isSoftware: isSoftware(adapter),
+    isDefaultProfile: profile === 'default',
+  });
+}
+
 export function adapterName({ info }: GPUAdapter): string {
   const { description, device, architecture, vendor } = info;
   return description || device || [vendor, architecture].filter(Boolean).join(' ') || 'unknown GPU';
@@ -38,8 +48,8 @@ export function adapterName({ info }: GPUAdapter): string {
 
 type Details = Record<string, string | number | boolean>;
 
-/** Facts about an adapter for `doctor`, in display order. */
-export function adapterDetails(adapter: GPUAdapter): Details {
+/** Facts about an adapter for `doctor`, and what a profile makes of it, in display order. */
+export function adapterDetails(adapter: GPUAdapter, profile: Profile): Details {
   const { info, limits, features } = adapter;
   const details: Details = {
     vendor: info.vendor || 'unknown',
@@ -54,23 +64,24 @@ export function adapterDetails(adapter: GPUAdapter): Details {
   details['storage bindings'] = limits.maxStorageBuffersPerShaderStage;
   details['workgroup memory (KiB)'] = limits.maxComputeWorkgroupStorageSize / 1024;
   details.features = [...features].sort().join(', ') || 'none';
+  const used = [...(deviceDescriptor(adapter, profile).requiredFeatures ?? [])];
+  details.profile = profile;
+  details['features used'] = used.join(', ') || 'none';
+  details.tuning = tuningOf(adapter, profile).reason;
   return details;
 }
 
-/** {@link adapterDetails}, and what was made of it. */
+/** {@link adapterDetails}, and what asking a device of it has found. */
 export function deviceDetails(
   adapter: GPUAdapter,
-  device: GPUDevice,
   profile: Profile,
   capabilities: Capabilities,
 ): Details {
   return {
-    ...adapterDetails(adapter),
-    profile,
-    'features used': usedFeatures.filter((name) => device.features.has(name)).join(', ') || 'none',
+    ...adapterDetails(adapter, profile),
+    tuning: capabilities.tuning.reason,
     'workgroup memory used (KiB)': capabilities.workgroupBytes / 1024,
     'lane exchange': capabilities.quads ? 'quad operations' : 'workgroup memory',
     'e4m3 decoding': capabilities.halfSubnormals ? 'through halves' : 'from bits',
-    tuning: capabilities.tuning.reason,
   };
 }

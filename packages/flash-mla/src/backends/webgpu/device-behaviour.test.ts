@@ -48,7 +48,12 @@ describe.skipIf(absent)(`a WebGPU device${why}`, () => {
   it('is found and described', async () => {
     const [found] = await probe();
     expect(found?.name).toMatch(/SwiftShader/);
-    expect(found?.details).toMatchObject({ software: true, 'subgroup sizes': '4 to 4' });
+    expect(found?.details).toMatchObject({
+      software: true,
+      'subgroup sizes': '4 to 4',
+      'features used': 'subgroups, timestamp-query',
+      tuning: 'software: what compiles fast',
+    });
     expect(device.info).toMatchObject({ backend: 'webgpu', id: 'webgpu', name: found?.name });
     expect(device.info.details).toMatchObject({
       profile: 'adapter',

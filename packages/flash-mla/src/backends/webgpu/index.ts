@@ -9,7 +9,7 @@ import { openAdapter } from './open.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {
   const adapter = await requestAdapter();
-  return [{ name: adapterName(adapter), details: adapterDetails(adapter) }];
+  return [{ name: adapterName(adapter), details: adapterDetails(adapter, environmentProfile()) }];
 }
 
 /**

@@ -1,14 +1,7 @@
 import { BackendUnavailableError } from '../../errors.ts';
-import {
-  adapterName,
-  deviceDescriptor,
-  deviceDetails,
-  isSoftware,
-  type Profile,
-} from './adapter.ts';
+import { adapterName, deviceDescriptor, deviceDetails, type Profile, tuningOf } from './adapter.ts';
 import { probeDevice } from './probe-device.ts';
 import { type Capabilities, capabilitiesOf } from './runtime/limits.ts';
-import { selectTuning } from './runtime/tuning.ts';
 import { WebGpuBackend } from './webgpu-backend.ts';
 
 /**
@@ -33,11 +26,7 @@ export async function openAdapter(
   // The default profile is to go through what the weakest device needs.
   const weakest = { quads: false, halfSubnormals: false };
   const facts = profile === 'default' ? weakest : await probeDevice(device);
-  const tuning = selectTuning({
-    vendor: adapter.info.vendor,
-    isSoftware: isSoftware(adapter),
-    isDefaultProfile: profile === 'default',
-  });
+  const tuning = tuningOf(adapter, profile);
   const capabilities = adjust(capabilitiesOf(device.limits, { ...facts, tuning }));
   return new WebGpuBackend(
     device,
@@ -46,7 +35,7 @@ export async function openAdapter(
       id: 'webgpu',
       name: adapterName(adapter),
       parallelism: capabilities.tuning.workgroups,
-      details: deviceDetails(adapter, device, profile, capabilities),
+      details: deviceDetails(adapter, profile, capabilities),
     },
     capabilities,
     debug,
