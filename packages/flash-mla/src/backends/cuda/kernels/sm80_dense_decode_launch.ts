@@ -43,6 +43,7 @@ function denseTile(
   { seqLenQ, numHeadsQ, numHeadsKv, headDimQk, headDimV }: Shape,
   dtype: DenseDecodeProblem['dtype'],
   limits: DeviceLimits,
+  pageSize: number,
 ): MlaTile {
   const isFp8 = dtype === 'e4m3';
   return chooseTile(
@@ -52,6 +53,7 @@ function denseTile(
       headDimV,
       rows: (seqLenQ * numHeadsQ) / numHeadsKv,
       gathered: false,
+      scattered: pageSize % blockTokens !== 0,
       rawKeys: isFp8,
       packedSlots: (threads) => (isFp8 ? packedSlots(e4m3Format(headDimQk), threads).all : 0),
     },
@@ -62,13 +64,13 @@ function denseTile(
 /** Dense decoding on tensor cores, from sm_80 up. */
 export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> = {
   tiling(problem, limits) {
-    const { rows } = denseTile(problem, problem.isFp8 ? 'e4m3' : 'bf16', limits);
+    const { rows } = denseTile(problem, problem.isFp8 ? 'e4m3' : 'bf16', limits, blockTokens);
     return { rowsPerTile: rows, ctasPerSm: 1 };
   },
 
   plan(problem, limits): DenseDecodePlan {
     const { dtype, outDtype, seqLenQ, numHeadsQ, numHeadsKv, headDimV, plan } = problem;
-    const tile = denseTile(problem, dtype, limits);
+    const tile = denseTile(problem, dtype, limits, problem.pageSize);
     const config: DenseDecodeConfig = {
       tile,
       stored: dtype,

@@ -10,6 +10,8 @@ export interface TileProblem {
   /** Query rows that share key rows. */
   readonly rows: number;
   readonly gathered: boolean;
+  /** Whether the tokens of a block may lie in several pages. */
+  readonly scattered?: boolean;
   /** Whether key rows are e4m3 that may stay so in shared memory, for few query rows. */
   readonly rawKeys?: boolean;
   /** 16-byte slots per thread for packed rows, given the threads that share a row; 0 for others. */
@@ -48,6 +50,7 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
   const rawKeys = problem.rawKeys === true && limits.sm >= 89 && rows <= 16;
   for (const candidate of rawKeys ? rawCandidates : candidates) {
     if (!wanted.includes(candidate.rows)) continue;
+    if (spills(problem, candidate, limits)) continue;
     const stages = rawKeys ? { packedSlots: 0 } : stagesFor(problem, candidate);
     const tile = { ...candidate, ...stages, element, headDimQk, headDimV, rawKeys };
     const chosen = { ...tile, gathered, sharedQuerySteps: sharedQuerySteps(problem, tile.rows) };
@@ -58,6 +61,15 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
   );
 }
 
+/**
+ * Decoding rows of pages of any size beside 64 query rows leaves too few registers for the scores of 64
+ * tokens below sm_100, whose assembler finds some.
+ */
+function spills(problem: TileProblem, { rows, tokens }: Candidate, { sm }: DeviceLimits): boolean {
+  const decodesScattered = problem.scattered === true && problem.packedSlots(8) > 0;
+  return decodesScattered && sm < 100 && rows === 64 && tokens === 64;
+}
+
 /** Packed rows wait in slots, so that their decoded keys need one stage only. */
 function stagesFor({ packedSlots }: TileProblem, { tokens, stages }: Candidate) {
   const slots = packedSlots(ctaThreads / tokens);
@@ -66,10 +78,11 @@ function stagesFor({ packedSlots }: TileProblem, { tokens, stages }: Candidate) 
 
 /**
  * Query fragments of a step take four registers. Beside the outputs of 16 rows those of all 36 steps
- * fit, of 32 rows fewer; finding or decoding rows one by one takes registers too.
+ * fit, of 32 rows fewer, and fewer still beside the scores of 64 tokens; finding or decoding rows one by
+ * one takes registers too.
  */
 const registerSteps = {
-  inOrder: { 16: 36, 32: 32, 64: 0 },
+  inOrder: { 16: 36, 32: 24, 64: 0 },
   oneByOne: { 16: 28, 32: 20, 64: 0 },
 } as const;
 

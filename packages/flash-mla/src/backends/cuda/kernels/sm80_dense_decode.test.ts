@@ -1,0 +1,67 @@
+import { describe } from 'vitest';
+import type { DenseDecodeProblem } from '../problems.ts';
+import { denseDecode } from './sm80_dense_decode_launch.ts';
+import { itAssembles } from './testing/assembly.ts';
+import { limitsFor } from './testing/sim-context.ts';
+
+function problem(changes: Partial<DenseDecodeProblem>): DenseDecodeProblem {
+  return {
+    dtype: 'bf16',
+    outDtype: 'bf16',
+    batch: 8,
+    seqLenQ: 1,
+    numHeadsQ: 128,
+    numHeadsKv: 1,
+    headDimQk: 576,
+    headDimV: 512,
+    causal: true,
+    softmaxScale: 1,
+    numBlocks: 99,
+    pageSize: 64,
+    maxBlocks: 20,
+    blockTableStride: 20,
+    hasDescaleQ: true,
+    hasDescaleK: true,
+    q: { strides: [73728, 0, 576], alignment: 16 },
+    kCache: { strides: [36864, 576, 0], alignment: 16 },
+    plan: { numParts: 66, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 },
+    ...changes,
+  };
+}
+
+const strides = (alignment: number) => ({ strides: [73728, 0, 576], alignment });
+
+describe('dense decode on tensor cores', () => {
+  const rows = [16, 32, 64] as const;
+  const shapes = [
+    ...rows.flatMap((numHeadsQ) =>
+      (['bf16', 'e4m3'] as const).flatMap((dtype) =>
+        ([64, 48] as const).map((pageSize) => ({ numHeadsQ, dtype, pageSize })),
+      ),
+    ),
+    ...rows.map((numHeadsQ) => ({ numHeadsQ, dtype: 'f16' as const, outDtype: 'f16' as const })),
+    ...rows.flatMap((numHeadsQ) =>
+      (['bf16', 'e4m3'] as const).flatMap((dtype) =>
+        [8, 1].map((alignment) => ({
+          numHeadsQ,
+          dtype,
+          pageSize: 1,
+          q: strides(alignment),
+          kCache: strides(alignment),
+        })),
+      ),
+    ),
+    { numHeadsQ: 64, headDimQk: 128, headDimV: 128 },
+    { numHeadsQ: 16, headDimQk: 192, headDimV: 128, dtype: 'e4m3' as const },
+  ];
+  itAssembles(
+    shapes.map((shape) => ({
+      name: JSON.stringify(shape),
+      launch(target, maxSharedPerBlock) {
+        const sm = Number(target.replace(/\D/g, ''));
+        const limits = { ...limitsFor('h200'), sm, target, maxSharedPerBlock };
+        return denseDecode.plan(problem(shape), limits).launches.main;
+      },
+    })),
+  );
+});
