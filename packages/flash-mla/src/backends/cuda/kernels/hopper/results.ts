@@ -123,18 +123,12 @@ export function writeResults(
   });
 }
 
-/** The largest finite magnitude of a lane's row in its consumer's columns, in all lanes of the row. */
+/** The largest magnitude of a lane's row in its consumer's columns, in all lanes of the row. */
 function largestOutput(k: Ops, state: RowState, r: 0 | 1): Value<'f32'> {
-  const magnitudes = () => state.outputs.filter((_, i) => ((i >> 1) & 1) === r).map((x) => x.abs());
-  const maximum = (values: readonly Value<'f32'>[]) => values.reduce((a, b) => a.max(b));
-  const largest = k.var('f32', maximum(magnitudes()));
-  k.if(
-    k.any(largest.eq(Number.POSITIVE_INFINITY)),
-    () => {
-      const finite = magnitudes().map((x) => k.select<'f32'>(x.eq(Number.POSITIVE_INFINITY), 0, x));
-      largest.set(maximum(finite));
-    },
-    { uniform: true },
+  const magnitudes = state.outputs.filter((_, i) => ((i >> 1) & 1) === r).map((x) => x.abs());
+  return segmentMax(
+    k,
+    magnitudes.reduce((a, b) => a.max(b)),
+    4,
   );
-  return segmentMax(k, largest, 4);
 }

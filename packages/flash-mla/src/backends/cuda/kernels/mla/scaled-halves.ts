@@ -11,7 +11,8 @@ const lowest = bias - 87;
  * two that brings its largest value to between 2^14 and 2^15, so that none overflows and every value
  * keeps 11 bits or an error of 2^-39 of the largest: an eighth of what rounding the output to bf16 costs.
  *
- * `largest`: the largest finite magnitude of a row. Returns the power of two and its inverse.
+ * `largest`: the largest magnitude of a row, finite wherever keys are, of which values are a part.
+ * Returns the power of two and its inverse.
  */
 export function rowScale(
   k: Ops,
