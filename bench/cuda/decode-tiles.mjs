@@ -21,12 +21,19 @@ const { benchOperations } = await flashMla('cli/bench/operation.js');
 const { denseDecode } = await flashMla('backends/cuda/kernels/sm80_dense_decode_launch.js');
 
 const simulated = values.device.startsWith('sim');
+/** Each warp multiplies all of the depth. */
+const wholeDepth = { depthParts: 1, sharedQuerySteps: 8 };
 const candidates = [
   { name: 'bf16', dtype: 'bf16' },
   { name: 'e4m3, chosen' },
   { name: 'e4m3, converted in shared memory', sm: 88 },
-  ...[3, 4].map((stages) => ({ tile: { stages } })),
-  ...[4, 12, 16].map((sharedQuerySteps) => ({ tile: { sharedQuerySteps } })),
+  ...[3, 5].map((stages) => ({ tile: { stages } })),
+  ...[0, 1, 3, 4].map((lateValueSteps) => ({ tile: { lateValueSteps } })),
+  ...[0, 2, 3].map((loadsAhead) => ({ tile: { loadsAhead } })),
+  { tile: { lateValueSteps: 0, loadsAhead: 0 } },
+  ...[0, 1].flatMap((loadsAhead) =>
+    [0, 2].map((lateValueSteps) => ({ tile: { ...wholeDepth, lateValueSteps, loadsAhead } })),
+  ),
 ];
 
 // The plan of a problem with the tile that is on trial instead of the chosen one.
@@ -44,7 +51,8 @@ const results = [];
 const lines = [];
 for (trial of candidates) {
   const { dtype = 'e4m3', tile } = trial;
-  const name = trial.name ?? `e4m3, ${JSON.stringify(tile)}`;
+  const named = Object.entries(tile ?? {}).map(([key, value]) => `${key} ${value}`);
+  const name = trial.name ?? `e4m3, ${named.join(', ')}`;
   const options = {
     dtype,
     b: Number(values.b ?? (simulated ? 2 : 128)),
@@ -64,10 +72,10 @@ for (trial of candidates) {
     const bf16 = results[0]?.us ?? us;
     results.push({ ...options, name, us, gigabytesPerSecond: problem.bytes / us / 1e3 });
     const rate = `${(problem.bytes / us / 1e6).toFixed(2)} TB/s`;
-    lines.push(`${name.padEnd(34)} ${us.toFixed(1)} us  ${rate}  ${(bf16 / us).toFixed(2)}x bf16`);
+    lines.push(`${name.padEnd(78)} ${us.toFixed(1)} us  ${rate}  ${(bf16 / us).toFixed(2)}x bf16`);
     prepared.dispose();
   } catch (error) {
-    lines.push(`${name.padEnd(34)} ${error.message}`);
+    lines.push(`${name.padEnd(78)} ${error.message}`);
   }
   await device[Symbol.asyncDispose]();
 }

@@ -7,6 +7,7 @@ import {
   addScores,
   clearChains,
   loadQueryFragments,
+  meetHalfDepths,
   newChains,
   type QueryFragments,
   scoresBySplitDepth,
@@ -17,7 +18,7 @@ import type { MlaShared } from './shared.ts';
 import { newRowState, type RowState, rowMaxima, softmaxStep } from './softmax.ts';
 import { finish, takeTurns } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
-import { addWeightedValues, newOutputs, type Outputs } from './values.ts';
+import { addRawValues, addWeightedValues, newOutputs, type Outputs } from './values.ts';
 
 /** What a CTA computes in one go: some query rows over a range of key tiles. */
 export interface Attention {
@@ -32,6 +33,8 @@ export interface Attention {
   readonly to: Value<'u32'>;
   /** Turns scores into powers of two: softmax scale · log2 e. */
   readonly scale: Value<'f32'>;
+  /** Whether {@link startQueryCopy} and {@link startKeyCopies} have begun it already. */
+  readonly isStarted?: boolean;
   /** Sees the largest scores of the lane's two rows in each tile. */
   readonly observe?: (maxima: readonly [Value<'f32'>, Value<'f32'>]) => void;
 }
@@ -91,11 +94,16 @@ function attendInTurn(k: Ops, attention: Attention): { state: RowState; outputs:
 
 /**
  * A tile's values together with the scores of the next tile, whose instructions hide each other's latency;
- * between them only the softmax. Takes a ring of stages: one is used, the next has arrived as well.
+ * between them only the softmax, which late values fill. Takes a ring of stages: one is used, the next has
+ * arrived as well.
  */
 function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: Outputs } {
   const { tile, shared, place, keys, from, to } = attention;
   const ahead = tile.stages - 1;
+  const valueSteps = tile.tokens / 16;
+  const firstLate = valueSteps - tile.lateValueSteps;
+  // Before the first tile there are no late values: those of its own, weighted by zeros.
+  if (firstLate < valueSteps) clearWeights(k, shared, place);
   const query = startCopies(k, attention, ahead);
 
   const state = newRowState(k);
@@ -106,6 +114,11 @@ function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: 
     return addScores(k, tile, chains, query, rawKeyUnits(k, tile, shared, place, stage));
   };
   const stage = k.var('u32', 0).named('stage');
+  const lateStage = k.var('u32', 0).named('late_stage');
+  const lateValues = () => {
+    const steps = { from: firstLate, to: valueSteps, rescale: false };
+    return addRawValues(k, tile, shared, place, outputs, lateStage, steps);
+  };
   k.section('first scores', () => {
     k.cpAsyncWait(ahead - 1);
     k.barrier();
@@ -120,12 +133,18 @@ function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: 
       keys.seek(next.add(1));
     };
     k.section('softmax', () => {
-      const scores = sumChains(chains);
+      const late = firstLate < valueSteps ? lateValues() : undefined;
+      const meanwhile = () => late?.next();
+      const sums = sumChains(chains);
+      const scores =
+        tile.depthParts === 1 ? sums : meetHalfDepths(k, shared, place, sums, meanwhile);
       attention.mask(i, stage, scores);
+      meanwhile();
       const maxima = rowMaxima(k, shared, place, scores);
       attention.observe?.(maxima);
       // All warps are done with the values of the tile before this one: its stage is free.
       if (ahead === 1) start();
+      if (late) finish(late);
       softmaxStep(k, tile, shared, place, state, scores, maxima, attention.scale);
       // The next tile has arrived.
       k.cpAsyncWait(Math.max(0, ahead - 2));
@@ -134,35 +153,78 @@ function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: 
     // Behind the last tile there is none: its own scores once more are what nobody asks for.
     const nextStage = k.select(i.add(1).lt(to), stageAfter(k, stage, 1, tile.stages), stage);
     k.section('values and next scores', () => {
-      const values = addWeightedValues(k, tile, shared, place, outputs, stage);
+      const steps = { from: 0, to: firstLate, rescale: true };
+      const values = addRawValues(k, tile, shared, place, outputs, stage, steps);
       takeTurns(copies, scoresOf(nextStage), values);
     });
     if (ahead > 1) start();
+    lateStage.set(stage);
     stage.set(nextStage);
   });
+  if (firstLate < valueSteps) k.section('late values', () => finish(lateValues()));
   return { state, outputs };
+}
+
+function clearWeights(k: Ops, shared: MlaShared, { thread }: WarpPlace): void {
+  const { weights } = shared.scratch;
+  const [rows, columns] = weights.placed.shape;
+  const zero = k.constant('b32', 0);
+  const chunks = columns / 8;
+  const clear = () => {
+    const to = weights.at(thread.shr(Math.log2(chunks)), thread.and(chunks - 1).mul(8));
+    to.as('b32').storeVec([zero, zero, zero, zero]);
+  };
+  k.if(thread.lt(rows * chunks), clear, { uniform: true });
+}
+
+/** What the first copies depend on. */
+type Beginning = Pick<Attention, 'tile' | 'shared' | 'place' | 'query' | 'keys' | 'from' | 'to'>;
+
+/**
+ * Whether the first copies may start while results of an earlier range are still in registers and where
+ * the keys were: they must not pass through the stages of the keys.
+ */
+export const canStartAhead = (tile: MlaTile): boolean =>
+  tile.packedSlots > 0 && tileShape(tile).splitsDepth;
+
+/** Starts copying the query rows. Every warp must be done with the scores of what came before. */
+export function startQueryCopy(k: Ops, beginning: Beginning): void {
+  const { tile, shared, place, keys, from } = beginning;
+  keys.seek(from);
+  // Queries that will live in registers pass through the stage that is filled last.
+  fetchQuery(k, tile, shared, place, beginning.query, tile.stages - 1);
+  k.cpAsyncCommit();
+}
+
+/** Starts copying the first `ahead` tiles, of which the first has been sought. */
+export function startKeyCopies(
+  k: Ops,
+  { keys, from, to }: Pick<Beginning, 'keys' | 'from' | 'to'>,
+  ahead: number,
+): void {
+  for (let i = 0; i < ahead; i++) {
+    const next = from.add(i);
+    const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
+    k.if(next.lt(to), fetch, { uniform: true });
+    k.cpAsyncCommit();
+    keys.seek(next.add(1));
+  }
 }
 
 /** Starts copying the query rows and the first `ahead` tiles; returns how to get query fragments. */
 function startCopies(k: Ops, attention: Attention, ahead: number): QueryFragments {
-  const { tile, shared, place, keys, from, to } = attention;
+  const { tile, shared, place } = attention;
+  if (attention.isStarted) {
+    if (!canStartAhead(tile)) return k.fail('this tile cannot start ahead');
+    return () => [];
+  }
   return k.section('first copies', () => {
-    keys.seek(from);
-    // Queries that will live in registers pass through the stage that is filled last.
-    const transit = tile.stages - 1;
-    fetchQuery(k, tile, shared, place, attention.query, transit);
-    k.cpAsyncCommit();
-    for (let i = 0; i < ahead; i++) {
-      const next = from.add(i);
-      const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
-      k.if(next.lt(to), fetch, { uniform: true });
-      k.cpAsyncCommit();
-      keys.seek(next.add(1));
-    }
+    startQueryCopy(k, attention);
+    startKeyCopies(k, attention, ahead);
     if (tileShape(tile).splitsDepth) return () => [];
     k.cpAsyncWait(ahead);
     k.barrier();
-    return loadQueryFragments(k, tile, shared, place, transit);
+    return loadQueryFragments(k, tile, shared, place, tile.stages - 1);
   });
 }
 

@@ -20,6 +20,8 @@ export interface TileProblem {
 
 type Candidate = Pick<MlaTile, 'rows' | 'tokens' | 'stages' | 'exchangeRounds'>;
 
+type RawKeys = Pick<MlaTile, 'rawKeys' | 'depthParts' | 'lateValueSteps' | 'loadsAhead'>;
+
 /**
  * Tiles in the order of preference: as many rows as are needed, so that keys are read once; then steps
  * of 64 tokens, then more stages. The last fits 99 KB for every head dimension.
@@ -39,9 +41,16 @@ const candidates: readonly Candidate[] = [
 ];
 
 /** Tiles of raw keys: their rows are short, so that many are on their way at once. */
-const rawCandidates: readonly Candidate[] = [5, 4, 3, 2].map((stages) => {
+const rawCandidates: readonly Candidate[] = [4, 3, 2].map((stages) => {
   return { rows: 16, tokens: 64, stages, exchangeRounds: 1 };
 });
+
+const noRawKeys: RawKeys = { rawKeys: false, depthParts: 1, lateValueSteps: 0, loadsAhead: 0 };
+
+/** Half the depth for each of two warps: their query fragments leave registers for loads ahead. */
+function halvedDepth({ stages }: Candidate): RawKeys {
+  return { rawKeys: true, depthParts: 2, lateValueSteps: stages >= 3 ? 2 : 0, loadsAhead: 1 };
+}
 
 /** The tile for a problem on a device. Pure. */
 export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile {
@@ -52,8 +61,10 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
     if (!wanted.includes(candidate.rows)) continue;
     if (spills(problem, candidate, limits)) continue;
     const stages = rawKeys ? { packedSlots: 0 } : stagesFor(problem, candidate);
-    const tile = { ...candidate, ...stages, element, headDimQk, headDimV, rawKeys };
-    const chosen = { ...tile, gathered, sharedQuerySteps: sharedQuerySteps(problem, tile.rows) };
+    const raw = rawKeys ? halvedDepth(candidate) : noRawKeys;
+    const tile = { ...candidate, ...stages, ...raw, element, headDimQk, headDimV };
+    const inShared = rawKeys ? 0 : sharedQuerySteps(problem, tile.rows);
+    const chosen = { ...tile, gathered, sharedQuerySteps: inShared };
     if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
   }
   throw new RangeError(

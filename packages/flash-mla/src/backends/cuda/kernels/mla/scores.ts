@@ -8,7 +8,12 @@ import {
   rowBytes,
 } from './fragments.ts';
 import type { WarpPlace } from './place.ts';
-import { keepRawFragments, keptFragments, rawQueryFragments } from './raw-fragments.ts';
+import {
+  keepRawFragments,
+  keptFragments,
+  rawDepthSteps,
+  rawQueryFragments,
+} from './raw-fragments.ts';
 import type { MlaShared } from './shared.ts';
 import { type Steps, takeTurns } from './steps.ts';
 import { type Element, type MlaTile, tileShape } from './tile.ts';
@@ -34,10 +39,10 @@ export function loadQueryFragments(
   place: WarpPlace,
   transit: number,
 ): QueryFragments {
-  const { depthSteps } = tileShape(tile);
   const { sharedQuerySteps, rawKeys } = tile;
+  const depthSteps = rawKeys ? rawDepthSteps(tile) : tileShape(tile).depthSteps;
   const load = rawKeys
-    ? rawQueryFragments(k, shared, place, transit)
+    ? rawQueryFragments(k, tile, shared, place, transit)
     : directFragments(k, shared.keys.row(transit, ownQueryRow(place)));
   const inRegisters: (readonly Fragment[])[] = [];
   for (let step = sharedQuerySteps; step < depthSteps; step++) inRegisters[step] = load(step);
@@ -56,9 +61,10 @@ function directFragments(k: Ops, row: SharedRow<Element>): QueryFragments {
 
 /** Accumulators of q·k, to be summed up: one chain of dependent multiplications would wait for itself. */
 export function newChains(k: Ops, tile: MlaTile): Var<'f32'>[][][] {
-  const { tokensPerWarp } = tileShape(tile);
-  const chains = tokensPerWarp === 8 ? 4 : tile.rawKeys ? 2 : 1;
-  return Array.from({ length: chains }, () => accumulators(k, tokensPerWarp));
+  // Of raw keys those of all warps that share a depth.
+  const tokens = tileShape(tile).tokensPerWarp * tile.depthParts;
+  const chains = tokens === 8 ? 4 : tile.rawKeys ? 2 : 1;
+  return Array.from({ length: chains }, () => accumulators(k, tokens));
 }
 
 export function clearChains(chains: readonly Var<'f32'>[][][]): void {
@@ -195,6 +201,29 @@ export function scoresBySplitDepth(
   });
   k.section('exchange', () => exchange(k, tile, shared, place, half, kept, given));
   return kept;
+}
+
+/**
+ * Adds what the partner of a warp found over the other half of the depth: the sums of the warp's own
+ * tokens. `meanwhile` is built while the warps wait for each other.
+ */
+export function meetHalfDepths(
+  k: Ops,
+  shared: MlaShared,
+  { group, warp, lane }: WarpPlace,
+  [own, partners]: Scores,
+  meanwhile: () => void,
+): Scores {
+  const { depthPartials } = shared;
+  depthPartials.at(warp, lane, 0).storeVec(partners);
+  meanwhile();
+  k.barrier(group.shr(1).add(firstPairBarrier), 64);
+  const found = depthPartials.at(warp.xor(1), lane, 0).loadVec(4);
+  meanwhile();
+  own.forEach((s, i) => {
+    s.addTo(found[i]);
+  });
+  return [own];
 }
 
 /** Barriers from this one on belong to pairs of warps; 0 is the CTA's. */

@@ -15,6 +15,8 @@ export function mlaShared(tile: MlaTile) {
     }),
     /** Query fragments that stay here where keys are raw, as the lanes hold them. */
     queryFragments: field('b32', [rowTiles, rawKeys ? tile.sharedQuerySteps : 0, 32, 4]),
+    /** Scores of raw keys over part of the depth, for the warp that adds the other part. */
+    depthPartials: field('f32', [rawKeys && tile.depthParts === 2 ? ctaWarps : 0, 32, 4]),
     /** Packed rows on their way. A thread's slots lie apart: no two lanes meet in a bank. */
     packed: field('b32', [packedSlots, ctaThreads, 4]),
     scratch: union({

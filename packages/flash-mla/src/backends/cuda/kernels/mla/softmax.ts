@@ -49,7 +49,14 @@ export function rowMaxima(
     ),
   );
   const all = acrossWarps(k, shared.rowStats, place, local);
-  return pair.map((r) => all[r].reduce((a, b) => a.max(b))) as [Value<'f32'>, Value<'f32'>];
+  return pair.map((r) => largest(all[r])) as [Value<'f32'>, Value<'f32'>];
+}
+
+/** The largest, by a tree: a chain would make each comparison wait for the one before. */
+function largest(values: readonly Value<'f32'>[]): Value<'f32'> {
+  if (values.length === 1) return values[0];
+  const half = values.length >> 1;
+  return largest(values.slice(0, half)).max(largest(values.slice(half)));
 }
 
 /** Each warp's value of the lane's two rows. The lanes of a row hold equal values. */

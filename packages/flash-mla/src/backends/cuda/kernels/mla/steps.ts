@@ -9,6 +9,19 @@ export function finish(steps: Steps): void {
   while (steps.next().done !== true);
 }
 
+/** Begins to load something; what it returns builds what becomes of it. */
+export type Load<T> = () => () => T;
+
+/** The results of loads, each with the next `ahead` loads begun before it is built. */
+export function* loadingAhead<T>(loads: Iterable<Load<T>>, ahead: number): Generator<T> {
+  const begun: (() => T)[] = [];
+  for (const load of loads) {
+    begun.push(load());
+    if (begun.length > ahead) yield (begun.shift() as () => T)();
+  }
+  for (const build of begun) yield build();
+}
+
 /** Builds works piece by piece in turns, the first first, until all are done. */
 export function takeTurns(...works: readonly Steps[]): void {
   let open = works;

@@ -29,6 +29,18 @@ export interface MlaTile {
    * registers. 64 rows: all.
    */
   readonly sharedQuerySteps: number;
+  /**
+   * Raw keys: warps that share the depth of q·k of some tokens. Two need half the query fragments each, and
+   * exchange their sums.
+   */
+  readonly depthParts: 1 | 2;
+  /**
+   * Raw keys: steps of 16 tokens, the last of a tile, whose values are multiplied during the softmax of the
+   * next tile. Some need three stages.
+   */
+  readonly lateValueSteps: number;
+  /** Raw keys: loads of fragments under way while earlier ones are decoded and multiplied. */
+  readonly loadsAhead: number;
   /** 64 rows: rounds in which warps exchange scores; two need half the shared memory of one. */
   readonly exchangeRounds: 1 | 2;
 }

@@ -1,9 +1,9 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import { leftFragments, rowBytes, type ValueUnit } from './fragments.ts';
+import { type Fragment, leftFragments, rowBytes, type ValueUnit } from './fragments.ts';
 import type { WarpPlace } from './place.ts';
-import { rawValueUnits } from './raw-fragments.ts';
+import { rawValueLoads } from './raw-fragments.ts';
 import type { MlaShared } from './shared.ts';
-import type { Steps } from './steps.ts';
+import { type Load, loadingAhead, type Steps } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 
 /** All rows of the CTA × the warp's columns of V: [row tile][8 columns][4]. */
@@ -93,7 +93,7 @@ export function* addWeightedValues(
 ): Steps {
   const { weights } = shared.scratch;
   const rows = leftFragments(k, weights.row(place.lane.and(15)));
-  const units = (tile.rawKeys ? rawValueUnits : valueUnits)(k, tile, shared, place, stage);
+  const units = valueUnits(k, tile, shared, place, stage);
   for (let t = 0; t < tile.tokens; t += 16) {
     const left = outputs.map((_, i) => k.ldmatrix(rows.at(t).bytes(16 * i * rowBytes(weights)), 4));
     // Behind the first loads, so that nobody waits for this alone.
@@ -106,6 +106,56 @@ export function* addWeightedValues(
       }
       yield;
     }
+  }
+}
+
+/** Which part of a tile's values to add: steps of 16 tokens, the end exclusive. */
+export interface ValueSteps {
+  readonly from: number;
+  readonly to: number;
+  /** Whether they are the tile's first, before which the outputs are rescaled. */
+  readonly rescale: boolean;
+}
+
+/** The same of raw keys, for some of a tile's steps. */
+export function* addRawValues(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  outputs: Outputs,
+  stage: Value<'u32'>,
+  { from, to, rescale }: ValueSteps,
+): Steps {
+  const [acc] = outputs;
+  const rows = leftFragments(k, shared.scratch.weights.row(place.lane.and(15)));
+  const left: (readonly Fragment[])[] = [];
+  // All at once: the weights may be gone when the last of them are multiplied.
+  for (let step = from; step < to; step++) left[step] = k.ldmatrix(rows.at(16 * step), 4);
+  if (rescale) {
+    const moved = shared.moved.at(0).load();
+    yield;
+    const scale = () => scaleOutputs(tile, shared, place, outputs);
+    k.if(moved.ne(0), scale, { uniform: true });
+  }
+  const loadsOf = rawValueLoads(k, tile, shared, place, stage);
+  function* loads(): Generator<Load<() => void>> {
+    for (let step = from; step < to; step++) {
+      for (const load of loadsOf(16 * step)) {
+        yield () => {
+          const unit = load();
+          return () => () => {
+            for (const { columns, right } of unit()) {
+              k.mma(tile.element, acc[columns], left[step], right);
+            }
+          };
+        };
+      }
+    }
+  }
+  for (const multiply of loadingAhead(loads(), tile.loadsAhead)) {
+    multiply();
+    yield;
   }
 }
 
