@@ -22,6 +22,13 @@ const isInt = (type: RegType): type is Int => integers.includes(type);
 const isIdentity = (x: Value<RegType>, b: unknown, neutral: number): boolean =>
   b === neutral && !x.reg.mutable;
 
+/** By how many bits to shift instead of dividing, which the assembler does not see by itself. */
+function shiftOf(type: RegType, divisor: unknown): number | undefined {
+  if (type !== 'u32' || typeof divisor !== 'number' || !(divisor > 1)) return undefined;
+  const bits = Math.log2(divisor);
+  return Number.isInteger(bits) ? bits : undefined;
+}
+
 /** The input of a method whose `this` fixes the type. */
 const same = (a: Value<RegType>, b: Operand<RegType>) => arg(a.type, b);
 
@@ -82,13 +89,19 @@ export class Value<out T extends RegType> {
     return this.body.one(mulLo({ type: this.type }), this.type, [same(this, this), same(this, b)]);
   }
 
-  /** The quotient rounded towards zero. Slow; for floats see `k.divRn` and `k.rcp`. */
+  /**
+   * The quotient rounded towards zero. Slow unless unsigned by a constant power of two; for floats see
+   * `k.divRn` and `k.rcp`.
+   */
   div<U extends Int>(this: Value<U>, b: Operand<U>): Value<U> {
+    const bits = shiftOf(this.type, b);
+    if (bits !== undefined) return this.shr(bits);
     return this.body.one(div({ type: this.type }), this.type, [same(this, this), same(this, b)]);
   }
 
-  /** The remainder, with the sign of the dividend. Slow. */
+  /** The remainder, with the sign of the dividend. As slow as the quotient. */
   rem<U extends Int>(this: Value<U>, b: Operand<U>): Value<U> {
+    if (shiftOf(this.type, b) !== undefined) return this.and(((b as number) - 1) as Operand<U>);
     return this.body.one(rem({ type: this.type }), this.type, [same(this, this), same(this, b)]);
   }
 
