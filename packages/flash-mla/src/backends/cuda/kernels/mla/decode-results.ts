@@ -1,10 +1,11 @@
 import { global, type Ops, type ParamDecls, type ParamValues, type Value } from '@flash-mla/ptx';
 import type { Piece } from './pieces.ts';
 import type { WarpPlace } from './place.ts';
-import { normalizeOutputs, writeOutputs } from './results.ts';
+import { normalizeOutputs, type OutputRows, writeOutputs } from './results.ts';
 import type { MlaShared } from './shared.ts';
 import { sinkFactor } from './sink.ts';
 import type { RowState } from './softmax.ts';
+import { writeStagedOutputs } from './staged-results.ts';
 import type { Element, MlaTile } from './tile.ts';
 import type { Outputs } from './values.ts';
 
@@ -39,6 +40,10 @@ export interface DecodeResults {
   readonly outElement: Element;
   /** Factor of all outputs. */
   readonly factor?: (() => Value<'f32'>) | undefined;
+  /** Whether outputs pass through the place of the keys, to be stored in whole lines. */
+  readonly isStaged?: boolean | undefined;
+  /** Called when only the stores are left. */
+  readonly beforeStores?: (() => void) | undefined;
   /** The attention sink of a head; applied where a row is finished, so not to a split of it. */
   readonly sink?: ((head: Value<'u32'>) => Value<'f32'>) | undefined;
 }
@@ -79,6 +84,11 @@ export function writeDecodeResults(
     return factor;
   });
 
+  results.beforeStores?.();
+  const write = <E extends Element | 'f32'>(rows: OutputRows<E>) => {
+    if (results.isStaged) writeStagedOutputs(k, tile, shared, place, outputs, rows);
+    else writeOutputs(k, tile, place, outputs, rows);
+  };
   const first = (batch: Value<'u32'>, row: Value<'u32'>) => {
     const { query, head } = queryAndHead(row);
     const index = k.mulWide(batch, rows).add(k.widen(k.mad(query, p.numHeadsQ, head)));
@@ -87,13 +97,13 @@ export function writeDecodeResults(
   k.if(
     isPartial,
     () =>
-      writeOutputs(k, tile, place, outputs, {
+      write({
         element: 'f32',
         count,
         pointer: (row) => p.partialOut.at(first(slot, row)),
       }),
     () =>
-      writeOutputs(k, tile, place, outputs, {
+      write({
         element: results.outElement,
         count,
         pointer: (row) => p.out.at(first(request, row)),
