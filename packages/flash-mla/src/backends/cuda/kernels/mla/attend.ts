@@ -35,8 +35,6 @@ export interface Attention {
   readonly scale: Value<'f32'>;
   /** Whether {@link startQueryCopy} and {@link startKeyCopies} have begun it already. */
   readonly isStarted?: boolean;
-  /** Whether {@link startQueryCopy} and {@link startKeyCopies} have begun it already. */
-  readonly isStarted?: boolean;
   /** Sees the largest scores of the lane's two rows in each tile. */
   readonly observe?: (maxima: readonly [Value<'f32'>, Value<'f32'>]) => void;
 }
@@ -177,40 +175,6 @@ function clearWeights(k: Ops, shared: MlaShared, { thread }: WarpPlace): void {
     to.as('b32').storeVec([zero, zero, zero, zero]);
   };
   k.if(thread.lt(rows * chunks), clear, { uniform: true });
-}
-
-/** What the first copies depend on. */
-type Beginning = Pick<Attention, 'tile' | 'shared' | 'place' | 'query' | 'keys' | 'from' | 'to'>;
-
-/**
- * Whether the first copies may start while results of an earlier range are still in registers and where
- * the keys were: they must not pass through the stages of the keys.
- */
-export const canStartAhead = (tile: MlaTile): boolean =>
-  tile.packedSlots > 0 && tileShape(tile).splitsDepth;
-
-/** Starts copying the query rows. Every warp must be done with the scores of what came before. */
-export function startQueryCopy(k: Ops, beginning: Beginning): void {
-  const { tile, shared, place, keys, from } = beginning;
-  keys.seek(from);
-  // Queries that will live in registers pass through the stage that is filled last.
-  fetchQuery(k, tile, shared, place, beginning.query, tile.stages - 1);
-  k.cpAsyncCommit();
-}
-
-/** Starts copying the first `ahead` tiles, of which the first has been sought. */
-export function startKeyCopies(
-  k: Ops,
-  { keys, from, to }: Pick<Beginning, 'keys' | 'from' | 'to'>,
-  ahead: number,
-): void {
-  for (let i = 0; i < ahead; i++) {
-    const next = from.add(i);
-    const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
-    k.if(next.lt(to), fetch, { uniform: true });
-    k.cpAsyncCommit();
-    keys.seek(next.add(1));
-  }
 }
 
 /** What the first copies depend on. */
