@@ -29,7 +29,7 @@ const candidates = [
   { name: 'e4m3, converted in shared memory', sm: 88 },
   ...[3, 5].map((stages) => ({ tile: { stages } })),
   ...[0, 1, 3, 4].map((lateValueSteps) => ({ tile: { lateValueSteps } })),
-  ...[0, 2, 3].map((loadsAhead) => ({ tile: { loadsAhead } })),
+  ...[0, 1, 2].map((loadsAhead) => ({ tile: { loadsAhead } })),
   { tile: { lateValueSteps: 0, loadsAhead: 0 } },
   ...[0, 1].flatMap((loadsAhead) =>
     [0, 2].map((lateValueSteps) => ({ tile: { ...wholeDepth, lateValueSteps, loadsAhead } })),

@@ -49,7 +49,7 @@ const noRawKeys: RawKeys = { rawKeys: false, depthParts: 1, lateValueSteps: 0, l
 
 /** Half the depth for each of two warps: their query fragments leave registers for loads ahead. */
 function halvedDepth({ stages }: Candidate): RawKeys {
-  return { rawKeys: true, depthParts: 2, lateValueSteps: stages >= 3 ? 2 : 0, loadsAhead: 1 };
+  return { rawKeys: true, depthParts: 2, lateValueSteps: stages >= 3 ? 2 : 0, loadsAhead: 3 };
 }
 
 /** The tile for a problem on a device. Pure. */
