@@ -33,8 +33,6 @@ export interface Attention {
   readonly to: Value<'u32'>;
   /** Turns scores into powers of two: softmax scale · log2 e. */
   readonly scale: Value<'f32'>;
-  /** Whether {@link startQueryCopy} and {@link startKeyCopies} have begun it already. */
-  readonly isStarted?: boolean;
   /** Sees the largest scores of the lane's two rows in each tile. */
   readonly observe?: (maxima: readonly [Value<'f32'>, Value<'f32'>]) => void;
 }
@@ -177,54 +175,26 @@ function clearWeights(k: Ops, shared: MlaShared, { thread }: WarpPlace): void {
   k.if(thread.lt(rows * chunks), clear, { uniform: true });
 }
 
-/** What the first copies depend on. */
-type Beginning = Pick<Attention, 'tile' | 'shared' | 'place' | 'query' | 'keys' | 'from' | 'to'>;
-
-/**
- * Whether the first copies may start while results of an earlier range are still in registers and where
- * the keys were: they must not pass through the stages of the keys.
- */
-export const canStartAhead = (tile: MlaTile): boolean =>
-  tile.packedSlots > 0 && tileShape(tile).splitsDepth;
-
-/** Starts copying the query rows. Every warp must be done with the scores of what came before. */
-export function startQueryCopy(k: Ops, beginning: Beginning): void {
-  const { tile, shared, place, keys, from } = beginning;
-  keys.seek(from);
-  // Queries that will live in registers pass through the stage that is filled last.
-  fetchQuery(k, tile, shared, place, beginning.query, tile.stages - 1);
-  k.cpAsyncCommit();
-}
-
-/** Starts copying the first `ahead` tiles, of which the first has been sought. */
-export function startKeyCopies(
-  k: Ops,
-  { keys, from, to }: Pick<Beginning, 'keys' | 'from' | 'to'>,
-  ahead: number,
-): void {
-  for (let i = 0; i < ahead; i++) {
-    const next = from.add(i);
-    const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
-    k.if(next.lt(to), fetch, { uniform: true });
-    k.cpAsyncCommit();
-    keys.seek(next.add(1));
-  }
-}
-
 /** Starts copying the query rows and the first `ahead` tiles; returns how to get query fragments. */
 function startCopies(k: Ops, attention: Attention, ahead: number): QueryFragments {
-  const { tile, shared, place } = attention;
-  if (attention.isStarted) {
-    if (!canStartAhead(tile)) return k.fail('this tile cannot start ahead');
-    return () => [];
-  }
+  const { tile, shared, place, keys, from, to } = attention;
   return k.section('first copies', () => {
-    startQueryCopy(k, attention);
-    startKeyCopies(k, attention, ahead);
+    keys.seek(from);
+    // Queries that will live in registers pass through the stage that is filled last.
+    const transit = tile.stages - 1;
+    fetchQuery(k, tile, shared, place, attention.query, transit);
+    k.cpAsyncCommit();
+    for (let i = 0; i < ahead; i++) {
+      const next = from.add(i);
+      const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
+      k.if(next.lt(to), fetch, { uniform: true });
+      k.cpAsyncCommit();
+      keys.seek(next.add(1));
+    }
     if (tileShape(tile).splitsDepth) return () => [];
     k.cpAsyncWait(ahead);
     k.barrier();
-    return loadQueryFragments(k, tile, shared, place, tile.stages - 1);
+    return loadQueryFragments(k, tile, shared, place, transit);
   });
 }
 

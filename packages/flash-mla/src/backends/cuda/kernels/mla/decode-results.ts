@@ -41,9 +41,7 @@ export interface DecodeResults {
   /** Factor of all outputs. */
   readonly factor?: (() => Value<'f32'>) | undefined;
   /** Whether outputs pass through the place of the keys, to be stored in whole lines. */
-  readonly isStaged?: boolean | undefined;
-  /** Called when only the stores are left. */
-  readonly beforeStores?: (() => void) | undefined;
+  readonly isStaged?: boolean;
   /** The attention sink of a head; applied where a row is finished, so not to a split of it. */
   readonly sink?: ((head: Value<'u32'>) => Value<'f32'>) | undefined;
 }
@@ -84,7 +82,6 @@ export function writeDecodeResults(
     return factor;
   });
 
-  results.beforeStores?.();
   const write = <E extends Element | 'f32'>(rows: OutputRows<E>) => {
     if (results.isStaged) writeStagedOutputs(k, tile, shared, place, outputs, rows);
     else writeOutputs(k, tile, place, outputs, rows);

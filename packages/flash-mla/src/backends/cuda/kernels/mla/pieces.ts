@@ -1,4 +1,4 @@
-import type { Ops, Pointer, Value, Var } from '@flash-mla/ptx';
+import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 
 /** Tokens of a schedule's block. */
 export const blockTokens = 64;
@@ -19,6 +19,8 @@ export interface Piece {
   /** Blocks, the end exclusive. */
   readonly from: Value<'s32'>;
   readonly to: Value<'s32'>;
+  /** Which split of the request it is. */
+  readonly split: Value<'s32'>;
   /** Reads where the result goes; best called when it is there, to keep registers free until then. */
   target(): {
     /** Whether the request has other splits, whose results must be combined with this one. */
@@ -30,31 +32,23 @@ export interface Piece {
   isLast(): Value<'pred'>;
 }
 
-/** Goes through the pieces of a part. */
-export interface PieceWalk {
-  /** The piece it has come to: a new object reads again what is cheap to read. */
-  piece(): Piece;
-  exists(): Value<'pred'>;
-  /** Goes on to the next. What pieces said before holds no longer, but for their targets. */
-  advance(): void;
-}
-
 /**
- * The pieces of a part. `blocksOf` counts a request's blocks, at least one. `last` is the part's last
- * request, where it shall stay in a register.
+ * Runs `body` for each piece of a part. `blocksOf` counts a request's blocks, at least one. What is
+ * cheap to read again is read again after the body, which needs every register. `continues`, where
+ * given, says after a body whether there is another, so that the last one need not read to know.
  */
-export function walkPieces(
+export function forEachPiece(
   k: Ops,
   { metadata, numSplits, splitBlocks }: SchedulePointers,
   part: Value<'u32'>,
   blocksOf: (request: Value<'s32'>) => Value<'s32'>,
-  keepsLast = false,
-): PieceWalk & { readonly request: Var<'s32'> } {
+  body: (piece: Piece) => void,
+  continues?: () => Value<'pred'>,
+): void {
   const field = (i: number) => metadata.at(part.shl(3)).at(i).load();
   const request = k.var('s32', field(0)).named('request');
   const block = k.var('s32', field(2)).named('block');
   const split = k.var('s32', field(4)).named('split');
-  const last = keepsLast ? k.var('s32', field(1)).named('last_request') : undefined;
   /** Where the part's share of the request ends. */
   const endOfShare = () => {
     const end = k.var('s32', 0);
@@ -69,57 +63,37 @@ export function walkPieces(
   const endOfPiece = (share: Value<'s32'>) =>
     k.select(splitBlocks.gt(0), block.add(splitBlocks), share).min(share);
 
-  return {
-    request,
-    exists: () => request.le(last ?? field(1)),
-    piece: () => ({
-      request,
-      from: block,
-      to: endOfPiece(endOfShare()),
-      target() {
-        const first = numSplits.at(request).load();
-        const splits = numSplits.at(request).at(1).load().sub(first);
-        return { isPartial: splits.gt(1), slot: first.add(split).as('u32') };
-      },
-      isLast() {
-        const share = endOfShare();
-        return endOfPiece(share)
-          .ge(share)
-          .and(request.ge(field(1)));
-      },
-    }),
-    advance() {
-      const share = endOfShare();
-      const end = endOfPiece(share);
-      const isDone = end.ge(share);
-      request.set(k.select(isDone, request.add(1), request));
-      split.set(k.select<'s32'>(isDone, 0, split.add(1)));
-      block.set(k.select<'s32'>(isDone, 0, end));
-    },
+  const advance = () => {
+    const share = endOfShare();
+    const end = endOfPiece(share);
+    const isDone = end.ge(share);
+    request.set(k.select(isDone, request.add(1), request));
+    split.set(k.select<'s32'>(isDone, 0, split.add(1)));
+    block.set(k.select<'s32'>(isDone, 0, end));
   };
-}
-
-/**
- * Runs `body` for each piece of a part. What is cheap to read again is read again after the body, which
- * needs every register. `continues`, where given, says after a body whether there is another, so that
- * the last one need not read to know.
- */
-export function forEachPiece(
-  k: Ops,
-  schedule: SchedulePointers,
-  part: Value<'u32'>,
-  blocksOf: (request: Value<'s32'>) => Value<'s32'>,
-  body: (piece: Piece) => void,
-  continues?: () => Value<'pred'>,
-): void {
-  const walk = walkPieces(k, schedule, part, blocksOf, continues !== undefined);
-  const leave = () => walk.request.set(2 ** 31 - 1);
+  const last = continues && k.var('s32', field(1)).named('last_request');
   k.while(
-    walk.exists,
+    () => request.le(last ?? field(1)),
     () => {
-      body(walk.piece());
-      if (continues === undefined) walk.advance();
-      else k.if(continues(), walk.advance, leave, { uniform: true });
+      body({
+        request,
+        from: block,
+        to: endOfPiece(endOfShare()),
+        split,
+        target() {
+          const first = numSplits.at(request).load();
+          const splits = numSplits.at(request).at(1).load().sub(first);
+          return { isPartial: splits.gt(1), slot: first.add(split).as('u32') };
+        },
+        isLast() {
+          const share = endOfShare();
+          return endOfPiece(share)
+            .ge(share)
+            .and(request.ge(field(1)));
+        },
+      });
+      if (continues === undefined) advance();
+      else k.if(continues(), advance, () => request.set(2 ** 31 - 1), { uniform: true });
     },
     { uniform: true, name: 'piece' },
   );

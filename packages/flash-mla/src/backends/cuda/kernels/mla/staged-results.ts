@@ -3,7 +3,7 @@ import { rowBytes } from './fragments.ts';
 import type { WarpPlace } from './place.ts';
 import type { OutputRows } from './results.ts';
 import type { MlaShared } from './shared.ts';
-import { type Element, type MlaTile, tileShape } from './tile.ts';
+import { ctaWarps, type Element, type MlaTile } from './tile.ts';
 import { type Outputs, pair } from './values.ts';
 
 /** Columns of a warp: 128 bytes of 16-bit elements, a segment of a key row. */
@@ -11,9 +11,13 @@ const segment = 64;
 /** 16-byte chunks of a segment. */
 const chunks = 8;
 
-/** Whether a tile's outputs can pass through the place of its keys. */
+/**
+ * Whether a tile's outputs can pass through the place of its keys. Warps may still pick theirs up while
+ * others start to copy the queries and keys of the next piece: those must go elsewhere at first, packed
+ * keys to their slots, and queries, of 64 rows, to where they stay.
+ */
 export const canStageResults = (tile: MlaTile): boolean =>
-  !tile.rawKeys && tileShape(tile).columnsPerWarp === segment && tile.headDimV === 8 * segment;
+  tile.packedSlots > 0 && tile.rows === 64 && tile.headDimV === ctaWarps * segment;
 
 /**
  * Stores the outputs in whole lines: the lanes that hold them have 4 or 8 bytes of a row each, so every
@@ -36,7 +40,7 @@ export function writeStagedOutputs<E extends Element | 'f32'>(
   for (let first = 0; first < tile.rows; first += rowsAtOnce) {
     if (first > 0) k.syncWarp();
     const tiles = outputs.slice(first / 16, (first + rowsAtOnce) / 16);
-    layDown(k, tile, shared, place, tiles, rows.element);
+    layDown(k, shared, place, tiles, rows.element);
     k.syncWarp();
     pickUp(k, shared, place, rows, first, rowsAtOnce, halves);
   }
@@ -45,17 +49,16 @@ export function writeStagedOutputs<E extends Element | 'f32'>(
 /** The warp's columns of some row tiles, from the first key row on. */
 function layDown(
   k: Ops,
-  { element }: MlaTile,
   shared: MlaShared,
   { lane, warp }: WarpPlace,
   outputs: Outputs,
-  stored: Element | 'f32',
+  element: Element | 'f32',
 ): void {
   const step = rowBytes(shared.keys);
   const row = shared.keys.row(0, lane.shr(2));
   const quarter = lane.and(3);
-  const perSegment = stored === 'f32' ? 4 : 8;
-  const start = k.mad(warp, segment, quarter.shl(stored === 'f32' ? 2 : 1));
+  const perSegment = element === 'f32' ? 4 : 8;
+  const start = k.mad(warp, segment, quarter.shl(element === 'f32' ? 2 : 1));
   const places = Array.from({ length: perSegment }, (_, j) =>
     row.at(start.add((j * segment) / perSegment)),
   );
@@ -65,7 +68,7 @@ function layDown(
         const half = Math.floor(j / perSegment) * outputs.length * 16;
         const to = places[j % perSegment].bytes((16 * t + 8 * r + half) * step);
         const values = [acc[2 * r], acc[2 * r + 1]] as const;
-        if (stored === 'f32') to.as('f32').storeVec(values);
+        if (element === 'f32') to.as('f32').storeVec(values);
         else to.as('b32').store(packPair(k, element, ...values).as('b32'));
       }
     });
