@@ -1,9 +1,23 @@
-import { describe } from 'vitest';
-import type { KvRowLayout } from '../../backend.ts';
+import { describe, expect, it } from 'vitest';
+import { compare } from '../../../cases/compare.ts';
+import { generateProblem } from '../../../cases/conformance/generate/index.ts';
+import type { SparseParams } from '../../../cases/conformance/params.ts';
+import type { SparseDecode } from '../../../cases/problem.ts';
+import { referenceAnswers } from '../../../cases/reference-answers.ts';
+import { toleranceOf } from '../../../cases/tolerance.ts';
+import {
+  blocksOfTopk,
+  computeTileSchedule,
+  type HostTensor,
+  hostTensorFromBytes,
+  type SparseCacheProblem as SparseCacheHost,
+} from '../../../reference/index.ts';
+import type { KvRowLayout, SchedulePlan, SparseCache, SparseDecodeArgs } from '../../backend.ts';
+import { sparseDecodeProblem } from '../operations/problems.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
 import { sparseDecode } from './sm80_sparse_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
-import { limitsFor } from './testing/sim-context.ts';
+import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
 interface Shape {
   readonly layout: KvRowLayout;
@@ -45,7 +59,7 @@ const caches = [
   { pageSize: 48, extraPageSize: 2 },
 ];
 const shapes = (['v32', 'model1', 'bf16'] as const).flatMap((layout) =>
-  [16, 64].flatMap((numHeadsQ) => caches.map((each) => ({ layout, numHeadsQ, ...each }))),
+  [16, 32, 64].flatMap((numHeadsQ) => caches.map((each) => ({ layout, numHeadsQ, ...each }))),
 );
 
 describe('sparse decode on tensor cores', () => {
@@ -55,10 +69,129 @@ describe('sparse decode on tensor cores', () => {
       some.map((shape) => ({
         name: `${part}, ${Object.values(shape).join(' ')}`,
         launch: (target, maxSharedPerBlock) => {
-          const limits = { ...limitsFor('h200'), target, maxSharedPerBlock };
+          const sm = Number(target.replace(/\D/g, ''));
+          const limits = { ...limitsFor('h200'), sm, target, maxSharedPerBlock };
           return sparseDecode.plan(problemOf(shape), limits).launches[part];
         },
       })),
     );
   }
+});
+
+/** Tokens that count of each request: 1, 4 and 2 blocks. */
+const lengths = [50, 250, 128];
+const topk = 256;
+
+interface Walk extends Pick<SparseParams, 'layout' | 'hQ' | 'extra' | 'sink'> {
+  readonly gpu: keyof typeof testLimits;
+  readonly splitBlocks: number;
+  /** Results of each part in turn: of a whole request, or of a split of one. */
+  readonly results: readonly string[];
+}
+
+const walks: readonly Walk[] = [
+  { gpu: 'h200', layout: 'v32', hQ: 37, splitBlocks: 0, results: ['whole split', 'split whole'] },
+  {
+    gpu: 'h200',
+    layout: 'model1',
+    hQ: 71,
+    extra: { sK: 70, topk: 64, page: 8 },
+    sink: 'finite',
+    splitBlocks: 4,
+    results: ['whole split', 'split whole'],
+  },
+  {
+    gpu: 'a100',
+    layout: 'v32',
+    hQ: 45,
+    sink: 'finite',
+    splitBlocks: 1,
+    results: ['whole split split split', 'split split split'],
+  },
+  { gpu: 'a100', layout: 'bf16', hQ: 37, splitBlocks: 0, results: ['whole split', 'split whole'] },
+  { gpu: 'ada', layout: 'v32', hQ: 37, splitBlocks: 0, results: ['whole split', 'split whole'] },
+];
+
+/** The results of each part, following the schedule as the kernel does. */
+function resultsOf(blocks: Int32Array, plan: SchedulePlan): string[] {
+  const { metadata, numSplits } = computeTileSchedule(blocks, plan);
+  return Array.from({ length: plan.numParts }, (_, part) => {
+    const [begin, end, from, to] = metadata.subarray(8 * part);
+    const results: string[] = [];
+    for (let request = begin; request <= end; request++) {
+      const first = request === begin ? from : 0;
+      const count = (request === end ? to : blocks[request]) - first;
+      const pieces = plan.splitBlocks > 0 ? Math.ceil(count / plan.splitBlocks) : 1;
+      const isSplit = numSplits[request + 1] - numSplits[request] > 1;
+      results.push(...new Array<string>(pieces).fill(isSplit ? 'split' : 'whole'));
+    }
+    return results.join(' ');
+  });
+}
+
+/** Runs a problem by a schedule. */
+function decode(gpu: Walk['gpu'], problem: SparseDecode, blocks: Int32Array, plan: SchedulePlan) {
+  const context = new SimContext(limitsFor(gpu));
+  const put = ({ dtype, shape, data }: HostTensor) => context.tensor(dtype, shape, data);
+  const ints = (data: Int32Array, shape = [data.length]) => context.tensor('i32', shape, data);
+  const putCache = (cache: SparseCacheHost): SparseCache => ({
+    kCache: put(cache.kCache),
+    indices: put(cache.indices),
+    ...(cache.topkLength && { topkLength: put(cache.topkLength) }),
+  });
+  const [b, sQ, hQ] = problem.q.shape;
+  const { headDimV, layout, extra, attnSink, softmaxScale = 1 } = problem;
+  const { metadata, numSplits } = computeTileSchedule(blocks, plan);
+  const args: SparseDecodeArgs = {
+    q: put(problem.q),
+    layout,
+    main: putCache(problem),
+    ...(extra && { extra: putCache(extra) }),
+    ...(attnSink && { attnSink: put(attnSink) }),
+    headDimV,
+    softmaxScale,
+    schedule: {
+      metadata: ints(metadata, [plan.numParts, 8]),
+      numSplits: ints(numSplits),
+      plan,
+    },
+    out: context.empty('bf16', [b, sQ, hQ, headDimV], 2 * b * sQ * hQ * headDimV),
+    lse: context.empty('f32', [b, hQ, sQ], 4 * b * hQ * sQ),
+  };
+  const bound = sparseDecodeProblem(args);
+  sparseDecode.bind(context, sparseDecode.plan(bound, context.limits), bound)(args);
+  const read = ({ dtype, shape }: typeof args.out, bytes: Uint8Array) =>
+    hostTensorFromBytes(dtype, shape, bytes);
+  return {
+    out: read(args.out, context.read(args.out)),
+    lse: read(args.lse, context.read(args.lse)),
+  };
+}
+
+describe('sparse decode in the simulator', () => {
+  // Results pass through the place of the keys: a part must keep them apart from its next piece's.
+  it.each(walks)(
+    'goes through several pieces: $layout, $hQ heads, $gpu, $results',
+    ({ gpu, splitBlocks, results, ...shape }) => {
+      const params = { op: 'sparse-decode', b: lengths.length, sQ: 1, ...shape } as const;
+      const cache = { sK: 300, topk, page: 64 };
+      const problem = {
+        ...generateProblem(`pieces ${shape.layout}`, { ...params, cache }),
+        topkLength: { dtype: 'i32', shape: [lengths.length], data: Int32Array.from(lengths) },
+      } as SparseDecode;
+      const extraTopk = shape.extra?.topk ?? 0;
+      const blocks = blocksOfTopk({ batch: 3, topk, topkLength: lengths, extraTopk }, 64);
+      const plan = { numParts: 2, blockTokens: 64, overheadBlocks: 0, splitBlocks };
+      expect(resultsOf(blocks, plan)).toEqual(results);
+
+      const answer = decode(gpu, problem, blocks, plan);
+      const expected = referenceAnswers(problem);
+      for (const name of ['out', 'lse'] as const) {
+        const tolerance = toleranceOf('sparse-decode', name, answer[name].dtype);
+        const wanted = expected[name] ?? { values: new Float64Array() };
+        const comparison = compare(name, 'reference', answer[name], wanted, tolerance);
+        expect(comparison).toMatchObject({ pass: true, failed: 0, firstBad: null });
+      }
+    },
+  );
 });
