@@ -58,6 +58,18 @@ export async function fillEverySection(page: Page): Promise<void> {
   });
 }
 
+/** By how many pixels cells of a table stand beside the heads of their columns. */
+export function shifted(page: Page, table: string): Promise<number> {
+  return page.locator(table).evaluate((element) => {
+    const { tHead, tBodies } = element as HTMLTableElement;
+    const lefts = (row: HTMLTableRowElement | undefined) =>
+      [...(row?.cells ?? [])].map((cell) => cell.getBoundingClientRect().left);
+    const heads = lefts(tHead?.rows[0]).slice(0, 3);
+    const cells = [...(tBodies[0]?.rows ?? [])].map(lefts);
+    return Math.max(...cells.flatMap((row) => heads.map((left, i) => Math.abs(left - row[i]))));
+  });
+}
+
 /** What axe finds wrong with the page as it stands. */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
   const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');

@@ -200,8 +200,7 @@ function Legend({ tolerance }: { readonly tolerance: CaseDetails['tolerance'] })
       <span>≤ {scientific(tolerance.absolute / 1e4)}</span>
       <span class="ramp" aria-hidden="true" />
       <span>{scientific(tolerance.absolute)}, the bound</span>
-      <span class="beyond" aria-hidden="true" />
-      <span>beyond it</span>
+      <span class="beyond">beyond it</span>
     </span>
   );
 }

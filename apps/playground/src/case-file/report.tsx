@@ -12,8 +12,10 @@ export function Report({ details }: { readonly details: CaseDetails }) {
   const { op, facts, microseconds, comparisons, against } = details;
   return (
     <div class="report">
-      <p>
-        <code>{op}</code> in <b>{milliseconds(microseconds / 1e3)}</b>
+      <p class="case-facts">
+        <span>
+          <code>{op}</code> in <b>{milliseconds(microseconds / 1e3)}</b>
+        </span>
         {facts.map(([label, value]) => (
           <span key={label} class="fact">
             <i>{label}</i> {value}
@@ -43,7 +45,9 @@ export function Report({ details }: { readonly details: CaseDetails }) {
                   <code>{each.answer}</code>
                 </th>
                 <td>{namesOf[each.against] ?? each.against}</td>
-                <td class={each.pass ? 'good' : 'bad'}>{each.pass ? '✓ agrees' : '✗ differs'}</td>
+                <td class={each.pass ? 'good nowrap' : 'bad nowrap'}>
+                  {each.pass ? '✓ agrees' : '✗ differs'}
+                </td>
                 <td>{scientific(each.maxAbsolute)}</td>
                 <td>
                   {each.failed.toLocaleString('en')} of {each.compared.toLocaleString('en')}

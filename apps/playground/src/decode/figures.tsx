@@ -1,5 +1,5 @@
 import { ceilings } from '../state.ts';
-import { digits, milliseconds, scientific, si } from '../widgets/format.ts';
+import { digits, milliseconds, rate, scientific } from '../widgets/format.ts';
 import { Stat } from '../widgets/stat.tsx';
 import { point, sample } from './loop-state.ts';
 import { roofAt } from './roofs.ts';
@@ -28,11 +28,10 @@ export function Figures() {
           value={now ? milliseconds(now.kernelMs) : '–'}
           hint={now?.isDeviceTime ? 'by the device’s clock' : 'back to back, wall time'}
         />
-        <Stat label="Arithmetic" value={at ? si(at.flopsPerSecond) : '–'} unit="FLOP/s" />
+        <Stat label="Arithmetic" {...rate(at?.flopsPerSecond ?? Number.NaN, 'FLOP/s')} />
         <Stat
           label="Memory"
-          value={at ? si(at.bytesPerSecond) : '–'}
-          unit="B/s"
+          {...rate(at?.bytesPerSecond ?? Number.NaN, 'B/s')}
           hint="rows, queries, output"
         />
         <Stat label="Share of the roof" value={share} hint={boundBy(roof)} />

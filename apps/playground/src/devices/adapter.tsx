@@ -1,3 +1,4 @@
+import { Fragment } from 'preact';
 import type { Detection, Limit } from '../engine/detect.ts';
 import { Scroll } from '../widgets/scroll.tsx';
 
@@ -10,6 +11,16 @@ const first = [
   'maxStorageBuffersPerShaderStage',
   'maxComputeWorkgroupsPerDimension',
 ];
+
+/** A name that may go on in the next line where a word of it begins. */
+function inWords(name: string) {
+  return name.split(/(?=[A-Z])/).map((word) => (
+    <Fragment key={word}>
+      <wbr />
+      {word}
+    </Fragment>
+  ));
+}
 
 /** What the browser says about itself and its GPU: for looking things up. */
 export function Adapter({ detection }: { readonly detection: Detection }) {
@@ -47,7 +58,7 @@ export function Adapter({ detection }: { readonly detection: Detection }) {
               {sorted.map(({ name, adapter, guaranteed }) => (
                 <tr key={name} class={adapter > guaranteed ? 'more' : ''}>
                   <th scope="row">
-                    <code>{name}</code>
+                    <code>{inWords(name)}</code>
                   </th>
                   <td>{adapter.toLocaleString('en')}</td>
                   <td>{Number.isNaN(guaranteed) ? '–' : guaranteed.toLocaleString('en')}</td>

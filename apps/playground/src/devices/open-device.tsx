@@ -38,8 +38,8 @@ function Opened({ device: { name, openMs, first } }: Props) {
     <>
       <h3>{name === 'CPU' ? titles.cpu : name}</h3>
       <p>
-        Opened in <b>{milliseconds(openMs)}</b>, first decode in <b>{milliseconds(ms)}</b> with its
-        kernels compiled on the way:{' '}
+        Opened in <b class="nowrap">{milliseconds(openMs)}</b>, first decode in{' '}
+        <b class="nowrap">{milliseconds(ms)}</b> with its kernels compiled on the way:{' '}
         <span class={comparison.pass ? 'good nowrap' : 'bad nowrap'} id="first-decode">
           {comparison.pass ? '✓ right' : '✗ wrong'}
         </span>

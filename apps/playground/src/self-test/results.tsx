@@ -102,7 +102,7 @@ function AllCases({ outcomes }: { readonly outcomes: readonly CaseOutcome[] }) {
                 <td class={status === 'passed' ? 'good' : status === 'failed' ? 'bad' : ''}>
                   {status}
                 </td>
-                <td>{milliseconds(microseconds / 1e3)}</td>
+                <td class="nowrap">{milliseconds(microseconds / 1e3)}</td>
                 <td>{scientific(largestError)}</td>
               </tr>
             ))}

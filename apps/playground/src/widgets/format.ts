@@ -10,6 +10,12 @@ export function si(value: number): string {
   return `${digits(value / 1000 ** power)} ${prefixes[power]}`;
 }
 
+/** {@link si} in two parts, the prefix with its unit: `12.3` and `GFLOP/s`. */
+export function rate(perSecond: number, unit: string): { value: string; unit: string } {
+  const [value = '', prefix = ''] = si(perSecond).split(' ');
+  return { value, unit: `${prefix}${unit}` };
+}
+
 /** Three significant digits without exponent. */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return '–';
