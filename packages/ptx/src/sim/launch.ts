@@ -24,6 +24,8 @@ export interface LaunchConfig {
   readonly maxRounds: number;
   /** Copies arrive in an order and at times drawn from this; undefined: as late as possible. */
   readonly deliverySeed: number | undefined;
+  /** CTAs start from the last to the first. */
+  readonly reversed: boolean;
 }
 
 /** Memory barriers of a CTA that are told apart. */
@@ -161,8 +163,9 @@ export class Launch {
     this.#summarise();
   }
 
-  #start(number: number): readonly SimCta[] {
-    const [x, y] = this.grid.map((n, i) => n / this.cluster[i]);
+  #start(count: number): readonly SimCta[] {
+    const [x, y, z] = this.grid.map((n, i) => n / this.cluster[i]);
+    const number = this.#config.reversed ? x * y * z - 1 - count : count;
     const cluster = this.#idle.pop() ?? new SimCluster(this);
     const index = [number % x, Math.floor(number / x) % y, Math.floor(number / (x * y))] as const;
     cluster.start(index, this.#memory.nextSerial);

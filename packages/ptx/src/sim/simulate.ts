@@ -34,6 +34,8 @@ export interface SimulateOptions<P extends ParamDecls> {
    * a seed at times and in an order drawn from it. A right kernel does not notice.
    */
   readonly deliverySeed?: number;
+  /** CTAs start from the last to the first, which a right kernel does not notice. */
+  readonly reversed?: boolean;
   /** CTAs that may be in flight together, for kernels whose CTAs wait for one another. */
   readonly maxResident?: number;
   /** Rounds of loops, over all warps, after which the kernel counts as endless. */
@@ -85,6 +87,7 @@ export function* simulateInSteps<P extends ParamDecls>(
     maxResident: options.maxResident ?? 264,
     maxRounds: options.maxRounds ?? 1e9,
     deliverySeed: options.deliverySeed,
+    reversed: options.reversed ?? false,
   });
   yield* launch.steps();
   return launch.counters;

@@ -103,6 +103,11 @@ export interface BindContext {
    * `OutOfMemoryError`.
    */
   workspace(bytes: number): number;
+  /**
+   * Counters (u32) that are 0 whenever a kernel starts and that kernels leave at 0: for CTAs of one launch
+   * that count one another. All launches share them. Ask in `bind`. Throws `OutOfMemoryError`.
+   */
+  counters(count: number): number;
   /** Enqueues filling `words` 32-bit words with a value. */
   fill(address: number, word: number, words: number): void;
 }

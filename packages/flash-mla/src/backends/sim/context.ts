@@ -34,7 +34,7 @@ export class SimContext implements CudaContext {
   readonly #pinned = new Map<Address, Uint8Array<ArrayBuffer>>();
   readonly #graphs = new Map<Handle, readonly Work[]>();
   #memory: SimMemory;
-  #recording: Work[] | undefined;
+  #recording: { readonly stream: Handle; readonly work: Work[] } | undefined;
   #handles = 0;
 
   readonly #count: (kernel: string, counters: Counters) => void;
@@ -111,9 +111,9 @@ export class SimContext implements CudaContext {
     this.#events.delete(event);
   }
 
-  recordEvent(event: Handle): void {
+  recordEvent(event: Handle, stream: Handle): void {
     this.#events.set(event, undefined);
-    this.#enqueue('cuEventRecord', () => void this.#events.set(event, performance.now()));
+    this.#enqueue('cuEventRecord', stream, () => void this.#events.set(event, performance.now()));
   }
 
   queryEvent(event: Handle): boolean {
@@ -130,23 +130,23 @@ export class SimContext implements CudaContext {
     return (this.#events.get(end) ?? 0) - (this.#events.get(begin) ?? 0);
   }
 
-  copyToDevice(target: Address, source: Address, bytes: number): void {
+  copyToDevice(target: Address, source: Address, bytes: number, stream: Handle): void {
     const from = this.#hostBytes(source, bytes);
-    this.#enqueue('cuMemcpyHtoDAsync', () => void this.#memory.write(target, from));
+    this.#enqueue('cuMemcpyHtoDAsync', stream, () => void this.#memory.write(target, from));
   }
 
-  copyToHost(target: Address, source: Address, bytes: number): void {
+  copyToHost(target: Address, source: Address, bytes: number, stream: Handle): void {
     const to = this.#hostBytes(target, bytes);
-    this.#enqueue('cuMemcpyDtoHAsync', () => void to.set(this.#memory.read(source, bytes)));
+    this.#enqueue('cuMemcpyDtoHAsync', stream, () => void to.set(this.#memory.read(source, bytes)));
   }
 
-  copyOnDevice(target: Address, source: Address, bytes: number): void {
-    this.#enqueue('cuMemcpyDtoDAsync', () => void this.#memory.copy(target, source, bytes));
+  copyOnDevice(target: Address, source: Address, bytes: number, stream: Handle): void {
+    this.#enqueue('cuMemcpyDtoDAsync', stream, () => void this.#memory.copy(target, source, bytes));
   }
 
-  fill(target: Address, word: number, words: number): void {
+  fill(target: Address, word: number, words: number, stream: Handle): void {
     const data = new Uint32Array(words).fill(word);
-    this.#enqueue('cuMemsetD32Async', () => void this.#memory.write(target, data));
+    this.#enqueue('cuMemsetD32Async', stream, () => void this.#memory.write(target, data));
   }
 
   loadKernel({ kernel, target }: KernelSource): LoadedKernel {
@@ -157,12 +157,12 @@ export class SimContext implements CudaContext {
   unloadKernel(): void {}
 
   prepareRun(shape: LaunchShape): PreparedRun {
-    const { source, grid, cluster = [1, 1, 1], sharedBytes, parameterBytes } = shape;
+    const { source, grid, cluster = [1, 1, 1], sharedBytes, parameterBytes, stream } = shape;
     const { kernel, target } = source;
     const parameters = new DataView(new ArrayBuffer(parameterBytes));
     const run = (): void => {
       const params = new Uint8Array(parameters.buffer.slice(0));
-      this.#enqueue('cuLaunchKernelEx', () => {
+      this.#enqueue('cuLaunchKernelEx', stream, () => {
         const memory = this.#memory;
         const launch = { grid, cluster, params, memory, target, sharedBytes };
         const steps = simulateInSteps(kernel, launch);
@@ -176,13 +176,13 @@ export class SimContext implements CudaContext {
     return encodeTensorMap(map);
   }
 
-  beginCapture(): void {
-    this.#recording = [];
+  beginCapture(stream: Handle): void {
+    this.#recording = { stream, work: [] };
   }
 
   endCapture(): Handle {
     const graph = this.#newHandle();
-    this.#graphs.set(graph, this.#recording ?? []);
+    this.#graphs.set(graph, this.#recording?.work ?? []);
     this.#recording = undefined;
     return graph;
   }
@@ -195,7 +195,7 @@ export class SimContext implements CudaContext {
     this.#graphs.delete(graph);
   }
 
-  #enqueue(call: string, work: Work): void {
+  #enqueue(call: string, stream: Handle, work: Work): void {
     const translated: Work = () => {
       try {
         const steps = work();
@@ -204,7 +204,7 @@ export class SimContext implements CudaContext {
         throw asDriverError(call, error);
       }
     };
-    if (this.#recording) this.#recording.push(translated);
+    if (this.#recording?.stream === stream) this.#recording.work.push(translated);
     else this.#queue.push(translated);
   }
 

@@ -13,6 +13,7 @@ import type { Alignment } from './mla/copy.ts';
 import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
 import { directKeys, directRows } from './mla/direct-keys.ts';
 import { maskBeyond } from './mla/mask.ts';
+import { type SplitMerge, splitMergeParams, writeMergedResults } from './mla/merge-splits.ts';
 import { e4m3Format } from './mla/packed-formats.ts';
 import { packedKeys, packedRow } from './mla/packed-keys.ts';
 import { pagedLookup } from './mla/paged-lookup.ts';
@@ -31,6 +32,10 @@ export interface DenseDecodeConfig {
   readonly pageSize: number;
   readonly queryAlignment: Alignment;
   readonly keyAlignment: Alignment;
+  /** Whether CTAs merge splits among themselves; otherwise another kernel does. Balanced schedules only. */
+  readonly merge?: SplitMerge;
+  /** Whether the next kernel may start when CTAs are about to write results (sm_90 up). */
+  readonly releases?: boolean;
 }
 
 const params = ({ stored, outElement }: DenseDecodeConfig) =>
@@ -45,6 +50,7 @@ const params = ({ stored, outElement }: DenseDecodeConfig) =>
     metadata: global('s32'),
     numSplits: global('s32'),
     ...decodeResultParams(outElement),
+    ...splitMergeParams,
     /** Addresses of one f32, or 0 for a factor of 1. */
     descaleQ: global('f32'),
     descaleK: global('f32'),
@@ -161,12 +167,20 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         to: piece.to.as('u32').mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,
       });
-      const results = { tile, shared: k.shared, place, state, outputs, piece, count, outElement };
-      writeDecodeResults(k, p, {
-        ...results,
+      if (config.releases) k.launchDependents();
+      const results = {
+        ...{ tile, shared: k.shared, place, state, outputs, piece, count, outElement },
         queryAndHead,
         factor: isPacked ? descaleK : undefined,
-      });
+      };
+      const { merge } = config;
+      if (merge === undefined) writeDecodeResults(k, p, results);
+      else {
+        const part = k.blockIdx.z;
+        const member = k.mad(headK, k.gridDim.x, k.blockIdx.x);
+        const members = k.gridDim.x.mul(k.gridDim.y);
+        writeMergedResults(k, p, { ...results, merge, part, member, members });
+      }
     };
     forEachPiece(k, p, k.blockIdx.z, blocksOf, attendPiece);
   });

@@ -4,6 +4,7 @@ import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
+import { mergedAtOnce, mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
 import { e4m3Format, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
@@ -31,6 +32,8 @@ interface DenseDecodePlan extends OperationPlan {
     readonly combine?: CombineLaunch;
   };
   readonly splits: SplitResults;
+  /** Counters of CTAs that merge splits. */
+  readonly arrivals: number;
 }
 
 /** What decides the tile, in a problem and in a schedule's. */
@@ -61,6 +64,72 @@ function denseTile(
   );
 }
 
+/**
+ * Whether CTAs merge the splits of a request themselves: where there are few rows and on average few
+ * splits, so that the one that comes last has little to do. A kernel of its own spreads the work over all
+ * multiprocessors, but must be launched.
+ */
+export function chooseMerge(
+  { plan, batch, seqLenQ, numHeadsQ, numHeadsKv }: DenseDecodeProblem,
+  tile: MlaTile,
+): SplitMerge | undefined {
+  if (tile.rows !== 16 || plan.splitBlocks > 0) return undefined;
+  if (plan.numParts > mergedAtOnce * batch) return undefined;
+  const rows = (seqLenQ * numHeadsQ) / numHeadsKv;
+  return { rows: rows <= 8 ? 8 : 16, looksAhead: true };
+}
+
+/** A plan with choices that are otherwise made for it, for measurements. */
+export function planDenseDecode(
+  problem: DenseDecodeProblem,
+  limits: DeviceLimits,
+  { choose = chooseMerge, releases = false },
+): DenseDecodePlan {
+  const { dtype, outDtype, seqLenQ, numHeadsQ, numHeadsKv, headDimV, plan } = problem;
+  const tile = denseTile(problem, dtype, limits, problem.pageSize);
+  const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
+  const unmerged = planSplits(problem, plan, maxBlocks, 'f32');
+  const merge = unmerged.slots > 0 ? choose(problem, tile) : undefined;
+  const overlap = limits.sm >= 90;
+  const config: DenseDecodeConfig = {
+    tile,
+    stored: dtype,
+    outElement: outDtype,
+    pageSize: problem.pageSize,
+    queryAlignment: asAlignment(problem.q.alignment),
+    keyAlignment: asAlignment(problem.kCache.alignment),
+    ...(merge && { merge }),
+    ...(releases && overlap && { releases }),
+  };
+  const rowTiles = Math.ceil((seqLenQ * numHeadsQ) / numHeadsKv / tile.rows);
+  const main: DenseDecodePlan['launches']['main'] = {
+    kernel: denseDecodeSpec,
+    config,
+    grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
+    overlap,
+  };
+  if (merge !== undefined) {
+    const splits = mergedSplits(unmerged.slots, rowTiles * numHeadsKv, tile, merge);
+    const arrivals = rowTiles * numHeadsKv * plan.numParts;
+    return { launches: { main }, splits, arrivals, workspaceBytes: splits.workspaceBytes };
+  }
+  const results = { outElement: outDtype, headDimV, hasSink: false, partial: 'f32' } as const;
+  const combine = planCombine({ ...results, overlaps: overlap }, problem, limits);
+  return {
+    launches: unmerged.slots > 0 ? { main, combine } : { main },
+    splits: unmerged,
+    arrivals: 0,
+    workspaceBytes: unmerged.workspaceBytes,
+  };
+}
+
+/** Room for the results of `slots` splits, each of so many CTAs. */
+function mergedSplits(slots: number, ctas: number, tile: MlaTile, merge: SplitMerge): SplitResults {
+  const { outputs, statistics } = mergedBytes(tile, merge);
+  const outputBytes = slots * ctas * outputs;
+  return { slots, outputBytes, workspaceBytes: outputBytes + slots * ctas * statistics };
+}
+
 /** Dense decoding on tensor cores, from sm_80 up. */
 export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> = {
   tiling(problem, limits) {
@@ -68,38 +137,10 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
     return { rowsPerTile: rows, ctasPerSm: 1 };
   },
 
-  plan(problem, limits): DenseDecodePlan {
-    const { dtype, outDtype, seqLenQ, numHeadsQ, numHeadsKv, headDimV, plan } = problem;
-    const tile = denseTile(problem, dtype, limits, problem.pageSize);
-    const config: DenseDecodeConfig = {
-      tile,
-      stored: dtype,
-      outElement: outDtype,
-      pageSize: problem.pageSize,
-      queryAlignment: asAlignment(problem.q.alignment),
-      keyAlignment: asAlignment(problem.kCache.alignment),
-    };
-    const rowTiles = Math.ceil((seqLenQ * numHeadsQ) / numHeadsKv / tile.rows);
-    const main: DenseDecodePlan['launches']['main'] = {
-      kernel: denseDecodeSpec,
-      config,
-      grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
-      overlap: limits.sm >= 90,
-    };
-    const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
-    const splits = planSplits(problem, plan, maxBlocks, 'f32');
-    const overlaps = limits.sm >= 90;
-    const results = { outElement: outDtype, headDimV, hasSink: false, partial: 'f32' } as const;
-    const combine = planCombine({ ...results, overlaps }, problem, limits);
-    return {
-      launches: splits.slots > 0 ? { main, combine } : { main },
-      splits,
-      workspaceBytes: splits.workspaceBytes,
-    };
-  },
+  plan: (problem, limits) => planDenseDecode(problem, limits, {}),
 
   bind(context, anyPlan, problem) {
-    const { launches, splits, workspaceBytes } = anyPlan as DenseDecodePlan;
+    const { launches, splits, arrivals, workspaceBytes } = anyPlan as DenseDecodePlan;
     const main = context.prepare(launches.main, {
       q: 0,
       kCache: 0,
@@ -111,6 +152,7 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
       lse: 0,
       partialOut: 0,
       partialLse: 0,
+      arrivals: arrivals > 0 ? context.counters(arrivals) : 0,
       slots: Math.max(1, splits.slots),
       seqLenQ: problem.seqLenQ,
       numHeadsQ: problem.numHeadsQ,

@@ -8,6 +8,9 @@ import type { Block } from '../memory/device-pool.ts';
 import { buildKernel, type KernelStore } from './kernel-store.ts';
 import { preparedLaunch } from './prepared.ts';
 
+/** Room for all CTAs that a GPU runs side by side, for most kernels. */
+const leastCounters = 1024;
+
 /** Launches kernels on one stream: what operations are bound with. */
 export class Launcher implements BindContext {
   readonly limits: DeviceLimits;
@@ -18,6 +21,8 @@ export class Launcher implements BindContext {
   readonly #canOverlap: boolean;
   /** Scratch of the operation at hand. */
   readonly #scratch: Block[] = [];
+  /** The newest counters; operations that were bound before may use others. */
+  #counters: { readonly address: Address; readonly count: number } | undefined;
 
   constructor(options: {
     readonly limits: DeviceLimits;
@@ -72,6 +77,31 @@ export class Launcher implements BindContext {
     const block = this.#memory.takeScratch(bytes);
     this.#scratch.push(block);
     return block.address;
+  }
+
+  counters(count: number): Address {
+    if (this.#counters === undefined || this.#counters.count < count) {
+      const size = Math.max(leastCounters, 2 ** Math.ceil(Math.log2(count)));
+      const { address } = this.#memory.takeForGood(size * 4);
+      this.#clear(address, size);
+      this.#counters = { address, count: size };
+    }
+    return this.#counters.address;
+  }
+
+  /** At once, and also where the stream's work is being recorded, to which it does not belong. */
+  #clear(address: Address, words: number): void {
+    const context = this.#context;
+    const stream = context.createStream();
+    const event = context.createEvent(false);
+    try {
+      context.fill(address, 0, words, stream);
+      context.recordEvent(event, stream);
+      context.synchronizeEvent(event);
+    } finally {
+      context.destroyEvent(event);
+      context.destroyStream(stream);
+    }
   }
 
   fill(address: Address, word: number, words: number): void {

@@ -26,6 +26,8 @@ export class DeviceMemory {
   readonly #exact: boolean;
   readonly #source: MemorySource;
   readonly #main: DeviceMemoryPool;
+  /** Never handed out twice. */
+  readonly #kept: DeviceMemoryPool;
   readonly #graphs = new Set<DeviceMemoryPool>();
   #recording: DeviceMemoryPool | undefined;
   #allocated = 0;
@@ -41,6 +43,7 @@ export class DeviceMemory {
       free: (address) => context.free(address),
     };
     this.#main = this.#newPool(false);
+    this.#kept = new ExactPool(this.#source, false);
   }
 
   /** Throws {@link OutOfMemoryError}. */
@@ -61,6 +64,11 @@ export class DeviceMemory {
   /** Memory for the operation at hand; give it back once its work is enqueued. */
   takeScratch(bytes: number): Block {
     return this.#take(this.#recording ?? this.#main, bytes);
+  }
+
+  /** Memory that stays taken, and that no work enqueued so far uses. */
+  takeForGood(bytes: number): Block {
+    return this.#take(this.#kept, bytes);
   }
 
   giveScratch(block: Block): void {
@@ -84,7 +92,7 @@ export class DeviceMemory {
   }
 
   stats(): MemoryStats {
-    let reserved = this.#main.reserved;
+    let reserved = this.#main.reserved + this.#kept.reserved;
     for (const pool of this.#graphs) reserved += pool.reserved;
     return { allocated: this.#allocated, reserved, peak: this.#peak };
   }
@@ -92,6 +100,7 @@ export class DeviceMemory {
   /** Gives everything back to the device. All graphs must be gone and all work done. */
   destroy(): void {
     this.#main.destroy();
+    this.#kept.destroy();
   }
 
   #newPool(recording: boolean): DeviceMemoryPool {

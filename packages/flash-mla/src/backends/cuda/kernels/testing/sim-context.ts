@@ -41,6 +41,8 @@ interface SimBuffer {
 export class SimContext implements BindContext {
   readonly memory = new SimMemory();
   readonly limits: DeviceLimits;
+  /** Whether CTAs start from the last to the first. */
+  reversed = false;
 
   constructor(limits: DeviceLimits) {
     this.limits = limits;
@@ -67,6 +69,7 @@ export class SimContext implements BindContext {
           cluster: launch.cluster ?? kernel.cluster,
           params: params as ParamInputs<P>,
           memory,
+          reversed: this.reversed,
           target: specific ?? limits.target,
         });
       },
@@ -79,6 +82,10 @@ export class SimContext implements BindContext {
 
   workspace(bytes: number): number {
     return bytes === 0 ? 0 : Number(this.memory.alloc(bytes));
+  }
+
+  counters(count: number): number {
+    return Number(this.memory.allocFrom(new Uint32Array(count)));
   }
 
   fill(address: number, word: number, words: number): void {
