@@ -161,6 +161,7 @@ export function buildHopperDenseDecode(
         consumer.loadQuery(parity);
         consumer.attend(blocks);
         const target = awaitTarget(k, shared, parity);
+        consumer.releaseQuery();
         const results = { shared, place, state, piece, target, count, queryAndHead, outElement };
         writeResults(k, p, results);
         parity.set(parity.xor(1));

@@ -144,6 +144,11 @@ export class Consumer {
       { uniform: true },
     );
     this.#turn.set(this.#turn.xor(to.sub(from).and(1)));
+  }
+
+  /** Makes room for the next piece's queries. Its target may follow: this piece's must have been taken. */
+  releaseQuery(): void {
+    const k = this.#k;
     k.if(this.place.lane.eq(0), () => k.mbarrierArrive(this.#shared.queryEmpty.at(0)));
   }
 

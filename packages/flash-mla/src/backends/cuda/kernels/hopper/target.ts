@@ -2,6 +2,9 @@ import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 import type { Piece } from '../mla/pieces.ts';
 import type { HopperShared } from './tile.ts';
 
+/** What a kernel declares for it. */
+export type TargetShared = Pick<HopperShared, 'targets' | 'targetFull'>;
+
 /**
  * Where a piece's results go, and whether another piece follows: a thread of the producer reads it
  * while the consumers compute, who would wait for it at their end. Two pieces take turns.
@@ -11,7 +14,7 @@ type Parity = Value<'u32'>;
 const flags = { isPartial: 1, hasNext: 2 } as const;
 
 /** By one thread, after it has fetched its share of the piece's queries. */
-export function publishTarget(k: Ops, shared: HopperShared, piece: Piece, parity: Parity): void {
+export function publishTarget(k: Ops, shared: TargetShared, piece: Piece, parity: Parity): void {
   const { isPartial, slot } = piece.target();
   const partial = k.select(isPartial, flags.isPartial, 0, 'u32');
   const next = k.select(piece.isLast(), 0, flags.hasNext, 'u32');
@@ -22,7 +25,7 @@ export function publishTarget(k: Ops, shared: HopperShared, piece: Piece, parity
 /** The target of the piece at hand. */
 export function awaitTarget(
   k: Ops,
-  shared: HopperShared,
+  shared: TargetShared,
   parity: Parity,
 ): { readonly isPartial: Value<'pred'>; readonly slot: Value<'u32'> } {
   k.mbarrierWait(shared.targetFull.at(0), parity);
@@ -31,10 +34,10 @@ export function awaitTarget(
 }
 
 /** Whether a piece follows the one whose target was awaited. */
-export function hasNext(shared: HopperShared, parity: Parity): Value<'pred'> {
+export function hasNext(shared: TargetShared, parity: Parity): Value<'pred'> {
   return targetOf(shared, parity).load().and(flags.hasNext).ne(0);
 }
 
-function targetOf(shared: HopperShared, parity: Parity): Pointer<'shared', 'u32'> {
+function targetOf(shared: TargetShared, parity: Parity): Pointer<'shared', 'u32'> {
   return shared.targets.at(parity, 0);
 }

@@ -1,0 +1,53 @@
+import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
+import { consumers, headDimQk, tileTokens } from '../hopper/tile.ts';
+
+/** Columns of a swizzled tile of e4m3: 128 bytes. */
+export const tileColumns = 128;
+/** Tiles of a key row. The last is half empty: 576 = 4.5 · 128. */
+export const keyTiles = Math.ceil(headDimQk / tileColumns);
+/** Bytes of a tile of 64 tokens. */
+export const tileBytes = tileTokens * tileColumns;
+export const stageBytes = keyTiles * tileBytes;
+export const consumerWarps = 8;
+/** Multiplications of 64 output columns that a consumer makes for 16 tokens. */
+export const columnSteps = 4;
+
+/** What the code of the kernel depends on, beside types of results. */
+export interface E4m3Tile {
+  /** Query rows of a CTA: columns of its multiplications. */
+  readonly rows: 16 | 32;
+  /** Key blocks on their way or in use. */
+  readonly stages: number;
+  /** Blocks for whose converted values there are registers. */
+  readonly valueBlocks: 1 | 2;
+}
+
+/** Shared memory of a CTA. */
+export const e4m3Layout = ({ rows, stages }: E4m3Tile) => {
+  const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
+  const width = keyTiles * tileColumns;
+  return sharedLayout({
+    keys: field('e4m3', [stages, tileTokens, width], tiles),
+    query: field('e4m3', [rows, width], tiles),
+    /** Of a pair of blocks. */
+    weights: field('f16', [consumers, rows, tileTokens], { swizzle: '128B' }),
+    /** What each warp found: largest scores, and sums of weights. */
+    largest: field('f32', [rows, consumerWarps]),
+    sums: field('f32', [rows, consumerWarps]),
+    /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
+    targets: field('u32', [2, 2]),
+    full: field('b64', [stages]),
+    empty: field('b64', [stages]),
+    queryFull: field('b64', [1]),
+    queryEmpty: field('b64', [1]),
+    targetFull: field('b64', [1]),
+  });
+};
+
+export type E4m3Shared = SharedAccess<ReturnType<typeof e4m3Layout>['decls']>;
+
+/** The tile for so many rows that share a KV head; undefined: too many for one. */
+export function chooseE4m3Tile(rows: number): E4m3Tile | undefined {
+  if (rows <= 16) return { rows: 16, stages: 5, valueBlocks: 2 };
+  return rows <= 32 ? { rows: 32, stages: 4, valueBlocks: 1 } : undefined;
+}
