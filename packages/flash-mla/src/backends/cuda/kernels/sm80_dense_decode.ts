@@ -34,8 +34,6 @@ export interface DenseDecodeConfig {
   readonly keyAlignment: Alignment;
   /** Whether CTAs merge splits among themselves; otherwise another kernel does. Balanced schedules only. */
   readonly merge?: SplitMerge;
-  /** Whether the next kernel may start when CTAs are about to write results (sm_90 up). */
-  readonly releases?: boolean;
 }
 
 const params = ({ stored, outElement }: DenseDecodeConfig) =>
@@ -167,7 +165,6 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         to: piece.to.as('u32').mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,
       });
-      if (config.releases) k.launchDependents();
       const results = {
         ...{ tile, shared: k.shared, place, state, outputs, piece, count, outElement },
         queryAndHead,

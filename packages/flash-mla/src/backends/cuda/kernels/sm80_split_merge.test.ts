@@ -228,13 +228,13 @@ describe('splits that CTAs merge themselves', () => {
 
   it('are for few rows and few splits, and not for splits that do not depend on the batch', () => {
     const launches = (changes: Partial<Batch>) => {
-      const lengths = Array(32).fill(4096);
+      const lengths = Array(64).fill(4096);
       const batch = { lengths, numParts: 132, numHeadsQ: 16, ...changes };
       return Object.keys(denseDecode.plan(problemOf(batch), limits).launches);
     };
     expect(launches({})).toEqual(['main']);
     expect(launches({ numHeadsQ: 8, seqLenQ: 2 })).toEqual(['main']);
-    expect(launches({ lengths: [32768] })).toEqual(['main', 'combine']);
+    expect(launches({ lengths: Array(32).fill(4096) })).toEqual(['main', 'combine']);
     expect(launches({ numHeadsQ: 64, numParts: 66 })).toEqual(['main', 'combine']);
     expect(launches({ splitBlocks: 16 })).toEqual(['main', 'combine']);
   });
@@ -290,7 +290,7 @@ describe('the decode kernel with a merge', () => {
     { pageSize: 48 },
     { headDimQk: 192 },
   ];
-  const problem = problemOf({ lengths: Array(32).fill(4096), numParts: 132, numHeadsQ: 16 });
+  const problem = problemOf({ lengths: Array(64).fill(4096), numParts: 132, numHeadsQ: 16 });
   const full = {
     ...{ headDimQk: 576, headDimV: 512 },
     q: { strides: [9216, 0, 576], alignment: 16 },
@@ -304,8 +304,10 @@ describe('the decode kernel with a merge', () => {
         const { main } = planDenseDecode(
           { ...problem, ...full, ...shape },
           { ...limits, sm, target, maxSharedPerBlock },
-          { releases: true },
+          {},
         ).launches;
+        // Below 100 KB of shared memory tiles may have 32 rows, which are not merged.
+        if (maxSharedPerBlock > 2 ** 17) expect(main.config.merge).toBeDefined();
         return main.config.merge ? main : undefined;
       },
     })),

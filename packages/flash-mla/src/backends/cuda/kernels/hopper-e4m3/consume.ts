@@ -166,7 +166,9 @@ export class E4m3Consumer {
         const words = buffers[step];
         // The operands of the block before are overwritten, step by step.
         if (block >= valueBlocks) k.wgmmaWait(columnSteps - 1);
-        fragments(step).forEach((word, i) => words[i].set(word.as('b32')));
+        fragments(step).forEach((word, i) => {
+          words[i].set(word.as('b32'));
+        });
         if (step === columnSteps - 1) this.#release();
         k.wgmmaFence();
         for (let i = 0; i < tokenSteps; i++) {
