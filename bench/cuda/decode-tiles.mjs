@@ -1,5 +1,6 @@
-// Times tiles of the e4m3 dense decode for few query rows, whether selection would choose them or not,
-// against bf16 and against keys that are converted in shared memory. Needs a build:
+// Times tiles of the portable e4m3 dense decode for few query rows, whether selection would choose them
+// or not, against bf16, against keys that are converted in shared memory, and on Hopper against warp
+// groups. Needs a build:
 //   node bench/cuda/decode-tiles.mjs [--device sim:2] [--b 128] [--h-q 16] [--s-k 8192] [--json FILE]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -19,13 +20,15 @@ const { measure } = await flashMla('cli/bench/measure.js');
 const { rotation } = await flashMla('cli/bench/rotation.js');
 const { benchOperations } = await flashMla('cli/bench/operation.js');
 const { denseDecode } = await flashMla('backends/cuda/kernels/sm80_dense_decode_launch.js');
+const { sm90 } = await flashMla('backends/cuda/kernels/sm90.js');
 
 const simulated = values.device.startsWith('sim');
 /** Each warp multiplies all of the depth. */
 const wholeDepth = { depthParts: 1, sharedQuerySteps: 8 };
 const candidates = [
   { name: 'bf16', dtype: 'bf16' },
-  { name: 'e4m3, chosen' },
+  { name: 'e4m3, as selection has it', selected: true },
+  { name: 'e4m3, the portable choice' },
   { name: 'e4m3, converted in shared memory', sm: 88 },
   ...[3, 5].map((stages) => ({ tile: { stages } })),
   ...[0, 1, 3, 4].map((lateValueSteps) => ({ tile: { lateValueSteps } })),
@@ -36,8 +39,16 @@ const candidates = [
   ),
 ];
 
-// The plan of a problem with the tile that is on trial instead of the chosen one.
 let trial;
+
+// On Hopper e4m3 goes to warp groups: what is on trial must pass them by, its schedule as well.
+const { accepts, tiling } = sm90.denseDecode;
+sm90.denseDecode.accepts = (problem, limits) =>
+  (trial.selected || problem.dtype !== 'e4m3') && accepts(problem, limits);
+sm90.denseDecode.tiling = (problem, limits) =>
+  (trial.selected || !problem.isFp8 ? tiling : denseDecode.tiling)(problem, limits);
+
+// The plan of a problem with the tile that is on trial instead of the chosen one.
 const { plan } = denseDecode;
 denseDecode.plan = (problem, limits) => {
   const chosen = plan(problem, trial.sm ? { ...limits, sm: trial.sm } : limits);
