@@ -1,0 +1,311 @@
+import type { Ops, Value, Var } from '@flash-mla/ptx';
+import {
+  type Builder,
+  ctaSum,
+  ctaSums,
+  eachRound,
+  emptyPart,
+  type Params,
+  type Sum,
+  threads,
+  warpSumUpTo,
+} from './common.ts';
+
+type BlocksOf = (request: Value<'u32'>) => Value<'s32'>;
+
+/**
+ * How requests fill parts of one cost. Let `most` be cost − overhead, what fits into a part of one
+ * request, and `room` what a part has left after a request. The next request of `size` blocks first
+ * gets max(0, room − overhead) of them into that part and goes on in others, `most` in each. So what
+ * is left after it is max(0, room − overhead) − size modulo `most`, and only size mod most matters to
+ * those that follow.
+ */
+interface Filling {
+  readonly most: Value<'u32'>;
+  /** ⌊(2³² − 1) / most⌋: dividing by `most` takes a product. */
+  readonly inverse: Value<'u32'>;
+  readonly overhead: Value<'s32'>;
+}
+
+interface Parted {
+  /** size mod most */
+  readonly rest: Value<'s32'>;
+  /** ⌊size / most⌋ */
+  readonly whole: Value<'s32'>;
+}
+
+/** Steps of {@link walk} between looks at the end. */
+const stepsAtOnce = 16;
+
+/** Fills parts in turn: exactly what `computeTileSchedule` does, with one short chain over requests. */
+export function cutAnywhere(k: Builder, p: Params, blocksOf: BlocksOf): void {
+  const { overheadBlocks: overhead, batch, numParts } = p;
+  const total = k.var('s32', 0);
+  eachRound(k, p, blocksOf, (_first, request, blocks) => {
+    k.shared.blocks.at(k.threadIdx.x).store(blocks);
+    const cost = k.select<'s32'>(request.lt(batch), blocks.add(overhead), 0);
+    total.addTo(ctaSum(k, cost));
+  });
+  const share = total.sub(1).div(numParts.as('s32')).add(1);
+  const highest = share.add(overhead).named('highest_cost');
+  const lowest = share.max(highest.min(overhead.add(2))).named('lowest_cost');
+  const payload = leastCost(k, p, blocksOf, lowest, highest).named('payload');
+  const begun = fill(k, p, blocksOf, payload, payload.sub(lowest));
+  k.section('parts without work', () => {
+    const from = begun.as('u32').add(k.threadIdx.x);
+    k.for({ from, to: numParts, step: threads }, (empty) => {
+      emptyPart(p, empty, batch.as('s32'));
+    });
+  });
+}
+
+function fillingOf(k: Builder, cost: Value<'s32'>, overhead: Value<'s32'>): Filling {
+  // A batch of no requests has no cost.
+  const most = cost.sub(overhead).max(1).as('u32').named('most');
+  return { most, inverse: k.constant('u32', 0xffffffff).div(most), overhead };
+}
+
+/** Divides by `most`; the product with the inverse is too low by one at most. */
+function parted(k: Builder, { most, inverse }: Filling, size: Value<'s32'>): Parted {
+  const low = k.mulHi(size.as('u32'), inverse);
+  const rest = size.as('u32').sub(low.mul(most));
+  const more = k.select<'s32'>(rest.ge(most), 1, k.constant('s32', 0));
+  return { rest: rest.min(rest.sub(most)).as('s32'), whole: low.as('s32').add(more) };
+}
+
+/**
+ * Follows `room` through the requests of a warp's lanes, `count` of them or up to
+ * {@link stepsAtOnce} − 1 more. Each lane gets the room before its own.
+ */
+function walk(
+  k: Ops,
+  { most, overhead }: Filling,
+  room: Var<'s32'>,
+  rest: Value<'s32'>,
+  count: Value<'u32'>,
+): Value<'s32'> {
+  const own = k.var('s32', 0);
+  const less = rest.neg();
+  k.for({ to: count.min(32), step: stepsAtOnce, name: 'walk', uniform: true }, (from) => {
+    const lane = k.laneId.sub(from);
+    const steps = Array.from({ length: stepsAtOnce }, (_, j) => k.shuffle(less, from.add(j)));
+    let now = k.copy(room);
+    for (const [j, low] of steps.entries()) {
+      own.set(k.select(lane.eq(j), now, own));
+      // max(0, room − overhead) − rest, then modulo `most`: as unsigned, a negative number is large.
+      const left = now.add(low.sub(overhead)).max(low).as('u32');
+      now = left.add(most).min(left).as('s32');
+    }
+    room.set(now);
+  });
+  return own;
+}
+
+/** Parts that a request of a lane begins, given the room before it. */
+function othersOf(k: Ops, usable: Value<'s32'>, { rest, whole }: Parted): Value<'s32'> {
+  return whole.add(k.select<'s32'>(usable.lt(rest), 1, k.constant('s32', 0)));
+}
+
+/** Follows the room through the requests in shared memory, leaving what it was before each 32. */
+function walkRound(
+  k: Builder,
+  filling: Filling,
+  room: Var<'s32'>,
+  count: Value<'u32'>,
+  row: Value<'u32'>,
+  each: (usable: Value<'s32'>, size: Parted) => void,
+): void {
+  k.for({ to: count, step: 32, name: 'group', uniform: true }, (from) => {
+    k.if(k.laneId.eq(0), () => k.shared.rooms.at(row, from.shr(5)).store(room));
+    const size = parted(k, filling, k.shared.blocks.at(from.add(k.laneId)).load());
+    const before = walk(k, filling, room, size.rest, count.sub(from));
+    each(before.sub(filling.overhead).max(0), size);
+  });
+}
+
+/** Puts the blocks of a round's requests into shared memory, where the only round's are already. */
+function stageRound(k: Builder, p: Params, blocksOf: BlocksOf, first: Value<'u32'>): void {
+  k.if(
+    p.batch.gt(threads),
+    () => {
+      const request = first.add(k.threadIdx.x);
+      const blocks = k.var('s32', 0);
+      k.if(request.lt(p.batch), () => blocks.set(blocksOf(request)));
+      k.barrier();
+      k.shared.blocks.at(k.threadIdx.x).store(blocks);
+      k.barrier();
+    },
+    { uniform: true },
+  );
+}
+
+/**
+ * What a part may cost: every warp tries one cost from the lowest on, more than there are for any
+ * overhead below 32, and the least with which the parts suffice counts. The highest always does.
+ */
+function leastCost(
+  k: Builder,
+  p: Params,
+  blocksOf: BlocksOf,
+  lowest: Value<'s32'>,
+  highest: Value<'s32'>,
+): Value<'s32'> {
+  const cost = lowest.add(k.warpId.as('s32')).named('cost');
+  const filling = fillingOf(k, cost.min(highest), p.overheadBlocks);
+  // A part of which nothing is left is where the first request begins: one that is not counted.
+  const room = k.var('s32', 0).named('room');
+  const parts = k.var('s32', 0).named('parts');
+  k.for({ to: p.batch, step: threads, name: 'round', uniform: true }, (first) => {
+    stageRound(k, p, blocksOf, first);
+    k.if(
+      cost.le(highest),
+      () => {
+        const count = p.batch.sub(first).min(threads);
+        walkRound(k, filling, room, count, k.warpId, (usable, size) => {
+          parts.addTo(othersOf(k, usable, size));
+        });
+      },
+      { uniform: true },
+    );
+  });
+  const suffices = cost.lt(highest).and(k.reduce('add', parts).le(p.numParts.as('s32')));
+  k.barrier();
+  k.if(k.laneId.eq(0), () => {
+    k.shared.warpSums.at(0, k.warpId).store(k.select(suffices, cost, highest));
+  });
+  k.barrier();
+  return k.reduce('min', k.shared.warpSums.at(0, k.laneId).load());
+}
+
+/**
+ * Writes the parts, every thread what its own request decides: where parts begin in it and where they
+ * end in it or after it. The room before each warp's requests is known from trying the cost; beyond one
+ * round a warp goes through them again.
+ * @returns how many parts were begun.
+ */
+function fill(
+  k: Builder,
+  p: Params,
+  blocksOf: BlocksOf,
+  payload: Value<'s32'>,
+  tried: Value<'s32'>,
+): Value<'s32'> {
+  const { overheadBlocks: overhead, metadata, numSplits, batch } = p;
+  const filling = fillingOf(k, payload, overhead);
+  const most = filling.most.as('s32');
+  const begin = (
+    part: Value<'s32'>,
+    request: Value<'s32'>,
+    block: Value<'s32'>,
+    split: Value<'s32'>,
+    flag: Value<'s32'>,
+  ) => {
+    const row = metadata.at(part.shl(3));
+    for (const [i, v] of [request, undefined, block, undefined, split, flag].entries()) {
+      if (v) row.at(i).store(v);
+    }
+    row.at(7).store(0);
+  };
+  const end = (
+    part: Value<'s32'>,
+    request: Value<'s32'>,
+    block: Value<'s32'>,
+    flag: Value<'s32'>,
+  ) => {
+    const row = metadata.at(part.shl(3));
+    row.at(1).store(request);
+    row.at(3).store(block);
+    row.at(6).store(flag);
+  };
+  const one = k.constant('s32', 1);
+  const isTrue = (condition: Value<'pred'>) => k.select<'s32'>(condition, 1, k.constant('s32', 0));
+
+  const partsBefore = k.var('s32', 0);
+  const splitsBefore = k.var('s32', 0);
+  const roundRoom = k.var('s32', 0);
+  k.for({ to: batch, step: threads, name: 'round', uniform: true }, (first) => {
+    const count = batch.sub(first).min(threads);
+    const row = k.var('u32', tried.as('u32'));
+    stageRound(k, p, blocksOf, first);
+    k.if(
+      batch.gt(threads),
+      () => {
+        row.set(0);
+        k.if(
+          k.warpId.eq(0),
+          () => walkRound(k, filling, roundRoom, count, k.constant('u32', 0), () => {}),
+          { uniform: true },
+        );
+        k.barrier();
+      },
+      { uniform: true },
+    );
+    const request = first.add(k.threadIdx.x).as('s32');
+    const size = k.shared.blocks.at(k.threadIdx.x).load();
+    const firstOfWarp = k.threadIdx.x.sub(k.laneId);
+    const hasWork = k.shuffle(firstOfWarp, 0).lt(count);
+    const usable = k.var('s32', 0);
+    const others = k.var('s32', 0);
+    k.if(
+      hasWork,
+      () => {
+        const room = k.var('s32', k.shared.rooms.at(row, k.warpId).load());
+        const each = parted(k, filling, size);
+        const before = walk(k, filling, room, each.rest, count.sub(firstOfWarp));
+        usable.set(before.sub(overhead).max(0));
+        others.set(othersOf(k, usable, each));
+      },
+      { uniform: true },
+    );
+    const isRequest = k.threadIdx.x.lt(count);
+    const startsInside = isTrue(usable.gt(0));
+    const pieces = k.select<'s32'>(isRequest, others.add(startsInside), 0);
+    const [begun, splits] = ctaSums(k, [others, pieces]) as [Sum, Sum];
+    /** The part in which the request before ended. */
+    const part = partsBefore.add(begun.before).sub(1);
+    const isSplit = isTrue(pieces.gt(1));
+    const room = usable.sub(size).add(others.mul(most));
+    k.if(isRequest, () => {
+      numSplits.at(request).at(1).store(splitsBefore.add(splits.before).add(pieces));
+      k.if(others.gt(0), () => {
+        k.if(usable.gt(0), () => end(part, request, usable, one));
+        begin(part.add(1), request, usable, startsInside, isSplit);
+      });
+      k.if(room.le(overhead).or(request.add(1).eq(batch.as('s32'))), () => {
+        end(part.add(others), request, size, isSplit);
+      });
+    });
+    k.if(
+      hasWork,
+      () => {
+        k.section('cuts inside requests, one by each lane', () => {
+          const cuts = others.sub(1).max(0);
+          const upTo = warpSumUpTo(k, cuts);
+          const all = k.shuffle(upTo, 31);
+          k.for({ from: k.constant('s32', 0), to: all, step: 32, uniform: true }, (from) => {
+            const cut = from.add(k.laneId.as('s32'));
+            /** The lane whose request it cuts. */
+            const owner = k.var('u32', 0);
+            for (const distance of [16, 8, 4, 2, 1]) {
+              const below = k.shuffle(upTo, owner.add(distance - 1)).le(cut);
+              owner.set(k.select(below, owner.add(distance), owner));
+            }
+            const of = (v: Value<'s32'>) => k.shuffle(v, owner);
+            const number = cut.sub(of(upTo.sub(cuts))).add(1);
+            const block = k.mad(number, most, of(usable));
+            const split = number.add(of(startsInside));
+            const [cutRequest, ends] = [of(request), of(part).add(number)];
+            k.if(cut.lt(all), () => {
+              end(ends, cutRequest, block, one);
+              begin(ends.add(1), cutRequest, block, split, one);
+            });
+          });
+        });
+      },
+      { uniform: true },
+    );
+    partsBefore.addTo(begun.total);
+    splitsBefore.addTo(splits.total);
+  });
+  return partsBefore;
+}

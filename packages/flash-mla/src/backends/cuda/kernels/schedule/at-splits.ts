@@ -1,0 +1,100 @@
+import type { Ops, Value } from '@flash-mla/ptx';
+import {
+  type Builder,
+  ctaSum,
+  ctaSums,
+  eachRound,
+  emptyPart,
+  type Params,
+  type Sum,
+  threads,
+} from './common.ts';
+
+/** Gives each split to the part in whose share of the cost it begins: every request by itself. */
+export function cutAtSplits(
+  k: Builder,
+  p: Params,
+  blocksOf: (request: Value<'u32'>) => Value<'s32'>,
+): void {
+  const { overheadBlocks: overhead, splitBlocks, metadata, numSplits, batch, numParts } = p;
+  const splitsOf = (blocks: Value<'s32'>) => blocks.add(splitBlocks).sub(1).div(splitBlocks);
+  const total = k.var('s32', 0);
+  eachRound(k, p, blocksOf, (_first, _request, blocks) => {
+    total.addTo(ctaSum(k, k.mad(splitsOf(blocks), overhead, blocks)));
+  });
+  /** The part in whose share a split with this cost before it begins. */
+  const partOf = (before: Value<'s32'>): Value<'u32'> =>
+    k.narrow(k.mulWide(before.as('u32'), numParts).div(k.widen(total.as('u32'))));
+
+  const costBefore = k.var('s32', 0);
+  const splitsBefore = k.var('s32', 0);
+  eachRound(k, p, blocksOf, (_first, request, blocks) => {
+    const splits = splitsOf(blocks);
+    const cost = k.mad(splits, overhead, blocks);
+    const [costs, counts] = ctaSums(k, [cost, splits]) as [Sum, Sum];
+    const before = k.var('s32', costBefore.add(costs.before));
+    const splitsUpTo = splitsBefore.add(counts.before).add(splits);
+    k.if(request.lt(batch), () => {
+      numSplits.at(request).at(1).store(splitsUpTo);
+      // The part of the split before this one; none before the first.
+      const partBefore = k.var('s32', -1);
+      k.if(request.gt(0), () => {
+        const blocksBefore = blocksOf(request.sub(1));
+        const whole = splitsOf(blocksBefore).sub(1).mul(splitBlocks);
+        const last = blocksBefore.sub(whole).add(overhead);
+        partBefore.set(partOf(before.sub(last)).as('s32'));
+      });
+      const block = k.var('s32', 0);
+      k.for({ from: k.constant('s32', 0), to: splits, name: 'split' }, (split) => {
+        const part = partOf(before);
+        const row = metadata.at(part.shl(3));
+        k.if(part.as('s32').gt(partBefore), () => {
+          row.store(request.as('s32'));
+          row.at(2).store(block);
+          row.at(4).store(split);
+        });
+        const end = blocks.min(block.add(splitBlocks));
+        before.set(before.add(end).sub(block).add(overhead));
+        const next = partOf(before);
+        k.if(next.gt(part), () => {
+          row.at(1).store(request.as('s32'));
+          row.at(3).store(end);
+          const isLast = split.add(1).eq(splits);
+          const following = k.select(isLast, request.add(1), request).as('s32');
+          k.for({ from: part.add(1), to: next }, (empty) => emptyPart(p, empty, following));
+        });
+        block.set(end);
+        partBefore.set(part.as('s32'));
+      });
+    });
+    costBefore.addTo(costs.total);
+    splitsBefore.addTo(counts.total);
+  });
+  k.if(batch.eq(0), () => {
+    k.for({ from: k.threadIdx.x, to: numParts, step: threads }, (part) => {
+      emptyPart(p, part, k.constant('s32', 0));
+    });
+  });
+  k.barrier();
+  k.section('flags', () => markSplitRequests(k, p));
+}
+
+/** Notes for each part whether its first and its last request have several splits. */
+function markSplitRequests(k: Ops, p: Params): void {
+  k.for({ from: k.threadIdx.x, to: p.numParts, step: threads, name: 'part' }, (part) => {
+    const row = p.metadata.at(part.shl(3));
+    const [begin, end] = [row.load(), row.at(1).load()];
+    const flag = (request: Value<'s32'>) => {
+      const at = p.numSplits.at(request);
+      return k.select<'s32'>(at.at(1).load().sub(at.load()).gt(1), 1, k.constant('s32', 0));
+    };
+    const flags = k.vars('s32', 2, 0);
+    k.if(end.ge(begin), () => {
+      flags[0].set(flag(begin));
+      flags[1].set(flag(end));
+    });
+    row.at(5).store(flags[0]);
+    row.at(6).store(flags[1]);
+    row.at(7).store(0);
+  });
+}
