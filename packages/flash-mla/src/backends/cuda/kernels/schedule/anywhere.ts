@@ -35,7 +35,9 @@ interface Parted {
 }
 
 /** Steps of {@link walk} between looks at the end. */
-const stepsAtOnce = 16;
+const stepsAtOnce = 8;
+/** Lanes that get the room before the first of them from the walk and follow it further themselves. */
+const lanesAtOnce = 4;
 
 /** Fills parts in turn: exactly what `computeTileSchedule` does, with one short chain over requests. */
 export function cutAnywhere(k: Builder, p: Params, blocksOf: BlocksOf): void {
@@ -84,20 +86,39 @@ function walk(
   rest: Value<'s32'>,
   count: Value<'u32'>,
 ): Value<'s32'> {
+  const taken = rest.add(overhead).neg();
+  /** max(0, room − overhead) less a request's `rest`, modulo `most`. */
+  const step = (before: Value<'s32'>, less: Value<'s32'>) => {
+    const left = before.add(less).max(less.add(overhead)).as('u32');
+    // As unsigned, a negative number is large.
+    return left.add(most).min(left).as('s32');
+  };
+  const lanesFrom = (from: number) =>
+    Array.from({ length: from < 32 ? stepsAtOnce : 0 }, (_, i) => k.shuffle(taken, from + i));
   const own = k.var('s32', 0);
-  const less = rest.neg();
-  k.for({ to: count.min(32), step: stepsAtOnce, name: 'walk', uniform: true }, (from) => {
-    const lane = k.laneId.sub(from);
-    const steps = Array.from({ length: stepsAtOnce }, (_, j) => k.shuffle(less, from.add(j)));
-    let now = k.copy(room);
-    for (const [j, low] of steps.entries()) {
-      own.set(k.select(lane.eq(j), now, own));
-      // max(0, room − overhead) − rest, then modulo `most`: as unsigned, a negative number is large.
-      const left = now.add(low.sub(overhead)).max(low).as('u32');
-      now = left.add(most).min(left).as('s32');
-    }
-    room.set(now);
-  });
+  let lanes = lanesFrom(0);
+  for (let from = 0; from < 32; from += stepsAtOnce) {
+    // Before the branch, which the assembler does not move them across: otherwise each step waits.
+    const next = lanesFrom(from + stepsAtOnce);
+    k.if(
+      count.gt(from),
+      () => {
+        let now = k.copy(room);
+        for (const [i, less] of lanes.entries()) {
+          if (i % lanesAtOnce === 0) own.set(k.select(k.laneId.ge(from + i), now, own));
+          now = step(now, less);
+        }
+        room.set(now);
+      },
+      { uniform: true },
+    );
+    lanes = next;
+  }
+  const number = k.laneId.and(lanesAtOnce - 1);
+  for (let i = 0; i < lanesAtOnce - 1; i++) {
+    const next = step(own, k.shuffle(taken, k.laneId.sub(number).add(i)));
+    own.set(k.select(number.gt(i), next, own));
+  }
   return own;
 }
 
@@ -115,11 +136,19 @@ function walkRound(
   row: Value<'u32'>,
   each: (usable: Value<'s32'>, size: Parted) => void,
 ): void {
-  k.for({ to: count, step: 32, name: 'group', uniform: true }, (from) => {
+  const sizeOf = (request: Value<'u32'>) =>
+    parted(k, filling, k.shared.blocks.at(request.add(k.laneId)).load());
+  const first = sizeOf(k.constant('u32', 0));
+  const rest = k.var('s32', first.rest);
+  const whole = k.var('s32', first.whole);
+  k.for({ to: count, step: 32, name: 'group', uniform: true, unroll: false }, (from) => {
     k.if(k.laneId.eq(0), () => k.shared.rooms.at(row, from.shr(5)).store(room));
-    const size = parted(k, filling, k.shared.blocks.at(from.add(k.laneId)).load());
-    const before = walk(k, filling, room, size.rest, count.sub(from));
-    each(before.sub(filling.overhead).max(0), size);
+    // On their way while this group's are followed.
+    const next = sizeOf(from.add(32).min(threads - 32));
+    const before = walk(k, filling, room, rest, count.sub(from));
+    each(before.sub(filling.overhead).max(0), { rest, whole });
+    rest.set(next.rest);
+    whole.set(next.whole);
   });
 }
 
