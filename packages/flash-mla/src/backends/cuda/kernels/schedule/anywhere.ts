@@ -96,24 +96,22 @@ function walk(
   const lanesFrom = (from: number) =>
     Array.from({ length: from < 32 ? stepsAtOnce : 0 }, (_, i) => k.shuffle(taken, from + i));
   const own = k.var('s32', 0);
-  let lanes = lanesFrom(0);
-  for (let from = 0; from < 32; from += stepsAtOnce) {
-    // Before the branch, which the assembler does not move them across: otherwise each step waits.
-    const next = lanesFrom(from + stepsAtOnce);
-    k.if(
-      count.gt(from),
-      () => {
-        let now = k.copy(room);
-        for (const [i, less] of lanes.entries()) {
-          if (i % lanesAtOnce === 0) own.set(k.select(k.laneId.ge(from + i), now, own));
-          now = step(now, less);
-        }
-        room.set(now);
-      },
-      { uniform: true },
-    );
-    lanes = next;
-  }
+  const follow = (from: number, lanes: readonly Value<'s32'>[]) => {
+    if (from === 32) return;
+    const steps = () => {
+      // For the block after the branch: the assembler leaves them here, else each step would wait.
+      const next = lanesFrom(from + stepsAtOnce);
+      let now = k.copy(room);
+      for (const [i, less] of lanes.entries()) {
+        if (i % lanesAtOnce === 0) own.set(k.select(k.laneId.ge(from + i), now, own));
+        now = step(now, less);
+      }
+      room.set(now);
+      follow(from + stepsAtOnce, next);
+    };
+    k.if(count.gt(from), steps, { uniform: true });
+  };
+  follow(0, lanesFrom(0));
   const number = k.laneId.and(lanesAtOnce - 1);
   for (let i = 0; i < lanesAtOnce - 1; i++) {
     const next = step(own, k.shuffle(taken, k.laneId.sub(number).add(i)));
