@@ -48,7 +48,7 @@ export function cutAnywhere(k: Builder, p: Params, blocksOf: BlocksOf): void {
     const cost = k.select<'s32'>(request.lt(batch), blocks.add(overhead), 0);
     total.addTo(ctaSum(k, cost));
   });
-  const share = total.sub(1).div(numParts.as('s32')).add(1);
+  const share = total.sub(1).as('u32').div(numParts).as('s32').add(1);
   const highest = share.add(overhead).named('highest_cost');
   const lowest = share.max(highest.min(overhead.add(2))).named('lowest_cost');
   const payload = leastCost(k, p, blocksOf, lowest, highest).named('payload');
@@ -61,10 +61,9 @@ export function cutAnywhere(k: Builder, p: Params, blocksOf: BlocksOf): void {
   });
 }
 
-function fillingOf(k: Builder, cost: Value<'s32'>, overhead: Value<'s32'>): Filling {
-  // A batch of no requests has no cost.
-  const most = cost.sub(overhead).max(1).as('u32').named('most');
-  return { most, inverse: k.constant('u32', 0xffffffff).div(most), overhead };
+/** What fits into a part of one request: 1 at least, also for a batch of no requests, without a cost. */
+function mostOf(cost: Value<'s32'>, overhead: Value<'s32'>): Value<'u32'> {
+  return cost.sub(overhead).max(1).as('u32').named('most');
 }
 
 /** Divides by `most`; the product with the inverse is too low by one at most. */
@@ -178,7 +177,9 @@ function leastCost(
   highest: Value<'s32'>,
 ): Value<'s32'> {
   const cost = lowest.add(k.warpId.as('s32')).named('cost');
-  const filling = fillingOf(k, cost.min(highest), p.overheadBlocks);
+  const most = mostOf(cost.min(highest), p.overheadBlocks);
+  const inverse = k.constant('u32', 0xffffffff).div(most);
+  const filling = { most, inverse, overhead: p.overheadBlocks };
   // A part of which nothing is left is where the first request begins: one that is not counted.
   const room = k.var('s32', 0).named('room');
   const parts = k.var('s32', 0).named('parts');
@@ -199,6 +200,7 @@ function leastCost(
   k.barrier();
   k.if(k.laneId.eq(0), () => {
     k.shared.warpSums.at(0, k.warpId).store(k.select(suffices, cost, highest));
+    k.shared.warpSums.at(1, k.warpId).store(inverse.as('s32'));
   });
   k.barrier();
   return k.reduce('min', k.shared.warpSums.at(0, k.laneId).load());
@@ -218,7 +220,8 @@ function fill(
   tried: Value<'s32'>,
 ): Value<'s32'> {
   const { overheadBlocks: overhead, metadata, numSplits, batch } = p;
-  const filling = fillingOf(k, payload, overhead);
+  const inverse = k.shared.warpSums.at(1, tried).load().as('u32');
+  const filling = { most: mostOf(payload, overhead), inverse, overhead };
   const most = filling.most.as('s32');
   const begin = (
     part: Value<'s32'>,
