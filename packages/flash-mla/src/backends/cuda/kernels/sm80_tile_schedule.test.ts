@@ -93,6 +93,8 @@ describe('the tile-schedule kernel', () => {
     ['one long request among short ones', [1, 64, 900_000, 65, 0, 128], 66],
     ['equal requests', Array<number>(128).fill(8192), 132],
     ['equal requests, few parts', Array<number>(128).fill(8192), 66],
+    ['as many as the fewest threads', Array.from({ length: 256 }, (_, i) => i * 97), 132],
+    ['a CTA of 512 threads', Array.from({ length: 257 }, (_, i) => (i % 9) * 977), 66],
     ['a warp and one more', Array<number>(33).fill(777), 132],
     ['the longest length', [2 ** 31 - 1, 5], 9],
   ])('cuts like the pure function: %s', (_name, lengths, numParts) => {
@@ -148,13 +150,15 @@ describe('the tile-schedule kernel', () => {
   });
 
   itAssembles(
-    [false, true].map((deterministic) => ({
-      name: deterministic ? 'deterministic' : 'balanced',
-      launch: () => ({
-        kernel: tileScheduleSpec,
-        config: { kind: 'sparse', deterministic },
-        grid: [1, 1, 1],
-      }),
-    })) as never,
+    [256, 1024].flatMap((threads) =>
+      [false, true].map((deterministic) => ({
+        name: `${deterministic ? 'deterministic' : 'balanced'}, ${threads} threads`,
+        launch: () => ({
+          kernel: tileScheduleSpec,
+          config: { kind: 'sparse', deterministic, threads },
+          grid: [1, 1, 1],
+        }),
+      })),
+    ) as never,
   );
 });

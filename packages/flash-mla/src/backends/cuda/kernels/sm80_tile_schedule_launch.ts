@@ -1,6 +1,7 @@
 import type { ComputeScheduleArgs } from '../../backend.ts';
 import type { FamilyOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
 import type { ComputeScheduleProblem } from '../problems.ts';
+import { mostThreads } from './schedule/common.ts';
 import {
   buildTileSchedule,
   type TileScheduleConfig,
@@ -19,10 +20,21 @@ interface TileSchedulePlan extends OperationPlan {
 /** Longest length that counts, where the problem names none. */
 const unbounded = 2 ** 31 - 1;
 
+/**
+ * A thread for each request as far as a CTA has them, not many more: warps without work delay the
+ * others. One warp tries one cost, of which there may be one more than the overhead has blocks.
+ */
+function threadsFor(batch: number, overheadBlocks: number): number {
+  const wanted = Math.max(batch, 32 * (overheadBlocks + 1), 256);
+  return Math.min(mostThreads, 2 ** Math.ceil(Math.log2(wanted)));
+}
+
 /** Tile-scheduler metadata, computed by one CTA. */
 export const computeSchedule: FamilyOperation<ComputeScheduleProblem, ComputeScheduleArgs> = {
   plan({ problem, plan }): TileSchedulePlan {
-    const config = { kind: problem.kind, deterministic: plan.splitBlocks > 0 };
+    const { batch, kind } = problem;
+    const deterministic = plan.splitBlocks > 0;
+    const config = { kind, deterministic, threads: threadsFor(batch, plan.overheadBlocks) };
     return {
       launches: { main: { kernel: tileScheduleSpec, config, grid: [1, 1, 1] } },
       workspaceBytes: 0,

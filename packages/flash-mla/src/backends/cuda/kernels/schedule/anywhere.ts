@@ -5,9 +5,10 @@ import {
   ctaSums,
   eachRound,
   emptyPart,
+  mostThreads,
+  ofWarps,
   type Params,
   type Sum,
-  threads,
   warpSumUpTo,
 } from './common.ts';
 
@@ -40,19 +41,19 @@ const stepsAtOnce = 8;
 const lanesAtOnce = 4;
 
 /** Fills parts in turn: exactly what `computeTileSchedule` does, with one short chain over requests. */
-export function cutAnywhere(k: Builder, p: Params, blocksOf: BlocksOf): void {
+export function cutAnywhere(k: Builder, p: Params, threads: number, blocksOf: BlocksOf): void {
   const { overheadBlocks: overhead, batch, numParts } = p;
   const total = k.var('s32', 0);
-  eachRound(k, p, blocksOf, (_first, request, blocks) => {
+  eachRound(k, p, threads, blocksOf, (_first, request, blocks) => {
     k.shared.blocks.at(k.threadIdx.x).store(blocks);
     const cost = k.select<'s32'>(request.lt(batch), blocks.add(overhead), 0);
-    total.addTo(ctaSum(k, cost));
+    total.addTo(ctaSum(k, threads, cost));
   });
   const share = total.sub(1).as('u32').div(numParts).as('s32').add(1);
   const highest = share.add(overhead).named('highest_cost');
   const lowest = share.max(highest.min(overhead.add(2))).named('lowest_cost');
-  const payload = leastCost(k, p, blocksOf, lowest, highest).named('payload');
-  const begun = fill(k, p, blocksOf, payload, payload.sub(lowest));
+  const payload = leastCost(k, p, threads, blocksOf, lowest, highest).named('payload');
+  const begun = fill(k, p, threads, blocksOf, payload, payload.sub(lowest));
   k.section('parts without work', () => {
     const from = begun.as('u32').add(k.threadIdx.x);
     k.for({ from, to: numParts, step: threads }, (empty) => {
@@ -141,7 +142,7 @@ function walkRound(
   k.for({ to: count, step: 32, name: 'group', uniform: true, unroll: false }, (from) => {
     k.if(k.laneId.eq(0), () => k.shared.rooms.at(row, from.shr(5)).store(room));
     // On their way while this group's are followed.
-    const next = sizeOf(from.add(32).min(threads - 32));
+    const next = sizeOf(from.add(32).min(count.sub(1).and(mostThreads - 32)));
     const before = walk(k, filling, room, rest, count.sub(from));
     each(before.sub(filling.overhead).max(0), { rest, whole });
     rest.set(next.rest);
@@ -150,7 +151,13 @@ function walkRound(
 }
 
 /** Puts the blocks of a round's requests into shared memory, where the only round's are already. */
-function stageRound(k: Builder, p: Params, blocksOf: BlocksOf, first: Value<'u32'>): void {
+function stageRound(
+  k: Builder,
+  p: Params,
+  threads: number,
+  blocksOf: BlocksOf,
+  first: Value<'u32'>,
+): void {
   k.if(
     p.batch.gt(threads),
     () => {
@@ -166,12 +173,13 @@ function stageRound(k: Builder, p: Params, blocksOf: BlocksOf, first: Value<'u32
 }
 
 /**
- * What a part may cost: every warp tries one cost from the lowest on, more than there are for any
- * overhead below 32, and the least with which the parts suffice counts. The highest always does.
+ * What a part may cost: every warp tries one cost from the lowest on, and there are more warps than
+ * costs;  the least with which the parts suffice counts. The highest always does.
  */
 function leastCost(
   k: Builder,
   p: Params,
+  threads: number,
   blocksOf: BlocksOf,
   lowest: Value<'s32'>,
   highest: Value<'s32'>,
@@ -184,7 +192,7 @@ function leastCost(
   const room = k.var('s32', 0).named('room');
   const parts = k.var('s32', 0).named('parts');
   k.for({ to: p.batch, step: threads, name: 'round', uniform: true }, (first) => {
-    stageRound(k, p, blocksOf, first);
+    stageRound(k, p, threads, blocksOf, first);
     k.if(
       cost.le(highest),
       () => {
@@ -203,7 +211,7 @@ function leastCost(
     k.shared.warpSums.at(1, k.warpId).store(inverse.as('s32'));
   });
   k.barrier();
-  return k.reduce('min', k.shared.warpSums.at(0, k.laneId).load());
+  return k.reduce('min', ofWarps(k, threads, 0, highest));
 }
 
 /**
@@ -215,6 +223,7 @@ function leastCost(
 function fill(
   k: Builder,
   p: Params,
+  threads: number,
   blocksOf: BlocksOf,
   payload: Value<'s32'>,
   tried: Value<'s32'>,
@@ -256,7 +265,7 @@ function fill(
   k.for({ to: batch, step: threads, name: 'round', uniform: true }, (first) => {
     const count = batch.sub(first).min(threads);
     const row = k.var('u32', tried.as('u32'));
-    stageRound(k, p, blocksOf, first);
+    stageRound(k, p, threads, blocksOf, first);
     k.if(
       batch.gt(threads),
       () => {
@@ -290,7 +299,7 @@ function fill(
     const isRequest = k.threadIdx.x.lt(count);
     const startsInside = isTrue(usable.gt(0));
     const pieces = k.select<'s32'>(isRequest, others.add(startsInside), 0);
-    const [begun, splits] = ctaSums(k, [others, pieces]) as [Sum, Sum];
+    const [begun, splits] = ctaSums(k, threads, [others, pieces]) as [Sum, Sum];
     /** The part in which the request before ended. */
     const part = partsBefore.add(begun.before).sub(1);
     const isSplit = isTrue(pieces.gt(1));

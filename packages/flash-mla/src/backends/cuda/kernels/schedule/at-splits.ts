@@ -7,20 +7,20 @@ import {
   emptyPart,
   type Params,
   type Sum,
-  threads,
 } from './common.ts';
 
 /** Gives each split to the part in whose share of the cost it begins: every request by itself. */
 export function cutAtSplits(
   k: Builder,
   p: Params,
+  threads: number,
   blocksOf: (request: Value<'u32'>) => Value<'s32'>,
 ): void {
   const { overheadBlocks: overhead, splitBlocks, metadata, numSplits, batch, numParts } = p;
   const splitsOf = (blocks: Value<'s32'>) => blocks.add(splitBlocks).sub(1).div(splitBlocks);
   const total = k.var('s32', 0);
-  eachRound(k, p, blocksOf, (_first, _request, blocks) => {
-    total.addTo(ctaSum(k, k.mad(splitsOf(blocks), overhead, blocks)));
+  eachRound(k, p, threads, blocksOf, (_first, _request, blocks) => {
+    total.addTo(ctaSum(k, threads, k.mad(splitsOf(blocks), overhead, blocks)));
   });
   /** The part in whose share a split with this cost before it begins. */
   const partOf = (before: Value<'s32'>): Value<'u32'> =>
@@ -28,10 +28,10 @@ export function cutAtSplits(
 
   const costBefore = k.var('s32', 0);
   const splitsBefore = k.var('s32', 0);
-  eachRound(k, p, blocksOf, (_first, request, blocks) => {
+  eachRound(k, p, threads, blocksOf, (_first, request, blocks) => {
     const splits = splitsOf(blocks);
     const cost = k.mad(splits, overhead, blocks);
-    const [costs, counts] = ctaSums(k, [cost, splits]) as [Sum, Sum];
+    const [costs, counts] = ctaSums(k, threads, [cost, splits]) as [Sum, Sum];
     const before = k.var('s32', costBefore.add(costs.before));
     const splitsUpTo = splitsBefore.add(counts.before).add(splits);
     k.if(request.lt(batch), () => {
@@ -76,11 +76,11 @@ export function cutAtSplits(
     });
   });
   k.barrier();
-  k.section('flags', () => markSplitRequests(k, p));
+  k.section('flags', () => markSplitRequests(k, p, threads));
 }
 
 /** Notes for each part whether its first and its last request have several splits. */
-function markSplitRequests(k: Ops, p: Params): void {
+function markSplitRequests(k: Ops, p: Params, threads: number): void {
   k.for({ from: k.threadIdx.x, to: p.numParts, step: threads, name: 'part' }, (part) => {
     const row = p.metadata.at(part.shl(3));
     const [begin, end] = [row.load(), row.at(1).load()];

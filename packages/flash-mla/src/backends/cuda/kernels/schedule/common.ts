@@ -2,6 +2,7 @@ import {
   field,
   global,
   type KernelBuilder,
+  type Operand,
   type Ops,
   type ParamDecls,
   type ParamValues,
@@ -15,10 +16,13 @@ export interface TileScheduleConfig {
   readonly kind: 'dense' | 'sparse';
   /** Whether parts begin and end at cuts that do not depend on the batch. */
   readonly deterministic: boolean;
+  /** Of the CTA: a power of two from 32 to 1024. More warps than an overhead has blocks. */
+  readonly threads: number;
 }
 
-export const threads = 1024;
-const warps = threads / 32;
+/** The most threads of a CTA. */
+export const mostThreads = 1024;
+const mostWarps = mostThreads / 32;
 
 export const params = {
   /** (b) tokens; sparse: entries of the main and of the extra cache. 0: each request has the most. */
@@ -41,10 +45,10 @@ export type Params = ParamValues<TileScheduleParams>;
 
 export const shared = sharedLayout({
   /** Blocks of the requests at hand. */
-  blocks: field('s32', [threads]),
-  warpSums: field('s32', [2, warps]),
+  blocks: field('s32', [mostThreads]),
+  warpSums: field('s32', [2, mostWarps]),
   /** Room in a part before each 32 requests, for each cost that is tried. */
-  rooms: field('s32', [warps, threads / 32]),
+  rooms: field('s32', [mostWarps, mostWarps]),
 });
 export type Builder = KernelBuilder<TileScheduleParams, (typeof shared)['decls']>;
 
@@ -68,12 +72,24 @@ export function requestBlocks(
 }
 
 /** The sum over the CTA's threads, for all of them. */
-export function ctaSum(k: Builder, v: Value<'s32'>): Value<'s32'> {
+export function ctaSum(k: Builder, threads: number, v: Value<'s32'>): Value<'s32'> {
   const sum = k.reduce('add', v);
   k.barrier();
   k.if(k.laneId.eq(0), () => k.shared.warpSums.at(0, k.warpId).store(sum));
   k.barrier();
-  return k.reduce('add', k.shared.warpSums.at(0, k.laneId).load());
+  return k.reduce('add', ofWarps(k, threads, 0, 0));
+}
+
+/** What each warp left in shared memory, in the lane of its number; other lanes get `none`. */
+export function ofWarps(
+  k: Builder,
+  threads: number,
+  row: number,
+  none: Operand<'s32'>,
+): Value<'s32'> {
+  const warps = threads / 32;
+  const value = k.shared.warpSums.at(row, k.laneId.and(warps - 1)).load();
+  return warps === mostWarps ? value : k.select(k.laneId.lt(warps), value, none);
 }
 
 /** A sum over threads: over those before this one and over all of them. */
@@ -83,7 +99,7 @@ export interface Sum {
 }
 
 /** Sums up one or two values over the CTA's threads. */
-export function ctaSums(k: Builder, values: readonly Value<'s32'>[]): Sum[] {
+export function ctaSums(k: Builder, threads: number, values: readonly Value<'s32'>[]): Sum[] {
   const inWarp = values.map((v) => warpSumUpTo(k, v));
   k.barrier();
   k.if(k.laneId.eq(31), () => {
@@ -91,7 +107,7 @@ export function ctaSums(k: Builder, values: readonly Value<'s32'>[]): Sum[] {
   });
   k.barrier();
   return values.map((v, i) => {
-    const warpSum = k.shared.warpSums.at(i, k.laneId).load();
+    const warpSum = ofWarps(k, threads, i, 0);
     const upTo = warpSumUpTo(k, warpSum);
     const before = k.shuffle(upTo.sub(warpSum), k.warpId);
     return {
@@ -111,10 +127,11 @@ export function warpSumUpTo(k: Ops, v: Value<'s32'>): Value<'s32'> {
   return sum;
 }
 
-/** Runs `round` for each `threads` requests; lanes beyond the batch have 0 blocks. */
+/** Runs `round` for as many requests as there are threads, in turn; lanes beyond the batch have 0 blocks. */
 export function eachRound(
   k: Ops,
   p: Params,
+  threads: number,
   blocksOf: (request: Value<'u32'>) => Value<'s32'>,
   round: (first: Value<'u32'>, request: Value<'u32'>, blocks: Value<'s32'>) => void,
 ): void {
