@@ -173,8 +173,8 @@ function stageRound(
 }
 
 /**
- * What a part may cost: every warp tries one cost from the lowest on, and there are more warps than
- * costs;  the least with which the parts suffice counts. The highest always does.
+ * What a part may cost: every warp tries one cost from the lowest on, and the least with which the parts
+ * suffice counts. There are no more costs than warps, and the highest always suffices.
  */
 function leastCost(
   k: Builder,
