@@ -162,7 +162,8 @@ export function buildHopperDenseDecode(
         consumer.attend(blocks);
         const target = awaitTarget(k, shared, parity);
         consumer.releaseQuery();
-        const results = { shared, place, state, piece, target, count, queryAndHead, outElement };
+        const where = { shared, place, piece, target, parity, count, queryAndHead };
+        const results = { ...where, state, outElement };
         writeResults(k, p, results);
         parity.set(parity.xor(1));
       };

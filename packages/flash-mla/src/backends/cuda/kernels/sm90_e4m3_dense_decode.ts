@@ -12,14 +12,19 @@ import {
 import type { Blocks } from './hopper/consume.ts';
 import { consumerPlace } from './hopper/place.ts';
 import { awaitTarget, hasNext, publishTarget } from './hopper/target.ts';
-import { consumerRegisters, ctaThreads, producerRegisters } from './hopper/tile.ts';
+import { ctaThreads } from './hopper/tile.ts';
 import { E4m3Consumer } from './hopper-e4m3/consume.ts';
 import { fetchKeys } from './hopper-e4m3/fetch-keys.ts';
 import { fetchQuery } from './hopper-e4m3/fetch-query.ts';
 import { writeResults } from './hopper-e4m3/results.ts';
 import { initBarriers, ringPosition } from './hopper-e4m3/ring.ts';
 import { resetRows, rowState } from './hopper-e4m3/row-state.ts';
-import { type E4m3Tile, e4m3Layout } from './hopper-e4m3/tile.ts';
+import {
+  consumerRegisters,
+  type E4m3Tile,
+  e4m3Layout,
+  producerRegisters,
+} from './hopper-e4m3/tile.ts';
 import { decodeResultParams } from './mla/decode-results.ts';
 import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
@@ -67,8 +72,8 @@ export type E4m3DenseDecodeParams = ReturnType<typeof params>;
 /**
  * Dense decoding of few query rows over a paged e4m3 cache on warp groups. Grid: (1, KV heads, parts of
  * the schedule). Tokens are the rows of the multiplications, so that few query rows cost little: scores
- * are keys × queriesᵀ, both from shared memory, outputs are Vᵀ × weightsᵀ, with V converted on its way
- * through registers, since only these can turn it. One warp group fetches, two compute.
+ * are keys × queriesᵀ, outputs are Vᵀ × weightsᵀ, with keys and V converted to f16 on their way through
+ * registers. One warp group fetches, two compute.
  */
 export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3DenseDecodeParams> {
   const { tile, outElement, pageSize } = config;

@@ -2,22 +2,15 @@ import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { headDimQk, tileTokens } from '../hopper/tile.ts';
+import { keyFragments } from './key-fragments.ts';
+import { type OperandSet, Operands } from './operands.ts';
 import { type RingPosition, ringPosition } from './ring.ts';
 import { queryRow, type RowState, registersOf, weigh } from './row-state.ts';
-import {
-  columnSteps,
-  type E4m3Shared,
-  type E4m3Tile,
-  stageBytes,
-  tileBytes,
-  tileColumns,
-} from './tile.ts';
+import { columnSteps, type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
 import { allTokens, type Selectors, selectors, valueFragments } from './value-fragments.ts';
 
-/** Depth of a multiplication of e4m3, and of f16: columns of q and k, tokens. */
-const scoreDepth = 32;
-const tokenDepth = 16;
-const tokenSteps = tileTokens / tokenDepth;
+/** Both right operands are K-major: query rows along the columns of q and k, and along tokens. */
+const rightLayout = { swizzle: '128B', stride: 1024 } as const;
 
 /**
  * One of two warp groups. Blocks come in pairs: of each pair a consumer computes the scores of its own
@@ -31,8 +24,7 @@ export class E4m3Consumer {
   readonly #shared: E4m3Shared;
   readonly #tile: E4m3Tile;
   readonly #scores: readonly Var<'f32'>[];
-  /** Values as f16, by blocks and 64 columns: operands of multiplications under way stay untouched. */
-  readonly #values: readonly (readonly Var<'b32'>[])[];
+  readonly #operands: Operands;
   /** The next blocks whose scores, and whose values, are multiplied. */
   readonly #ahead: RingPosition;
   readonly #behind: RingPosition;
@@ -44,8 +36,7 @@ export class E4m3Consumer {
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', tile.rows / 2);
-    const steps = tile.valueBlocks * columnSteps;
-    this.#values = Array.from({ length: steps }, () => k.vars('b32', 4 * tokenSteps));
+    this.#operands = new Operands(k, tile);
     this.#ahead = ringPosition(k, tile, 0);
     this.#behind = ringPosition(k, tile, 0);
   }
@@ -58,17 +49,17 @@ export class E4m3Consumer {
     const k = this.#k;
     const { from, to } = blocks;
     k.mbarrierWait(this.#shared.queryFull.at(0), queryParity);
-    this.#multiplyScores(from, to);
-    k.wgmmaWait(0);
+    this.#operands.multiply(this.#scoreSets(from, to));
+    this.#operands.finish();
     this.#weigh(blocks, from);
     const pair = k.var('u32', from.add(2)).named('pair');
     k.while(
       () => pair.lt(to),
       () => {
-        this.#multiplyValues(0, allTokens);
-        this.#multiplyValues(1, allTokens);
-        this.#multiplyScores(pair, to);
-        k.wgmmaWait(0);
+        const first = this.#valueSets(0, this.#behind, allTokens);
+        const second = this.#valueSets(1, this.#behind.next(true), allTokens);
+        this.#operands.multiply([...first, ...second, ...this.#scoreSets(pair, to)]);
+        this.#operands.finish();
         this.#weigh(blocks, pair);
         pair.addTo(2);
       },
@@ -80,8 +71,9 @@ export class E4m3Consumer {
     const values = (block: 0 | 1) => {
       const first = last.add(block).mul(tileTokens);
       const valid = blocks.length.max(first).sub(first);
-      this.#multiplyValues(block, selectors(k, this.place, valid));
-      k.wgmmaWait(0);
+      const sets = this.#valueSets(block, this.#behind, selectors(k, this.place, valid));
+      this.#operands.multiply(sets);
+      this.#operands.finish();
     };
     values(0);
     k.if(last.add(1).lt(to), () => values(1), { uniform: true });
@@ -89,32 +81,27 @@ export class E4m3Consumer {
   }
 
   /**
-   * Starts the scores of this consumer's block of a pair: tokens × query rows. Where the last pair lacks
-   * a block, both compute the same and one will hide it.
+   * Scores of this consumer's block of a pair: tokens × query rows. Where the last pair lacks a block, both
+   * compute the same and one will hide it.
    */
-  #multiplyScores(pair: Value<'u32'>, to: Value<'u32'>): void {
+  #scoreSets(pair: Value<'u32'>, to: Value<'u32'>): OperandSet[] {
     const k = this.#k;
     const shared = this.#shared;
-    const { consumer } = this.place;
     const isWhole = pair.add(1).lt(to);
-    const { stage, parity } = this.#ahead.next(isWhole.and(consumer.ne(0)));
-    const layout = { swizzle: '128B', stride: 1024 } as const;
-    k.section('scores', () => {
-      const keys = k.matrixDescriptor(shared.keys.tile(stage, 0), layout);
-      const query = k.matrixDescriptor(shared.query.pointer, layout);
-      k.mbarrierWait(shared.full.at(stage), parity);
-      k.wgmmaFence();
-      for (let column = 0; column < headDimQk; column += scoreDepth) {
-        const tile = Math.floor(column / tileColumns);
-        const within = column % tileColumns;
-        const left = keys.bytes(tile * tileBytes + within);
-        const right = query.bytes(tile * this.#tile.rows * tileColumns + within);
-        k.wgmma('e4m3', this.#scores, left, right, { accumulate: column > 0 });
-      }
-      k.wgmmaCommit();
-    });
+    const { stage, parity } = this.#ahead.next(isWhole.and(this.place.consumer.ne(0)));
     this.#ahead.advance();
     k.if(isWhole, () => this.#ahead.advance(), { uniform: true });
+    const query = k.matrixDescriptor(shared.query.pointer, rightLayout);
+    const keys = keyFragments(k, shared.keys.tile(stage, 0), this.place);
+    return Array.from({ length: headDimQk / setDepth }, (_, set) => ({
+      acc: this.#scores,
+      load: () => {
+        if (set === 0) k.mbarrierWait(shared.full.at(stage), parity);
+        return keys(set)();
+      },
+      right: query.bytes(set * this.#tile.rows * setDepth * 2),
+      accumulate: set > 0,
+    }));
   }
 
   /** Turns the scores of a pair into weights. */
@@ -145,38 +132,24 @@ export class E4m3Consumer {
   }
 
   /**
-   * Starts outputs += V × weights, 64 of this consumer's columns at a time, for a block of the pair that
-   * was last weighed; its stage is free when its values have been read.
+   * outputs += V × weights, 64 of this consumer's columns at a time, for a block of the pair that was last
+   * weighed; its stage is free when its values have been read.
    */
-  #multiplyValues(block: 0 | 1, selectors: Selectors): void {
+  #valueSets(
+    block: 0 | 1,
+    { stage, parity }: Pick<RingPosition, 'stage' | 'parity'>,
+    selectors: Selectors,
+  ): OperandSet[] {
     const k = this.#k;
     const shared = this.#shared;
     const { place, state } = this;
-    const { valueBlocks } = this.#tile;
-    const buffers = this.#values.slice(block < valueBlocks ? block * columnSteps : 0);
-    k.section('values', () => {
-      k.mbarrierWait(shared.full.at(this.#behind.stage), this.#behind.parity);
-      const start = shared.keys.pointer.plus(this.#behind.stage, stageBytes);
-      const fragments = valueFragments(k, start, place, selectors);
-      const weights = k.matrixDescriptor(shared.weights.tile(block, 0), {
-        swizzle: '128B',
-        stride: 1024,
-      });
-      state.outputs.forEach((outputs, step) => {
-        const words = buffers[step];
-        // The operands of the block before are overwritten, step by step.
-        if (block >= valueBlocks) k.wgmmaWait(columnSteps - 1);
-        fragments(step).forEach((word, i) => {
-          words[i].set(word.as('b32'));
-        });
-        if (step === columnSteps - 1) this.#release();
-        k.wgmmaFence();
-        for (let i = 0; i < tokenSteps; i++) {
-          const left = words.slice(4 * i, 4 * i + 4).map((word) => word.as('f16x2'));
-          k.wgmma('f16', outputs, left, weights.bytes(i * tokenDepth * 2));
-        }
-        if (valueBlocks === 1 || step === columnSteps - 1) k.wgmmaCommit();
-      });
+    k.mbarrierWait(shared.full.at(stage), parity);
+    const start = shared.keys.pointer.plus(stage, stageBytes);
+    const values = valueFragments(k, start, place, selectors);
+    const right = k.matrixDescriptor(shared.weights.tile(block, 0), rightLayout);
+    return state.outputs.map((acc, step) => {
+      const afterLoad = step === columnSteps - 1 ? () => this.#release() : undefined;
+      return { acc, load: values(step), right, accumulate: true, afterLoad };
     });
   }
 

@@ -1,6 +1,7 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 import { headDimQk, queryThreads } from '../hopper/tile.ts';
-import { type E4m3Shared, type E4m3Tile, keyTiles, tileColumns } from './tile.ts';
+import { inKeyOrder } from './key-fragments.ts';
+import type { E4m3Shared, E4m3Tile } from './tile.ts';
 
 /** Where a CTA's query rows are; each is aligned to 16 bytes. */
 export interface QuerySource {
@@ -9,11 +10,13 @@ export interface QuerySource {
   pointer(row: Value<'u32'>): Pointer<'global', 'e4m3'>;
 }
 
-const chunkBytes = 16;
-/** Threads that copy the 128 bytes of a row in a tile. */
-const segmentThreads = tileColumns / chunkBytes;
+/** Columns that a thread loads at once. */
+const chunk = 16;
+const chunksPerRow = headDimQk / chunk;
+/** Loads of a thread that are under way together. */
+const loadsAtOnce = 6;
 
-/** Copies the query rows to shared memory; by the producer's last three warps. */
+/** Brings the query rows to shared memory, as f16; by the producer's last three warps. */
 export function fetchQuery(
   k: Ops,
   shared: E4m3Shared,
@@ -22,29 +25,30 @@ export function fetchQuery(
   parity: Value<'u32'>,
 ): void {
   k.mbarrierWait(shared.queryEmpty.at(0), parity);
-  const thread = k.threadIdx.x.sub(32);
-  const chunk = thread.and(segmentThreads - 1);
-  const step = queryThreads / segmentThreads;
-  k.for({ from: thread.shr(3), to: rows, step, unroll: false }, (row) => {
-    const present = row.lt(source.count);
-    const from = source
-      .pointer(k.select(present, row, 0))
-      .at(chunk.mul(chunkBytes))
-      .folded();
-    const within = row.shl(7).add(chunk.xor(row.and(7)).shl(4));
-    const to = shared.query.pointer.bytes(within).folded();
-    const sourceBytes = k.select(present, chunkBytes, 0, 'u32');
-    for (let tile = 0; tile < keyTiles; tile++) {
-      const first = tile * tileColumns;
-      const copy = () => {
-        k.cpAsync(to.bytes(first * rows), from.at(first), chunkBytes, { sourceBytes });
-      };
-      const chunks = (headDimQk - first) / chunkBytes;
-      if (chunks >= segmentThreads) copy();
-      else k.if(chunk.lt(chunks), copy);
+  const range = { from: k.threadIdx.x.sub(32), to: rows * chunksPerRow } as const;
+  const step = queryThreads * loadsAtOnce;
+  k.for({ ...range, step, unroll: false }, (first) => {
+    const loaded = Array.from({ length: loadsAtOnce }, (_, i) => {
+      const index = first.add(i * queryThreads);
+      const row = index.div(chunksPerRow);
+      const column = index.sub(row.mul(chunksPerRow)).mul(chunk);
+      const isThere = row.lt(source.count);
+      const from = source.pointer(k.select(isThere, row, 0)).at(column);
+      const words = from
+        .as('b32')
+        .loadVec(4)
+        .map((word) => k.select<'b32'>(isThere, word, 0));
+      return { row, column, words };
+    });
+    for (const { row, column, words } of loaded) {
+      const to = shared.query.row(row);
+      inKeyOrder(k, words).forEach((run, half) => {
+        to.at(column.add(half * (chunk / 2)))
+          .as('b32')
+          .storeVec(run);
+      });
     }
   });
-  k.cpAsyncWaitAll();
   k.fenceProxyAsync('shared::cta');
   k.mbarrierArrive(shared.queryFull.at(0));
 }

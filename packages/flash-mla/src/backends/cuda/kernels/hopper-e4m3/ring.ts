@@ -10,7 +10,7 @@ export interface RingPosition {
   /** Goes on by a block. */
   advance(): void;
   /** The position one block further, if `isNext`. */
-  next(isNext: Value<'pred'>): Pick<RingPosition, 'stage' | 'parity'>;
+  next(isNext: Value<'pred'> | true): Pick<RingPosition, 'stage' | 'parity'>;
 }
 
 export function ringPosition(k: Ops, { stages }: E4m3Tile, firstParity: 0 | 1): RingPosition {
@@ -32,7 +32,7 @@ export function ringPosition(k: Ops, { stages }: E4m3Tile, firstParity: 0 | 1): 
       stage.set(reached.stage);
       parity.set(reached.parity);
     },
-    next: (isNext) => next(k.select(isNext, 1, 0, 'u32')),
+    next: (isNext) => next(isNext === true ? 1 : k.select(isNext, 1, 0, 'u32')),
   };
 }
 

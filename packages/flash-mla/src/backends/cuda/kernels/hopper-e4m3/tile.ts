@@ -9,6 +9,14 @@ export const keyTiles = Math.ceil(headDimQk / tileColumns);
 export const tileBytes = tileTokens * tileColumns;
 export const stageBytes = keyTiles * tileBytes;
 export const consumerWarps = 8;
+/** Registers of a thread after roles are known: 128 · 56 + 256 · 224 = 384 · 168. */
+export const producerRegisters = 56;
+export const consumerRegisters = 224;
+/** Columns of q and k, and tokens, whose operands are converted together: four multiplications. */
+export const setDepth = 64;
+/** Depth of a multiplication. */
+export const stepDepth = 16;
+export const stepsPerSet = setDepth / stepDepth;
 /** Multiplications of 64 output columns that a consumer makes for 16 tokens. */
 export const columnSteps = 4;
 
@@ -18,17 +26,19 @@ export interface E4m3Tile {
   readonly rows: 16 | 32;
   /** Key blocks on their way or in use. */
   readonly stages: number;
-  /** Blocks for whose converted values there are registers. */
-  readonly valueBlocks: 1 | 2;
+  /** Sets of 16 registers that operands are converted into, in turn. */
+  readonly operandSets: 4 | 8;
+  /** Sets whose loads are under way while one is converted. */
+  readonly loadsAhead: number;
 }
 
 /** Shared memory of a CTA. */
 export const e4m3Layout = ({ rows, stages }: E4m3Tile) => {
   const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
-  const width = keyTiles * tileColumns;
   return sharedLayout({
-    keys: field('e4m3', [stages, tileTokens, width], tiles),
-    query: field('e4m3', [rows, width], tiles),
+    keys: field('e4m3', [stages, tileTokens, keyTiles * tileColumns], tiles),
+    /** In each 16 columns in the order of `key-fragments.ts`. */
+    query: field('f16', [rows, headDimQk], tiles),
     /** Of a pair of blocks. */
     weights: field('f16', [consumers, rows, tileTokens], { swizzle: '128B' }),
     /** What each warp found: largest scores, and sums of weights. */
@@ -48,6 +58,6 @@ export type E4m3Shared = SharedAccess<ReturnType<typeof e4m3Layout>['decls']>;
 
 /** The tile for so many rows that share a KV head; undefined: too many for one. */
 export function chooseE4m3Tile(rows: number): E4m3Tile | undefined {
-  if (rows <= 16) return { rows: 16, stages: 5, valueBlocks: 2 };
-  return rows <= 32 ? { rows: 32, stages: 4, valueBlocks: 1 } : undefined;
+  if (rows <= 16) return { rows: 16, stages: 5, operandSets: 4, loadsAhead: 1 };
+  return rows <= 32 ? { rows: 32, stages: 4, operandSets: 4, loadsAhead: 1 } : undefined;
 }

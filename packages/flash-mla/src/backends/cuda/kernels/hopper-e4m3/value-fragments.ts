@@ -1,6 +1,7 @@
 import { e4m3x4ToF16x2, type Ops, Pointer, type Value } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { tileTokens } from '../hopper/tile.ts';
+import { inFours, type OperandLoad } from './operands.ts';
 import { tileBytes, tileColumns } from './tile.ts';
 
 /** Tokens of one transposed load of four 8×8 blocks, and loads of a block. */
@@ -43,26 +44,23 @@ export function valueFragments(
   start: Pointer<'shared', 'e4m3'>,
   { consumer, lane, thread }: ConsumerPlace,
   selectors: Selectors,
-): (step: number) => Value<'f16x2'>[] {
+): (step: number) => OperandLoad {
   const warp = thread.shr(5);
   // A consumer has two tiles of 128 columns, two of its warps share one, each with 64 columns.
   const tile = k.mad(consumer, 2, warp.shr(1)).mul(tileBytes);
   const chunk = warp.and(1).shl(2).xor(lane.and(7));
   const first = start.bytes(tile.add(lane.mul(tileColumns)).add(chunk.shl(4))).folded();
-  return (step) => {
+  return (step) => () => {
     const from = new Pointer('shared', first.element, first.base.xor(step * 16));
-    const fragments: Value<'f16x2'>[] = [];
-    for (let load = 0; load < loads; load++) {
-      const words = k.ldmatrix(from.bytes(load * loadTokens * tileColumns), 4, { trans: true });
+    const words = Array.from({ length: loads }, (_, load) =>
+      k.ldmatrix(from.bytes(load * loadTokens * tileColumns), 4, { trans: true }),
+    ).flat();
+    return () => {
       const decoded = words.map((word, i) => {
-        const pairs = k.prmt(word.as('b32'), 0, selectors[4 * load + i]);
+        const pairs = k.prmt(word.as('b32'), 0, selectors[i]);
         return e4m3x4ToF16x2(k, pairs.as('e4m3x4'), { nan: true });
       });
-      for (const i of [0, 2]) {
-        const [upper, lower] = [decoded[i], decoded[i + 1]];
-        fragments.push(upper[0], upper[1], lower[0], lower[1]);
-      }
-    }
-    return fragments;
+      return inFours(decoded, ([upper, lower]) => [...upper, ...lower]);
+    };
   };
 }

@@ -1,7 +1,7 @@
 import { type MatrixDescriptor, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
 import type { ConsumerPlace } from './place.ts';
-import { partBarrier, releasePart } from './ring.ts';
+import { partBarrier, releasePart, weightsBarrier } from './ring.ts';
 import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
 import {
   barrierId,
@@ -215,8 +215,7 @@ export class Consumer {
     const k = this.#k;
     const { element } = this.#tile;
     k.section('partner', () => {
-      const all = consumers * warpGroupThreads;
-      k.barrier(this.#partner.add(barrierId.weights), all);
+      k.mbarrierWait(weightsBarrier(this.#shared, this.#partner), this.#partnerParity);
       this.#fragmentRows(this.#weights(this.#partner)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
           this.#partnerWeights[step][i].set(word.as32() as Value<'b32'>);
@@ -276,7 +275,7 @@ export class Consumer {
         this.#shared.references.at(consumer, row.add(8 * r)).store(this.state.reference[r]);
       });
     });
-    k.barrierArrive(consumer.add(barrierId.weights), consumers * warpGroupThreads);
+    k.mbarrierArrive(weightsBarrier(this.#shared, consumer));
   }
 
   /**

@@ -14,7 +14,7 @@ import type { Element } from '../mla/tile.ts';
 import type { ConsumerPlace } from './place.ts';
 import { transposeQuad } from './quad.ts';
 import type { RowState } from './row-state.ts';
-import { barrierId, consumers, type HopperShared, headDimV, warpGroupThreads } from './tile.ts';
+import { type HopperShared, headDimV } from './tile.ts';
 
 /** A piece's attention in both consumers, ready to be written. */
 export interface HopperResults {
@@ -23,6 +23,8 @@ export interface HopperResults {
   readonly state: RowState;
   readonly piece: Piece;
   readonly target: ReturnType<Piece['target']>;
+  /** Of the piece's number. */
+  readonly parity: Value<'u32'>;
   /** Rows of the CTA that exist. */
   readonly count: Value<'u32'>;
   queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
@@ -58,7 +60,8 @@ export function writeResults(
       shared.sums.at(consumer, row.add(8 * r), 0).storeVec([own[r], ownLargest[r]]);
     }
   });
-  k.barrier(barrierId.consumers, consumers * warpGroupThreads);
+  k.mbarrierArrive(shared.sumsFull.at(consumer));
+  k.mbarrierWait(shared.sumsFull.at(consumer.xor(1)), results.parity);
 
   const slot = target.slot.min(p.slots.sub(1));
   const request = piece.request.as('u32');

@@ -20,6 +20,14 @@ export function partBarrier(
   return bars.at(stage).at(part * consumers);
 }
 
+/** The barrier of a consumer's weights, beside those of its keys. */
+export function weightsBarrier(
+  { full }: HopperShared,
+  consumer: Value<'u32'>,
+): Pointer<'shared', 'b64'> {
+  return partBarrier(full, consumer, keyParts.length);
+}
+
 /** Initialises all barriers; ends with a barrier of the CTA or cluster. */
 export function initBarriers(
   k: Ops,
@@ -35,6 +43,11 @@ export function initBarriers(
     k.mbarrierInit(shared.queryFull.at(0), queryArrivals);
     k.mbarrierInit(shared.queryEmpty.at(0), consumers * warpsPerGroup);
     k.mbarrierInit(shared.targetFull.at(0), 1);
+    const weights = consumers * keyParts.length;
+    for (let i = 0; i < consumers; i++) {
+      k.mbarrierInit(shared.full.at(weights + i), warpGroupThreads);
+      k.mbarrierInit(shared.sumsFull.at(i), warpGroupThreads);
+    }
     k.fenceMbarrierInit();
   });
   k.syncWarp();

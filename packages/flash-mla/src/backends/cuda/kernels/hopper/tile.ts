@@ -45,8 +45,6 @@ export type KeyPart = (typeof keyParts)[number];
 export const barrierId = {
   /** Both consumers. */
   consumers: 1,
-  /** Weights of consumer 0 and 1 are there. */
-  weights: 2,
   /** The warps of consumer 0 and 1. */
   group: 4,
 } as const;
@@ -75,11 +73,13 @@ export const hopperLayout = (element: Element) =>
     sums: field('f32', [consumers, tileRows, 2]),
     /** Of two pieces: flags and a slot, see `target.ts`. */
     targets: field('u32', [2, 2]),
-    full: field('b64', [consumers * keyParts.length]),
+    /** Of the parts of a key block, and of a consumer's weights. */
+    full: field('b64', [consumers * (keyParts.length + 1)]),
     empty: field('b64', [consumers * releasedParts]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),
     targetFull: field('b64', [1]),
+    sumsFull: field('b64', [consumers]),
   });
 
 export type HopperShared = SharedAccess<ReturnType<typeof hopperLayout>['decls']>;
