@@ -1,3 +1,4 @@
+import type { Value } from '../builder/value.ts';
 import { field } from '../layout/shared.ts';
 import { type GoldenCase, warpCase } from './case.ts';
 import { random } from './data.ts';
@@ -49,6 +50,32 @@ export function syncCases(): GoldenCase[] {
         },
         { uniform: true },
       );
+    }),
+    warpCase(family, 'barriers that vote', words, (k) => {
+      const me = k.threadIdx.x;
+      const v = k.params.x.at(me).load().and(127);
+      const bits = k.var('u32', 0);
+      const note = (p: Value<'pred'>) => bits.set(bits.shl(1).or(k.select(p, 1, 0, 'u32')));
+      // Of the whole CTA: nobody, one thread, all but one, everybody.
+      note(k.barrierAny(v.gt(127)));
+      note(k.barrierAny(me.eq(77)));
+      note(k.barrierAll(me.ne(77)));
+      note(k.barrierAll(v.lt(128)));
+      // Of pairs of warps, by barriers named by numbers and by registers.
+      k.if(
+        me.lt(64),
+        () => {
+          note(k.barrierAny(me.eq(40), 1, 64));
+          note(k.barrierAll(me.ne(3), 1, 64));
+        },
+        () => {
+          const id = k.select(me.lt(64), 3, 2, 'u32');
+          note(k.barrierAny(me.eq(40), id, 64));
+          note(k.barrierAll(me.ne(3), id, 64));
+        },
+        { uniform: true },
+      );
+      k.params.out.at(me).store(bits.or(v.shl(8)));
     }),
     warpCase(
       family,

@@ -216,6 +216,9 @@ const everything = defineKernel(
       k.barrier();
       k.barrier(1, 64);
       k.barrierArrive(2, 128);
+      const any = k.barrierAny(k.laneId.eq(0));
+      const all = k.barrierAll(any, k.threadIdx.x.and(7), 64);
+      keepU(k.select(all, 1, 0, 'u32'));
       k.syncWarp();
       k.syncWarp(0xff);
       k.fence('cta');

@@ -2,7 +2,7 @@ import type { Body } from '../builder/body.ts';
 import { arg, type Operand } from '../builder/operand.ts';
 import type { Value } from '../builder/value.ts';
 import { instruction } from '../ir/instruction.ts';
-import type { Site, Warp } from '../sim/machine.ts';
+import type { Site, VoteMode, Warp } from '../sim/machine.ts';
 import type { Scope } from './memory.ts';
 
 interface Barrier {
@@ -23,11 +23,11 @@ const checkBarrier = ({ id, threads }: Barrier): string | undefined => {
 };
 
 /** The barrier that a register names: lanes must agree. */
-function numberOf(w: Warp, mask: number, site: Site): number {
-  const first = w.I[site.s[0] + 31 - Math.clz32(mask)] >>> 0;
+function numberOf(w: Warp, mask: number, site: Site, register = site.s[0]): number {
+  const first = w.I[register + 31 - Math.clz32(mask)] >>> 0;
   for (let lane = 0; lane < 32; lane++) {
     if (!((mask >>> lane) & 1)) continue;
-    const id = w.I[site.s[0] + lane] >>> 0;
+    const id = w.I[register + lane] >>> 0;
     if (id !== first) w.fault('barrier', site, `lanes name different barriers, ${first} and ${id}`);
   }
   if (first > 15) w.fault('barrier', site, `barriers are numbered 0 to 15, not ${first}`);
@@ -60,6 +60,32 @@ export const barArrive = instruction<Barrier>({
   warp: ({ id, threads }, site) => {
     if (id !== undefined) return (w) => w.barrier(site, id, threads, false);
     return (w, mask) => w.barrier(site, numberOf(w, mask, site), threads, false);
+  },
+});
+
+/**
+ * Waits until the barrier's threads have all arrived; each is told whether any of them, or all, brought
+ * a true predicate.
+ */
+export const barVote = instruction<Barrier & { readonly mode: VoteMode }>({
+  name: 'bar.red',
+  kind: 'barrier',
+  convergent: true,
+  blocking: true,
+  check: checkBarrier,
+  ptx: ({ mode, id, threads }, [d], [p, number]) => {
+    const barrier = [id ?? number, ...(threads === undefined ? [] : [threads])].join(', ');
+    return `bar.red.${mode === 'any' ? 'or' : 'and'}.pred ${d}, ${barrier}, ${p}`;
+  },
+  warp: ({ mode, id, threads }, site) => {
+    const [p, number] = site.s;
+    const [result] = site.d;
+    return (w, mask) => {
+      const voters = w.I[p] & mask;
+      const yes = mode === 'any' ? voters !== 0 : voters === mask;
+      const at = id ?? numberOf(w, mask, site, number);
+      return w.barrier(site, at, threads, true, { mode, yes, result, lanes: mask });
+    };
   },
 });
 
@@ -120,6 +146,18 @@ export const trap = instruction({
     w.fault('trap', site, 'the kernel trapped', 31 - Math.clz32(mask & -mask)),
 });
 
+function voteAt(
+  body: Body,
+  mode: VoteMode,
+  p: Value<'pred'>,
+  id: number | Value<'u32'>,
+  threads: number | undefined,
+): Value<'pred'> {
+  const vote = arg('pred', p);
+  if (typeof id === 'number') return body.one(barVote({ mode, id, threads }), 'pred', [vote]);
+  return body.one(barVote({ mode, id: undefined, threads }), 'pred', [vote, arg('u32', id)]);
+}
+
 /** Barriers, fences and other control of threads. */
 export const syncOps = (body: Body) => ({
   /**
@@ -129,6 +167,17 @@ export const syncOps = (body: Body) => ({
   barrier(id: number | Value<'u32'> = 0, threads?: number): void {
     if (typeof id === 'number') body.run(barSync({ id, threads }), []);
     else body.run(barSync({ id: undefined, threads }), [arg('u32', id)]);
+  },
+  /**
+   * Like {@link barrier}, and tells each of its threads whether any of them brought a true predicate.
+   * Registers besides, it costs no more than the barrier.
+   */
+  barrierAny(p: Value<'pred'>, id: number | Value<'u32'> = 0, threads?: number): Value<'pred'> {
+    return voteAt(body, 'any', p, id, threads);
+  },
+  /** Like {@link barrier}, and tells each of its threads whether all of them brought a true predicate. */
+  barrierAll(p: Value<'pred'>, id: number | Value<'u32'> = 0, threads?: number): Value<'pred'> {
+    return voteAt(body, 'all', p, id, threads);
   },
   /** Counts this warp as arrived at barrier `id` and goes on; `threads` is the barrier's total. */
   barrierArrive(id: number | Value<'u32'>, threads: number): void {

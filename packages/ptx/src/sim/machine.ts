@@ -99,6 +99,18 @@ export interface AsyncCopy {
   readonly sourceBytes: number;
 }
 
+export type VoteMode = 'any' | 'all';
+
+/** What a warp brings to a barrier that votes, and where it is told the outcome. */
+export interface BarrierVote {
+  readonly mode: VoteMode;
+  /** The warp's own outcome. */
+  readonly yes: boolean;
+  /** Register of the outcome, a predicate of these lanes. */
+  readonly result: number;
+  readonly lanes: number;
+}
+
 /** Where an instruction finds an address: a register and the constant added to it. */
 export interface Place {
   readonly register: number;
@@ -223,7 +235,13 @@ export interface Warp {
   /** Finishes all but the newest `pending` groups (−1: everything). */
   waitCopies(site: Site, mask: number, pending: number): void;
   /** True if the warp may go on at once. */
-  barrier(site: Site, id: number, threads: number | undefined, wait: boolean): boolean;
+  barrier(
+    site: Site,
+    id: number,
+    threads: number | undefined,
+    wait: boolean,
+    vote?: BarrierVote,
+  ): boolean;
   /** Checks that the lanes named by the operand's mask are the ones executing. */
   together(site: Site, mask: number, members: number): void;
   /** Orders the warp's lanes among themselves. */

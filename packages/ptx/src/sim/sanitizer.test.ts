@@ -373,6 +373,20 @@ describe('barriers and progress', () => {
     );
   });
 
+  it('warps must agree on the question', () => {
+    const error = faultOf('barrier', () =>
+      runKernel({ threads: 96 }, (k) =>
+        k.if(
+          k.warpId.eq(0),
+          () => k.barrier(1, 96),
+          () => k.barrierAny(k.laneId.eq(0), 1, 96),
+          { uniform: true },
+        ),
+      ),
+    );
+    expect(error.message).toMatch(/asked whether any vote yes here and only waited for by others/);
+  });
+
   it('arriving twice is an error', () => {
     faultOf('barrier', () =>
       runKernel({ threads: 96 }, (k) => {

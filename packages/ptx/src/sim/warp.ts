@@ -7,6 +7,7 @@ import type { GlobalSpace } from './global.ts';
 import { Knowledge } from './knowledge.ts';
 import type {
   AsyncCopy,
+  BarrierVote,
   FaultKind,
   MatrixMultiply,
   MatrixSums,
@@ -171,8 +172,14 @@ export class SimWarp extends Knowledge implements Warp {
     this.#copies.wait(this, mask, pending);
   }
 
-  barrier(site: Site, id: number, threads: number | undefined, wait: boolean): boolean {
-    return this.cta.barriers.arrive(this, site, id, threads, wait);
+  barrier(
+    site: Site,
+    id: number,
+    threads: number | undefined,
+    wait: boolean,
+    vote?: BarrierVote,
+  ): boolean {
+    return this.cta.barriers.arrive(this, site, id, threads, wait, vote);
   }
 
   together(site: Site, mask: number, members: number): void {
