@@ -25,6 +25,8 @@ export class E4m3Consumer {
   readonly #tile: E4m3Tile;
   readonly #scores: readonly Var<'f32'>[];
   readonly #operands: Operands;
+  /** Of the weights of the pair at hand. */
+  readonly #buffer: Var<'u32'>;
   /** The next blocks whose scores, and whose values, are multiplied. */
   readonly #ahead: RingPosition;
   readonly #behind: RingPosition;
@@ -37,6 +39,7 @@ export class E4m3Consumer {
     this.state = state;
     this.#scores = k.vars('f32', tile.rows / 2);
     this.#operands = new Operands(k, tile);
+    this.#buffer = k.var('u32', 0).named('buffer');
     this.#ahead = ringPosition(k, tile, 0);
     this.#behind = ringPosition(k, tile, 0);
   }
@@ -109,7 +112,8 @@ export class E4m3Consumer {
     const k = this.#k;
     k.section('softmax', () => {
       this.#hide(blocks, pair.add(this.place.consumer).mul(tileTokens));
-      weigh(k, this.#shared, this.place, this.state, this.#scores, blocks.scale);
+      this.#buffer.set(this.#buffer.xor(1));
+      weigh(k, this.#shared, this.place, this.state, this.#scores, blocks.scale, this.#buffer);
     });
   }
 
@@ -146,7 +150,7 @@ export class E4m3Consumer {
     k.mbarrierWait(shared.full.at(stage), parity);
     const start = shared.keys.pointer.plus(stage, stageBytes);
     const values = valueFragments(k, start, place, selectors);
-    const right = k.matrixDescriptor(shared.weights.tile(block, 0), rightLayout);
+    const right = k.matrixDescriptor(shared.weights.tile(this.#buffer, block, 0), rightLayout);
     return state.outputs.map((acc, step) => {
       const afterLoad = step === columnSteps - 1 ? () => this.#release() : undefined;
       return { acc, load: values(step), right, accumulate: true, afterLoad };

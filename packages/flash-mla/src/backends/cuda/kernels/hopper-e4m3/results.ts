@@ -32,7 +32,7 @@ export function writeResults(
 ): void {
   const { shared, place, state, piece, target, count, queryAndHead, outElement } = results;
   const { consumer, lane, thread } = place;
-  const sums = acrossWarps(k, shared.sums, place, acrossLanes(k, state.sum, plus), plus);
+  const sums = acrossWarps(k, shared, place, acrossLanes(k, state.sum, plus), plus);
   const slot = target.slot.min(p.slots.sub(1));
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);

@@ -1,13 +1,17 @@
 import { type Ops, packPair, type Value, type Var } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { barrierId, consumers, tileTokens, warpGroupThreads } from '../hopper/tile.ts';
-import { moveReference } from '../mla/softmax.ts';
+import { baseOf, moveReference, risesAbove } from '../mla/softmax.ts';
 import { columnSteps, consumerWarps, type E4m3Shared, type E4m3Tile } from './tile.ts';
 
 /** A barrier of both consumers. */
 export const meet = (k: Ops): void => {
   k.barrier(barrierId.consumers, consumers * warpGroupThreads);
 };
+
+/** The same, and tells each thread whether any of them brought a true predicate. */
+const meetAny = (k: Ops, p: Value<'pred'>): Value<'pred'> =>
+  k.barrierAny(p, barrierId.consumers, consumers * warpGroupThreads);
 
 /**
  * A consumer's share of the attention: half the columns of the output, relative to 2^reference. The
@@ -57,10 +61,10 @@ export function acrossLanes(
   );
 }
 
-/** Each lane's rows, brought together over all warps; `through` is theirs until the next barrier but one. */
+/** Each lane's rows, brought together over all warps. Not again before a barrier that comes after it. */
 export function acrossWarps(
   k: Ops,
-  through: E4m3Shared['sums'],
+  { found }: E4m3Shared,
   place: ConsumerPlace,
   values: readonly Value<'f32'>[],
   join: (a: Value<'f32'>, b: Value<'f32'>) => Value<'f32'>,
@@ -69,14 +73,14 @@ export function acrossWarps(
   const warp = consumer.shl(2).add(thread.shr(5));
   k.if(lane.lt(4), () => {
     values.forEach((value, r) => {
-      through.at(queryRow(place, r), warp).store(value);
+      found.at(queryRow(place, r), warp).store(value);
     });
   });
   meet(k);
   return values.map((_, r) => {
     const all: Value<'f32'>[] = [];
     for (let i = 0; i < consumerWarps; i += 4) {
-      all.push(...through.at(queryRow(place, r), i).loadVec(4));
+      all.push(...found.at(queryRow(place, r), i).loadVec(4));
     }
     return all.reduce(join);
   });
@@ -86,8 +90,9 @@ const larger = (a: Value<'f32'>, b: Value<'f32'>) => a.max(b);
 
 /**
  * Turns the scores of each consumer's block into weights in shared memory, where all warps may multiply
- * them afterwards. References move only where a score rises far above them, which is rare. No
- * multiplication may be under way.
+ * them afterwards; none of this consumer's multiplications may be under way. References move only where
+ * a score rises far above them. That is rare: weights are computed as if it did not happen, and again if
+ * the barrier that everybody waits at anyway tells that it did, to anybody.
  */
 export function weigh(
   k: Ops,
@@ -96,44 +101,78 @@ export function weigh(
   state: RowState,
   scores: readonly Var<'f32'>[],
   scale: Value<'f32'>,
+  buffer: Value<'u32'>,
 ): void {
-  const { consumer, lane, warpRow } = place;
   const mine = state.sum.map((_, r) => registersOf(r).map((i) => scores[i] as Var<'f32'>));
   const own = mine.map(([a, b]) => a.max(b));
-  const largest = acrossWarps(k, shared.largest, place, acrossLanes(k, own, larger), larger);
-  const factors = mine.map((tokens, r) => {
-    const { factor, base } = moveReference(k, state.reference[r], largest[r].mul(scale));
-    for (const score of tokens) score.set(k.ex2(k.fma(score, scale, base), { ftz: true }));
-    const [a, b] = tokens;
-    state.sum[r].set(k.fma(state.sum[r], factor, a.add(b)));
-    return factor;
-  });
+  const write = weightsWriter(k, shared, place, buffer);
+  /** Stores weights; a lane's sums of them. */
+  const weighBy = (bases: readonly Value<'f32'>[]) => {
+    const weights = mine.map((tokens, r) =>
+      tokens.map((score) => k.ex2(k.fma(score, scale, bases[r]), { ftz: true })),
+    );
+    write(weights);
+    return weights.map(([a, b]) => a.add(b));
+  };
+  const rises = own
+    .map((x, r) => risesAbove(x.mul(scale), state.reference[r]))
+    .reduce((a, b) => a.or(b));
+  const sums = weighBy(state.reference.map((reference) => baseOf(k, reference)));
+  const anyRises = meetAny(k, rises);
+  k.if(
+    anyRises,
+    () => {
+      const largest = acrossWarps(k, shared, place, acrossLanes(k, own, larger), larger);
+      const moved = largest.map((x, r) => moveReference(k, state.reference[r], x.mul(scale)));
+      weighBy(moved.map(({ base }) => base)).forEach((x, r) => {
+        state.sum[r].set(k.fma(state.sum[r], moved[r].factor, x));
+      });
+      const factors = moved.map(({ factor }) => factor);
+      rescaleOutputs(state, factors);
+      meet(k);
+    },
+    () => {
+      sums.forEach((x, r) => {
+        state.sum[r].addTo(x);
+      });
+    },
+    { uniform: true },
+  );
+}
+
+/** Stores a lane's weights by row and token, for wgmma to read after the next barrier. */
+function weightsWriter(
+  k: Ops,
+  shared: E4m3Shared,
+  { consumer, lane, warpRow }: ConsumerPlace,
+  buffer: Value<'u32'>,
+): (weights: readonly (readonly Value<'f32'>[])[]) => void {
   // Blocks of 8 tokens by 8 rows, stored transposed: rows come to lie along the tokens.
   const eighth = lane.shr(3);
   const row = eighth.shr(1).shl(3).add(lane.and(7));
   const chunk = warpRow.shr(3).add(eighth.and(1)).xor(lane.and(7));
   const start = shared.weights
-    .tile(consumer, 0)
+    .tile(buffer, consumer, 0)
     .bytes(row.shl(7).add(chunk.shl(4)))
     .folded();
-  for (let j = 0; j < scores.length; j += 8) {
-    const words = [0, 2, 4, 6].map((i) => packPair(k, 'f16', scores[j + i], scores[j + i + 1]));
-    k.stmatrix(start.bytes((j / 8) * 16 * tileTokens * 2), words, { trans: true });
-  }
-  k.fenceProxyAsync('shared::cta');
-  rescaleOutputs(k, state, factors);
-  meet(k);
+  return (weights) => {
+    for (let r = 0; r < weights.length; r += 4) {
+      const words = [0, 2].flatMap((pair) =>
+        [0, 1].map((half) =>
+          packPair(k, 'f16', weights[r + pair][half], weights[r + pair + 1][half]),
+        ),
+      );
+      k.stmatrix(start.bytes((r / 4) * 16 * tileTokens * 2), words, { trans: true });
+    }
+    k.fenceProxyAsync('shared::cta');
+  };
 }
 
 /** Multiplies the outputs by factors that the sums have already. */
-function rescaleOutputs(k: Ops, { outputs }: RowState, factors: readonly Value<'f32'>[]): void {
-  const moved = k.any(factors.map((f) => f.ne(1)).reduce((a, b) => a.or(b)));
-  const rescale = () => {
-    for (const columns of outputs) {
-      factors.forEach((factor, r) => {
-        for (const i of registersOf(r)) columns[i].set(columns[i].mul(factor));
-      });
-    }
-  };
-  k.if(moved, rescale, { uniform: true });
+function rescaleOutputs({ outputs }: RowState, factors: readonly Value<'f32'>[]): void {
+  for (const columns of outputs) {
+    factors.forEach((factor, r) => {
+      for (const i of registersOf(r)) columns[i].set(columns[i].mul(factor));
+    });
+  }
 }

@@ -39,11 +39,10 @@ export const e4m3Layout = ({ rows, stages }: E4m3Tile) => {
     keys: field('e4m3', [stages, tileTokens, keyTiles * tileColumns], tiles),
     /** In each 16 columns in the order of `key-fragments.ts`. */
     query: field('f16', [rows, headDimQk], tiles),
-    /** Of a pair of blocks. */
-    weights: field('f16', [consumers, rows, tileTokens], { swizzle: '128B' }),
-    /** What each warp found: largest scores, and sums of weights. */
-    largest: field('f32', [rows, consumerWarps]),
-    sums: field('f32', [rows, consumerWarps]),
+    /** Of two pairs of blocks, in turn: one is written while a consumer still multiplies the other. */
+    weights: field('f16', [2, consumers, rows, tileTokens], { swizzle: '128B' }),
+    /** What each warp found: largest scores, or sums of weights. */
+    found: field('f32', [rows, consumerWarps]),
     /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
     targets: field('u32', [2, 2]),
     full: field('b64', [stages]),

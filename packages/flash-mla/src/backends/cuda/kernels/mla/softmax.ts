@@ -81,6 +81,16 @@ function acrossWarps(
   });
 }
 
+/** Whether a score rises so far above a row's reference that this must move. */
+export const risesAbove = (score: Value<'f32'>, reference: Value<'f32'>): Value<'pred'> =>
+  score.gt(reference.add(headroom));
+
+/** What a row's scores are added to for the exponents of its weights. */
+export function baseOf(k: Ops, reference: Value<'f32'>): Value<'f32'> {
+  // Where all is −inf so far, −inf − −inf must not become NaN.
+  return k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference).neg();
+}
+
 /**
  * Moves a row's reference if its largest score rises too far above it. What was summed up so far must
  * be multiplied by `factor`; weights are 2^(score + base).
@@ -91,13 +101,11 @@ export function moveReference(
   largest: Value<'f32'>,
 ): { readonly factor: Value<'f32'>; readonly base: Value<'f32'> } {
   const before = k.copy<'f32'>(row);
-  const rises = largest.gt(before.add(headroom));
+  const rises = risesAbove(largest, before);
   const reference = k.select(rises, largest, before);
   const factor = k.select(rises, k.ex2(before.sub(reference), { ftz: true }), 1);
   row.set(reference);
-  // Where all is −inf so far, −inf − −inf must not become NaN.
-  const base = k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference).neg();
-  return { factor, base };
+  return { factor, base: baseOf(k, reference) };
 }
 
 /**
