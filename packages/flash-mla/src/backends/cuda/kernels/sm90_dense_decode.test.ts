@@ -38,7 +38,7 @@ describe('dense decode on warp groups', () => {
     expect(takes({})).toBe(true);
     expect(takes({ dtype: 'f16', numHeadsQ: 17, pageSize: 256 })).toBe(true);
     expect(takes({ numHeadsQ: 8, seqLenQ: 4 })).toBe(true);
-    expect(takes({ numHeadsQ: 16 })).toBe(false);
+    expect(takes({ numHeadsQ: 16 })).toBe(true);
     expect(takes({ dtype: 'e4m3' })).toBe(false);
     expect(takes({ pageSize: 48 })).toBe(false);
     expect(takes({ headDimV: 256 })).toBe(false);

@@ -11,6 +11,7 @@ import { type Blocks, Consumer } from './hopper/consume.ts';
 import { fetchKeys, ringPosition } from './hopper/fetch-keys.ts';
 import { fetchQuery } from './hopper/fetch-query.ts';
 import { consumerPlace } from './hopper/place.ts';
+import { releaseCombine } from './hopper/release-combine.ts';
 import { writeResults } from './hopper/results.ts';
 import { initBarriers } from './hopper/ring.ts';
 import { resetRows, rowState } from './hopper/row-state.ts';
@@ -37,11 +38,12 @@ export interface HopperDenseDecodeConfig {
   readonly pageSize: number;
 }
 
-const params = ({ tile, outElement }: HopperDenseDecodeConfig) =>
+/** Parameters of the family's kernels for 16-bit caches. */
+export const hopperDenseDecodeParams = (element: Element, outElement: Element) =>
   ({
     /** The cache: (64 columns, tokens of a page, 9 tiles, KV heads, pages). */
-    keys: tensorMap(tile.element),
-    q: global(tile.element),
+    keys: tensorMap(element),
+    q: global(element),
     /** (b, maxBlocks). */
     blockTable: global('u32'),
     /** (b). */
@@ -64,7 +66,7 @@ const params = ({ tile, outElement }: HopperDenseDecodeConfig) =>
     scale: 'f32',
   }) as const satisfies ParamDecls;
 
-export type HopperDenseDecodeParams = ReturnType<typeof params>;
+export type HopperDenseDecodeParams = ReturnType<typeof hopperDenseDecodeParams>;
 
 /**
  * Dense decoding over a paged cache on warp groups. Grid: (tiles of 64 rows, KV heads, parts of the
@@ -77,7 +79,7 @@ export function buildHopperDenseDecode(
   const { tile, outElement, pageSize } = config;
   const options = {
     name: 'sm90_dense_decode',
-    params: params(config),
+    params: hopperDenseDecodeParams(tile.element, outElement),
     shared: hopperLayout(tile.element),
     block: [ctaThreads],
     minBlocksPerSm: 1,
@@ -91,8 +93,6 @@ export function buildHopperDenseDecode(
     const count = p.seqLenQ.mul(p.groupSize).sub(firstRow).named('row_count');
     initBarriers(k, shared, tile, queryThreads);
     k.waitForDependencies();
-    // Not before: the combine counts on everything older than this kernel to be done.
-    k.launchDependents();
 
     const queryAndHead = (row: Value<'u32'>) => {
       const index = firstRow.add(row);
@@ -131,7 +131,7 @@ export function buildHopperDenseDecode(
             return q.at(k.widen(query).mul(p.qStrides[1])).at(k.widen(head).mul(p.qStrides[2]));
           },
         };
-        fetchQuery(k, shared, source, parity);
+        fetchQuery(k, shared, tileRows, source, parity);
         k.if(k.threadIdx.x.eq(32), () => publishTarget(k, shared, piece, parity.xor(1)));
         parity.set(parity.xor(1));
       });
@@ -162,6 +162,7 @@ export function buildHopperDenseDecode(
         consumer.attend(blocks);
         const target = awaitTarget(k, shared, parity);
         consumer.releaseQuery();
+        releaseCombine(k, hasNext(shared, parity).not());
         const where = { shared, place, piece, target, parity, count, queryAndHead };
         const results = { ...where, state, outElement };
         writeResults(k, p, results);

@@ -3,6 +3,7 @@ import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
 import type { DecodeOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import { headDimQk, headDimV, tileColumns, tileRows } from './hopper/tile.ts';
+import { fewRows } from './hopper-few/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
 import {
@@ -18,6 +19,10 @@ import {
   type HopperDenseDecodeConfig,
   type HopperDenseDecodeParams,
 } from './sm90_dense_decode.ts';
+import {
+  buildFewRowsDenseDecode,
+  type FewRowsDenseDecodeConfig,
+} from './sm90_few_rows_dense_decode.ts';
 
 export const hopperDenseDecodeSpec: KernelSpec<HopperDenseDecodeConfig, HopperDenseDecodeParams> = {
   name: 'sm90_dense_decode',
@@ -25,19 +30,25 @@ export const hopperDenseDecodeSpec: KernelSpec<HopperDenseDecodeConfig, HopperDe
   build: buildHopperDenseDecode,
 };
 
+export const fewRowsDenseDecodeSpec: KernelSpec<FewRowsDenseDecodeConfig, HopperDenseDecodeParams> =
+  {
+    name: 'sm90_few_rows_dense_decode',
+    architectureSpecific: true,
+    build: buildFewRowsDenseDecode,
+  };
+
+type MainLaunch = LaunchPlan<
+  HopperDenseDecodeConfig | FewRowsDenseDecodeConfig,
+  HopperDenseDecodeParams
+>;
+
 interface HopperDenseDecodePlan extends OperationPlan {
   readonly launches: {
-    readonly main: LaunchPlan<HopperDenseDecodeConfig, HopperDenseDecodeParams>;
+    readonly main: MainLaunch;
     readonly combine?: CombineLaunch;
   };
   readonly splits: SplitResults;
 }
-
-/**
- * Query rows of a KV head from which a tile of 64 pays: fewer are bound by memory, which the sm_80
- * kernels saturate with less arithmetic.
- */
-const fewestRows = 17;
 
 const rowsOf = ({
   seqLenQ,
@@ -45,6 +56,40 @@ const rowsOf = ({
   numHeadsKv,
 }: Pick<ScheduleProblem, 'seqLenQ' | 'numHeadsQ' | 'numHeadsKv'>) =>
   (seqLenQ * numHeadsQ) / numHeadsKv;
+
+/**
+ * Whether rows are the columns of multiplications. Measured: with 32 columns keys are multiplied too
+ * slowly for the memory, which tiles of 64 rows are not.
+ */
+const hasFewRows = (shape: Parameters<typeof rowsOf>[0]): boolean => rowsOf(shape) <= fewRows;
+
+/** The kernel for few rows, which are the columns of its multiplications. */
+function planFewRows(problem: DenseDecodeProblem): MainLaunch {
+  const { dtype, outDtype, batch, numHeadsKv, plan, pageSize } = problem;
+  return {
+    kernel: fewRowsDenseDecodeSpec,
+    config: { element: dtype as Element, outElement: outDtype, pageSize },
+    grid: batch === 0 ? [0, 0, 0] : [1, numHeadsKv, plan.numParts],
+    overlap: true,
+  };
+}
+
+/** The kernel for tiles of 64 rows. */
+function planManyRows(problem: DenseDecodeProblem): MainLaunch {
+  const { dtype, outDtype, batch, numHeadsKv, plan, pageSize } = problem;
+  const rowTiles = Math.ceil(rowsOf(problem) / tileRows);
+  const clusterSize = rowTiles % 2 === 0 ? 2 : 1;
+  // Measured: two tiles gain 2 to 3 %; a single one, bound by memory, loses 10 %.
+  const prefetches = rowTiles === 2;
+  const tile = { element: dtype as Element, clusterSize, prefetches } as const;
+  return {
+    kernel: hopperDenseDecodeSpec,
+    config: { tile, outElement: outDtype, pageSize },
+    grid: batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
+    overlap: true,
+    ...(clusterSize > 1 ? { cluster: [clusterSize, 1, 1] as const } : {}),
+  };
+}
 
 /** Dense decoding on warp groups, for the head dimensions of DeepSeek's models. */
 export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> = {
@@ -55,7 +100,6 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
       problem.headDimQk === headDimQk &&
       problem.headDimV === headDimV &&
       pageSize % blockTokens === 0 &&
-      rowsOf(problem) >= fewestRows &&
       q.alignment >= 16 &&
       kCache.alignment >= 16 &&
       numBlocks > 0 &&
@@ -65,30 +109,19 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
 
   tiling(problem, limits) {
     const fits = problem.headDimQk === headDimQk && problem.headDimV === headDimV;
-    if (!fits || problem.isFp8 || rowsOf(problem) < fewestRows) {
-      return portable.tiling(problem, limits);
-    }
-    return { rowsPerTile: tileRows, ctasPerSm: 1 };
+    if (!fits || problem.isFp8) return portable.tiling(problem, limits);
+    return { rowsPerTile: hasFewRows(problem) ? fewRows : tileRows, ctasPerSm: 1 };
   },
 
   plan(problem, limits): HopperDenseDecodePlan {
-    const { dtype, outDtype, numHeadsKv, plan, pageSize } = problem;
-    const rowTiles = Math.ceil(rowsOf(problem) / tileRows);
-    const clusterSize = rowTiles % 2 === 0 ? 2 : 1;
-    // Measured: two tiles gain 2 to 3 %; a single one, bound by memory, loses 10 %.
-    const prefetches = rowTiles === 2;
-    const tile = { element: dtype as Element, clusterSize, prefetches } as const;
-    const main: HopperDenseDecodePlan['launches']['main'] = {
-      kernel: hopperDenseDecodeSpec,
-      config: { tile, outElement: outDtype, pageSize },
-      grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
-      overlap: true,
-      ...(clusterSize > 1 ? { cluster: [clusterSize, 1, 1] as const } : {}),
-    };
+    const { outDtype, plan, pageSize } = problem;
+    const few = hasFewRows(problem);
+    const main = few ? planFewRows(problem) : planManyRows(problem);
+    const partial = few ? 'f32' : 'f16';
     const maxBlocks = Math.ceil((problem.maxBlocks * pageSize) / blockTokens);
-    const splits = planSplits(problem, plan, maxBlocks, 'f16');
+    const splits = planSplits(problem, plan, maxBlocks, partial);
     const combine = planCombine(
-      { outElement: outDtype, headDimV, hasSink: false, partial: 'f16', overlaps: true },
+      { outElement: outDtype, headDimV, hasSink: false, partial, overlaps: true },
       problem,
       limits,
     );
@@ -171,7 +204,7 @@ function keyMap(problem: DenseDecodeProblem): (address: number) => TensorMapDesc
     strides: [tokenStride * 2, tileColumns * 2, headStride * 2, blockStride * 2],
     box: [tileColumns, blockTokens, 1, 1, 1],
     swizzle: '128B',
-    l2Promotion: '256B',
+    l2Promotion: '128B',
   } as const;
   return (address) => ({ ...shape, address });
 }

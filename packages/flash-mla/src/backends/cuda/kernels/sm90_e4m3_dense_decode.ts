@@ -11,20 +11,23 @@ import {
 } from '@flash-mla/ptx';
 import type { Blocks } from './hopper/consume.ts';
 import { consumerPlace } from './hopper/place.ts';
+import { releaseCombine } from './hopper/release-combine.ts';
 import { awaitTarget, hasNext, publishTarget } from './hopper/target.ts';
-import { ctaThreads } from './hopper/tile.ts';
+import { ctaThreads, headDimV } from './hopper/tile.ts';
+import { initBarriers } from './hopper-e4m3/barriers.ts';
 import { E4m3Consumer } from './hopper-e4m3/consume.ts';
 import { fetchKeys } from './hopper-e4m3/fetch-keys.ts';
 import { fetchQuery } from './hopper-e4m3/fetch-query.ts';
-import { writeResults } from './hopper-e4m3/results.ts';
-import { initBarriers, ringPosition } from './hopper-e4m3/ring.ts';
-import { resetRows, rowState } from './hopper-e4m3/row-state.ts';
+import { bothConsumers } from './hopper-e4m3/team.ts';
 import {
   consumerRegisters,
   type E4m3Tile,
   e4m3Layout,
   producerRegisters,
 } from './hopper-e4m3/tile.ts';
+import { writeResults } from './hopper-swapped/results.ts';
+import { ringPosition } from './hopper-swapped/ring.ts';
+import { resetRows, rowState } from './hopper-swapped/row-state.ts';
 import { decodeResultParams } from './mla/decode-results.ts';
 import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
@@ -91,8 +94,6 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
     const count = p.seqLenQ.mul(p.groupSize).named('row_count');
     initBarriers(k, shared, tile);
     k.waitForDependencies();
-    // Not before: the combine counts on everything older than this kernel to be done.
-    k.launchDependents();
 
     const queryAndHead = (row: Value<'u32'>) => {
       const query = row.div(p.groupSize);
@@ -111,7 +112,7 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
 
     const fetchAllKeys = () => {
       k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
-      const ring = ringPosition(k, tile, 1);
+      const ring = ringPosition(k, tile.stages, 1);
       forPieces((piece) => {
         const pages = p.blockTable.at(k.mulWide(piece.request.as('u32'), p.blockTableStride));
         const blocks = { map: p.keys, headK, pageSize, pages };
@@ -138,8 +139,15 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
 
     const consume = () => {
       const place = consumerPlace(k, group);
-      const state = rowState(k, tile);
-      const consumer = new E4m3Consumer(k, shared, tile, place, state);
+      const state = rowState(k, tile.rows);
+      const team = bothConsumers(k, shared, place);
+      const consumer = new E4m3Consumer(k, shared, tile, team, place, state);
+      /** `valueFragments` makes pairs of neighbouring columns. */
+      const first = k
+        .mad(place.consumer, headDimV / 2, place.thread.shr(5).shl(6))
+        .add(place.lane.shr(2).shl(1))
+        .named('first_column');
+      const columns = { first, offsets: [0, 16, 32, 48] };
       const parity = k.var('u32', 0).named('query_parity');
       const factor = oneUnlessGiven(k, p.descaleK);
       const scale = p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(factor);
@@ -160,8 +168,9 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
         };
         resetRows(state);
         const target = consumer.attend(blocks, parity, () => awaitTarget(k, shared, parity));
-        const results = { shared, place, state, piece, target, count, queryAndHead };
-        writeResults(k, p, { ...results, outElement, factor });
+        releaseCombine(k, hasNext(shared, parity).not());
+        const where = { team, place, columns, piece, target, count, queryAndHead };
+        writeResults(k, p, { ...where, state, outElement, factor });
         parity.set(parity.xor(1));
       };
       forPieces(attendPiece, () => hasNext(shared, parity.xor(1)));

@@ -2,11 +2,14 @@ import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { headDimQk, tileTokens } from '../hopper/tile.ts';
+import { hideScores } from '../hopper-swapped/hide.ts';
+import { type RingPosition, ringPosition } from '../hopper-swapped/ring.ts';
+import { columnSteps, type RowState } from '../hopper-swapped/row-state.ts';
+import type { Team } from '../hopper-swapped/team.ts';
+import { weigh } from '../hopper-swapped/weigh.ts';
 import { keyFragments } from './key-fragments.ts';
 import { type OperandSet, Operands } from './operands.ts';
-import { type RingPosition, ringPosition } from './ring.ts';
-import { queryRow, type RowState, registersOf, weigh } from './row-state.ts';
-import { columnSteps, type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
+import { type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
 import { allTokens, type Selectors, selectors, valueFragments } from './value-fragments.ts';
 
 /** Both right operands are K-major: query rows along the columns of q and k, and along tokens. */
@@ -23,6 +26,7 @@ export class E4m3Consumer {
   readonly #k: Ops;
   readonly #shared: E4m3Shared;
   readonly #tile: E4m3Tile;
+  readonly #team: Team;
   readonly #scores: readonly Var<'f32'>[];
   readonly #operands: Operands;
   /** Of the weights of the pair at hand. */
@@ -31,17 +35,25 @@ export class E4m3Consumer {
   readonly #ahead: RingPosition;
   readonly #behind: RingPosition;
 
-  constructor(k: Ops, shared: E4m3Shared, tile: E4m3Tile, place: ConsumerPlace, state: RowState) {
+  constructor(
+    k: Ops,
+    shared: E4m3Shared,
+    tile: E4m3Tile,
+    team: Team,
+    place: ConsumerPlace,
+    state: RowState,
+  ) {
     this.#k = k;
     this.#shared = shared;
     this.#tile = tile;
+    this.#team = team;
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', tile.rows / 2);
     this.#operands = new Operands(k, tile);
     this.#buffer = k.var('u32', 0).named('buffer');
-    this.#ahead = ringPosition(k, tile, 0);
-    this.#behind = ringPosition(k, tile, 0);
+    this.#ahead = ringPosition(k, tile.stages, 0);
+    this.#behind = ringPosition(k, tile.stages, 0);
   }
 
   /**
@@ -111,28 +123,13 @@ export class E4m3Consumer {
   #weigh(blocks: Blocks, pair: Value<'u32'>): void {
     const k = this.#k;
     k.section('softmax', () => {
-      this.#hide(blocks, pair.add(this.place.consumer).mul(tileTokens));
+      const { place, state } = this;
+      const scores = this.#scores;
+      hideScores(k, place, blocks, scores, pair.add(place.consumer).mul(tileTokens));
       this.#buffer.set(this.#buffer.xor(1));
-      weigh(k, this.#shared, this.place, this.state, this.#scores, blocks.scale, this.#buffer);
+      const weights = this.#shared.weights.tile(this.#buffer, place.consumer, 0);
+      weigh(k, this.#team, place, state, { scores, scale: blocks.scale, weights });
     });
-  }
-
-  /** Hides tokens that a row must not see, and those that are not the piece's. */
-  #hide(blocks: Blocks, first: Value<'u32'>): void {
-    const k = this.#k;
-    const end = blocks.to.mul(tileTokens);
-    const hide = () => {
-      const token = first.add(this.place.row);
-      this.state.sum.forEach((_, r) => {
-        const limit = blocks.limitOfRow(queryRow(this.place, r)).min(end);
-        registersOf(r).forEach((i, half) => {
-          const score = this.#scores[i];
-          const isSeen = token.add(8 * half).lt(limit);
-          score.set(k.select<'f32'>(isSeen, score, Number.NEGATIVE_INFINITY));
-        });
-      });
-    };
-    k.if(first.add(tileTokens).gt(blocks.seenByAll.min(end)), hide, { uniform: true });
   }
 
   /**

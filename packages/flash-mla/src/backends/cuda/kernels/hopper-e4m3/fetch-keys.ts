@@ -1,6 +1,6 @@
 import type { Ops, Pointer, TensorMap, Value } from '@flash-mla/ptx';
 import { tileTokens } from '../hopper/tile.ts';
-import type { RingPosition } from './ring.ts';
+import type { RingPosition } from '../hopper-swapped/ring.ts';
 import { type E4m3Shared, keyTiles, stageBytes, tileColumns } from './tile.ts';
 
 /** Where the blocks of a request are. */

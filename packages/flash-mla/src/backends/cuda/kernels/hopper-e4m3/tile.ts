@@ -17,8 +17,6 @@ export const setDepth = 64;
 /** Depth of a multiplication. */
 export const stepDepth = 16;
 export const stepsPerSet = setDepth / stepDepth;
-/** Multiplications of 64 output columns that a consumer makes for 16 tokens. */
-export const columnSteps = 4;
 
 /** What the code of the kernel depends on, beside types of results. */
 export interface E4m3Tile {

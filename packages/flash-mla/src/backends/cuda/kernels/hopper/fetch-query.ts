@@ -1,6 +1,6 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
-import { type HopperShared, keyTiles, queryThreads, tileRows } from './tile.ts';
+import { type HopperShared, keyTiles, queryThreads } from './tile.ts';
 
 /** Where a CTA's query rows are; each is aligned to 16 bytes. */
 export interface QuerySource {
@@ -9,13 +9,17 @@ export interface QuerySource {
   pointer(row: Value<'u32'>): Pointer<'global', Element>;
 }
 
+/** What a kernel declares for them. */
+export type QueryShared = Pick<HopperShared, 'query' | 'queryFull' | 'queryEmpty'>;
+
 /** Threads that copy a 128-byte segment. */
 const segmentThreads = 8;
 
-/** Copies the query rows to shared memory; by the producer's last three warps. */
+/** Copies a CTA's `rows` query rows to shared memory; by the producer's last three warps. */
 export function fetchQuery(
   k: Ops,
-  shared: HopperShared,
+  shared: QueryShared,
+  rows: number,
   source: QuerySource,
   parity: Value<'u32'>,
 ): void {
@@ -23,7 +27,7 @@ export function fetchQuery(
   const thread = k.threadIdx.x.sub(32);
   const chunk = thread.and(segmentThreads - 1);
   const rowsAtOnce = queryThreads / segmentThreads;
-  const range = { from: thread.shr(3), to: tileRows, step: rowsAtOnce, unroll: false } as const;
+  const range = { from: thread.shr(3), to: rows, step: rowsAtOnce, unroll: false } as const;
   k.for(range, (row) => {
     const present = row.lt(source.count);
     const from = source
@@ -34,7 +38,7 @@ export function fetchQuery(
     const to = shared.query.pointer.bytes(within).folded();
     const sourceBytes = k.select(present, 16, 0, 'u32');
     for (let tile = 0; tile < keyTiles; tile++) {
-      const target = to.bytes(tile * tileRows * 128);
+      const target = to.bytes(tile * rows * 128);
       k.cpAsync(target, from.at(tile * 64), 16, { sourceBytes });
     }
   });

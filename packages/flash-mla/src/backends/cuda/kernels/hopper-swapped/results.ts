@@ -4,54 +4,56 @@ import { headDimV } from '../hopper/tile.ts';
 import type { decodeResultParams } from '../mla/decode-results.ts';
 import type { Piece } from '../mla/pieces.ts';
 import type { Element } from '../mla/tile.ts';
-import { acrossLanes, acrossWarps, queryRow, type RowState, registersOf } from './row-state.ts';
-import { columnSteps, type E4m3Shared } from './tile.ts';
+import { queryRow, type RowState, registersOf } from './row-state.ts';
+import { acrossTeam, plus, type Team } from './team.ts';
 
 /** A piece's attention in both consumers, ready to be written. */
-export interface E4m3Results {
-  readonly shared: E4m3Shared;
+export interface SwappedResults {
+  readonly team: Team;
   readonly place: ConsumerPlace;
   readonly state: RowState;
+  /**
+   * The output columns of a lane, which are pairs in the two registers of a row: its first, and where
+   * those of each accumulator are from there.
+   */
+  readonly columns: { readonly first: Value<'u32'>; readonly offsets: readonly number[] };
   readonly piece: Piece;
   readonly target: ReturnType<Piece['target']>;
   /** Rows of the CTA that exist. */
   readonly count: Value<'u32'>;
   queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
   readonly outElement: Element;
-  /** Factor of all outputs. */
-  readonly factor: Value<'f32'>;
+  /** Factor of all outputs; absent: 1. */
+  readonly factor?: Value<'f32'>;
 }
-
-const plus = (a: Value<'f32'>, b: Value<'f32'>) => a.add(b);
 
 /** Writes finished rows to the outputs, and splits of rows to the slots, as f32. */
 export function writeResults(
   k: Ops,
   p: ParamValues<ReturnType<typeof decodeResultParams<Element>>>,
-  results: E4m3Results,
+  results: SwappedResults,
 ): void {
-  const { shared, place, state, piece, target, count, queryAndHead, outElement } = results;
-  const { consumer, lane, thread } = place;
-  const sums = acrossWarps(k, shared, place, acrossLanes(k, state.sum, plus), plus);
+  const { team, place, state, columns, piece, target, count, queryAndHead, outElement } = results;
+  const { consumer, thread } = place;
+  const sums = acrossTeam(k, team, place, state.sum, plus);
   const slot = target.slot.min(p.slots.sub(1));
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   const answers = consumer.eq(0).and(thread.lt(4));
-  /** First of the lane's columns: pairs, 16 apart from step to step. */
-  const column = k
-    .mad(consumer, headDimV / 2, thread.shr(5).shl(6))
-    .add(lane.shr(2).shl(1))
-    .named('first_column');
   sums.forEach((sum, r) => {
     const row = queryRow(place, r);
     k.if(row.lt(count), () => {
       const { query, head } = queryAndHead(row);
       const index = k.mad(query, p.numHeadsQ, head);
       const isEmpty = sum.eq(0);
-      const inverse = k.select<'f32'>(isEmpty, 0, k.rcp(sum).mul(results.factor));
+      const inverse = k.select<'f32'>(
+        isEmpty,
+        0,
+        results.factor ? k.rcp(sum).mul(results.factor) : k.rcp(sum),
+      );
       const lse2 = state.reference[r].add(k.lg2(sum));
       const firstOf = (batch: Value<'u32'>) =>
-        k.mulWide(batch, rows).add(k.widen(index)).mul(headDimV).add(k.widen(column));
+        k.mulWide(batch, rows).add(k.widen(index)).mul(headDimV).add(k.widen(columns.first));
       const values = (step: number) =>
         registersOf(r).map((i) => state.outputs[step][i].mul(inverse));
       k.if(
@@ -61,9 +63,9 @@ export function writeResults(
             p.partialLse.at(k.mulWide(slot, rows).add(k.widen(index))).store(lse2);
           });
           const to = p.partialOut.at(firstOf(slot));
-          for (let step = 0; step < columnSteps; step++) {
-            to.at(16 * step).storeVec(values(step));
-          }
+          columns.offsets.forEach((offset, step) => {
+            to.at(offset).storeVec(values(step));
+          });
         },
         () => {
           k.if(answers, () => {
@@ -72,10 +74,10 @@ export function writeResults(
             p.lse.at(at).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, natural));
           });
           const to = p.out.at(firstOf(request)).as('b32');
-          for (let step = 0; step < columnSteps; step++) {
+          columns.offsets.forEach((offset, step) => {
             const [even, odd] = values(step);
-            to.at(8 * step).store(packPair(k, outElement, even, odd).as('b32'));
-          }
+            to.at(offset / 2).store(packPair(k, outElement, even, odd).as('b32'));
+          });
         },
         { uniform: true },
       );

@@ -1,8 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { queryThreads } from '../hopper/tile.ts';
-import { consumerWarps, type E4m3Shared, type E4m3Tile } from './tile.ts';
 
-/** A position in the ring of key blocks; runs on from request to request. */
+/** A position in a ring of key blocks or parts of them; runs on from request to request. */
 export interface RingPosition {
   readonly stage: Value<'u32'>;
   /** Of the round at hand. */
@@ -13,7 +11,8 @@ export interface RingPosition {
   next(isNext: Value<'pred'> | true): Pick<RingPosition, 'stage' | 'parity'>;
 }
 
-export function ringPosition(k: Ops, { stages }: E4m3Tile, firstParity: 0 | 1): RingPosition {
+/** The producer begins with parity 1, for stages that are empty; consumers with 0. */
+export function ringPosition(k: Ops, stages: number, firstParity: 0 | 1): RingPosition {
   const stage = k.var('u32', 0).named('stage');
   const parity = k.var('u32', firstParity).named('parity');
   const next = (step: Value<'u32'> | 1) => {
@@ -34,20 +33,4 @@ export function ringPosition(k: Ops, { stages }: E4m3Tile, firstParity: 0 | 1): 
     },
     next: (isNext) => next(isNext === true ? 1 : k.select(isNext, 1, 0, 'u32')),
   };
-}
-
-/** Initialises all barriers; ends with a barrier of the CTA. */
-export function initBarriers(k: Ops, shared: E4m3Shared, { stages }: E4m3Tile): void {
-  k.if(k.threadIdx.x.eq(0), () => {
-    for (let i = 0; i < stages; i++) {
-      k.mbarrierInit(shared.full.at(i), 1);
-      k.mbarrierInit(shared.empty.at(i), consumerWarps);
-    }
-    k.mbarrierInit(shared.queryFull.at(0), queryThreads);
-    k.mbarrierInit(shared.queryEmpty.at(0), consumerWarps);
-    k.mbarrierInit(shared.targetFull.at(0), 1);
-    k.fenceMbarrierInit();
-  });
-  k.syncWarp();
-  k.barrier();
 }

@@ -1,0 +1,189 @@
+import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { Blocks } from '../hopper/consume.ts';
+import type { ConsumerPlace } from '../hopper/place.ts';
+import {
+  barrierId,
+  consumers,
+  tileBytes,
+  tileColumns,
+  tileTokens,
+  warpGroupThreads,
+} from '../hopper/tile.ts';
+import { hideScores } from '../hopper-swapped/hide.ts';
+import type { RowState } from '../hopper-swapped/row-state.ts';
+import type { Team } from '../hopper-swapped/team.ts';
+import { weigh } from '../hopper-swapped/weigh.ts';
+import type { Element } from '../mla/tile.ts';
+import { type PartRings, partRings } from './rings.ts';
+import { type FewRowsShared, fewRows, keyParts, type PartName } from './tile.ts';
+
+/** Multiplications of depth 16 in a tile of 64 columns or tokens, and how far apart they begin. */
+const steps = 4;
+const depthBytes = 32;
+/** 16 tokens of a tile of values. */
+const tokenStepBytes = 16 * 128;
+/** Tiles of 64 columns that a consumer multiplies of each part of V, which it takes in this order. */
+const ownTiles = 2;
+const valueParts = ['back', 'front'] as const;
+/** Of a consumer's four accumulators: how far their columns are from those of the third. */
+export const columnOffsets = [256, 256 + tileColumns, 0, tileColumns] as const;
+
+/**
+ * One of two warp groups. Both compute the scores of every block, which is cheap for few rows and lets
+ * them go on without waiting for each other; each multiplies half the columns of V.
+ */
+export class FewRowsConsumer {
+  readonly state: RowState;
+  readonly place: ConsumerPlace;
+  readonly #k: Ops;
+  readonly #shared: FewRowsShared;
+  readonly #element: Element;
+  readonly #team: Team;
+  readonly #scores: readonly Var<'f32'>[];
+  readonly #rings: PartRings;
+
+  constructor(
+    k: Ops,
+    shared: FewRowsShared,
+    element: Element,
+    team: Team,
+    place: ConsumerPlace,
+    state: RowState,
+  ) {
+    this.#k = k;
+    this.#shared = shared;
+    this.#element = element;
+    this.#team = team;
+    this.place = place;
+    this.state = state;
+    this.#scores = k.vars('f32', fewRows / 2);
+    this.#rings = partRings(k, 0);
+  }
+
+  /**
+   * Attends to all blocks of a piece, whose queries arrive with this parity. Makes room for the next
+   * piece's, whose target may follow: `takeTarget` takes this piece's before that.
+   */
+  attend<T>(blocks: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
+    const k = this.#k;
+    const { from, to } = blocks;
+    k.mbarrierWait(this.#shared.queryFull.at(0), queryParity);
+    k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
+      k.section('scores', () => this.#multiplyKeys());
+      k.section('softmax', () => {
+        const { place, state } = this;
+        const first = block.mul(tileTokens);
+        const scores = this.#scores;
+        hideScores(k, place, blocks, scores, first);
+        k.if(
+          first.add(tileTokens).gt(blocks.length),
+          () => {
+            this.#clearValues(blocks.length.max(first).sub(first));
+          },
+          { uniform: true },
+        );
+        const weights = this.#shared.weights.tile(this.#rings.back.stage, place.consumer, 0);
+        weigh(k, this.#team, place, state, { scores, scale: blocks.scale, weights });
+      });
+      k.section('values', () => this.#multiplyValues());
+      this.#rings.advance();
+    });
+    const target = takeTarget();
+    k.if(this.place.lane.eq(0), () => k.mbarrierArrive(this.#shared.queryEmpty.at(0)));
+    return target;
+  }
+
+  /** Scores of the block at hand: tokens × query rows. */
+  #multiplyKeys(): void {
+    const k = this.#k;
+    const shared = this.#shared;
+    const layout = { swizzle: '128B', stride: 1024 } as const;
+    const query = k.matrixDescriptor(shared.query.pointer, layout);
+    for (const { name, first, arrivals } of keyParts) {
+      const { stage, parity } = this.#rings[name];
+      const keys = k.matrixDescriptor(shared[name].tile(stage, 0), layout);
+      let tile = 0;
+      arrivals.forEach((tiles, i) => {
+        k.mbarrierWait(shared[`${name}Full`].at(stage, i), parity);
+        // The assembler wants one in every run of multiplications.
+        k.wgmmaFence();
+        for (const end = tile + tiles; tile < end; tile++) {
+          for (let step = 0; step < steps; step++) {
+            const left = keys.bytes(tile * tileBytes + step * depthBytes);
+            const right = query.bytes((first + tile) * fewRows * 128 + step * depthBytes);
+            const accumulate = first + tile + step > 0;
+            k.wgmma(this.#element, this.#scores, left, right, { accumulate });
+          }
+        }
+      });
+    }
+    k.wgmmaCommit();
+    k.wgmmaWait(0);
+    this.#release('rest');
+  }
+
+  /** outputs += Vᵀ × weightsᵀ, 64 of this consumer's columns at a time. */
+  #multiplyValues(): void {
+    const k = this.#k;
+    const { consumer } = this.place;
+    const weights = this.#shared.weights.tile(this.#rings.back.stage, consumer, 0);
+    const right = k.matrixDescriptor(weights, { swizzle: '128B', stride: 1024 });
+    k.wgmmaFence();
+    valueParts.forEach((name, part) => {
+      const layout = { swizzle: '128B', stride: 1024, leading: tileBytes } as const;
+      const left = k.matrixDescriptor(this.#ownValues(name), layout);
+      for (let tile = 0; tile < ownTiles; tile++) {
+        const acc = this.state.outputs[part * ownTiles + tile];
+        for (let step = 0; step < steps; step++) {
+          const values = left.bytes(tile * tileBytes + step * tokenStepBytes);
+          const rows = right.bytes(step * depthBytes);
+          k.wgmma(this.#element, acc, values, rows, { transA: true });
+        }
+      }
+      k.wgmmaCommit();
+    });
+    valueParts.forEach((name, part) => {
+      k.wgmmaWait(valueParts.length - 1 - part);
+      this.#release(name);
+    });
+  }
+
+  /** This consumer's tiles of a part of V. */
+  #ownValues(name: 'front' | 'back') {
+    const { consumer } = this.place;
+    return this.#shared[name].tile(this.#rings[name].stage, consumer.mul(ownTiles));
+  }
+
+  /** This warp is done with a part of the block at hand. */
+  #release(name: PartName): void {
+    const k = this.#k;
+    const bar = this.#shared[`${name}Empty`].at(this.#rings[name].stage);
+    k.if(this.place.lane.eq(0), () => k.mbarrierArrive(bar));
+  }
+
+  /**
+   * Behind a request's end there may be anything, NaN too, which even a weight of 0 would not keep out of
+   * the outputs: this consumer's values there become zeros.
+   */
+  #clearValues(valid: Value<'u32'>): void {
+    const k = this.#k;
+    const { thread } = this.place;
+    const starts = valueParts.map((name) =>
+      this.#ownValues(name).as('b32').bytes(thread.and(7).shl(4)),
+    );
+    const range = { from: valid.add(thread.shr(3)), to: tileTokens, step: warpGroupThreads / 8 };
+    const zero = k.constant('b32', 0);
+    // All warps of both may still multiply these rows as keys.
+    k.barrier(barrierId.consumers, consumers * warpGroupThreads);
+    k.for({ ...range, unroll: false }, (row) => {
+      for (const start of starts) {
+        const at = start.bytes(row.shl(7)).folded();
+        for (let i = 0; i < ownTiles; i++) {
+          at.bytes(i * tileBytes).storeVec([zero, zero, zero, zero]);
+        }
+      }
+    });
+    // Others multiply them behind the barrier that the weights need.
+    k.fenceProxyAsync('shared::cta');
+  }
+}

@@ -1,0 +1,21 @@
+import type { Ops } from '@flash-mla/ptx';
+import type { ConsumerPlace } from '../hopper/place.ts';
+import { barrierId, warpGroupThreads } from '../hopper/tile.ts';
+import type { Team } from '../hopper-swapped/team.ts';
+import { type FewRowsShared, teamWarps } from './tile.ts';
+
+/** A consumer alone: it computes all weights for its own use. */
+export function ownConsumer(
+  k: Ops,
+  { found }: FewRowsShared,
+  { consumer, thread }: ConsumerPlace,
+): Team {
+  const barrier = consumer.add(barrierId.group).named('team_barrier');
+  return {
+    warps: teamWarps,
+    warp: thread.shr(5),
+    found: (row, warp) => found.at(consumer, row, warp),
+    meet: () => k.barrier(barrier, warpGroupThreads),
+    meetAny: (p) => k.barrierAny(p, barrier, warpGroupThreads),
+  };
+}

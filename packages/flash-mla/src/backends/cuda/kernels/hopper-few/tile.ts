@@ -1,0 +1,61 @@
+import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
+import { consumers, headDimQk, tileTokens } from '../hopper/tile.ts';
+import type { Element } from '../mla/tile.ts';
+
+/** Warps of a consumer. */
+export const teamWarps = 4;
+
+/** Query rows of a CTA: columns of its multiplications. */
+export const fewRows = 16;
+/** Key blocks of which the front and the rest are on their way or in use, and of which the back is. */
+const frontSlots = 3;
+const backSlots = 2;
+
+/** Parts of a block of keys that have rings of their own: there is room for more than two blocks. */
+export type PartName = 'front' | 'back' | 'rest';
+
+export interface KeyPart {
+  readonly name: PartName;
+  /** Of its tiles of 64 columns. */
+  readonly first: number;
+  /** Tiles that arrive together. */
+  readonly arrivals: readonly number[];
+}
+
+/** In the order in which they are fetched and multiplied. The rest is no value. */
+export const keyParts: readonly KeyPart[] = [
+  { name: 'front', first: 0, arrivals: [2, 2] },
+  { name: 'rest', first: 8, arrivals: [1] },
+  { name: 'back', first: 4, arrivals: [2, 2] },
+];
+
+/** Blocks that there is room for of a part. */
+export const slotsOf = (name: PartName): number => (name === 'back' ? backSlots : frontSlots);
+
+/** Shared memory of a CTA. */
+export const fewRowsLayout = (element: Element) => {
+  const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
+  return sharedLayout({
+    front: field(element, [frontSlots, tileTokens, 256], tiles),
+    back: field(element, [backSlots, tileTokens, 256], tiles),
+    rest: field(element, [frontSlots, tileTokens, 64], tiles),
+    query: field(element, [fewRows, headDimQk], tiles),
+    /** Of two blocks in turn: one is written while a consumer's slower warps still multiply the other. */
+    weights: field(element, [2, consumers, fewRows, tileTokens], { swizzle: '128B' }),
+    /** What each warp of a consumer found: largest scores, or sums of weights. */
+    found: field('f32', [consumers, fewRows, teamWarps]),
+    /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
+    targets: field('u32', [2, 2]),
+    frontFull: field('b64', [frontSlots, 2]),
+    backFull: field('b64', [backSlots, 2]),
+    restFull: field('b64', [frontSlots, 1]),
+    frontEmpty: field('b64', [frontSlots]),
+    backEmpty: field('b64', [backSlots]),
+    restEmpty: field('b64', [frontSlots]),
+    queryFull: field('b64', [1]),
+    queryEmpty: field('b64', [1]),
+    targetFull: field('b64', [1]),
+  });
+};
+
+export type FewRowsShared = SharedAccess<ReturnType<typeof fewRowsLayout>['decls']>;

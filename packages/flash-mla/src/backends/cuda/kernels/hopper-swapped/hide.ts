@@ -1,0 +1,30 @@
+import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { Blocks } from '../hopper/consume.ts';
+import type { ConsumerPlace } from '../hopper/place.ts';
+import { tileTokens } from '../hopper/tile.ts';
+import { queryRow, registersOf } from './row-state.ts';
+
+/**
+ * Hides the tokens of a block, of which `first` is the first, that a row must not see, and those that
+ * are not the piece's.
+ */
+export function hideScores(
+  k: Ops,
+  place: ConsumerPlace,
+  blocks: Blocks,
+  scores: readonly Var<'f32'>[],
+  first: Value<'u32'>,
+): void {
+  const end = blocks.to.mul(tileTokens);
+  const hide = () => {
+    const token = first.add(place.row);
+    for (let r = 0; r < scores.length / 2; r++) {
+      const limit = blocks.limitOfRow(queryRow(place, r)).min(end);
+      registersOf(r).forEach((i, half) => {
+        const isSeen = token.add(8 * half).lt(limit);
+        scores[i].set(k.select<'f32'>(isSeen, scores[i], Number.NEGATIVE_INFINITY));
+      });
+    }
+  };
+  k.if(first.add(tileTokens).gt(blocks.seenByAll.min(end)), hide, { uniform: true });
+}

@@ -1,0 +1,42 @@
+import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { ConsumerPlace } from '../hopper/place.ts';
+
+/** Accumulators of 64 output columns that a consumer has: half of V. */
+export const columnSteps = 4;
+
+/**
+ * A consumer's share of the attention: half the columns of the output, relative to 2^reference. The
+ * operands are swapped: an accumulator has tokens or output columns for rows, 8 apart in a lane, and
+ * query rows for columns, a pair in every 8. Lists count a lane's query rows.
+ */
+export interface RowState {
+  readonly reference: readonly Var<'f32'>[];
+  /** Of the lane's tokens alone. */
+  readonly sum: readonly Var<'f32'>[];
+  /** Accumulators of 64 output columns each. */
+  readonly outputs: readonly (readonly Var<'f32'>[])[];
+}
+
+/** State of a consumer that has `rows` query rows. */
+export function rowState(k: Ops, rows: 16 | 32): RowState {
+  return {
+    reference: k.vars('f32', rows / 4),
+    sum: k.vars('f32', rows / 4),
+    outputs: Array.from({ length: columnSteps }, () => k.vars('f32', rows / 2)),
+  };
+}
+
+export function resetRows({ reference, sum, outputs }: RowState): void {
+  for (const each of reference) each.set(Number.NEGATIVE_INFINITY);
+  for (const each of [...sum, ...outputs.flat()]) each.set(0);
+}
+
+/** The query row of the CTA that is a lane's row `r`. */
+export const queryRow = ({ column }: ConsumerPlace, r: number): Value<'u32'> =>
+  column.add((r >> 1) * 8 + (r & 1));
+
+/** The accumulator's registers of a lane's row `r`: of its first token or column and the one 8 later. */
+export const registersOf = (r: number): readonly [number, number] => {
+  const first = (r >> 1) * 4 + (r & 1);
+  return [first, first + 2];
+};

@@ -1,0 +1,101 @@
+import { type Ops, type Pointer, packPair, type Value, type Var } from '@flash-mla/ptx';
+import type { ConsumerPlace } from '../hopper/place.ts';
+import { tileTokens } from '../hopper/tile.ts';
+import { baseOf, moveReference, risesAbove } from '../mla/softmax.ts';
+import type { Element } from '../mla/tile.ts';
+import { type RowState, registersOf } from './row-state.ts';
+import { acrossTeam, larger, type Team } from './team.ts';
+
+/** What becomes weights, and where. */
+export interface Scored {
+  /** Of 16 tokens a warp. */
+  readonly scores: readonly Var<'f32'>[];
+  /** Softmax scale · log2 e. */
+  readonly scale: Value<'f32'>;
+  /** A swizzled tile of 64 tokens for each query row. */
+  readonly weights: Pointer<'shared', Element>;
+}
+
+/**
+ * Turns scores into weights in shared memory, where the team may multiply them afterwards; none of this
+ * consumer's multiplications may be under way, but others of the team may still read the weights before
+ * these, which must lie elsewhere. References move only where a score rises far above them. That is rare:
+ * weights are computed as if it did not happen, and again if the barrier that everybody waits at anyway
+ * tells that it did, to anybody.
+ */
+export function weigh(
+  k: Ops,
+  team: Team,
+  place: ConsumerPlace,
+  state: RowState,
+  { scores, scale, weights }: Scored,
+): void {
+  const mine = state.sum.map((_, r) => registersOf(r).map((i) => scores[i] as Var<'f32'>));
+  const own = mine.map(([a, b]) => a.max(b));
+  const write = weightsWriter(k, place, weights);
+  /** Stores weights; a lane's sums of them. */
+  const weighBy = (bases: readonly Value<'f32'>[]) => {
+    const all = mine.map((tokens, r) =>
+      tokens.map((score) => k.ex2(k.fma(score, scale, bases[r]), { ftz: true })),
+    );
+    write(all);
+    return all.map(([a, b]) => a.add(b));
+  };
+  const rises = own
+    .map((x, r) => risesAbove(x.mul(scale), state.reference[r]))
+    .reduce((a, b) => a.or(b));
+  const sums = weighBy(state.reference.map((reference) => baseOf(k, reference)));
+  k.if(
+    team.meetAny(rises),
+    () => {
+      const largest = acrossTeam(k, team, place, own, larger);
+      const moved = largest.map((x, r) => moveReference(k, state.reference[r], x.mul(scale)));
+      weighBy(moved.map(({ base }) => base)).forEach((x, r) => {
+        state.sum[r].set(k.fma(state.sum[r], moved[r].factor, x));
+      });
+      const factors = moved.map(({ factor }) => factor);
+      rescaleOutputs(state, factors);
+      team.meet();
+    },
+    () => {
+      sums.forEach((x, r) => {
+        state.sum[r].addTo(x);
+      });
+    },
+    { uniform: true },
+  );
+}
+
+/** Stores a lane's weights by row and token, for wgmma to read after the next barrier. */
+function weightsWriter(
+  k: Ops,
+  { lane, warpRow }: ConsumerPlace,
+  tile: Pointer<'shared', Element>,
+): (weights: readonly (readonly Value<'f32'>[])[]) => void {
+  // Blocks of 8 tokens by 8 rows, stored transposed: rows come to lie along the tokens.
+  const eighth = lane.shr(3);
+  const row = eighth.shr(1).shl(3).add(lane.and(7));
+  const chunk = warpRow.shr(3).add(eighth.and(1)).xor(lane.and(7));
+  const start = tile.bytes(row.shl(7).add(chunk.shl(4))).folded();
+  return (weights) => {
+    for (let r = 0; r < weights.length; r += 4) {
+      const words = [0, 2].flatMap((pair) =>
+        [0, 1].map((half) =>
+          packPair(k, tile.element, weights[r + pair][half], weights[r + pair + 1][half]).as('b32'),
+        ),
+      );
+      const to = start.bytes((r / 4) * 16 * tileTokens * 2);
+      k.stmatrix(to.as('b16'), words, { trans: true });
+    }
+    k.fenceProxyAsync('shared::cta');
+  };
+}
+
+/** Multiplies the outputs by factors that the sums have already. */
+function rescaleOutputs({ outputs }: RowState, factors: readonly Value<'f32'>[]): void {
+  for (const columns of outputs) {
+    factors.forEach((factor, r) => {
+      for (const i of registersOf(r)) columns[i].set(columns[i].mul(factor));
+    });
+  }
+}
