@@ -2,6 +2,7 @@ import { type TensorMapDescription, tensorMapBytes } from '@flash-mla/ptx';
 import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
 import type { DecodeOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import type { DecodeParams } from './hopper/params.ts';
 import { headDimQk, headDimV, tileColumns, tileRows } from './hopper/tile.ts';
 import { fewRows } from './hopper-few/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
@@ -14,32 +15,27 @@ import {
   type SplitResults,
 } from './sm80_combine_launch.ts';
 import { denseDecode as portable } from './sm80_dense_decode_launch.ts';
-import {
-  buildHopperDenseDecode,
-  type HopperDenseDecodeConfig,
-  type HopperDenseDecodeParams,
-} from './sm90_dense_decode.ts';
+import { buildHopperDenseDecode, type HopperDenseDecodeConfig } from './sm90_dense_decode.ts';
 import {
   buildFewRowsDenseDecode,
   type FewRowsDenseDecodeConfig,
 } from './sm90_few_rows_dense_decode.ts';
 
-export const hopperDenseDecodeSpec: KernelSpec<HopperDenseDecodeConfig, HopperDenseDecodeParams> = {
+export const hopperDenseDecodeSpec: KernelSpec<HopperDenseDecodeConfig, DecodeParams<Element>> = {
   name: 'sm90_dense_decode',
   architectureSpecific: true,
   build: buildHopperDenseDecode,
 };
 
-export const fewRowsDenseDecodeSpec: KernelSpec<FewRowsDenseDecodeConfig, HopperDenseDecodeParams> =
-  {
-    name: 'sm90_few_rows_dense_decode',
-    architectureSpecific: true,
-    build: buildFewRowsDenseDecode,
-  };
+export const fewRowsDenseDecodeSpec: KernelSpec<FewRowsDenseDecodeConfig, DecodeParams<Element>> = {
+  name: 'sm90_few_rows_dense_decode',
+  architectureSpecific: true,
+  build: buildFewRowsDenseDecode,
+};
 
 type MainLaunch = LaunchPlan<
   HopperDenseDecodeConfig | FewRowsDenseDecodeConfig,
-  HopperDenseDecodeParams
+  DecodeParams<Element>
 >;
 
 interface HopperDenseDecodePlan extends OperationPlan {

@@ -1,6 +1,7 @@
 import { type Ops, type ParamValues, packPair, type Value } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { headDimV } from '../hopper/tile.ts';
+import type { Work } from '../hopper/work.ts';
 import type { decodeResultParams } from '../mla/decode-results.ts';
 import type { Piece } from '../mla/pieces.ts';
 import type { Element } from '../mla/tile.ts';
@@ -19,9 +20,7 @@ export interface SwappedResults {
   readonly columns: { readonly first: Value<'u32'>; readonly offsets: readonly number[] };
   readonly piece: Piece;
   readonly target: ReturnType<Piece['target']>;
-  /** Rows of the CTA that exist. */
-  readonly count: Value<'u32'>;
-  queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
+  readonly work: Pick<Work<Element>, 'count' | 'queryAndHead'>;
   readonly outElement: Element;
   /** Factor of all outputs; absent: 1. */
   readonly factor?: Value<'f32'>;
@@ -33,7 +32,7 @@ export function writeResults(
   p: ParamValues<ReturnType<typeof decodeResultParams<Element>>>,
   results: SwappedResults,
 ): void {
-  const { team, place, state, columns, piece, target, count, queryAndHead, outElement } = results;
+  const { team, place, state, columns, piece, target, work, outElement } = results;
   const { consumer, thread } = place;
   const sums = acrossTeam(k, team, place, state.sum, plus);
   const slot = target.slot.min(p.slots.sub(1));
@@ -42,8 +41,8 @@ export function writeResults(
   const answers = consumer.eq(0).and(thread.lt(4));
   sums.forEach((sum, r) => {
     const row = queryRow(place, r);
-    k.if(row.lt(count), () => {
-      const { query, head } = queryAndHead(row);
+    k.if(row.lt(work.count), () => {
+      const { query, head } = work.queryAndHead(row);
       const index = k.mad(query, p.numHeadsQ, head);
       const isEmpty = sum.eq(0);
       const inverse = k.select<'f32'>(

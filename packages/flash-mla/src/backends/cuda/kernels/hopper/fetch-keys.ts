@@ -1,24 +1,8 @@
-import type { Ops, Pointer, TensorMap, Value } from '@flash-mla/ptx';
+import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
+import { forEachBlock, type KeyBlocks } from './key-blocks.ts';
 import { partBarrier } from './ring.ts';
-import {
-  type HopperShared,
-  type HopperTile,
-  type KeyPart,
-  keyParts,
-  tileBytes,
-  tileTokens,
-} from './tile.ts';
-
-/** Where the blocks of a request are. */
-export interface KeyBlocks {
-  /** (columns of a tile, tokens of a page, tiles, KV heads, pages). */
-  readonly map: TensorMap<Element>;
-  readonly headK: Value<'u32'>;
-  readonly pageSize: number;
-  /** The request's row of the block table. */
-  readonly pages: Pointer<'global', 'u32'>;
-}
+import { type HopperShared, type HopperTile, type KeyPart, keyParts, tileBytes } from './tile.ts';
 
 /** Position in the ring of two key blocks; runs on from request to request. */
 export interface RingPosition {
@@ -40,34 +24,18 @@ export function ringPosition(k: Ops, firstParity: number): RingPosition {
   };
 }
 
-/** Fetches blocks `from` to `to` of a request; a whole warp, of which one lane starts the copies. */
+/** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */
 export function fetchKeys(
   k: Ops,
   shared: HopperShared,
   { clusterSize, prefetches }: HopperTile,
   ring: RingPosition,
-  blocks: KeyBlocks,
-  from: Value<'u32'>,
-  to: Value<'u32'>,
+  blocks: KeyBlocks<Element>,
 ): void {
-  const blocksPerPage = blocks.pageSize / tileTokens;
   const rank = clusterSize > 1 ? k.clusterCtaRank : undefined;
   const cluster = clusterSize > 1 ? 'buffers' : false;
   const options = clusterSize > 1 ? { multicast: 2 ** clusterSize - 1 } : {};
-  /** The pages of 32 blocks, one per lane. */
-  const pages = k.var('u32', 0).named('pages');
-  k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
-    const index = block.sub(from).and(31);
-    k.if(
-      index.eq(0),
-      () => {
-        const own = block.add(k.laneId).min(to.sub(1));
-        pages.set(blocks.pages.at(own.div(blocksPerPage)).load({ nc: true }));
-      },
-      { uniform: true },
-    );
-    const page = k.shuffle(pages as Value<'u32'>, index);
-    const token = block.rem(blocksPerPage).mul(tileTokens);
+  forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
     const place = (tile: number | Value<'u32'>) => [0, token, tile, blocks.headK, page] as const;
     /** The tiles of a part that this CTA loads, for all of its cluster. */

@@ -15,6 +15,7 @@ import type { ConsumerPlace } from './place.ts';
 import { transposeQuad } from './quad.ts';
 import type { RowState } from './row-state.ts';
 import { type HopperShared, headDimV } from './tile.ts';
+import type { Work } from './work.ts';
 
 /** A piece's attention in both consumers, ready to be written. */
 export interface HopperResults {
@@ -25,9 +26,7 @@ export interface HopperResults {
   readonly target: ReturnType<Piece['target']>;
   /** Of the piece's number. */
   readonly parity: Value<'u32'>;
-  /** Rows of the CTA that exist. */
-  readonly count: Value<'u32'>;
-  queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
+  readonly work: Pick<Work<Element>, 'count' | 'queryAndHead'>;
   readonly outElement: Element;
 }
 
@@ -42,7 +41,7 @@ export function writeResults(
   p: ParamValues<ReturnType<typeof decodeResultParams<Element>>>,
   results: HopperResults,
 ): void {
-  const { shared, place, state, piece, target, count, queryAndHead, outElement } = results;
+  const { shared, place, state, piece, target, work, outElement } = results;
   const { lane, consumer, row } = place;
   const isFirstLane = lane.and(3).eq(0);
   const { isPartial } = target;
@@ -72,8 +71,8 @@ export function writeResults(
     const sum = own[r].add(otherSum);
     const isEmpty = sum.eq(0);
     const inverse = k.select<'f32'>(isEmpty, 0, k.rcp(sum));
-    const isThere = ownRow.lt(count);
-    const { query, head } = queryAndHead(ownRow);
+    const isThere = ownRow.lt(work.count);
+    const { query, head } = work.queryAndHead(ownRow);
     const index = k.mad(query, p.numHeadsQ, head);
     const lse2 = state.reference[r].add(k.lg2(sum));
     const writesLse = isThere.and(isFirstLane).and(consumer.eq(0));

@@ -1,0 +1,83 @@
+import type { Ops, ParamValues, Pointer, Value } from '@flash-mla/ptx';
+import { blockTokens, forEachPiece, type Piece } from '../mla/pieces.ts';
+import type { Element } from '../mla/tile.ts';
+import type { Blocks } from './consume.ts';
+import type { KeyBlocks } from './key-blocks.ts';
+import type { DecodeParams } from './params.ts';
+
+/** What a CTA has to do, as its roles need to know it; each walks the pieces for itself. */
+export interface Work<S extends Element | 'e4m3'> {
+  /** Rows of the CTA that exist. */
+  readonly count: Value<'u32'>;
+  /** Query and head of a row of the CTA. */
+  queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
+  forEachPiece(body: (piece: Piece) => void, continues?: () => Value<'pred'>): void;
+  /** A piece's blocks and where they are. */
+  keysOf(piece: Piece): KeyBlocks<S>;
+  /** Where a piece's query rows are. */
+  queryOf(piece: Piece): {
+    readonly count: Value<'u32'>;
+    pointer(row: Value<'u32'>): Pointer<'global', S>;
+  };
+  /** What consumers must know of a piece. */
+  blocksOf(piece: Piece, scale: Value<'f32'>): Blocks;
+}
+
+/** The work of the CTA whose first row among those of a KV head is `firstRow`; undefined: the first. */
+export function workOf<S extends Element | 'e4m3'>(
+  k: Ops,
+  p: ParamValues<DecodeParams<S>>,
+  pageSize: number,
+  firstRow?: Value<'u32'>,
+): Work<S> {
+  const headK = k.blockIdx.y;
+  const rows = p.seqLenQ.mul(p.groupSize);
+  const count = (firstRow ? rows.sub(firstRow) : rows).named('row_count');
+  const lengthOf = (request: Value<'s32'>) =>
+    p.seqlens.at(request).load({ nc: true }).max(0).min(p.capacity);
+  const blocks = (request: Value<'s32'>) =>
+    lengthOf(request)
+      .add(blockTokens - 1)
+      .shr(Math.log2(blockTokens))
+      .max(1);
+  const queryAndHead = (row: Value<'u32'>) => {
+    const index = firstRow ? firstRow.add(row) : row;
+    const query = index.div(p.groupSize);
+    const head = k.mad(headK, p.groupSize, index.sub(query.mul(p.groupSize)));
+    return { query, head };
+  };
+  return {
+    count,
+    queryAndHead,
+    forEachPiece: (body, continues) => forEachPiece(k, p, k.blockIdx.z, blocks, body, continues),
+    keysOf({ request, from, to }) {
+      const pages = p.blockTable.at(k.mulWide(request.as('u32'), p.blockTableStride));
+      const range = { from: from.as('u32'), to: to.as('u32') };
+      return { map: p.keys, headK, pageSize, pages, ...range };
+    },
+    queryOf({ request }) {
+      const q = p.q.at(k.widen(request.as('u32')).mul(p.qStrides[0]));
+      const pointer = (row: Value<'u32'>) => {
+        const { query, head } = queryAndHead(row);
+        return q.at(k.widen(query).mul(p.qStrides[1])).at(k.widen(head).mul(p.qStrides[2]));
+      };
+      return { count, pointer };
+    },
+    blocksOf({ request, from, to }, scale) {
+      const length = lengthOf(request).named('length');
+      /** Tokens that a query sees. */
+      const limit = (query: Value<'u32'> | 0) => {
+        const later = p.seqLenQ.sub(1).sub(query);
+        return length.sub(p.causal.mul(later).as('s32')).max(0).as('u32');
+      };
+      return {
+        from: from.as('u32'),
+        to: to.as('u32'),
+        length: length.as('u32'),
+        seenByAll: limit(0),
+        limitOfRow: (row) => limit(queryAndHead(row).query),
+        scale,
+      };
+    },
+  };
+}
