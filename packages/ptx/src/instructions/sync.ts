@@ -170,7 +170,6 @@ export const syncOps = (body: Body) => ({
   },
   /**
    * Like {@link barrier}, and tells each of its threads whether any of them brought a true predicate.
-   * Registers besides, it costs no more than the barrier.
    */
   barrierAny(p: Value<'pred'>, id: number | Value<'u32'> = 0, threads?: number): Value<'pred'> {
     return voteAt(body, 'any', p, id, threads);

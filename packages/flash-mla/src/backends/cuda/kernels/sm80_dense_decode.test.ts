@@ -2,32 +2,11 @@ import { describe } from 'vitest';
 import type { DenseDecodeProblem } from '../problems.ts';
 import { denseDecode } from './sm80_dense_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
+import { denseProblem } from './testing/dense-problem.ts';
 import { limitsFor } from './testing/sim-context.ts';
 
-function problem(changes: Partial<DenseDecodeProblem>): DenseDecodeProblem {
-  return {
-    dtype: 'bf16',
-    outDtype: 'bf16',
-    batch: 8,
-    seqLenQ: 1,
-    numHeadsQ: 128,
-    numHeadsKv: 1,
-    headDimQk: 576,
-    headDimV: 512,
-    causal: true,
-    softmaxScale: 1,
-    numBlocks: 99,
-    pageSize: 64,
-    maxBlocks: 20,
-    blockTableStride: 20,
-    hasDescaleQ: true,
-    hasDescaleK: true,
-    q: { strides: [73728, 0, 576], alignment: 16 },
-    kCache: { strides: [36864, 576, 0], alignment: 16 },
-    plan: { numParts: 66, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 },
-    ...changes,
-  };
-}
+const problem = (changes: Partial<DenseDecodeProblem>) =>
+  denseProblem({ hasDescaleQ: true, hasDescaleK: true, ...changes });
 
 const strides = (alignment: number) => ({ strides: [73728, 0, 576], alignment });
 

@@ -2,39 +2,15 @@ import { describe, expect, it } from 'vitest';
 import type { DenseDecodeProblem } from '../problems.ts';
 import { denseDecode } from './sm90_dense_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
+import { denseProblem } from './testing/dense-problem.ts';
 import { limitsFor } from './testing/sim-context.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 
-function problem(changes: Partial<DenseDecodeProblem> = {}): DenseDecodeProblem {
-  return {
-    dtype: 'bf16',
-    outDtype: 'bf16',
-    batch: 8,
-    seqLenQ: 1,
-    numHeadsQ: 128,
-    numHeadsKv: 1,
-    headDimQk: 576,
-    headDimV: 512,
-    causal: true,
-    softmaxScale: 1,
-    numBlocks: 99,
-    pageSize: 64,
-    maxBlocks: 20,
-    blockTableStride: 20,
-    hasDescaleQ: false,
-    hasDescaleK: false,
-    q: { strides: [73728, 0, 576], alignment: 16 },
-    kCache: { strides: [36864, 576, 0], alignment: 16 },
-    plan: { numParts: 66, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 },
-    ...changes,
-  };
-}
-
 describe('dense decode on warp groups', () => {
   it('takes the problems it is made for', () => {
     const takes = (changes: Partial<DenseDecodeProblem>) =>
-      denseDecode.accepts?.(problem(changes), limits);
+      denseDecode.accepts?.(denseProblem(changes), limits);
     expect(takes({})).toBe(true);
     expect(takes({ dtype: 'f16', numHeadsQ: 17, pageSize: 256 })).toBe(true);
     expect(takes({ numHeadsQ: 8, seqLenQ: 4 })).toBe(true);
@@ -47,7 +23,7 @@ describe('dense decode on warp groups', () => {
 
   it('pairs the CTAs of an even number of row tiles', () => {
     const main = (changes: Partial<DenseDecodeProblem>) =>
-      denseDecode.plan(problem(changes), limits).launches.main;
+      denseDecode.plan(denseProblem(changes), limits).launches.main;
     expect(main({})).toMatchObject({ grid: [2, 1, 66], cluster: [2, 1, 1] });
     expect(main({ numHeadsQ: 64 })).toMatchObject({ grid: [1, 1, 66] });
     expect(main({ numHeadsQ: 64 })?.cluster).toBeUndefined();
@@ -63,7 +39,9 @@ describe('dense decode on warp groups', () => {
     shapes.map((shape) => ({
       name: Object.values(shape).join(' '),
       launch: (target) =>
-        target === 'sm_90a' ? denseDecode.plan(problem(shape), limits).launches.main : undefined,
+        target === 'sm_90a'
+          ? denseDecode.plan(denseProblem(shape), limits).launches.main
+          : undefined,
     })),
   );
 });

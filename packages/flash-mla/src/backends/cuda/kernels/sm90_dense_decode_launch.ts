@@ -1,20 +1,20 @@
-import { type TensorMapDescription, tensorMapBytes } from '@flash-mla/ptx';
+import type { TensorMapDescription } from '@flash-mla/ptx';
 import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
-import type { DecodeOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
+import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimQk, headDimV, tileColumns, tileRows } from './hopper/tile.ts';
 import { fewRows } from './hopper-few/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
-import {
-  bindCombine,
-  type CombineLaunch,
-  planCombine,
-  planSplits,
-  type SplitResults,
-} from './sm80_combine_launch.ts';
 import { denseDecode as portable } from './sm80_dense_decode_launch.ts';
+import {
+  bindDecode,
+  decodeInputs,
+  type HopperDecodePlan,
+  mapsKeys,
+  planDecode,
+} from './sm90_decode_launch.ts';
 import { buildHopperDenseDecode, type HopperDenseDecodeConfig } from './sm90_dense_decode.ts';
 import {
   buildFewRowsDenseDecode,
@@ -38,13 +38,7 @@ type MainLaunch = LaunchPlan<
   DecodeParams<Element>
 >;
 
-interface HopperDenseDecodePlan extends OperationPlan {
-  readonly launches: {
-    readonly main: MainLaunch;
-    readonly combine?: CombineLaunch;
-  };
-  readonly splits: SplitResults;
-}
+type HopperDenseDecodePlan = HopperDecodePlan<MainLaunch>;
 
 const rowsOf = ({
   seqLenQ,
@@ -89,19 +83,11 @@ function planManyRows(problem: DenseDecodeProblem): MainLaunch {
 
 /** Dense decoding on warp groups, for the head dimensions of DeepSeek's models. */
 export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> = {
-  accepts(problem) {
-    const { dtype, pageSize, q, kCache, numBlocks } = problem;
-    return (
-      dtype !== 'e4m3' &&
-      problem.headDimQk === headDimQk &&
-      problem.headDimV === headDimV &&
-      pageSize % blockTokens === 0 &&
-      q.alignment >= 16 &&
-      kCache.alignment >= 16 &&
-      numBlocks > 0 &&
-      kCache.strides.every((stride) => stride * 2 < 2 ** 40)
-    );
-  },
+  accepts: (problem) =>
+    problem.dtype !== 'e4m3' &&
+    problem.headDimQk === headDimQk &&
+    problem.headDimV === headDimV &&
+    mapsKeys(problem, 2),
 
   tiling(problem, limits) {
     const fits = problem.headDimQk === headDimQk && problem.headDimV === headDimV;
@@ -110,83 +96,15 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
   },
 
   plan(problem, limits): HopperDenseDecodePlan {
-    const { outDtype, plan, pageSize } = problem;
     const few = hasFewRows(problem);
     const main = few ? planFewRows(problem) : planManyRows(problem);
-    const partial = few ? 'f32' : 'f16';
-    const maxBlocks = Math.ceil((problem.maxBlocks * pageSize) / blockTokens);
-    const splits = planSplits(problem, plan, maxBlocks, partial);
-    const combine = planCombine(
-      { outElement: outDtype, headDimV, hasSink: false, partial, overlaps: true },
-      problem,
-      limits,
-    );
-    return {
-      launches: splits.slots > 0 ? { main, combine } : { main },
-      splits,
-      workspaceBytes: splits.workspaceBytes,
-    };
+    return planDecode(problem, limits, main, few ? 'f32' : 'f16');
   },
 
   bind(context, anyPlan, problem) {
-    const { launches, splits, workspaceBytes } = anyPlan as HopperDenseDecodePlan;
-    const main = context.prepare(launches.main, {
-      keys: new Uint8Array(tensorMapBytes),
-      q: 0,
-      blockTable: 0,
-      seqlens: 0,
-      metadata: 0,
-      numSplits: 0,
-      out: 0,
-      lse: 0,
-      partialOut: 0,
-      partialLse: 0,
-      slots: Math.max(1, splits.slots),
-      seqLenQ: problem.seqLenQ,
-      numHeadsQ: problem.numHeadsQ,
-      qStrides: problem.q.strides,
-      blockTableStride: problem.blockTableStride,
-      capacity: Math.min(problem.maxBlocks * problem.pageSize, 2 ** 31 - 1 - blockTokens),
-      groupSize: problem.numHeadsQ / problem.numHeadsKv,
-      splitBlocks: problem.plan.splitBlocks,
-      causal: problem.causal ? 1 : 0,
-      scale: problem.softmaxScale * Math.LOG2E,
-    });
-    const keys = main.tensorMapSetter('keys');
-    const keysAt = keyMap(problem);
-    const q = main.setter('q');
-    const blockTable = main.setter('blockTable');
-    const seqlens = main.setter('seqlens');
-    const metadata = main.setter('metadata');
-    const numSplits = main.setter('numSplits');
-    const out = main.setter('out');
-    const lse = main.setter('lse');
-    const partialOut = main.setter('partialOut');
-    const partialLse = main.setter('partialLse');
-    const combine = launches.combine && bindCombine(context, launches.combine, splits, problem);
-
-    return (args) => {
-      const workspace = context.workspace(workspaceBytes);
-      const results = {
-        workspace,
-        numSplits: context.address(args.schedule.numSplits),
-        out: context.address(args.out),
-        lse: context.address(args.lse),
-        sink: 0,
-      };
-      keys(keysAt(context.address(args.kCache)));
-      q(context.address(args.q));
-      blockTable(context.address(args.blockTable));
-      seqlens(context.address(args.seqlens));
-      metadata(context.address(args.schedule.metadata));
-      numSplits(results.numSplits);
-      out(results.out);
-      lse(results.lse);
-      partialOut(workspace);
-      partialLse(workspace + splits.outputBytes);
-      main.enqueue();
-      combine?.(results);
-    };
+    const plan = anyPlan as HopperDenseDecodePlan;
+    const main = context.prepare(plan.launches.main, decodeInputs(problem, plan.splits));
+    return bindDecode(context, main, plan, problem, keyMap(problem));
   },
 };
 

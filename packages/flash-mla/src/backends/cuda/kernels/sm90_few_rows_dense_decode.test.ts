@@ -2,35 +2,18 @@ import { describe, expect, it } from 'vitest';
 import type { DenseDecodeProblem } from '../problems.ts';
 import { denseDecode } from './sm90_dense_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
+import { denseProblem } from './testing/dense-problem.ts';
 import { limitsFor } from './testing/sim-context.ts';
 import { dataOf, decode, expectRight, expectSameAlone, type Walk } from './testing/walks.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 
-function problem(changes: Partial<DenseDecodeProblem> = {}): DenseDecodeProblem {
-  return {
-    dtype: 'bf16',
-    outDtype: 'bf16',
-    batch: 8,
-    seqLenQ: 1,
+const problem = (changes: Partial<DenseDecodeProblem> = {}) =>
+  denseProblem({
     numHeadsQ: 16,
-    numHeadsKv: 1,
-    headDimQk: 576,
-    headDimV: 512,
-    causal: true,
-    softmaxScale: 1,
-    numBlocks: 99,
-    pageSize: 64,
-    maxBlocks: 20,
-    blockTableStride: 20,
-    hasDescaleQ: false,
-    hasDescaleK: false,
-    q: { strides: [9216, 0, 576], alignment: 16 },
-    kCache: { strides: [36864, 576, 0], alignment: 16 },
     plan: { numParts: 132, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 },
     ...changes,
-  };
-}
+  });
 
 describe('dense decode of few rows on warp groups', () => {
   it('is chosen for up to 16 rows of a KV head', () => {

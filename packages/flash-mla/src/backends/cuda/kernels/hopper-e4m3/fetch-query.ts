@@ -1,14 +1,8 @@
-import type { Ops, Pointer, Value } from '@flash-mla/ptx';
+import type { Ops, Value } from '@flash-mla/ptx';
 import { headDimQk, queryThreads } from '../hopper/tile.ts';
+import type { QuerySource } from '../hopper/work.ts';
 import { inKeyOrder } from './key-fragments.ts';
 import type { E4m3Shared, E4m3Tile } from './tile.ts';
-
-/** Where a CTA's query rows are; each is aligned to 16 bytes. */
-export interface QuerySource {
-  /** Rows that exist; the CTA's others are zeros. */
-  readonly count: Value<'u32'>;
-  pointer(row: Value<'u32'>): Pointer<'global', 'e4m3'>;
-}
 
 /** Columns that a thread loads at once. */
 const chunk = 16;
@@ -21,7 +15,7 @@ export function fetchQuery(
   k: Ops,
   shared: E4m3Shared,
   { rows }: E4m3Tile,
-  source: QuerySource,
+  source: QuerySource<'e4m3'>,
   parity: Value<'u32'>,
 ): void {
   k.mbarrierWait(shared.queryEmpty.at(0), parity);

@@ -1,13 +1,7 @@
-import type { Ops, Pointer, Value } from '@flash-mla/ptx';
+import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
 import { type HopperShared, keyTiles, queryThreads } from './tile.ts';
-
-/** Where a CTA's query rows are; each is aligned to 16 bytes. */
-export interface QuerySource {
-  /** Rows that exist; the CTA's others are zeros. */
-  readonly count: Value<'u32'>;
-  pointer(row: Value<'u32'>): Pointer<'global', Element>;
-}
+import type { QuerySource } from './work.ts';
 
 /** What a kernel declares for them. */
 export type QueryShared = Pick<HopperShared, 'query' | 'queryFull' | 'queryEmpty'>;
@@ -20,7 +14,7 @@ export function fetchQuery(
   k: Ops,
   shared: QueryShared,
   rows: number,
-  source: QuerySource,
+  source: QuerySource<Element>,
   parity: Value<'u32'>,
 ): void {
   k.mbarrierWait(shared.queryEmpty.at(0), parity);

@@ -1,7 +1,7 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
 import { publishTarget, type TargetShared } from './target.ts';
-import type { Work } from './work.ts';
+import type { QuerySource, Work } from './work.ts';
 
 /** What the warp groups of a CTA do, and with how many registers a thread. */
 export interface Roles {
@@ -36,7 +36,7 @@ export function fetchAllQueries<S extends Element | 'e4m3'>(
   k: Ops,
   shared: TargetShared,
   work: Work<S>,
-  fetch: (source: ReturnType<Work<S>['queryOf']>, parity: Value<'u32'>) => void,
+  fetch: (source: QuerySource<S>, parity: Value<'u32'>) => void,
 ): void {
   const parity = k.var('u32', 1);
   work.forEachPiece((piece) => {

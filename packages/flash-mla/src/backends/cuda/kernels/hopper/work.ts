@@ -5,6 +5,13 @@ import type { Blocks } from './consume.ts';
 import type { KeyBlocks } from './key-blocks.ts';
 import type { DecodeParams } from './params.ts';
 
+/** Where a CTA's query rows are; each is aligned to 16 bytes. */
+export interface QuerySource<S extends Element | 'e4m3'> {
+  /** Rows that exist; the CTA's others are zeros. */
+  readonly count: Value<'u32'>;
+  pointer(row: Value<'u32'>): Pointer<'global', S>;
+}
+
 /** What a CTA has to do, as its roles need to know it; each walks the pieces for itself. */
 export interface Work<S extends Element | 'e4m3'> {
   /** Rows of the CTA that exist. */
@@ -15,10 +22,7 @@ export interface Work<S extends Element | 'e4m3'> {
   /** A piece's blocks and where they are. */
   keysOf(piece: Piece): KeyBlocks<S>;
   /** Where a piece's query rows are. */
-  queryOf(piece: Piece): {
-    readonly count: Value<'u32'>;
-    pointer(row: Value<'u32'>): Pointer<'global', S>;
-  };
+  queryOf(piece: Piece): QuerySource<S>;
   /** What consumers must know of a piece. */
   blocksOf(piece: Piece, scale: Value<'f32'>): Blocks;
 }
