@@ -1,12 +1,13 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import { Consumer } from './hopper/consume.ts';
-import { fetchKeys, ringPosition } from './hopper/fetch-keys.ts';
+import { fetchKeys } from './hopper/fetch-keys.ts';
 import { fetchQuery } from './hopper/fetch-query.ts';
 import { type DecodeParams, decodeParams } from './hopper/params.ts';
 import { consumerPlace } from './hopper/place.ts';
 import { releaseCombine } from './hopper/release-combine.ts';
 import { writeResults } from './hopper/results.ts';
 import { initBarriers } from './hopper/ring.ts';
+import { ringPosition } from './hopper/ring-position.ts';
 import { fetchAllQueries, takeRoles } from './hopper/roles.ts';
 import { resetRows, rowState } from './hopper/row-state.ts';
 import { awaitTarget, hasNext } from './hopper/target.ts';

@@ -17,6 +17,7 @@ import { initBarriers } from './hopper-e4m3/barriers.ts';
 import { E4m3Consumer } from './hopper-e4m3/consume.ts';
 import { fetchKeys } from './hopper-e4m3/fetch-keys.ts';
 import { fetchQuery } from './hopper-e4m3/fetch-query.ts';
+import { ringPosition } from './hopper-e4m3/ring.ts';
 import { bothConsumers } from './hopper-e4m3/team.ts';
 import {
   consumerRegisters,
@@ -25,7 +26,6 @@ import {
   producerRegisters,
 } from './hopper-e4m3/tile.ts';
 import { writeResults } from './hopper-swapped/results.ts';
-import { ringPosition } from './hopper-swapped/ring.ts';
 import { resetRows, rowState } from './hopper-swapped/row-state.ts';
 import type { Piece } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';

@@ -3,6 +3,7 @@ import { fetchQuery } from './hopper/fetch-query.ts';
 import { type DecodeParams, decodeParams } from './hopper/params.ts';
 import { consumerPlace } from './hopper/place.ts';
 import { releaseCombine } from './hopper/release-combine.ts';
+import { ringPosition } from './hopper/ring-position.ts';
 import { fetchAllQueries, takeRoles } from './hopper/roles.ts';
 import { awaitTarget, hasNext } from './hopper/target.ts';
 import { consumerRegisters, ctaThreads, producerRegisters } from './hopper/tile.ts';
@@ -11,7 +12,6 @@ import { initBarriers } from './hopper-few/barriers.ts';
 import { FewRowsConsumer } from './hopper-few/consume.ts';
 import { fetchKeys } from './hopper-few/fetch-keys.ts';
 import { pairColumns } from './hopper-few/neighbours.ts';
-import { partRings } from './hopper-few/rings.ts';
 import { ownConsumer } from './hopper-few/team.ts';
 import { fewRows, fewRowsLayout } from './hopper-few/tile.ts';
 import { writeResults } from './hopper-swapped/results.ts';
@@ -55,8 +55,8 @@ export function buildFewRowsDenseDecode(
       consumerRegisters,
       fetchKeys() {
         k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
-        const rings = partRings(k, 1);
-        work.forEachPiece((piece) => fetchKeys(k, shared, rings, work.keysOf(piece)));
+        const ring = ringPosition(k, 1);
+        work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
       },
       fetchQueries() {
         fetchAllQueries(k, shared, work, (source, parity) =>

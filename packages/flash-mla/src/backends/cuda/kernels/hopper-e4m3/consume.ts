@@ -3,12 +3,12 @@ import type { Blocks } from '../hopper/consume.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { headDimQk, tileTokens } from '../hopper/tile.ts';
 import { hideScores } from '../hopper-swapped/hide.ts';
-import { type RingPosition, ringPosition } from '../hopper-swapped/ring.ts';
 import { columnSteps, type RowState } from '../hopper-swapped/row-state.ts';
 import type { Team } from '../hopper-swapped/team.ts';
 import { weigh } from '../hopper-swapped/weigh.ts';
 import { keyFragments } from './key-fragments.ts';
 import { type OperandSet, Operands } from './operands.ts';
+import { type RingPosition, ringPosition } from './ring.ts';
 import { type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
 import { allTokens, type Selectors, selectors, valueFragments } from './value-fragments.ts';
 

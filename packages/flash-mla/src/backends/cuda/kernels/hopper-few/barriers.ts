@@ -1,16 +1,16 @@
 import type { Ops } from '@flash-mla/ptx';
 import { consumers, queryThreads } from '../hopper/tile.ts';
-import { type FewRowsShared, keyParts, slotsOf, teamWarps } from './tile.ts';
+import { type FewRowsShared, keyParts, stages, teamWarps } from './tile.ts';
 
 /** Initialises all barriers; ends with a barrier of the CTA. */
 export function initBarriers(k: Ops, shared: FewRowsShared): void {
   const warps = consumers * teamWarps;
   k.if(k.threadIdx.x.eq(0), () => {
     for (const { name, arrivals } of keyParts) {
-      for (let slot = 0; slot < slotsOf(name); slot++) {
-        k.mbarrierInit(shared[`${name}Empty`].at(slot), warps);
+      for (let stage = 0; stage < stages; stage++) {
+        k.mbarrierInit(shared[`${name}Empty`].at(stage), warps);
         arrivals.forEach((_, i) => {
-          k.mbarrierInit(shared[`${name}Full`].at(slot, i), 1);
+          k.mbarrierInit(shared[`${name}Full`].at(stage, i), 1);
         });
       }
     }

@@ -1,6 +1,7 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
+import { type RingPosition, ringPosition } from '../hopper/ring-position.ts';
 import {
   barrierId,
   consumers,
@@ -14,7 +15,6 @@ import type { RowState } from '../hopper-swapped/row-state.ts';
 import type { Team } from '../hopper-swapped/team.ts';
 import { weigh } from '../hopper-swapped/weigh.ts';
 import type { Element } from '../mla/tile.ts';
-import { type PartRings, partRings } from './rings.ts';
 import { type FewRowsShared, fewRows, keyParts, type PartName } from './tile.ts';
 
 /** Multiplications of depth 16 in a tile of 64 columns or tokens, and how far apart they begin. */
@@ -40,7 +40,7 @@ export class FewRowsConsumer {
   readonly #element: Element;
   readonly #team: Team;
   readonly #scores: readonly Var<'f32'>[];
-  readonly #rings: PartRings;
+  readonly #ring: RingPosition;
 
   constructor(
     k: Ops,
@@ -57,7 +57,7 @@ export class FewRowsConsumer {
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', fewRows / 2);
-    this.#rings = partRings(k, 0);
+    this.#ring = ringPosition(k, 0);
   }
 
   /**
@@ -82,11 +82,11 @@ export class FewRowsConsumer {
           },
           { uniform: true },
         );
-        const weights = this.#shared.weights.tile(this.#rings.back.stage, place.consumer, 0);
+        const weights = this.#shared.weights.tile(this.#ring.stage, place.consumer, 0);
         weigh(k, this.#team, place, state, { scores, scale: blocks.scale, weights });
       });
       k.section('values', () => this.#multiplyValues());
-      this.#rings.advance();
+      this.#ring.advance();
     });
     const target = takeTarget();
     k.if(this.place.lane.eq(0), () => k.mbarrierArrive(this.#shared.queryEmpty.at(0)));
@@ -99,10 +99,10 @@ export class FewRowsConsumer {
     const shared = this.#shared;
     const layout = { swizzle: '128B', stride: 1024 } as const;
     const query = k.matrixDescriptor(shared.query.pointer, layout);
+    const { stage, parity } = this.#ring;
+    const keys = k.matrixDescriptor(shared.keys.tile(stage, 0), layout);
     for (const { name, first, arrivals } of keyParts) {
-      const { stage, parity } = this.#rings[name];
-      const keys = k.matrixDescriptor(shared[name].tile(stage, 0), layout);
-      let tile = 0;
+      let tile = first;
       arrivals.forEach((tiles, i) => {
         k.mbarrierWait(shared[`${name}Full`].at(stage, i), parity);
         // The assembler wants one in every run of multiplications.
@@ -110,8 +110,8 @@ export class FewRowsConsumer {
         for (const end = tile + tiles; tile < end; tile++) {
           for (let step = 0; step < steps; step++) {
             const left = keys.bytes(tile * tileBytes + step * depthBytes);
-            const right = query.bytes((first + tile) * fewRows * 128 + step * depthBytes);
-            const accumulate = first + tile + step > 0;
+            const right = query.bytes(tile * fewRows * 128 + step * depthBytes);
+            const accumulate = tile + step > 0;
             k.wgmma(this.#element, this.#scores, left, right, { accumulate });
           }
         }
@@ -126,7 +126,7 @@ export class FewRowsConsumer {
   #multiplyValues(): void {
     const k = this.#k;
     const { consumer } = this.place;
-    const weights = this.#shared.weights.tile(this.#rings.back.stage, consumer, 0);
+    const weights = this.#shared.weights.tile(this.#ring.stage, consumer, 0);
     const right = k.matrixDescriptor(weights, { swizzle: '128B', stride: 1024 });
     k.wgmmaFence();
     valueParts.forEach((name, part) => {
@@ -150,14 +150,14 @@ export class FewRowsConsumer {
 
   /** This consumer's tiles of a part of V. */
   #ownValues(name: 'front' | 'back') {
-    const { consumer } = this.place;
-    return this.#shared[name].tile(this.#rings[name].stage, consumer.mul(ownTiles));
+    const first = this.place.consumer.mul(ownTiles);
+    return this.#shared.keys.tile(this.#ring.stage, name === 'front' ? first : first.add(4));
   }
 
   /** This warp is done with a part of the block at hand. */
   #release(name: PartName): void {
     const k = this.#k;
-    const bar = this.#shared[`${name}Empty`].at(this.#rings[name].stage);
+    const bar = this.#shared[`${name}Empty`].at(this.#ring.stage);
     k.if(this.place.lane.eq(0), () => k.mbarrierArrive(bar));
   }
 

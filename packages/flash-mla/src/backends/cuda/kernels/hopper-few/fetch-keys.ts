@@ -1,34 +1,34 @@
 import type { Ops } from '@flash-mla/ptx';
 import { forEachBlock, type KeyBlocks } from '../hopper/key-blocks.ts';
+import type { RingPosition } from '../hopper/ring-position.ts';
 import { tileBytes } from '../hopper/tile.ts';
 import type { Element } from '../mla/tile.ts';
-import type { PartRings } from './rings.ts';
 import { type FewRowsShared, keyParts } from './tile.ts';
 
 /** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */
 export function fetchKeys(
   k: Ops,
   shared: FewRowsShared,
-  rings: PartRings,
+  ring: RingPosition,
   blocks: KeyBlocks<Element>,
 ): void {
   forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
+    const { stage, parity } = ring;
     for (const { name, first, arrivals } of keyParts) {
-      const { stage, parity } = rings[name];
       k.mbarrierWait(shared[`${name}Empty`].at(stage), parity);
       k.if(isLeader, () => {
-        let tile = 0;
+        let tile = first;
         arrivals.forEach((tiles, i) => {
           const full = shared[`${name}Full`].at(stage, i);
           k.mbarrierArriveExpectTx(full, tiles * tileBytes);
           for (const end = tile + tiles; tile < end; tile++) {
-            const place = [0, token, first + tile, blocks.headK, page] as const;
-            k.tensorLoad(shared[name].tile(stage, tile), blocks.map, place, full);
+            const place = [0, token, tile, blocks.headK, page] as const;
+            k.tensorLoad(shared.keys.tile(stage, tile), blocks.map, place, full);
           }
         });
       });
     }
-    rings.advance();
+    ring.advance();
   });
 }

@@ -7,11 +7,10 @@ export const teamWarps = 4;
 
 /** Query rows of a CTA: columns of its multiplications. */
 export const fewRows = 16;
-/** Key blocks of which the front and the rest are on their way or in use, and of which the back is. */
-const frontSlots = 3;
-const backSlots = 2;
+/** Key blocks on their way or in use. */
+export const stages = 2;
 
-/** Parts of a block of keys that have rings of their own: there is room for more than two blocks. */
+/** Parts of a key block that are released by themselves: two that hold values, and the rest. */
 export type PartName = 'front' | 'back' | 'rest';
 
 export interface KeyPart {
@@ -29,16 +28,11 @@ export const keyParts: readonly KeyPart[] = [
   { name: 'back', first: 4, arrivals: [2, 2] },
 ];
 
-/** Blocks that there is room for of a part. */
-export const slotsOf = (name: PartName): number => (name === 'back' ? backSlots : frontSlots);
-
 /** Shared memory of a CTA. */
 export const fewRowsLayout = (element: Element) => {
   const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
   return sharedLayout({
-    front: field(element, [frontSlots, tileTokens, 256], tiles),
-    back: field(element, [backSlots, tileTokens, 256], tiles),
-    rest: field(element, [frontSlots, tileTokens, 64], tiles),
+    keys: field(element, [stages, tileTokens, headDimQk], tiles),
     query: field(element, [fewRows, headDimQk], tiles),
     /** Of two blocks in turn: one is written while a consumer's slower warps still multiply the other. */
     weights: field(element, [2, consumers, fewRows, tileTokens], { swizzle: '128B' }),
@@ -46,12 +40,12 @@ export const fewRowsLayout = (element: Element) => {
     found: field('f32', [consumers, fewRows, teamWarps]),
     /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
     targets: field('u32', [2, 2]),
-    frontFull: field('b64', [frontSlots, 2]),
-    backFull: field('b64', [backSlots, 2]),
-    restFull: field('b64', [frontSlots, 1]),
-    frontEmpty: field('b64', [frontSlots]),
-    backEmpty: field('b64', [backSlots]),
-    restEmpty: field('b64', [frontSlots]),
+    frontFull: field('b64', [stages, 2]),
+    backFull: field('b64', [stages, 2]),
+    restFull: field('b64', [stages, 1]),
+    frontEmpty: field('b64', [stages]),
+    backEmpty: field('b64', [stages]),
+    restEmpty: field('b64', [stages]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),
     targetFull: field('b64', [1]),

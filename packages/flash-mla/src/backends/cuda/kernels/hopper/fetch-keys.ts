@@ -2,27 +2,8 @@ import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
 import { forEachBlock, type KeyBlocks } from './key-blocks.ts';
 import { partBarrier } from './ring.ts';
+import type { RingPosition } from './ring-position.ts';
 import { type HopperShared, type HopperTile, type KeyPart, keyParts, tileBytes } from './tile.ts';
-
-/** Position in the ring of two key blocks; runs on from request to request. */
-export interface RingPosition {
-  readonly stage: Value<'u32'>;
-  readonly parity: Value<'u32'>;
-  advance(): void;
-}
-
-export function ringPosition(k: Ops, firstParity: number): RingPosition {
-  const stage = k.var('u32', 0).named('stage');
-  const parity = k.var('u32', firstParity).named('parity');
-  return {
-    stage,
-    parity,
-    advance() {
-      parity.set(parity.xor(stage));
-      stage.set(stage.xor(1));
-    },
-  };
-}
 
 /** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */
 export function fetchKeys(
