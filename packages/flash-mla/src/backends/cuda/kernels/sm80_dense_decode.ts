@@ -107,6 +107,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         .max(1);
 
     const attendPiece = (piece: Piece) => {
+      const end = piece.end().as('u32');
       const request = piece.request.as('u32');
       const length = lengthOf(piece.request).named('length');
       /** Tokens that a query sees. */
@@ -162,7 +163,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         keys,
         mask: maskBeyond(k, tile, place, limits),
         from,
-        to: piece.to.as('u32').mul(tilesPerBlock).min(used).max(from.add(1)),
+        to: end.mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,
       });
       const results = {

@@ -109,6 +109,7 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
       hasExtra ? mainBlocks(request).add(blocks(extraLength(request))) : mainBlocks(request);
 
     const attendPiece = (piece: Piece) => {
+      const end = piece.end().as('u32');
       const request = k.widen(piece.request.as('u32'));
       const picks = (
         name: 'main' | 'extra',
@@ -159,7 +160,7 @@ export function buildSparseDecode(config: SparseDecodeConfig): Kernel<SparseDeco
         keys,
         mask: maskMissing(k, tile, k.shared, place),
         from: piece.from.as('u32').mul(tilesPerBlock),
-        to: piece.to.as('u32').mul(tilesPerBlock),
+        to: end.mul(tilesPerBlock),
         scale: p.scale,
       });
       writeDecodeResults(k, p, {

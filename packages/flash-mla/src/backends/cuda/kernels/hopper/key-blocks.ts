@@ -8,32 +8,32 @@ export interface KeyBlocks<S extends Element | 'e4m3'> {
   readonly map: TensorMap<S>;
   readonly headK: Value<'u32'>;
   readonly pageSize: number;
-  /** The request's row of the block table. */
+  /** The request's row of the block table, and the row's last entry. */
   readonly pages: Pointer<'global', 'u32'>;
-  /** The end exclusive. */
+  readonly lastPage: Value<'u32'>;
   readonly from: Value<'u32'>;
-  readonly to: Value<'u32'>;
+  /** Behind the last; reads the request's length. */
+  end(): Value<'u32'>;
 }
 
-/** Runs `body` for each block with its page and its first token there; a whole warp. */
+/**
+ * Runs `body` for each block with its page and its first token there; a whole warp. The first pages are
+ * on their way before it is known where the blocks end: what a row of the table has behind is not used.
+ */
 export function forEachBlock<S extends Element | 'e4m3'>(
   k: Ops,
-  { pageSize, pages: table, from, to }: KeyBlocks<S>,
+  { pageSize, pages: table, lastPage, from, end }: KeyBlocks<S>,
   body: (page: Value<'u32'>, token: Value<'u32'>) => void,
 ): void {
   const blocksPerPage = pageSize / tileTokens;
+  const pageOf = (block: Value<'u32'>) =>
+    table.at(block.add(k.laneId).div(blocksPerPage).min(lastPage)).load({ nc: true });
   /** The pages of 32 blocks, one per lane. */
-  const pages = k.var('u32', 0).named('pages');
+  const pages = k.var('u32', pageOf(from)).named('pages');
+  const to = end();
   k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
     const index = block.sub(from).and(31);
-    k.if(
-      index.eq(0),
-      () => {
-        const own = block.add(k.laneId).min(to.sub(1));
-        pages.set(table.at(own.div(blocksPerPage)).load({ nc: true }));
-      },
-      { uniform: true },
-    );
+    k.if(index.eq(0).and(block.ne(from)), () => pages.set(pageOf(block)), { uniform: true });
     const page = k.shuffle(pages as Value<'u32'>, index);
     const token = block.rem(blocksPerPage).mul(tileTokens);
     body(page, token);

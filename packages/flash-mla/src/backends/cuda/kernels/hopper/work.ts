@@ -54,10 +54,11 @@ export function workOf<S extends Element | 'e4m3'>(
     count,
     queryAndHead,
     forEachPiece: (body, continues) => forEachPiece(k, p, k.blockIdx.z, blocks, body, continues),
-    keysOf({ request, from, to }) {
+    keysOf({ request, from, end }) {
       const pages = p.blockTable.at(k.mulWide(request.as('u32'), p.blockTableStride));
-      const range = { from: from.as('u32'), to: to.as('u32') };
-      return { map: p.keys, headK, pageSize, pages, ...range };
+      const lastPage = p.capacity.sub(1).max(0).as('u32').div(pageSize);
+      const range = { from: from.as('u32'), end: () => end().as('u32') };
+      return { map: p.keys, headK, pageSize, pages, lastPage, ...range };
     },
     queryOf({ request }) {
       const q = p.q.at(k.widen(request.as('u32')).mul(p.qStrides[0]));
@@ -67,7 +68,8 @@ export function workOf<S extends Element | 'e4m3'>(
       };
       return { count, pointer };
     },
-    blocksOf({ request, from, to }, scale) {
+    blocksOf({ request, from, end }, scale) {
+      const to = end();
       const length = lengthOf(request).named('length');
       /** Tokens that a query sees. */
       const limit = (query: Value<'u32'> | 0) => {

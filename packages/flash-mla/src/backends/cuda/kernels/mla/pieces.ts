@@ -16,9 +16,10 @@ export interface SchedulePointers {
 /** Some blocks of one request that lead to one result. */
 export interface Piece {
   readonly request: Value<'s32'>;
-  /** Blocks, the end exclusive. */
+  /** The first block. */
   readonly from: Value<'s32'>;
-  readonly to: Value<'s32'>;
+  /** Behind the last block. Reads the request's length, which what does not need it need not wait for. */
+  end(): Value<'s32'>;
   /** Which split of the request it is. */
   readonly split: Value<'s32'>;
   /** Reads where the result goes; best called when it is there, to keep registers free until then. */
@@ -78,7 +79,7 @@ export function forEachPiece(
       body({
         request,
         from: block,
-        to: endOfPiece(endOfShare()),
+        end: () => endOfPiece(endOfShare()),
         split,
         target() {
           const first = numSplits.at(request).load();
