@@ -1,5 +1,5 @@
 import type { Ops } from '@flash-mla/ptx';
-import { forEachBlock, type KeyBlocks } from '../hopper/key-blocks.ts';
+import { forEachBlock, type KeyBlocks, keyPolicy } from '../hopper/key-blocks.ts';
 import type { RingPosition } from './ring.ts';
 import { type E4m3Shared, keyTiles, stageBytes, tileColumns } from './tile.ts';
 
@@ -13,6 +13,7 @@ export function fetchKeys(
   ring: RingPosition,
   blocks: KeyBlocks<'e4m3'>,
 ): void {
+  const l2Policy = keyPolicy(k);
   forEachBlock(k, blocks, (page, token) => {
     k.mbarrierWait(shared.empty.at(ring.stage), ring.parity);
     k.if(k.electSync(), () => {
@@ -20,7 +21,7 @@ export function fetchKeys(
       k.mbarrierArriveExpectTx(full, stageBytes);
       for (let tile = 0; tile < keyTiles; tile++) {
         const place = [tile * tileColumns, token, blocks.headK, page] as const;
-        k.tensorLoad(shared.keys.tile(ring.stage, tile), blocks.map, place, full);
+        k.tensorLoad(shared.keys.tile(ring.stage, tile), blocks.map, place, full, { l2Policy });
       }
     });
     ring.advance();

@@ -1,5 +1,5 @@
 import type { Ops } from '@flash-mla/ptx';
-import { forEachBlock, type KeyBlocks } from '../hopper/key-blocks.ts';
+import { forEachBlock, type KeyBlocks, keyPolicy } from '../hopper/key-blocks.ts';
 import type { RingPosition } from '../hopper/ring-position.ts';
 import { tileBytes } from '../hopper/tile.ts';
 import type { Element } from '../mla/tile.ts';
@@ -12,6 +12,7 @@ export function fetchKeys(
   ring: RingPosition,
   blocks: KeyBlocks<Element>,
 ): void {
+  const l2Policy = keyPolicy(k);
   forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
     const { stage, parity } = ring;
@@ -24,7 +25,7 @@ export function fetchKeys(
           k.mbarrierArriveExpectTx(full, tiles * tileBytes);
           for (const end = tile + tiles; tile < end; tile++) {
             const place = [0, token, tile, blocks.headK, page] as const;
-            k.tensorLoad(shared.keys.tile(stage, tile), blocks.map, place, full);
+            k.tensorLoad(shared.keys.tile(stage, tile), blocks.map, place, full, { l2Policy });
           }
         });
       });

@@ -1,6 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
-import { forEachBlock, type KeyBlocks } from './key-blocks.ts';
+import { forEachBlock, type KeyBlocks, keyPolicy } from './key-blocks.ts';
 import { partBarrier } from './ring.ts';
 import type { RingPosition } from './ring-position.ts';
 import { type HopperShared, type HopperTile, type KeyPart, keyParts, tileBytes } from './tile.ts';
@@ -15,7 +15,8 @@ export function fetchKeys(
 ): void {
   const rank = clusterSize > 1 ? k.clusterCtaRank : undefined;
   const cluster = clusterSize > 1 ? 'buffers' : false;
-  const options = clusterSize > 1 ? { multicast: 2 ** clusterSize - 1 } : {};
+  const multicast = clusterSize > 1 ? { multicast: 2 ** clusterSize - 1 } : {};
+  const options = { ...multicast, l2Policy: keyPolicy(k) };
   forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
     const place = (tile: number | Value<'u32'>) => [0, token, tile, blocks.headK, page] as const;

@@ -17,6 +17,13 @@ export interface KeyBlocks<S extends Element | 'e4m3'> {
 }
 
 /**
+ * What the second-level cache is to do with keys. A call reads them once, or at about the same time, and
+ * they are more than it holds: first to go, they leave room for what is read again, such as schedules
+ * and results of splits, which would be written to memory and read from there.
+ */
+export const keyPolicy = (k: Ops): Value<'b64'> => k.cachePolicy('evict_first');
+
+/**
  * Runs `body` for each block with its page and its first token there; a whole warp. The first pages are
  * on their way before it is known where the blocks end: what a row of the table has behind is not used.
  */
