@@ -15,7 +15,7 @@ import type { RowState } from '../hopper-swapped/row-state.ts';
 import type { Team } from '../hopper-swapped/team.ts';
 import { weigh } from '../hopper-swapped/weigh.ts';
 import type { Element } from '../mla/tile.ts';
-import { type FewRowsShared, fewRows, keyParts, type PartName } from './tile.ts';
+import { type FewRowsShared, fewRows, firstTile, keyParts, type PartName } from './tile.ts';
 
 /** Multiplications of depth 16 in a tile of 64 columns or tokens, and how far apart they begin. */
 const steps = 4;
@@ -101,8 +101,8 @@ export class FewRowsConsumer {
     const query = k.matrixDescriptor(shared.query.pointer, layout);
     const { stage, parity } = this.#ring;
     const keys = k.matrixDescriptor(shared.keys.tile(stage, 0), layout);
-    for (const { name, first, arrivals } of keyParts) {
-      let tile = first;
+    for (const { name, arrivals } of keyParts) {
+      let tile = firstTile[name];
       arrivals.forEach((tiles, i) => {
         k.mbarrierWait(shared[`${name}Full`].at(stage, i), parity);
         // The assembler wants one in every run of multiplications.
@@ -150,8 +150,8 @@ export class FewRowsConsumer {
 
   /** This consumer's tiles of a part of V. */
   #ownValues(name: 'front' | 'back') {
-    const first = this.place.consumer.mul(ownTiles);
-    return this.#shared.keys.tile(this.#ring.stage, name === 'front' ? first : first.add(4));
+    const own = this.place.consumer.mul(ownTiles);
+    return this.#shared.keys.tile(this.#ring.stage, own.add(firstTile[name]));
   }
 
   /** This warp is done with a part of the block at hand. */

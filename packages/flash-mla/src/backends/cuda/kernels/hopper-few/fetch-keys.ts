@@ -3,7 +3,7 @@ import { forEachBlock, type KeyBlocks, keyPolicy } from '../hopper/key-blocks.ts
 import type { RingPosition } from '../hopper/ring-position.ts';
 import { tileBytes } from '../hopper/tile.ts';
 import type { Element } from '../mla/tile.ts';
-import { type FewRowsShared, keyParts } from './tile.ts';
+import { type FewRowsShared, firstTile, keyParts } from './tile.ts';
 
 /** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */
 export function fetchKeys(
@@ -16,10 +16,10 @@ export function fetchKeys(
   forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
     const { stage, parity } = ring;
-    for (const { name, first, arrivals } of keyParts) {
+    for (const { name, arrivals } of keyParts) {
       k.mbarrierWait(shared[`${name}Empty`].at(stage), parity);
       k.if(isLeader, () => {
-        let tile = first;
+        let tile = firstTile[name];
         arrivals.forEach((tiles, i) => {
           const full = shared[`${name}Full`].at(stage, i);
           k.mbarrierArriveExpectTx(full, tiles * tileBytes);

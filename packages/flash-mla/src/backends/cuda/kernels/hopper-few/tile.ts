@@ -15,17 +15,18 @@ export type PartName = 'front' | 'back' | 'rest';
 
 export interface KeyPart {
   readonly name: PartName;
-  /** Of its tiles of 64 columns. */
-  readonly first: number;
   /** Tiles that arrive together. */
   readonly arrivals: readonly number[];
 }
 
-/** In the order in which they are fetched and multiplied. The rest is no value. */
+/** Where parts begin: their first tiles of 64 columns. The rest is no value. */
+export const firstTile: Readonly<Record<PartName, number>> = { front: 0, back: 4, rest: 8 };
+
+/** In the order in which they are fetched and multiplied. */
 export const keyParts: readonly KeyPart[] = [
-  { name: 'front', first: 0, arrivals: [2, 2] },
-  { name: 'rest', first: 8, arrivals: [1] },
-  { name: 'back', first: 4, arrivals: [2, 2] },
+  { name: 'front', arrivals: [2, 2] },
+  { name: 'rest', arrivals: [1] },
+  { name: 'back', arrivals: [2, 2] },
 ];
 
 /** Shared memory of a CTA. */
