@@ -1,6 +1,6 @@
 import { BulkEngine } from './bulk.ts';
 import { SimCluster } from './cluster.ts';
-import type { Compiled } from './compile.ts';
+import type { Compiled } from './compile/compiled.ts';
 import { ConstantSpace } from './constant.ts';
 import { type Counters, newCounters } from './counters.ts';
 import type { SimCta } from './cta.ts';

@@ -1,7 +1,7 @@
 import type { Kernel } from '../builder/kernel.ts';
 import { DeclarationError } from '../errors.ts';
 import type { ParamDecls, ParamInputs } from '../layout/params.ts';
-import { compile } from './compile.ts';
+import { compile } from './compile/compile.ts';
 import type { Counters } from './counters.ts';
 import { Launch } from './launch.ts';
 import type { MatrixSums } from './machine.ts';

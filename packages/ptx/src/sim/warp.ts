@@ -1,5 +1,5 @@
 import type { BulkEngine } from './bulk.ts';
-import type { Compiled } from './compile.ts';
+import type { Compiled } from './compile/compiled.ts';
 import { CopyQueue } from './copies.ts';
 import type { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
