@@ -10,7 +10,9 @@ import {
 } from '@flash-mla/ptx';
 import { attend } from './mla/attend.ts';
 import type { Alignment } from './mla/copy.ts';
+import { denseListParams, denseScalarParams } from './mla/decode-params.ts';
 import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
+import { denseRequests } from './mla/dense-requests.ts';
 import { directKeys, directRows } from './mla/direct-keys.ts';
 import { maskBeyond } from './mla/mask.ts';
 import { type SplitMerge, splitMergeParams, writeMergedResults } from './mla/merge-splits.ts';
@@ -40,13 +42,7 @@ const params = ({ stored, outElement }: DenseDecodeConfig) =>
   ({
     q: global(stored),
     kCache: global(stored),
-    /** (b, maxBlocks). */
-    blockTable: global('u32'),
-    /** (b). */
-    seqlens: global('s32'),
-    /** (parts, 8) and (b + 1). */
-    metadata: global('s32'),
-    numSplits: global('s32'),
+    ...denseListParams,
     ...decodeResultParams(outElement),
     ...splitMergeParams,
     /** Addresses of one f32, or 0 for a factor of 1. */
@@ -55,16 +51,7 @@ const params = ({ stored, outElement }: DenseDecodeConfig) =>
     /** Elements between requests, queries and heads; blocks, tokens and heads. */
     qStrides: array('u64', 3),
     kStrides: array('u64', 3),
-    blockTableStride: 'u32',
-    /** Tokens that a row of the block table can name. */
-    capacity: 's32',
-    /** Query heads that share a KV head. */
-    groupSize: 'u32',
-    splitBlocks: 's32',
-    /** 1: query i of sQ sees keys up to length − sQ + i. */
-    causal: 'u32',
-    /** Softmax scale · log2 e. */
-    scale: 'f32',
+    ...denseScalarParams,
   }) as const satisfies ParamDecls;
 
 export type DenseDecodeParams = ReturnType<typeof params>;
@@ -92,29 +79,12 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     const descaleK = () => oneUnlessGiven(k, p.descaleK);
     const scale = isPacked ? p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK()) : p.scale;
 
-    const queryAndHead = (row: Value<'u32'>) => {
-      const index = firstRow.add(row);
-      const query = index.div(p.groupSize);
-      const head = k.mad(headK, p.groupSize, index.sub(query.mul(p.groupSize)));
-      return { query, head };
-    };
-    const lengthOf = (request: Value<'s32'>) =>
-      p.seqlens.at(request).load({ nc: true }).max(0).min(p.capacity);
-    const blocksOf = (request: Value<'s32'>) =>
-      lengthOf(request)
-        .add(blockTokens - 1)
-        .shr(Math.log2(blockTokens))
-        .max(1);
+    const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
 
     const attendPiece = (piece: Piece) => {
       const end = piece.end().as('u32');
       const request = piece.request.as('u32');
       const length = lengthOf(piece.request).named('length');
-      /** Tokens that a query sees. */
-      const limit = (query: Value<'u32'> | 0) => {
-        const later = p.seqLenQ.sub(1).sub(query);
-        return length.sub(p.causal.mul(later).as('s32')).max(0).as('u32');
-      };
       const q = p.q.at(k.widen(request).mul(p.qStrides[0]));
       const rows = tile.rawKeys
         ? [rowShare(place, tile.tokens).row]
@@ -137,8 +107,8 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
           ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
           : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
       const limits = {
-        all: limit(0),
-        ofRow: (row: Value<'u32'>) => limit(queryAndHead(row).query),
+        all: seenBy(length, 0),
+        ofRow: (row: Value<'u32'>) => seenBy(length, queryAndHead(row).query),
       };
 
       const tilesPerBlock = blockTokens / tile.tokens;

@@ -1,20 +1,15 @@
 import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
-import type { DecodeOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
+import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import { bindDenseDecode, type DecodePlan, denseInputs, planWithCombine } from './decode_launch.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
 import { mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
 import { e4m3Format, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
-import {
-  bindCombine,
-  type CombineLaunch,
-  planCombine,
-  planSplits,
-  type SplitResults,
-} from './sm80_combine_launch.ts';
+import { planCombine, planSplits, type SplitResults } from './sm80_combine_launch.ts';
 import {
   buildDenseDecode,
   type DenseDecodeConfig,
@@ -26,12 +21,9 @@ export const denseDecodeSpec: KernelSpec<DenseDecodeConfig, DenseDecodeParams> =
   build: buildDenseDecode,
 };
 
-interface DenseDecodePlan extends OperationPlan {
-  readonly launches: {
-    readonly main: LaunchPlan<DenseDecodeConfig, DenseDecodeParams>;
-    readonly combine?: CombineLaunch;
-  };
-  readonly splits: SplitResults;
+type MainLaunch = LaunchPlan<DenseDecodeConfig, DenseDecodeParams>;
+
+interface DenseDecodePlan extends DecodePlan<MainLaunch> {
   /** Counters of CTAs that merge splits. */
   readonly arrivals: number;
 }
@@ -104,7 +96,7 @@ export function planDenseDecode(
     ...(merge && { merge }),
   };
   const rowTiles = Math.ceil((seqLenQ * numHeadsQ) / numHeadsKv / tile.rows);
-  const main: DenseDecodePlan['launches']['main'] = {
+  const main: MainLaunch = {
     kernel: denseDecodeSpec,
     config,
     grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
@@ -117,12 +109,7 @@ export function planDenseDecode(
   }
   const results = { outElement: outDtype, headDimV, hasSink: false, partial: 'f32' } as const;
   const combine = planCombine({ ...results, overlaps: overlap }, problem, limits);
-  return {
-    launches: unmerged.slots > 0 ? { main, combine } : { main },
-    splits: unmerged,
-    arrivals: 0,
-    workspaceBytes: unmerged.workspaceBytes,
-  };
+  return { ...planWithCombine(main, unmerged, combine), arrivals: 0 };
 }
 
 /** Room for the results of `slots` splits, each of so many CTAs. */
@@ -142,70 +129,24 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
   plan: (problem, limits) => planDenseDecode(problem, limits, {}),
 
   bind(context, anyPlan, problem) {
-    const { launches, splits, arrivals, workspaceBytes } = anyPlan as DenseDecodePlan;
-    const main = context.prepare(launches.main, {
-      q: 0,
+    const plan = anyPlan as DenseDecodePlan;
+    const main = context.prepare(plan.launches.main, {
+      ...denseInputs(problem, plan.splits),
       kCache: 0,
-      blockTable: 0,
-      seqlens: 0,
-      metadata: 0,
-      numSplits: 0,
-      out: 0,
-      lse: 0,
-      partialOut: 0,
-      partialLse: 0,
-      arrivals: arrivals > 0 ? context.counters(arrivals) : 0,
-      slots: Math.max(1, splits.slots),
-      seqLenQ: problem.seqLenQ,
-      numHeadsQ: problem.numHeadsQ,
+      arrivals: plan.arrivals > 0 ? context.counters(plan.arrivals) : 0,
       descaleQ: 0,
       descaleK: 0,
-      qStrides: problem.q.strides,
       kStrides: problem.kCache.strides,
-      blockTableStride: problem.blockTableStride,
-      capacity: Math.min(problem.maxBlocks * problem.pageSize, 2 ** 31 - 1 - blockTokens),
-      groupSize: problem.numHeadsQ / problem.numHeadsKv,
-      splitBlocks: problem.plan.splitBlocks,
-      causal: problem.causal ? 1 : 0,
-      scale: problem.softmaxScale * Math.LOG2E,
     });
-    const q = main.setter('q');
     const kCache = main.setter('kCache');
-    const blockTable = main.setter('blockTable');
-    const seqlens = main.setter('seqlens');
-    const metadata = main.setter('metadata');
-    const numSplits = main.setter('numSplits');
-    const out = main.setter('out');
-    const lse = main.setter('lse');
-    const partialOut = main.setter('partialOut');
-    const partialLse = main.setter('partialLse');
     const descaleQ = main.setter('descaleQ');
     const descaleK = main.setter('descaleK');
-    const combine = launches.combine && bindCombine(context, launches.combine, splits, problem);
-
+    const enqueue = bindDenseDecode(context, main, plan, problem);
     return (args) => {
-      const workspace = context.workspace(workspaceBytes);
-      const results = {
-        workspace,
-        numSplits: context.address(args.schedule.numSplits),
-        out: context.address(args.out),
-        lse: context.address(args.lse),
-        sink: 0,
-      };
-      q(context.address(args.q));
       kCache(context.address(args.kCache));
-      blockTable(context.address(args.blockTable));
-      seqlens(context.address(args.seqlens));
-      metadata(context.address(args.schedule.metadata));
-      numSplits(results.numSplits);
-      out(results.out);
-      lse(results.lse);
-      partialOut(workspace);
-      partialLse(workspace + splits.outputBytes);
       descaleQ(context.address(args.descaleQ));
       descaleK(context.address(args.descaleK));
-      main.enqueue();
-      combine?.(results);
+      enqueue(args);
     };
   },
 };

@@ -10,6 +10,7 @@ import {
 import type { KvRowLayout } from '../../backend.ts';
 import { attend } from './mla/attend.ts';
 import type { Alignment } from './mla/copy.ts';
+import { scheduleParams } from './mla/decode-params.ts';
 import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
 import { maskMissing } from './mla/mask.ts';
 import { type PickedTokens, pickedLookup } from './mla/picked-lookup.ts';
@@ -45,9 +46,7 @@ const params = ({ layout }: SparseDecodeConfig) => {
     extraCache: cache,
     extraIndices: global('s32'),
     extraLengths: global('s32'),
-    /** (parts, 8) and (b + 1). */
-    metadata: global('s32'),
-    numSplits: global('s32'),
+    ...scheduleParams,
     ...decodeResultParams('bf16'),
     /** (hQ), natural. */
     sink: global('f32'),

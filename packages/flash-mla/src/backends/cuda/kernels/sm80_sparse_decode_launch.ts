@@ -1,19 +1,14 @@
 import type { KvRowLayout, ScheduleProblem, SparseDecodeArgs } from '../../backend.ts';
-import type { DecodeOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
+import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { SparseDecodeProblem } from '../problems.ts';
+import { bindDecode, type DecodePlan, decodeInputs, planWithCombine } from './decode_launch.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
 import { packedFormats, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
-import {
-  bindCombine,
-  type CombineLaunch,
-  planCombine,
-  planSplits,
-  type SplitResults,
-} from './sm80_combine_launch.ts';
+import { planCombine, planSplits } from './sm80_combine_launch.ts';
 import {
   buildSparseDecode,
   type SparseDecodeConfig,
@@ -25,13 +20,7 @@ export const sparseDecodeSpec: KernelSpec<SparseDecodeConfig, SparseDecodeParams
   build: buildSparseDecode,
 };
 
-interface SparseDecodePlan extends OperationPlan {
-  readonly launches: {
-    readonly main: LaunchPlan<SparseDecodeConfig, SparseDecodeParams>;
-    readonly combine?: CombineLaunch;
-  };
-  readonly splits: SplitResults;
-}
+type SparseDecodePlan = DecodePlan<LaunchPlan<SparseDecodeConfig, SparseDecodeParams>>;
 
 function sparseTile(
   { numHeadsQ, headDimQk, headDimV }: Pick<ScheduleProblem, 'numHeadsQ' | 'headDimQk' | 'headDimV'>,
@@ -101,18 +90,15 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
       partial: 'f32',
     } as const;
     const combine = planCombine(combineConfig, problem, limits);
-    return {
-      launches: splits.slots > 0 ? { main: mainLaunch, combine } : { main: mainLaunch },
-      splits,
-      workspaceBytes: splits.workspaceBytes,
-    };
+    return planWithCombine(mainLaunch, splits, combine);
   },
 
   bind(context, anyPlan, problem) {
-    const { launches, splits, workspaceBytes } = anyPlan as SparseDecodePlan;
+    const plan = anyPlan as SparseDecodePlan;
     const mainCache = cacheValues(problem.main);
     const extraCache = cacheValues(problem.extra);
-    const main = context.prepare(launches.main, {
+    const main = context.prepare(plan.launches.main, {
+      ...decodeInputs(problem, plan.splits),
       q: 0,
       mainCache: 0,
       mainIndices: 0,
@@ -120,15 +106,6 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
       extraCache: 0,
       extraIndices: 0,
       extraLengths: 0,
-      metadata: 0,
-      numSplits: 0,
-      out: 0,
-      lse: 0,
-      partialOut: 0,
-      partialLse: 0,
-      slots: Math.max(1, splits.slots),
-      seqLenQ: problem.seqLenQ,
-      numHeadsQ: problem.numHeadsQ,
       sink: 0,
       qStrides: problem.q.strides,
       mainStrides: mainCache.strides,
@@ -139,8 +116,6 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
       extraTopk: extraCache.topk,
       mainTokens: mainCache.tokens,
       extraTokens: extraCache.tokens,
-      splitBlocks: problem.plan.splitBlocks,
-      scale: problem.softmaxScale * Math.LOG2E,
     });
     const q = main.setter('q');
     const mainKeys = main.setter('mainCache');
@@ -149,24 +124,9 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
     const extraKeys = main.setter('extraCache');
     const extraIndices = main.setter('extraIndices');
     const extraLengths = main.setter('extraLengths');
-    const metadata = main.setter('metadata');
-    const numSplits = main.setter('numSplits');
-    const out = main.setter('out');
-    const lse = main.setter('lse');
-    const partialOut = main.setter('partialOut');
-    const partialLse = main.setter('partialLse');
     const sink = main.setter('sink');
-    const combine = launches.combine && bindCombine(context, launches.combine, splits, problem);
-
+    const enqueue = bindDecode(context, main, plan, problem);
     return (args) => {
-      const workspace = context.workspace(workspaceBytes);
-      const results = {
-        workspace,
-        numSplits: context.address(args.schedule.numSplits),
-        out: context.address(args.out),
-        lse: context.address(args.lse),
-        sink: context.address(args.attnSink),
-      };
       q(context.address(args.q));
       mainKeys(context.address(args.main.kCache));
       mainIndices(context.address(args.main.indices));
@@ -174,15 +134,8 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
       extraKeys(context.address(args.extra?.kCache));
       extraIndices(context.address(args.extra?.indices));
       extraLengths(context.address(args.extra?.topkLength));
-      metadata(context.address(args.schedule.metadata));
-      numSplits(results.numSplits);
-      out(results.out);
-      lse(results.lse);
-      partialOut(workspace);
-      partialLse(workspace + splits.outputBytes);
-      sink(results.sink);
-      main.enqueue();
-      combine?.(results);
+      sink(context.address(args.attnSink));
+      enqueue(args);
     };
   },
 };

@@ -18,7 +18,6 @@ import {
   headDimV,
   hopperLayout,
   producerRegisters,
-  queryThreads,
   tileRows,
 } from './hopper/tile.ts';
 import { workOf } from './hopper/work.ts';
@@ -55,7 +54,7 @@ export function buildHopperDenseDecode(
     const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
     const firstRow = k.blockIdx.x.mul(tileRows).named('first_row');
     const work = workOf(k, p, pageSize, firstRow);
-    initBarriers(k, shared, tile, queryThreads);
+    initBarriers(k, shared, tile);
     k.waitForDependencies();
 
     takeRoles(k, group, {

@@ -2,19 +2,14 @@ import type { TensorMapDescription } from '@flash-mla/ptx';
 import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
 import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import type { DecodePlan } from './decode_launch.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimQk, headDimV, tileColumns, tileRows } from './hopper/tile.ts';
 import { fewRows } from './hopper-few/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
 import { denseDecode as portable } from './sm80_dense_decode_launch.ts';
-import {
-  bindDecode,
-  decodeInputs,
-  type HopperDecodePlan,
-  mapsKeys,
-  planDecode,
-} from './sm90_decode_launch.ts';
+import { bindMappedDecode, mappedInputs, mapsKeys, planDecode } from './sm90_decode_launch.ts';
 import { buildHopperDenseDecode, type HopperDenseDecodeConfig } from './sm90_dense_decode.ts';
 import {
   buildFewRowsDenseDecode,
@@ -38,7 +33,7 @@ type MainLaunch = LaunchPlan<
   DecodeParams<Element>
 >;
 
-type HopperDenseDecodePlan = HopperDecodePlan<MainLaunch>;
+type HopperDenseDecodePlan = DecodePlan<MainLaunch>;
 
 const rowsOf = ({
   seqLenQ,
@@ -103,8 +98,8 @@ export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> =
 
   bind(context, anyPlan, problem) {
     const plan = anyPlan as HopperDenseDecodePlan;
-    const main = context.prepare(plan.launches.main, decodeInputs(problem, plan.splits));
-    return bindDecode(context, main, plan, problem, keyMap(problem));
+    const main = context.prepare(plan.launches.main, mappedInputs(problem, plan.splits));
+    return bindMappedDecode(context, main, plan, problem, keyMap(problem));
   },
 };
 

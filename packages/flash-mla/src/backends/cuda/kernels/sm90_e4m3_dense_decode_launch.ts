@@ -2,17 +2,12 @@ import type { TensorMapDescription } from '@flash-mla/ptx';
 import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
 import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import type { DecodePlan } from './decode_launch.ts';
 import { headDimQk, headDimV } from './hopper/tile.ts';
 import { chooseE4m3Tile, tileColumns } from './hopper-e4m3/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import { denseDecode as portable } from './sm80_dense_decode_launch.ts';
-import {
-  bindDecode,
-  decodeInputs,
-  type HopperDecodePlan,
-  mapsKeys,
-  planDecode,
-} from './sm90_decode_launch.ts';
+import { bindMappedDecode, mappedInputs, mapsKeys, planDecode } from './sm90_decode_launch.ts';
 import {
   buildE4m3DenseDecode,
   type E4m3DenseDecodeConfig,
@@ -25,9 +20,7 @@ export const e4m3DenseDecodeSpec: KernelSpec<E4m3DenseDecodeConfig, E4m3DenseDec
   build: buildE4m3DenseDecode,
 };
 
-type E4m3DenseDecodePlan = HopperDecodePlan<
-  LaunchPlan<E4m3DenseDecodeConfig, E4m3DenseDecodeParams>
->;
+type E4m3DenseDecodePlan = DecodePlan<LaunchPlan<E4m3DenseDecodeConfig, E4m3DenseDecodeParams>>;
 
 type Shape = Pick<
   ScheduleProblem,
@@ -66,11 +59,11 @@ export const e4m3DenseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArg
 
   bind(context, anyPlan, problem) {
     const plan = anyPlan as E4m3DenseDecodePlan;
-    const inputs = { ...decodeInputs(problem, plan.splits), descaleQ: 0, descaleK: 0 };
+    const inputs = { ...mappedInputs(problem, plan.splits), descaleQ: 0, descaleK: 0 };
     const main = context.prepare(plan.launches.main, inputs);
     const descaleQ = main.setter('descaleQ');
     const descaleK = main.setter('descaleK');
-    const enqueue = bindDecode(context, main, plan, problem, keyMap(problem));
+    const enqueue = bindMappedDecode(context, main, plan, problem, keyMap(problem));
     return (args) => {
       descaleQ(context.address(args.descaleQ));
       descaleK(context.address(args.descaleK));

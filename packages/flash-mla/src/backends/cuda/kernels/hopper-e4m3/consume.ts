@@ -1,6 +1,7 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
+import type { RingPosition } from '../hopper/ring-position.ts';
 import { headDimQk, tileTokens } from '../hopper/tile.ts';
 import { hideScores } from '../hopper-swapped/hide.ts';
 import { columnSteps, type RowState } from '../hopper-swapped/row-state.ts';
@@ -8,7 +9,7 @@ import type { Team } from '../hopper-swapped/team.ts';
 import { weigh } from '../hopper-swapped/weigh.ts';
 import { keyFragments } from './key-fragments.ts';
 import { type OperandSet, Operands } from './operands.ts';
-import { type RingPosition, ringPosition } from './ring.ts';
+import { type LookingPosition, ringPosition } from './ring.ts';
 import { type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
 import { allTokens, type Selectors, selectors, valueFragments } from './value-fragments.ts';
 
@@ -32,8 +33,8 @@ export class E4m3Consumer {
   /** Of the weights of the pair at hand. */
   readonly #buffer: Var<'u32'>;
   /** The next blocks whose scores, and whose values, are multiplied. */
-  readonly #ahead: RingPosition;
-  readonly #behind: RingPosition;
+  readonly #ahead: LookingPosition;
+  readonly #behind: LookingPosition;
 
   constructor(
     k: Ops,

@@ -1,18 +1,14 @@
 import type { Ops, Value } from '@flash-mla/ptx';
+import type { RingPosition } from '../hopper/ring-position.ts';
 
-/** A position in a ring of key blocks or parts of them; runs on from request to request. */
-export interface RingPosition {
-  readonly stage: Value<'u32'>;
-  /** Of the round at hand. */
-  readonly parity: Value<'u32'>;
-  /** Goes on by a block. */
-  advance(): void;
+/** A position from which the next one can be seen. */
+export interface LookingPosition extends RingPosition {
   /** The position one block further, if `isNext`. */
   next(isNext: Value<'pred'> | true): Pick<RingPosition, 'stage' | 'parity'>;
 }
 
-/** The producer begins with parity 1, for stages that are empty; consumers with 0. */
-export function ringPosition(k: Ops, stages: number, firstParity: 0 | 1): RingPosition {
+/** A position in a ring of any number of stages. */
+export function ringPosition(k: Ops, stages: number, firstParity: 0 | 1): LookingPosition {
   const stage = k.var('u32', 0).named('stage');
   const parity = k.var('u32', firstParity).named('parity');
   const next = (step: Value<'u32'> | 1) => {

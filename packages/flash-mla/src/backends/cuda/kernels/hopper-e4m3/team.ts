@@ -1,8 +1,8 @@
 import type { Ops } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../hopper/place.ts';
-import { barrierId, consumers, warpGroupThreads } from '../hopper/tile.ts';
+import { barrierId, consumers, consumerWarps, warpGroupThreads } from '../hopper/tile.ts';
 import type { Team } from '../hopper-swapped/team.ts';
-import { consumerWarps, type E4m3Shared } from './tile.ts';
+import type { E4m3Shared } from './tile.ts';
 
 /** Both consumers: each has the weights of every other block. */
 export function bothConsumers(k: Ops, { found }: E4m3Shared, place: ConsumerPlace): Team {

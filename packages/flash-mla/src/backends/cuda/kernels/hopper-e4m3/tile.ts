@@ -1,5 +1,5 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
-import { consumers, headDimQk, tileTokens } from '../hopper/tile.ts';
+import { consumers, consumerWarps, headDimQk, tileTokens } from '../hopper/tile.ts';
 
 /** Columns of a swizzled tile of e4m3: 128 bytes. */
 export const tileColumns = 128;
@@ -8,7 +8,6 @@ export const keyTiles = Math.ceil(headDimQk / tileColumns);
 /** Bytes of a tile of 64 tokens. */
 export const tileBytes = tileTokens * tileColumns;
 export const stageBytes = keyTiles * tileBytes;
-export const consumerWarps = 8;
 /** Registers of a thread after roles are known: 128 · 56 + 256 · 224 = 384 · 168. */
 export const producerRegisters = 56;
 export const consumerRegisters = 224;

@@ -4,10 +4,13 @@ import type { ConsumerPlace } from '../hopper/place.ts';
 import { type RingPosition, ringPosition } from '../hopper/ring-position.ts';
 import {
   barrierId,
+  columnStepBytes,
   consumers,
+  stepsPerTile,
   tileBytes,
   tileColumns,
   tileTokens,
+  tokenStepBytes,
   warpGroupThreads,
 } from '../hopper/tile.ts';
 import { hideScores } from '../hopper-swapped/hide.ts';
@@ -17,11 +20,6 @@ import { weigh } from '../hopper-swapped/weigh.ts';
 import type { Element } from '../mla/tile.ts';
 import { type FewRowsShared, fewRows, firstTile, keyParts, type PartName } from './tile.ts';
 
-/** Multiplications of depth 16 in a tile of 64 columns or tokens, and how far apart they begin. */
-const steps = 4;
-const depthBytes = 32;
-/** 16 tokens of a tile of values. */
-const tokenStepBytes = 16 * 128;
 /** Tiles of 64 columns that a consumer multiplies of each part of V, which it takes in this order. */
 const ownTiles = 2;
 const valueParts = ['back', 'front'] as const;
@@ -108,9 +106,9 @@ export class FewRowsConsumer {
         // The assembler wants one in every run of multiplications.
         k.wgmmaFence();
         for (const end = tile + tiles; tile < end; tile++) {
-          for (let step = 0; step < steps; step++) {
-            const left = keys.bytes(tile * tileBytes + step * depthBytes);
-            const right = query.bytes(tile * fewRows * 128 + step * depthBytes);
+          for (let step = 0; step < stepsPerTile; step++) {
+            const left = keys.bytes(tile * tileBytes + step * columnStepBytes);
+            const right = query.bytes(tile * fewRows * 128 + step * columnStepBytes);
             const accumulate = tile + step > 0;
             k.wgmma(this.#element, this.#scores, left, right, { accumulate });
           }
@@ -134,9 +132,9 @@ export class FewRowsConsumer {
       const left = k.matrixDescriptor(this.#ownValues(name), layout);
       for (let tile = 0; tile < ownTiles; tile++) {
         const acc = this.state.outputs[part * ownTiles + tile];
-        for (let step = 0; step < steps; step++) {
+        for (let step = 0; step < stepsPerTile; step++) {
           const values = left.bytes(tile * tileBytes + step * tokenStepBytes);
-          const rows = right.bytes(step * depthBytes);
+          const rows = right.bytes(step * columnStepBytes);
           k.wgmma(this.#element, acc, values, rows, { transA: true });
         }
       }

@@ -1,8 +1,8 @@
 import type { Ops } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../hopper/place.ts';
-import { barrierId, warpGroupThreads } from '../hopper/tile.ts';
+import { barrierId, groupWarps, warpGroupThreads } from '../hopper/tile.ts';
 import type { Team } from '../hopper-swapped/team.ts';
-import { type FewRowsShared, teamWarps } from './tile.ts';
+import type { FewRowsShared } from './tile.ts';
 
 /** A consumer alone: it computes all weights for its own use. */
 export function ownConsumer(
@@ -12,7 +12,7 @@ export function ownConsumer(
 ): Team {
   const barrier = consumer.add(barrierId.group).named('team_barrier');
   return {
-    warps: teamWarps,
+    warps: groupWarps,
     warp: thread.shr(5),
     found: (row, warp) => found.at(consumer, row, warp),
     meet: () => k.barrier(barrier, warpGroupThreads),

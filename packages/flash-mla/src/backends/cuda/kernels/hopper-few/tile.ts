@@ -1,15 +1,10 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
-import { consumers, headDimQk, tileTokens } from '../hopper/tile.ts';
+import { ringStages } from '../hopper/ring-position.ts';
+import { consumers, groupWarps, headDimQk, tileTokens } from '../hopper/tile.ts';
 import type { Element } from '../mla/tile.ts';
-
-/** Warps of a consumer. */
-export const teamWarps = 4;
 
 /** Query rows of a CTA: columns of its multiplications. */
 export const fewRows = 16;
-/** Key blocks on their way or in use. */
-export const stages = 2;
-
 /** Parts of a key block that are released by themselves: two that hold values, and the rest. */
 export type PartName = 'front' | 'back' | 'rest';
 
@@ -33,20 +28,20 @@ export const keyParts: readonly KeyPart[] = [
 export const fewRowsLayout = (element: Element) => {
   const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
   return sharedLayout({
-    keys: field(element, [stages, tileTokens, headDimQk], tiles),
+    keys: field(element, [ringStages, tileTokens, headDimQk], tiles),
     query: field(element, [fewRows, headDimQk], tiles),
     /** Of two blocks in turn: one is written while a consumer's slower warps still multiply the other. */
     weights: field(element, [2, consumers, fewRows, tileTokens], { swizzle: '128B' }),
     /** What each warp of a consumer found: largest scores, or sums of weights. */
-    found: field('f32', [consumers, fewRows, teamWarps]),
+    found: field('f32', [consumers, fewRows, groupWarps]),
     /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
     targets: field('u32', [2, 2]),
-    frontFull: field('b64', [stages, 2]),
-    backFull: field('b64', [stages, 2]),
-    restFull: field('b64', [stages, 1]),
-    frontEmpty: field('b64', [stages]),
-    backEmpty: field('b64', [stages]),
-    restEmpty: field('b64', [stages]),
+    frontFull: field('b64', [ringStages, 2]),
+    backFull: field('b64', [ringStages, 2]),
+    restFull: field('b64', [ringStages, 1]),
+    frontEmpty: field('b64', [ringStages]),
+    backEmpty: field('b64', [ringStages]),
+    restEmpty: field('b64', [ringStages]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),
     targetFull: field('b64', [1]),

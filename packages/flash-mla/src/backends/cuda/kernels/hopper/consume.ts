@@ -5,6 +5,7 @@ import { partBarrier, releasePart, weightsBarrier } from './ring.ts';
 import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
 import {
   barrierId,
+  columnStepBytes,
   consumers,
   type HopperShared,
   type HopperTile,
@@ -13,18 +14,14 @@ import {
   ownValueTiles,
   registerTiles,
   releasedParts,
+  stepsPerTile,
   tileBytes,
   tileColumns,
   tileTokens,
+  tokenStepBytes,
   valueTiles,
   warpGroupThreads,
 } from './tile.ts';
-
-/** Multiplications of depth 16 in a tile of 64 columns, and how far apart they begin. */
-const stepsPerTile = 4;
-const depthBytes = 32;
-/** 16 tokens of a tile. */
-const tokenStepBytes = 16 * 128;
 
 /**
  * What a consumer does first: its share of the partner's block, so that this is released early, or its
@@ -199,7 +196,7 @@ export class Consumer {
         k.wgmmaFence();
       }
       for (let step = 0; step < stepsPerTile; step++) {
-        const at = tile * tileBytes + step * depthBytes;
+        const at = tile * tileBytes + step * columnStepBytes;
         const left =
           tile < registerTiles
             ? asFragments(element, this.#query[tile * stepsPerTile + step])

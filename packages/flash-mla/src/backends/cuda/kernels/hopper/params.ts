@@ -1,4 +1,5 @@
 import { array, global, type ParamDecls, tensorMap } from '@flash-mla/ptx';
+import { denseListParams, denseScalarParams } from '../mla/decode-params.ts';
 import { decodeResultParams } from '../mla/decode-results.ts';
 import type { Element } from '../mla/tile.ts';
 
@@ -15,27 +16,12 @@ export const decodeParams = <S extends Element | 'e4m3', E extends ParamDecls>(
      */
     keys: tensorMap(stored),
     q: global(stored),
-    /** (b, maxBlocks). */
-    blockTable: global('u32'),
-    /** (b). */
-    seqlens: global('s32'),
-    /** (parts, 8) and (b + 1). */
-    metadata: global('s32'),
-    numSplits: global('s32'),
+    ...denseListParams,
     ...decodeResultParams(outElement),
     ...extra,
     /** Elements between requests, queries and heads. */
     qStrides: array('u64', 3),
-    blockTableStride: 'u32',
-    /** Tokens that a row of the block table can name. */
-    capacity: 's32',
-    /** Query heads that share a KV head. */
-    groupSize: 'u32',
-    splitBlocks: 's32',
-    /** 1: query i of sQ sees keys up to length − sQ + i. */
-    causal: 'u32',
-    /** Softmax scale · log2 e. */
-    scale: 'f32',
+    ...denseScalarParams,
   }) as const satisfies ParamDecls;
 
 /** Those that all of them have. */

@@ -1,15 +1,14 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
+import { initBarriersOnce, initPieceBarriers } from './init-barriers.ts';
 import {
   consumers,
+  groupWarps,
   type HopperShared,
   type HopperTile,
   keyParts,
   releasedParts,
   warpGroupThreads,
 } from './tile.ts';
-
-/** Warps of a consumer: each says by itself when it is done with a part. */
-const warpsPerGroup = warpGroupThreads / 32;
 
 /** The barriers of a part of a key block, in stage 0 or 1. */
 export function partBarrier(
@@ -29,30 +28,21 @@ export function weightsBarrier(
 }
 
 /** Initialises all barriers; ends with a barrier of the CTA or cluster. */
-export function initBarriers(
-  k: Ops,
-  shared: HopperShared,
-  { clusterSize }: HopperTile,
-  queryArrivals: number,
-): void {
-  k.if(k.threadIdx.x.eq(0), () => {
+export function initBarriers(k: Ops, shared: HopperShared, { clusterSize }: HopperTile): void {
+  const init = () => {
     for (let i = 0; i < consumers * keyParts.length; i++) k.mbarrierInit(shared.full.at(i), 1);
     for (let i = 0; i < consumers * releasedParts; i++) {
-      k.mbarrierInit(shared.empty.at(i), warpsPerGroup * clusterSize);
+      // Each warp says by itself when it is done with a part.
+      k.mbarrierInit(shared.empty.at(i), groupWarps * clusterSize);
     }
-    k.mbarrierInit(shared.queryFull.at(0), queryArrivals);
-    k.mbarrierInit(shared.queryEmpty.at(0), consumers * warpsPerGroup);
-    k.mbarrierInit(shared.targetFull.at(0), 1);
+    initPieceBarriers(k, shared);
     const weights = consumers * keyParts.length;
     for (let i = 0; i < consumers; i++) {
       k.mbarrierInit(shared.full.at(weights + i), warpGroupThreads);
       k.mbarrierInit(shared.sumsFull.at(i), warpGroupThreads);
     }
-    k.fenceMbarrierInit();
-  });
-  k.syncWarp();
-  if (clusterSize > 1) k.clusterBarrier();
-  else k.barrier();
+  };
+  initBarriersOnce(k, init, clusterSize);
 }
 
 /** A warp's last use of a part: tells every CTA whose copies reach this one. */

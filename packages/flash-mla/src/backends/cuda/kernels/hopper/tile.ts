@@ -12,6 +12,10 @@ export const headDimV = 512;
 export const tileColumns = 64;
 export const keyTiles = headDimQk / tileColumns;
 export const valueTiles = headDimV / tileColumns;
+/** Multiplications of depth 16 in a tile, and how far apart they begin, by columns and by tokens. */
+export const stepsPerTile = 4;
+export const columnStepBytes = 32;
+export const tokenStepBytes = 16 * 128;
 /** Value tiles of one of the two consumers. */
 export const ownValueTiles = valueTiles / 2;
 /** Bytes of a tile of 64 rows. */
@@ -19,6 +23,9 @@ export const tileBytes = tileRows * tileColumns * 2;
 
 export const warpGroupThreads = 128;
 export const consumers = 2;
+/** Warps of a warp group, and of both consumers. */
+export const groupWarps = 4;
+export const consumerWarps = 8;
 export const ctaThreads = (consumers + 1) * warpGroupThreads;
 /** Threads that fetch queries: the producer's warps but the one that fetches keys. */
 export const queryThreads = warpGroupThreads - 32;

@@ -1,5 +1,6 @@
 import type { Ops, ParamValues, Pointer, Value } from '@flash-mla/ptx';
-import { blockTokens, forEachPiece, type Piece } from '../mla/pieces.ts';
+import { denseRequests, type QueryAndHead } from '../mla/dense-requests.ts';
+import { forEachPiece, type Piece } from '../mla/pieces.ts';
 import type { Element } from '../mla/tile.ts';
 import type { Blocks } from './consume.ts';
 import type { KeyBlocks } from './key-blocks.ts';
@@ -17,7 +18,7 @@ export interface Work<S extends Element | 'e4m3'> {
   /** Rows of the CTA that exist. */
   readonly count: Value<'u32'>;
   /** Query and head of a row of the CTA. */
-  queryAndHead(row: Value<'u32'>): { readonly query: Value<'u32'>; readonly head: Value<'u32'> };
+  queryAndHead(row: Value<'u32'>): QueryAndHead;
   forEachPiece(body: (piece: Piece) => void, continues?: () => Value<'pred'>): void;
   /** A piece's blocks and where they are. */
   keysOf(piece: Piece): KeyBlocks<S>;
@@ -37,23 +38,11 @@ export function workOf<S extends Element | 'e4m3'>(
   const headK = k.blockIdx.y;
   const rows = p.seqLenQ.mul(p.groupSize);
   const count = (firstRow ? rows.sub(firstRow) : rows).named('row_count');
-  const lengthOf = (request: Value<'s32'>) =>
-    p.seqlens.at(request).load({ nc: true }).max(0).min(p.capacity);
-  const blocks = (request: Value<'s32'>) =>
-    lengthOf(request)
-      .add(blockTokens - 1)
-      .shr(Math.log2(blockTokens))
-      .max(1);
-  const queryAndHead = (row: Value<'u32'>) => {
-    const index = firstRow ? firstRow.add(row) : row;
-    const query = index.div(p.groupSize);
-    const head = k.mad(headK, p.groupSize, index.sub(query.mul(p.groupSize)));
-    return { query, head };
-  };
+  const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
   return {
     count,
     queryAndHead,
-    forEachPiece: (body, continues) => forEachPiece(k, p, k.blockIdx.z, blocks, body, continues),
+    forEachPiece: (body, continues) => forEachPiece(k, p, k.blockIdx.z, blocksOf, body, continues),
     keysOf({ request, from, end }) {
       const pages = p.blockTable.at(k.mulWide(request.as('u32'), p.blockTableStride));
       const lastPage = p.capacity.sub(1).max(0).as('u32').div(pageSize);
@@ -71,17 +60,12 @@ export function workOf<S extends Element | 'e4m3'>(
     blocksOf({ request, from, end }, scale) {
       const to = end();
       const length = lengthOf(request).named('length');
-      /** Tokens that a query sees. */
-      const limit = (query: Value<'u32'> | 0) => {
-        const later = p.seqLenQ.sub(1).sub(query);
-        return length.sub(p.causal.mul(later).as('s32')).max(0).as('u32');
-      };
       return {
         from: from.as('u32'),
         to: to.as('u32'),
         length: length.as('u32'),
-        seenByAll: limit(0),
-        limitOfRow: (row) => limit(queryAndHead(row).query),
+        seenByAll: seenBy(length, 0),
+        limitOfRow: (row) => seenBy(length, queryAndHead(row).query),
         scale,
       };
     },
