@@ -9,7 +9,7 @@ const { values } = parseArgs({
 });
 const { openDevice, flashAttnVarlenFunc } = await flashMla('index.js');
 const { measure } = await flashMla('cli/bench/measure.js');
-const { denseAttention } = await flashMla('backends/cuda/kernels/sm80_dense_attention_launch.js');
+const { portableDenseAttention } = await flashMla('backends/cuda/kernels/sm80_dense_attention_launch.js');
 const { mhaShape, mhaShared } = await flashMla('backends/cuda/kernels/mha/tile.js');
 
 const simulated = values.device === 'sim';
@@ -30,8 +30,8 @@ const candidates = [4, 8].flatMap((warps) => [
 
 // The plan of a problem with the tile that is on trial instead of the chosen one.
 let trial;
-const { plan } = denseAttention;
-denseAttention.plan = (problem, limits) => {
+const { plan } = portableDenseAttention;
+portableDenseAttention.plan = (problem, limits) => {
   const chosen = plan(problem, limits);
   if (trial === undefined) return chosen;
   const { main } = chosen.launches;

@@ -19,8 +19,9 @@ const { openDevice } = await flashMla('index.js');
 const { measure } = await flashMla('cli/bench/measure.js');
 const { rotation } = await flashMla('cli/bench/rotation.js');
 const { benchOperations } = await flashMla('cli/bench/operation.js');
-const { denseDecode } = await flashMla('backends/cuda/kernels/sm80_dense_decode_launch.js');
-const { sm90 } = await flashMla('backends/cuda/kernels/sm90.js');
+const launches = (name) => flashMla(`backends/cuda/kernels/${name}_launch.js`);
+const { portableDenseDecode } = await launches('sm80_dense_decode');
+const { e4m3DenseDecode } = await launches('sm90_e4m3_dense_decode');
 
 const simulated = values.device.startsWith('sim');
 /** Each warp multiplies all of the depth. */
@@ -42,15 +43,13 @@ const candidates = [
 let trial;
 
 // On Hopper e4m3 goes to warp groups: what is on trial must pass them by, its schedule as well.
-const { accepts, tiling } = sm90.denseDecode;
-sm90.denseDecode.accepts = (problem, limits) =>
-  (trial.selected || problem.dtype !== 'e4m3') && accepts(problem, limits);
-sm90.denseDecode.tiling = (problem, limits) =>
-  (trial.selected || !problem.isFp8 ? tiling : denseDecode.tiling)(problem, limits);
+const { accepts, traits } = e4m3DenseDecode;
+e4m3DenseDecode.accepts = (problem) => trial.selected && accepts(problem);
+e4m3DenseDecode.traits = (shape, limits) => (trial.selected ? traits(shape, limits) : undefined);
 
 // The plan of a problem with the tile that is on trial instead of the chosen one.
-const { plan } = denseDecode;
-denseDecode.plan = (problem, limits) => {
+const { plan } = portableDenseDecode;
+portableDenseDecode.plan = (problem, limits) => {
   const chosen = plan(problem, trial.sm ? { ...limits, sm: trial.sm } : limits);
   const { main } = chosen.launches;
   const config = { ...main.config, tile: { ...main.config.tile, ...trial.tile } };

@@ -26,6 +26,7 @@ const calls = Number(values.calls);
 const warmUp = 20_000;
 const driver = values.device === 'null' ? await openNullDriver() : await openDriver(values.device);
 const device = await openDevice(driver);
+const { denseDecode } = await flashMla('attention/operations.js');
 const { flashMlaWithKvCache, getMlaMetadata, Tensor } = await flashMla('index.js');
 
 /**
@@ -100,9 +101,9 @@ rows['of it: tensors of both outputs'] = await measure(() => {
   lse.dispose();
 });
 rows['of it: the backend, launches included'] = await measure(() => {
-  device.backend.denseDecode(args);
+  device.backend.run(denseDecode, args);
 });
-const graph = device.capture(() => device.backend.denseDecode(args));
+const graph = device.capture(() => device.backend.run(denseDecode, args));
 rows['replay of a graph of the call'] = await measure(() => graph.replay());
 graph.dispose();
 

@@ -14,18 +14,16 @@ export function prepare(context, source, loaded, stream, grid, values, overlap =
   const run = context.prepareRun({
     kernel: loaded,
     source,
-    grid,
     block: kernel.block,
     cluster: kernel.cluster.some((n) => n > 1) ? kernel.cluster : undefined,
     sharedBytes: kernel.sharedBytes,
     overlap,
-    stream,
     parameterBytes: parameters.length,
   });
   parameters.forEach((byte, i) => {
     run.parameters.setUint8(i, byte);
   });
-  return run;
+  return { parameters: run.parameters, run: () => run.run(grid, stream) };
 }
 
 /** Copies bytes to new device memory; blocks. */

@@ -75,6 +75,21 @@ export class KernelCompileError extends FlashMlaError {
   }
 }
 
+/** No kernel of an operation runs on a device. */
+export class UnsupportedOperationError extends FlashMlaError {
+  override readonly name = 'UnsupportedOperationError';
+  readonly operation: string;
+
+  /** `call`: what kernel selection saw of it, as plain data. */
+  constructor(operation: string, device: string, call?: object) {
+    const what = call === undefined ? '' : `: ${JSON.stringify(call)}`;
+    super(
+      `no kernel of ${operation} takes this call on ${device}${what}. Use openDevice('cpu') for it.`,
+    );
+    this.operation = operation;
+  }
+}
+
 /** The device has no room for an allocation. */
 export class OutOfMemoryError extends FlashMlaError {
   override readonly name = 'OutOfMemoryError';

@@ -5,7 +5,7 @@
  */
 
 export * from './api/index.ts';
-export type { DeviceInfo, KvRowLayout, MemoryStats } from './backends/backend.ts';
+export type { DeviceInfo, MemoryStats } from './backends/backend.ts';
 export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
 export {
   BackendUnavailableError,
@@ -17,6 +17,7 @@ export {
   KernelCompileError,
   OutOfMemoryError,
 } from './errors.ts';
+export type { KvRowLayout } from './kv-cache/row-layout.ts';
 export { type DeviceListing, listDevices, openDevice } from './open-device.ts';
 export { type DType, dtypeSize, dtypes, type StorageOf } from './tensor/dtype.ts';
 export { Tensor } from './tensor/tensor.ts';

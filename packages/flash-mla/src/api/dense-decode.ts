@@ -1,4 +1,6 @@
-import type { Schedule } from '../backends/backend.ts';
+import type { DenseDecodeInputs } from '../attention/contract.ts';
+import { denseDecode } from '../attention/operations.ts';
+import type { Schedule } from '../attention/schedule-contract.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
@@ -66,6 +68,17 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
   checkAbsent('topkLength', options.topkLength, sparseOnly);
   checkAbsent('extraTopkLength', options.extraTopkLength, sparseOnly);
 
+  const inputs: DenseDecodeInputs = {
+    q,
+    kCache,
+    blockTable,
+    seqlens: cacheSeqlens,
+    headDimV,
+    softmaxScale,
+    causal,
+    descaleQ: descaleQ ?? undefined,
+    descaleK: descaleK ?? undefined,
+  };
   return {
     headDimV,
     config: {
@@ -97,23 +110,11 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
         maxSeqLenK: (blockTable.shape[1] as number) * page,
         deterministic,
       },
+      dense: inputs,
       seqlens: cacheSeqlens,
     },
     enqueue: (schedule, out, lse) =>
-      device.backend.denseDecode({
-        q,
-        kCache,
-        blockTable,
-        seqlens: cacheSeqlens,
-        headDimV,
-        softmaxScale,
-        causal,
-        descaleQ: descaleQ ?? undefined,
-        descaleK: descaleK ?? undefined,
-        schedule,
-        out,
-        lse,
-      }),
+      device.backend.run(denseDecode, { ...inputs, schedule, out, lse }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { denseAttention } from '../attention/operations.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor, TensorHost } from '../tensor/tensor.ts';
 import {
@@ -129,7 +130,7 @@ export function flashAttnVarlenFunc<D extends 'bf16' | 'f16'>(
   try {
     const out = outputs.take('out', given.out, [totalQ, hQ, dV], q.dtype);
     const lse = outputs.take('lse', given.lse, [hQ, totalQ], 'f32');
-    device.backend.denseAttention({
+    device.backend.run(denseAttention, {
       q,
       k,
       v,

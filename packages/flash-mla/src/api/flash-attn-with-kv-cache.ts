@@ -1,6 +1,7 @@
-import type { TensorView } from '../backends/backend.ts';
+import { denseAttention } from '../attention/operations.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor, TensorHost } from '../tensor/tensor.ts';
+import type { TensorView } from '../tensor/view.ts';
 import {
   checkExtent,
   checkFlag,
@@ -114,7 +115,7 @@ export function flashAttnWithKvCache<D extends 'bf16' | 'f16'>(
   try {
     const out = outputs.take('out', given.out, [b, sQ, hQ, dV], dtype);
     const lse = outputs.take('lse', undefined, [hQ, b * sQ], 'f32');
-    device.backend.denseAttention({
+    device.backend.run(denseAttention, {
       q: flatQ,
       k: kCache,
       v: vCache,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DenseAttentionArgs } from '../backends/backend.ts';
+import type { DenseAttentionArgs } from '../attention/contract.ts';
 import type { Device } from '../device.ts';
 import { flashAttnVarlenFunc } from './flash-attn-varlen-func.ts';
 import { flashAttnWithKvCache } from './flash-attn-with-kv-cache.ts';

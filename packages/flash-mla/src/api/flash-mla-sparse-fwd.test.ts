@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SparsePrefillArgs } from '../backends/backend.ts';
+import type { SparsePrefillArgs } from '../attention/contract.ts';
 import type { Device } from '../device.ts';
 import { flashMlaSparseFwd } from './flash-mla-sparse-fwd.ts';
 import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';

@@ -1,3 +1,4 @@
+import { sparsePrefill } from '../attention/operations.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkExtent,
@@ -105,7 +106,7 @@ export function flashMlaSparseFwd(options: FlashMlaSparseFwdOptions): SparseFwdR
     const out = outputs.take('out', given.out, [sQ, hQ, headDimV], 'bf16');
     const maxLogits = outputs.take('maxLogits', given.maxLogits, [sQ, hQ], 'f32');
     const lse = outputs.take('lse', given.lse, [sQ, hQ], 'f32');
-    device.backend.sparsePrefill({
+    device.backend.run(sparsePrefill, {
       q,
       kv,
       indices,

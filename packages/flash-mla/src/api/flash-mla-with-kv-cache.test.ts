@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DenseDecodeArgs, SparseDecodeArgs } from '../backends/backend.ts';
+import type { DenseDecodeArgs, SparseDecodeArgs } from '../attention/contract.ts';
 import type { Device } from '../device.ts';
 import { DisposedError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';

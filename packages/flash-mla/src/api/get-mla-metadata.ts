@@ -1,4 +1,4 @@
-import type { ScheduleProblem } from '../backends/backend.ts';
+import type { ScheduleProblem } from '../attention/schedule-contract.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {

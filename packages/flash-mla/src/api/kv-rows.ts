@@ -1,5 +1,5 @@
-import type { KvRowLayout } from '../backends/backend.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import type { KvRowLayout } from '../kv-cache/row-layout.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkExtent, checkInnerStride, checkNotEmpty, shapeText } from './arguments.ts';

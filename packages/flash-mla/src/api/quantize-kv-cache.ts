@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
+import { dequantizeRows, quantizeRows } from '../kv-cache/operations.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 import {
@@ -72,7 +73,7 @@ export function quantizeKvCache(options: QuantizeKvCacheOptions): Tensor<'u8'> {
     checkExtent('out', out, 1, page, 'page of kCache');
   }
   return enqueue(out ?? emptyPacked(device, blocks, page, layout), out, (target) =>
-    device.backend.quantizeKvCache({ layout, source: kCache, target }),
+    device.backend.run(quantizeRows, { layout, source: kCache, target }),
   );
 }
 
@@ -94,7 +95,7 @@ export function dequantizeKvCache(options: DequantizeKvCacheOptions): Tensor<'bf
   const shape = [blocks, page, 1, packedRows[layout].headDimQk];
   if (out !== undefined && out !== null) checkOutput('out', out, shape, 'bf16', device);
   return enqueue(out ?? Tensor.allocate(device, shape, 'bf16'), out, (target) =>
-    device.backend.dequantizeKvCache({ layout, source: kCache, target }),
+    device.backend.run(dequantizeRows, { layout, source: kCache, target }),
   );
 }
 

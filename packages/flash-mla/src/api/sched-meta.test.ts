@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { ComputeScheduleArgs, DenseDecodeArgs } from '../backends/backend.ts';
+import type { DenseDecodeArgs } from '../attention/contract.ts';
+import type { ComputeScheduleArgs } from '../attention/schedule-contract.ts';
 import type { Device } from '../device.ts';
 import { DisposedError, InvalidArgumentError } from '../errors.ts';
 import { flashMlaWithKvCache } from './flash-mla-with-kv-cache.ts';

@@ -1,4 +1,4 @@
-import type { Schedule } from '../backends/backend.ts';
+import type { Schedule } from '../attention/schedule-contract.ts';
 import { DisposedError, InvalidArgumentError } from '../errors.ts';
 import type { Tensor, TensorHost } from '../tensor/tensor.ts';
 import { type ScheduleRequest, TileSchedulerMetadata } from './tile-scheduler-metadata.ts';

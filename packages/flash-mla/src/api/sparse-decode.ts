@@ -1,3 +1,5 @@
+import type { SparseDecodeInputs } from '../attention/contract.ts';
+import { sparseDecode } from '../attention/operations.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
@@ -59,6 +61,21 @@ export function prepareSparseDecode(options: UncheckedDecodeOptions): DecodeCall
   checkAbsent('descaleQ', options.descaleQ, 'Packed rows carry their own scales.');
   checkAbsent('descaleK', options.descaleK, 'Packed rows carry their own scales.');
 
+  const inputs: SparseDecodeInputs = {
+    q,
+    layout,
+    main: { kCache, indices: indices as Tensor, topkLength: topkLength ?? undefined },
+    extra: extraKCache
+      ? {
+          kCache: extraKCache,
+          indices: extraIndices as Tensor,
+          topkLength: extraTopkLength ?? undefined,
+        }
+      : undefined,
+    headDimV,
+    softmaxScale,
+    attnSink: attnSink ?? undefined,
+  };
   return {
     headDimV,
     config: {
@@ -91,28 +108,12 @@ export function prepareSparseDecode(options: UncheckedDecodeOptions): DecodeCall
         isFp8,
         deterministic,
       },
+      sparse: inputs,
       topkLength: topkLength ?? undefined,
       extraTopkLength: extraTopkLength ?? undefined,
     },
     enqueue: (schedule, out, lse) =>
-      device.backend.sparseDecode({
-        q,
-        layout,
-        main: { kCache, indices: indices as Tensor, topkLength: topkLength ?? undefined },
-        extra: extraKCache
-          ? {
-              kCache: extraKCache,
-              indices: extraIndices as Tensor,
-              topkLength: extraTopkLength ?? undefined,
-            }
-          : undefined,
-        headDimV,
-        softmaxScale,
-        attnSink: attnSink ?? undefined,
-        schedule,
-        out,
-        lse,
-      }),
+      device.backend.run(sparseDecode, { ...inputs, schedule, out, lse }),
   };
 }
 

@@ -1,11 +1,16 @@
-import type { Schedule, SchedulePlan, ScheduleProblem } from '../backends/backend.ts';
+import { computeSchedule, denseDecode, sparseDecode } from '../attention/operations.ts';
+import type {
+  DecodeShape,
+  Schedule,
+  SchedulePlan,
+  ScheduleProblem,
+} from '../attention/schedule-contract.ts';
 import { metadataWidth } from '../scheduling/tile-scheduler.ts';
 import { allocateMemory, Tensor, type TensorHost } from '../tensor/tensor.ts';
 
 /** What a schedule is computed from. */
-export interface ScheduleRequest {
+export interface ScheduleRequest extends DecodeShape {
   readonly device: TensorHost;
-  readonly problem: ScheduleProblem;
   /** Dense: i32 (b). */
   readonly seqlens?: Tensor | undefined;
   /** Sparse: i32 (b) each; absent means all of `problem.topk` and `problem.extraTopk`. */
@@ -42,7 +47,8 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
   /** Plans the cut and enqueues its computation. Throws {@link OutOfMemoryError}. */
   static compute(request: ScheduleRequest): TileSchedulerMetadata {
     const { device, problem } = request;
-    const plan = device.backend.planSchedule(problem);
+    const operation = problem.kind === 'dense' ? denseDecode : sparseDecode;
+    const plan = device.backend.traits(operation, request);
     const metadata = new TileSchedulerMetadata(device, problem, plan);
     try {
       metadata.recompute(request);
@@ -56,7 +62,7 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
   /** Enqueues the computation again, for lengths that have changed. */
   recompute({ device, problem, seqlens, topkLength, extraTopkLength }: ScheduleRequest): void {
     const { metadata, numSplits, plan } = this.schedule;
-    device.backend.computeSchedule({
+    device.backend.run(computeSchedule, {
       problem,
       plan,
       seqlens,

@@ -1,4 +1,4 @@
-import type { KvRowLayout } from '../backends/backend.ts';
+import type { KvRowLayout } from '../kv-cache/row-layout.ts';
 import { attend, sinkFactor } from './attend.ts';
 import type { DecodeAnswer } from './dense-decode.ts';
 import { decodeAll, extents, type HostTensor } from './host-tensor.ts';

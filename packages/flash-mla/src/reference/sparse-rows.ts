@@ -1,5 +1,5 @@
-import type { KvRowLayout } from '../backends/backend.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import type { KvRowLayout } from '../kv-cache/row-layout.ts';
 import { decodeInto, extents, type HostTensor } from './host-tensor.ts';
 import { decodePackedRow, packedLayouts } from './packed-rows.ts';
 

@@ -1,9 +1,9 @@
-import type { BackendBuffer } from '../backends/backend.ts';
 import type { DType } from './dtype.ts';
+import type { DeviceBuffer } from './view.ts';
 
 /** Memory shared by a tensor and its views; collected when the last of them is. */
 export interface Allocation {
-  readonly buffer: BackendBuffer;
+  readonly buffer: DeviceBuffer;
   /** What it was made for; kept apart, so that no text is built unless something is wrong. */
   readonly dtype: DType;
   readonly shape: readonly number[];

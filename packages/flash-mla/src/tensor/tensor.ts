@@ -1,9 +1,10 @@
-import type { Backend, BackendBuffer, TensorView } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
 import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
 import { decodeElements } from './convert.ts';
 import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
 import { type Allocation, allocationLabel, trackLeak, untrackLeak } from './leaks.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
+import type { DeviceBuffer, TensorView } from './view.ts';
 
 /** What a tensor needs of the device it lives on. */
 export interface TensorHost {
@@ -60,7 +61,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   }
 
   /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
-  get buffer(): BackendBuffer {
+  get buffer(): DeviceBuffer {
     if (this.#allocation.disposed) throw new DisposedError(allocationLabel(this.#allocation));
     return this.#allocation.buffer;
   }

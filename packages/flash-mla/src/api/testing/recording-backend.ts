@@ -1,24 +1,10 @@
-import type {
-  Backend,
-  BackendBuffer,
-  BackendGraph,
-  DeviceInfo,
-  MemoryStats,
-  SchedulePlan,
-  ScheduleProblem,
-} from '../../backends/backend.ts';
+import type { DecodeShape, SchedulePlan } from '../../attention/schedule-contract.ts';
+import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from '../../backends/backend.ts';
 import { Device } from '../../device.ts';
+import type { Operation } from '../../operation/operation.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 
-type Operation =
-  | 'computeSchedule'
-  | 'denseDecode'
-  | 'sparseDecode'
-  | 'sparsePrefill'
-  | 'denseAttention'
-  | 'quantizeKvCache'
-  | 'dequantizeKvCache';
-
-class HostBuffer implements BackendBuffer {
+class HostBuffer implements DeviceBuffer {
   readonly bytes: Uint8Array;
 
   constructor(byteLength: number) {
@@ -33,10 +19,10 @@ class HostBuffer implements BackendBuffer {
 /** A backend that keeps memory on the host and notes what it is asked to do, instead of doing it. */
 export class RecordingBackend implements Backend {
   readonly info: DeviceInfo;
-  readonly calls: { readonly operation: Operation; readonly args: unknown }[] = [];
-  readonly live = new Set<BackendBuffer>();
+  readonly calls: { readonly operation: string; readonly args: unknown }[] = [];
+  readonly live = new Set<DeviceBuffer>();
   /** The operation of this name throws. */
-  failing: Operation | undefined;
+  failing: string | undefined;
   /** Allocations that still succeed. */
   room = Number.POSITIVE_INFINITY;
   plan: SchedulePlan = { numParts: 3, blockTokens: 64, overheadBlocks: 2, splitBlocks: 0 };
@@ -46,22 +32,22 @@ export class RecordingBackend implements Backend {
     this.info = { backend: 'cpu', id, name: 'recording', parallelism: 1, details: {} };
   }
 
-  allocate(byteLength: number): BackendBuffer {
+  allocate(byteLength: number): DeviceBuffer {
     if (this.room-- <= 0) throw new Error('no room');
     const buffer = new HostBuffer(byteLength);
     this.live.add(buffer);
     return buffer;
   }
 
-  release(buffer: BackendBuffer): void {
+  release(buffer: DeviceBuffer): void {
     if (!this.live.delete(buffer)) throw new Error('released twice');
   }
 
-  write(buffer: BackendBuffer, byteOffset: number, bytes: Uint8Array): void {
+  write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     (buffer as HostBuffer).bytes.set(bytes, byteOffset);
   }
 
-  async read(buffer: BackendBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+  async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     return (buffer as HostBuffer).bytes.slice(byteOffset, byteOffset + byteLength);
   }
 
@@ -73,8 +59,15 @@ export class RecordingBackend implements Backend {
     return { allocated, reserved: allocated, peak: allocated };
   }
 
-  planSchedule(problem: ScheduleProblem): SchedulePlan {
-    return { ...this.plan, splitBlocks: problem.deterministic ? 4 : 0 };
+  run<Args extends object>({ name }: Operation<Args, never, unknown>, args: Args): void {
+    if (this.failing === name) throw new Error(`${name} fails`);
+    this.calls.push({ operation: name, args });
+  }
+
+  /** Decode operations are asked how their work is to be cut. */
+  traits<Shape, Traits>(_: Operation<never, Shape, Traits>, shape: Shape): Traits {
+    const { problem } = shape as DecodeShape;
+    return { ...this.plan, splitBlocks: problem.deterministic ? 4 : 0 } as Traits;
   }
 
   capture(enqueue: () => void): BackendGraph {
@@ -84,33 +77,6 @@ export class RecordingBackend implements Backend {
 
   async close(): Promise<void> {
     this.closed = true;
-  }
-
-  #note(operation: Operation, args: unknown): void {
-    if (this.failing === operation) throw new Error(`${operation} fails`);
-    this.calls.push({ operation, args });
-  }
-
-  computeSchedule(args: unknown): void {
-    this.#note('computeSchedule', args);
-  }
-  denseDecode(args: unknown): void {
-    this.#note('denseDecode', args);
-  }
-  sparseDecode(args: unknown): void {
-    this.#note('sparseDecode', args);
-  }
-  sparsePrefill(args: unknown): void {
-    this.#note('sparsePrefill', args);
-  }
-  denseAttention(args: unknown): void {
-    this.#note('denseAttention', args);
-  }
-  quantizeKvCache(args: unknown): void {
-    this.#note('quantizeKvCache', args);
-  }
-  dequantizeKvCache(args: unknown): void {
-    this.#note('dequantizeKvCache', args);
   }
 }
 

@@ -1,39 +1,23 @@
+import { UnsupportedOperationError } from '../../errors.ts';
+import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
   Backend,
-  BackendBuffer,
   BackendGraph,
   BackendMeasurements,
-  ComputeScheduleArgs,
-  DenseAttentionArgs,
-  DenseDecodeArgs,
-  DequantizeArgs,
   DeviceInfo,
   MemoryStats,
-  QuantizeArgs,
-  SchedulePlan,
-  ScheduleProblem,
-  SparseDecodeArgs,
-  SparsePrefillArgs,
-  TensorView,
 } from '../backend.ts';
 import { asCpuBuffer } from './commands/address.ts';
-import { denseAttentionCommand } from './commands/dense-attention.ts';
-import { denseDecodeCommand } from './commands/dense-decode.ts';
 import type { Command } from './commands/operations.ts';
-import { dequantizeCommand, quantizeCommand } from './commands/quantize.ts';
-import { scheduleCommand } from './commands/schedule.ts';
-import { sparseDecodeCommand } from './commands/sparse-decode.ts';
-import { sparsePrefillCommand } from './commands/sparse-prefill.ts';
 import type { CommandContext } from './commands/workspace.ts';
 import { CpuGraph, type RecordedCommand } from './graph.ts';
+import type { AnyCpuKernel } from './kernel.ts';
 import type { HostKernels } from './kernels.ts';
 import { measureCeilings } from './measure.ts';
 import { type CpuBuffer, Heap } from './memory/heap.ts';
-import { planSchedule } from './plan.ts';
 import type { Executor } from './pool/executor.ts';
 import { heapBase } from './pool/protocol.ts';
-
-type Views = readonly (TensorView | undefined)[];
 
 /** WebAssembly kernels on worker threads; see docs/kernels/cpu-dense-decode.md. */
 export class CpuBackend implements Backend {
@@ -45,6 +29,7 @@ export class CpuBackend implements Backend {
   readonly #executor: Executor;
   readonly #heap: Heap;
   readonly #context: CommandContext;
+  readonly #kernels: ReadonlyMap<AnyOperation, AnyCpuKernel>;
   /** Scratch and partial results, shared by all commands: they run one after the other. */
   #workspace: CpuBuffer | undefined;
   #recording: { commands: RecordedCommand[]; owned: CpuBuffer[] } | undefined;
@@ -52,11 +37,18 @@ export class CpuBackend implements Backend {
   #peak = 0;
   #closed = false;
 
-  constructor(info: DeviceInfo, executor: Executor, kernels: HostKernels, debug: boolean) {
+  constructor(
+    info: DeviceInfo,
+    executor: Executor,
+    host: HostKernels,
+    kernels: readonly AnyCpuKernel[],
+    debug: boolean,
+  ) {
+    this.#kernels = new Map(kernels.map((kernel) => [kernel.operation, kernel]));
     this.info = info;
     this.#executor = executor;
     this.#heap = new Heap(executor, heapBase);
-    this.#context = { kernels, workers: executor.workers, debug };
+    this.#context = { kernels: host, workers: executor.workers, debug };
   }
 
   /** To be called whenever the executor has got on. */
@@ -64,19 +56,19 @@ export class CpuBackend implements Backend {
     this.#heap.collect();
   }
 
-  allocate(byteLength: number): BackendBuffer {
+  allocate(byteLength: number): DeviceBuffer {
     const buffer = this.#heap.allocate(byteLength);
     this.#allocated += byteLength;
     this.#peak = Math.max(this.#peak, this.#allocated);
     return buffer;
   }
 
-  release(buffer: BackendBuffer): void {
+  release(buffer: DeviceBuffer): void {
     this.#allocated -= buffer.byteLength;
     if (!this.#closed) this.#heap.release(asCpuBuffer(buffer));
   }
 
-  write(buffer: BackendBuffer, byteOffset: number, bytes: Uint8Array): void {
+  write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return;
     const target = asCpuBuffer(buffer);
     const address = target.address + byteOffset;
@@ -97,7 +89,7 @@ export class CpuBackend implements Backend {
     else this.#heap.release(staging);
   }
 
-  async read(buffer: BackendBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+  async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     const source = asCpuBuffer(buffer);
     const bytes = this.#executor.read(source.address + byteOffset, byteLength);
     source.lastUse = this.#executor.issued;
@@ -116,89 +108,17 @@ export class CpuBackend implements Backend {
     };
   }
 
-  planSchedule(problem: ScheduleProblem): SchedulePlan {
-    const { kernels, workers } = this.#context;
-    return planSchedule(problem, workers, kernels.blockTokens());
+  run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
+    const command = this.#kernelOf(operation).command(this.#context, args);
+    const uses: CpuBuffer[] = [];
+    for (const view of operation.reads(args)) if (view) uses.push(asCpuBuffer(view.buffer));
+    for (const view of operation.writes(args)) if (view) uses.push(asCpuBuffer(view.buffer));
+    this.#enqueue(command, uses);
   }
 
-  computeSchedule(args: ComputeScheduleArgs): void {
-    const { seqlens, topkLength, extraTopkLength, metadata, numSplits } = args;
-    this.#enqueueOn(scheduleCommand(args), [
-      seqlens,
-      topkLength,
-      extraTopkLength,
-      metadata,
-      numSplits,
-    ]);
-  }
-
-  denseDecode(args: DenseDecodeArgs): void {
-    const { schedule } = args;
-    this.#enqueueOn(denseDecodeCommand(this.#context, args), [
-      args.q,
-      args.kCache,
-      args.blockTable,
-      args.seqlens,
-      args.descaleQ,
-      args.descaleK,
-      schedule.metadata,
-      schedule.numSplits,
-      args.out,
-      args.lse,
-    ]);
-  }
-
-  sparseDecode(args: SparseDecodeArgs): void {
-    const { main, extra, schedule } = args;
-    this.#enqueueOn(sparseDecodeCommand(this.#context, args), [
-      args.q,
-      main.kCache,
-      main.indices,
-      main.topkLength,
-      extra?.kCache,
-      extra?.indices,
-      extra?.topkLength,
-      args.attnSink,
-      schedule.metadata,
-      schedule.numSplits,
-      args.out,
-      args.lse,
-    ]);
-  }
-
-  sparsePrefill(args: SparsePrefillArgs): void {
-    this.#enqueueOn(sparsePrefillCommand(this.#context, args), [
-      args.q,
-      args.kv,
-      args.indices,
-      args.topkLength,
-      args.attnSink,
-      args.out,
-      args.maxLogits,
-      args.lse,
-    ]);
-  }
-
-  denseAttention(args: DenseAttentionArgs): void {
-    this.#enqueueOn(denseAttentionCommand(this.#context, args), [
-      args.q,
-      args.k,
-      args.v,
-      args.cuSeqlensQ,
-      args.cuSeqlensK,
-      args.seqlensK,
-      args.blockTable,
-      args.out,
-      args.lse,
-    ]);
-  }
-
-  quantizeKvCache(args: QuantizeArgs): void {
-    this.#enqueueOn(quantizeCommand(args), [args.source, args.target]);
-  }
-
-  dequantizeKvCache(args: DequantizeArgs): void {
-    this.#enqueueOn(dequantizeCommand(this.#context, args), [args.source, args.target]);
+  traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
+    const kernel = this.#kernelOf(operation);
+    return kernel.traits?.(shape, this.#context) as Traits;
   }
 
   capture(enqueue: () => void): BackendGraph {
@@ -224,9 +144,10 @@ export class CpuBackend implements Backend {
     await this.#executor.close();
   }
 
-  #enqueueOn(command: Command, views: Views): void {
-    const uses = views.filter((view) => view !== undefined).map((view) => asCpuBuffer(view.buffer));
-    this.#enqueue(command, uses);
+  #kernelOf(operation: AnyOperation): AnyCpuKernel {
+    const kernel = this.#kernels.get(operation);
+    if (kernel) return kernel;
+    throw new UnsupportedOperationError(operation.name, this.info.id);
   }
 
   #enqueue(command: Command, uses: readonly CpuBuffer[]): void {

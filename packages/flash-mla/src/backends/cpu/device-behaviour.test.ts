@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { Device } from '../../device.ts';
 import { DeviceLostError, InvalidArgumentError, OutOfMemoryError } from '../../errors.ts';
+import { quantizeRows } from '../../kv-cache/operations.ts';
 import { open, probe } from './index.ts';
 import { denseProblem, expectedDense, runDense } from './testing/dense-problem.ts';
 import { excessOf, openCpu, randomSource, upload } from './testing/problems.ts';
@@ -248,7 +249,7 @@ describe('a worker that dies', () => {
       // No caller of the API can get here: the view lies outside of the memory.
       const view = { buffer, byteOffset: 2 ** 31, dtype: 'bf16', shape: [9, 9, 1, 576] } as const;
       const strides = [9 * 656, 656, 656, 1];
-      backend.quantizeKvCache({
+      backend.run(quantizeRows, {
         layout: 'v32',
         source: { ...view, strides },
         target: { ...view, dtype: 'u8', shape: [9, 9, 1, 656], strides },
@@ -264,7 +265,9 @@ describe('a worker that dies', () => {
 /** Runs a program against the built package; returns how long it lived and what it printed. */
 function runProgram(body: string) {
   const url = new URL('../../../dist/backends/cpu/index.js', import.meta.url).href;
-  const source = `import { open } from '${url}';\n${body}`;
+  const kv = new URL('../../../dist/kv-cache/operations.js', import.meta.url).href;
+  const imports = `import { open } from '${url}';\nimport { quantizeRows } from '${kv}';`;
+  const source = `${imports}\n${body}`;
   const started = performance.now();
   const result = spawnSync(process.execPath, ['--input-type=module', '-e', source], {
     timeout: 30_000,
@@ -292,7 +295,7 @@ describe('the process', () => {
        const a = d.allocate(2e8), b = d.allocate(2e8);
        d.write(a, 2e8 - 1, Uint8Array.of(9));
        const view = (buffer, shape) => ({ buffer, byteOffset: 0, dtype: 'bf16', shape, strides: [1, 1, 1, 1] });
-       d.quantizeKvCache({ layout: 'v32',
+       d.run(quantizeRows, { layout: 'v32',
          source: { ...view(a, [1000, 64, 1, 576]), strides: [64 * 576, 576, 576, 1] },
          target: { ...view(b, [1000, 64, 1, 656]), dtype: 'u8', strides: [64 * 656, 656, 656, 1] } });
        d.read(b, 0, 1).then(() => console.log('done'));`,

@@ -5,6 +5,7 @@ import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
 import type { Backend, DeviceInfo } from '../backend.ts';
 import type { BackendOptions, ProbedDevice } from '../registry.ts';
 import { describeFault } from './commands/faults.ts';
+import { cpuKernels } from './commands/kernels.ts';
 import { CpuBackend } from './cpu-backend.ts';
 import { type HostKernels, instantiate } from './kernels.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
@@ -76,7 +77,7 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
       fusedMultiplyAdd: isFused(kernels),
     },
   };
-  backend = new CpuBackend(info, executor, kernels, options.debug ?? false);
+  backend = new CpuBackend(info, executor, kernels, cpuKernels, options.debug ?? false);
   return backend;
 }
 

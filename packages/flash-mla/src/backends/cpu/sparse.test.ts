@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../device.ts';
 import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../../index.ts';
+import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
 import {
   type HostTensor,
   hostTensor,
@@ -9,7 +10,6 @@ import {
   sparseDecode,
   sparsePrefill,
 } from '../../reference/index.ts';
-import type { KvRowLayout } from '../backend.ts';
 import {
   excessOf,
   intTensor,

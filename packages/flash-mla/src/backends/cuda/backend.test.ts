@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { denseDecode } from '../../attention/operations.ts';
 import { Device } from '../../device.ts';
 import {
   BackendUnavailableError,
@@ -7,10 +8,11 @@ import {
   InvalidArgumentError,
   OutOfMemoryError,
 } from '../../errors.ts';
+import { quantizeRows } from '../../kv-cache/operations.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { openCuda, probeCuda } from './open.ts';
 import { FakeDriver, fakeFacts } from './testing/fake-driver.ts';
-import { copyKernel, fakeEntries } from './testing/fake-family.ts';
+import { copyKernel, fakeFamilies } from './testing/fake-family.ts';
 
 let driver: FakeDriver;
 
@@ -20,14 +22,14 @@ beforeEach(() => {
 });
 
 async function open(ordinal = 0, exactMemory = false): Promise<Device> {
-  const options = { debug: false, exactMemory, families: fakeEntries };
+  const options = { debug: false, exactMemory, families: fakeFamilies() };
   return new Device(await openCuda(driver, ordinal, options), false, []);
 }
 
 /** Copies 128 words of `q` to `out` on the device, by the fake family's dense decode. */
 function copyOnDevice(device: Device, q: Tensor, out: Tensor): void {
   const vector = device.empty([1], 'i32');
-  device.backend.denseDecode({
+  device.backend.run(denseDecode, {
     q: q.reshape([1, 1, 1, 256]),
     kCache: q.reshape([1, 1, 1, 256]),
     blockTable: vector.reshape([1, 1]),
@@ -189,8 +191,9 @@ describe('operations', () => {
     const device = await open();
     const tensor = device.empty([1, 1, 1, 576], 'bf16');
     const target = device.empty([1, 1, 1, 656], 'u8');
-    const attempt = () => device.backend.quantizeKvCache({ layout: 'v32', source: tensor, target });
-    expect(attempt).toThrow(/no kernel of quantizeKvCache.*"layout":"v32"/);
+    const attempt = () =>
+      device.backend.run(quantizeRows, { layout: 'v32', source: tensor, target });
+    expect(attempt).toThrow(/no kernel of quantizeKvCache takes this call on sm_90/);
   });
 });
 

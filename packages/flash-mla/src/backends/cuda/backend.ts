@@ -1,41 +1,28 @@
 import { DeviceLostError, type FlashMlaError, InvalidArgumentError } from '../../errors.ts';
+import type { NumberCheck } from '../../operation/number-check.ts';
+import type { Operation } from '../../operation/operation.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
   Backend,
-  BackendBuffer,
   BackendGraph,
   BackendMeasurements,
-  ComputeScheduleArgs,
-  DenseAttentionArgs,
-  DenseDecodeArgs,
-  DequantizeArgs,
   DeviceInfo,
   MemoryStats,
-  QuantizeArgs,
-  SchedulePlan,
-  ScheduleProblem,
-  SparseDecodeArgs,
-  SparsePrefillArgs,
 } from '../backend.ts';
+import { checkNumbers } from './check-numbers.ts';
 import { DebugChecks, reportBytes } from './debug-checks.ts';
 import type { SharedContext } from './device/shared-context.ts';
 import type { Handle, PinnedMemory } from './driver/driver.ts';
 import { CudaGraph } from './graph.ts';
-import type { KernelFamily } from './kernel-family.ts';
+import type { AnyCudaKernel } from './kernel.ts';
 import type { KernelStore } from './launch/kernel-store.ts';
+import { KernelTable } from './launch/kernel-table.ts';
 import { asCudaBuffer, Launcher } from './launch/launcher.ts';
+import { StreamState } from './launch/stream-state.ts';
 import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
 import { type CudaBuffer, DeviceMemory } from './memory/device-memory.ts';
 import { Transfers } from './memory/transfers.ts';
-import {
-  type Check,
-  computeScheduleChecks,
-  denseAttentionChecks,
-  denseDecodeChecks,
-  sparseDecodeChecks,
-  sparsePrefillChecks,
-} from './operations/checks.ts';
-import { Operations, scheduleOf } from './operations/operations.ts';
 import { Timeline } from './stream/timeline.ts';
 
 /** What a {@link CudaBackend} is made of. */
@@ -43,8 +30,8 @@ export interface CudaBackendParts {
   readonly info: DeviceInfo;
   readonly shared: SharedContext;
   readonly limits: DeviceLimits;
-  readonly kernels: KernelStore;
-  readonly families: readonly KernelFamily[];
+  readonly store: KernelStore;
+  readonly kernels: readonly AnyCudaKernel[];
   readonly debug: boolean;
   /** Every tensor in memory of its own: for simulators and sanitizers. */
   readonly exactMemory: boolean;
@@ -56,12 +43,11 @@ export class CudaBackend implements Backend {
   readonly measurements: BackendMeasurements;
   readonly #shared: SharedContext;
   readonly #stream: Handle;
-  readonly #families: readonly KernelFamily[];
   readonly #timeline: Timeline;
   readonly #memory: DeviceMemory;
   readonly #transfers: Transfers;
-  readonly #launcher: Launcher;
-  readonly #operations: Operations;
+  readonly #kernels: KernelTable;
+  readonly #state: StreamState;
   readonly #debug: { readonly checks: DebugChecks; readonly buffer: CudaBuffer } | undefined;
   readonly #graphs = new Set<CudaGraph>();
   /** What the graph being recorded copies to the device; undefined while none is. */
@@ -75,27 +61,26 @@ export class CudaBackend implements Backend {
     const { context, driver } = shared;
     this.info = parts.info;
     this.#shared = shared;
-    this.#families = parts.families;
     shared.hold(this.#onLost);
     try {
       this.#stream = context.createStream();
       this.#timeline = new Timeline(context, this.#stream);
       this.#memory = new DeviceMemory(shared, parts.exactMemory);
       this.#transfers = new Transfers(shared, this.#stream, this.#timeline, this.#memory);
-      this.#launcher = new Launcher({
+      this.#state = new StreamState(this.#stream, context, this.#memory);
+      const launcher = new Launcher({
         limits,
         context,
-        stream: this.#stream,
-        memory: this.#memory,
-        kernels: parts.kernels,
+        kernels: parts.store,
         // Graphs record programmatic launches since CUDA 12.3.
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
       });
-      this.#operations = new Operations(parts.families, this.#launcher);
-      this.measurements = measurementsOf(context, this.#stream, this.#timeline, this.#launcher);
+      this.#kernels = new KernelTable(parts.kernels, launcher);
+      this.measurements = measurementsOf(context, this.#state, this.#timeline, launcher);
       if (parts.debug) {
         const buffer = this.#memory.allocate(reportBytes);
-        const checks = new DebugChecks(this.#operations, this.#launcher, buffer.address);
+        const clear = () => context.fill(buffer.address, 0, reportBytes / 4, this.#stream);
+        const checks = new DebugChecks((check) => this.#run(checkNumbers, check), buffer, clear);
         this.#debug = { checks, buffer };
       }
     } catch (error) {
@@ -104,23 +89,23 @@ export class CudaBackend implements Backend {
     }
   }
 
-  allocate(byteLength: number): BackendBuffer {
+  allocate(byteLength: number): DeviceBuffer {
     this.#shared.checkAlive();
     return this.#memory.allocate(byteLength);
   }
 
-  release(buffer: BackendBuffer): void {
+  release(buffer: DeviceBuffer): void {
     if (this.#shared.lost || this.#closed) return;
     this.#memory.release(asCudaBuffer(buffer));
   }
 
-  write(buffer: BackendBuffer, byteOffset: number, bytes: Uint8Array): void {
+  write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     const target = asCudaBuffer(buffer).address + byteOffset;
     if (this.#recording) this.#transfers.record(target, bytes, this.#recording);
     else this.#transfers.write(target, bytes);
   }
 
-  async read(buffer: BackendBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+  async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     this.#refuseWhileRecording('read()');
     const bytes = this.#transfers.read(asCudaBuffer(buffer).address + byteOffset, byteLength);
     return this.#debug ? this.#afterChecks(bytes) : bytes;
@@ -136,36 +121,12 @@ export class CudaBackend implements Backend {
     return this.#memory.stats();
   }
 
-  planSchedule(problem: ScheduleProblem): SchedulePlan {
-    return scheduleOf(this.#families, problem, this.#launcher.limits);
+  run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
+    if (this.#passes(operation.checks?.(args))) this.#run(operation, args);
   }
 
-  computeSchedule(args: ComputeScheduleArgs): void {
-    if (this.#passes(computeScheduleChecks, args)) this.#operations.computeSchedule(args);
-  }
-
-  denseDecode(args: DenseDecodeArgs): void {
-    if (this.#passes(denseDecodeChecks, args)) this.#operations.denseDecode(args);
-  }
-
-  sparseDecode(args: SparseDecodeArgs): void {
-    if (this.#passes(sparseDecodeChecks, args)) this.#operations.sparseDecode(args);
-  }
-
-  sparsePrefill(args: SparsePrefillArgs): void {
-    if (this.#passes(sparsePrefillChecks, args)) this.#operations.sparsePrefill(args);
-  }
-
-  denseAttention(args: DenseAttentionArgs): void {
-    if (this.#passes(denseAttentionChecks, args)) this.#operations.denseAttention(args);
-  }
-
-  quantizeKvCache(args: QuantizeArgs): void {
-    this.#operations.quantizeKvCache(args);
-  }
-
-  dequantizeKvCache(args: DequantizeArgs): void {
-    this.#operations.dequantizeKvCache(args);
+  traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
+    return this.#kernels.traits(operation, shape) as Traits;
   }
 
   capture(enqueue: () => void): BackendGraph {
@@ -229,11 +190,19 @@ export class CudaBackend implements Backend {
     this.#timeline?.stop(error);
   };
 
+  #run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
+    try {
+      this.#kernels.run(operation, args, this.#state);
+    } finally {
+      this.#state.endCall();
+    }
+  }
+
   /** Debug mode: whether an operation may run. What it must not run for is reported later. */
-  #passes<Args>(checksOf: (args: Args) => Check[], args: Args): boolean {
-    if (this.#debug === undefined) return true;
+  #passes(conditions: readonly NumberCheck[] | undefined): boolean {
+    if (this.#debug === undefined || conditions === undefined) return true;
     const { checks, buffer } = this.#debug;
-    checks.enqueue(checksOf(args), this.#recording !== undefined);
+    checks.enqueue(conditions, this.#recording !== undefined);
     if (this.#recording) return true;
     const failure = checks.failure(this.#transfers.readNow(buffer.address, reportBytes));
     if (failure === undefined) return true;

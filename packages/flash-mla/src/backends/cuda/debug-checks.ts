@@ -1,10 +1,9 @@
 import { FlashMlaError } from '../../errors.ts';
+import { checkFailure, type NumberCheck } from '../../operation/number-check.ts';
+import type { CheckNumbersArgs } from './check-numbers.ts';
 import type { Address } from './driver/driver.ts';
-import type { Launcher } from './launch/launcher.ts';
-import { type Check, checkFailure } from './operations/checks.ts';
-import type { Operations } from './operations/operations.ts';
 
-/** i32 [sequence, index, value, 0], see `CheckArgs.report`. */
+/** i32 [sequence, index, value, 0], see {@link CheckNumbersArgs.report}. */
 export const reportBytes = 16;
 /** How many checks outside of graphs are remembered; their reports are read at once. */
 const keptChecks = 64;
@@ -15,32 +14,33 @@ const keptChecks = 64;
  * Either way the first bad element fails the next read or synchronisation.
  */
 export class DebugChecks {
-  readonly #operations: Operations;
-  readonly #launcher: Launcher;
+  readonly #run: (args: CheckNumbersArgs) => void;
+  /** Enqueues making room for the next report. */
+  readonly clear: () => void;
   readonly #report: Address;
-  readonly #checks = new Map<number, Check>();
-  readonly #recorded = new Map<number, Check>();
+  readonly #checks = new Map<number, NumberCheck>();
+  readonly #recorded = new Map<number, NumberCheck>();
   #sequence = 0;
 
-  constructor(operations: Operations, launcher: Launcher, report: Address) {
-    this.#operations = operations;
-    this.#launcher = launcher;
-    this.#report = report;
-    this.clear();
-  }
-
-  get report(): Address {
-    return this.#report;
+  /** `run` enqueues a check; `report` is where it is to report. */
+  constructor(
+    run: (args: CheckNumbersArgs) => void,
+    report: { readonly address: Address },
+    clear: () => void,
+  ) {
+    this.#run = run;
+    this.#report = report.address;
+    this.clear = clear;
+    clear();
   }
 
   /** `recorded`: a graph repeats them, so that they may report at any time. */
-  enqueue(checks: readonly Check[], recorded: boolean): void {
+  enqueue(checks: readonly NumberCheck[], recorded: boolean): void {
     for (const check of checks) {
       const sequence = ++this.#sequence;
       (recorded ? this.#recorded : this.#checks).set(sequence, check);
       this.#checks.delete(sequence - keptChecks);
-      const { argument: _, ...args } = check;
-      this.#operations.check({ ...args, sequence, report: this.#report });
+      this.#run({ check, sequence, report: this.#report });
     }
   }
 
@@ -51,10 +51,5 @@ export class DebugChecks {
     const check = this.#checks.get(sequence) ?? this.#recorded.get(sequence);
     if (check) return checkFailure(check, index, value);
     return new FlashMlaError(`debug check ${sequence} found ${value} at element ${index}`);
-  }
-
-  /** Enqueues making room for the next report. */
-  clear(): void {
-    this.#launcher.fill(this.#report, 0, reportBytes / 4);
   }
 }

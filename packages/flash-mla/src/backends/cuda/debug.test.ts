@@ -1,21 +1,20 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { denseDecode } from '../../attention/operations.ts';
 import { Device } from '../../device.ts';
 import { InvalidArgumentError } from '../../errors.ts';
-import type { KernelFamily } from './kernel-family.ts';
 import { openCuda } from './open.ts';
 import { checkKernel, fakeCheck } from './testing/fake-check.ts';
 import { FakeDriver } from './testing/fake-driver.ts';
-import { copyKernel, fakeFamily } from './testing/fake-family.ts';
+import { copyKernel, fakeDecode, fakeFamilies } from './testing/fake-family.ts';
 
 let driver: FakeDriver;
 let device: Device;
-const family: KernelFamily = { ...fakeFamily, check: fakeCheck };
 
 beforeEach(async () => {
   driver = new FakeDriver();
   driver.kernels.set('fake_copy', copyKernel);
   driver.kernels.set('fake_check', checkKernel);
-  const families = [{ name: 'fake', from: 80, load: async () => family }];
+  const families = fakeFamilies([fakeDecode, fakeCheck]);
   const backend = await openCuda(driver, 0, { debug: true, exactMemory: false, families });
   device = new Device(backend, true, []);
 });
@@ -32,7 +31,8 @@ function problem(table: readonly number[], lengths: readonly number[]) {
   const plan = { numParts: 1, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 };
   const schedule = { metadata: seqlens, numSplits: seqlens, plan };
   const rest = { headDimV: 128, softmaxScale: 1, causal: false, schedule, lse: out };
-  const run = () => device.backend.denseDecode({ q, kCache, blockTable, seqlens, out, ...rest });
+  const args = { q, kCache, blockTable, seqlens, out, ...rest };
+  const run = () => device.backend.run(denseDecode, args);
   return { run, out, seqlens, blockTable };
 }
 

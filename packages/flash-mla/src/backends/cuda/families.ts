@@ -1,16 +1,19 @@
-import type { FamilyEntry, KernelFamily } from './kernel-family.ts';
+import type { AnyCudaKernel, KernelFamily } from './kernel.ts';
 
-/** The kernel families in the order of preference. Each is imported when a device of it is opened. */
-export const familyEntries: readonly FamilyEntry[] = [
+/** The library's kernels in the order of preference. Each family is imported when a GPU of it is opened. */
+export const kernelFamilies: readonly KernelFamily[] = [
   { name: 'sm90', from: 90, to: 90, load: async () => (await import('./kernels/sm90.ts')).sm90 },
   { name: 'sm80', from: 80, load: async () => (await import('./kernels/sm80.ts')).sm80 },
 ];
 
-/** The families for an architecture, preferred first. */
-export async function loadFamilies(
+/** The kernels for an architecture, preferred ones first. */
+export async function loadKernels(
   sm: number,
-  entries: readonly FamilyEntry[] = familyEntries,
-): Promise<KernelFamily[]> {
-  const fitting = entries.filter(({ from, to }) => from <= sm && sm <= (to ?? sm));
-  return Promise.all(fitting.map((entry) => entry.load()));
+  families: readonly KernelFamily[] = kernelFamilies,
+): Promise<AnyCudaKernel[]> {
+  const fitting = families.filter(({ from, to }) => from <= sm && sm <= (to ?? sm));
+  const loaded = fitting.map(async ({ name, load }) =>
+    (await load()).map((kernel) => ({ ...kernel, family: name })),
+  );
+  return (await Promise.all(loaded)).flat();
 }

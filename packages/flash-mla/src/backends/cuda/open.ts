@@ -7,8 +7,8 @@ import type { CudaDriver, DeviceFacts } from './driver/driver.ts';
 import { CudaDriverError } from './driver/driver-error.ts';
 import { isFault } from './driver/results.ts';
 import { versionText } from './driver/version.ts';
-import { loadFamilies } from './families.ts';
-import type { FamilyEntry } from './kernel-family.ts';
+import { loadKernels } from './families.ts';
+import type { KernelFamily } from './kernel.ts';
 import { KernelStore } from './launch/kernel-store.ts';
 import { limitsOf } from './limits.ts';
 
@@ -22,7 +22,7 @@ export interface OpenOptions {
   readonly debug: boolean;
   readonly exactMemory: boolean;
   /** Kernels to use instead of the library's. */
-  readonly families?: readonly FamilyEntry[] | undefined;
+  readonly families?: readonly KernelFamily[] | undefined;
 }
 
 /** Lists a driver's devices. Throws {@link BackendUnavailableError} when it has none. */
@@ -59,8 +59,8 @@ export async function openCuda(
   // The driver makes the context while the kernels' modules are read.
   const warm = facts.sm < leastSm ? undefined : driver.warmUp?.(ordinal);
   warm?.catch(() => {});
-  const families = facts.sm < leastSm ? [] : await loadFamilies(facts.sm, options.families);
-  if (families.length === 0) {
+  const kernels = facts.sm < leastSm ? [] : await loadKernels(facts.sm, options.families);
+  if (kernels.length === 0) {
     throw new BackendUnavailableError(
       driver.kind,
       `no kernel runs on ${facts.name} (compute capability ${capabilityText(facts.sm)})`,
@@ -70,10 +70,10 @@ export async function openCuda(
   }
   const shared = await contextOf(driver, ordinal, warm);
   const limits = limitsOf(facts);
-  let kernels = stores.get(shared);
-  if (kernels === undefined) {
-    kernels = new KernelStore(shared, limits);
-    stores.set(shared, kernels);
+  let store = stores.get(shared);
+  if (store === undefined) {
+    store = new KernelStore(shared, limits);
+    stores.set(shared, store);
   }
   const info: DeviceInfo = {
     backend: driver.kind,
@@ -84,7 +84,7 @@ export async function openCuda(
     details: describe(driver, facts),
   };
   const { debug, exactMemory } = options;
-  return new CudaBackend({ info, shared, limits, kernels, families, debug, exactMemory });
+  return new CudaBackend({ info, shared, limits, store, kernels, debug, exactMemory });
 }
 
 async function contextOf(

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TensorView } from '../backend.ts';
-import { samePlain } from './launch/same-plain.ts';
+import type { TensorView } from '../../tensor/view.ts';
 import { limitsOf } from './limits.ts';
 import { placementOf, placementOfCache } from './placement.ts';
 import { fakeFacts } from './testing/fake-driver.ts';
@@ -39,23 +38,6 @@ describe('the placement of a cache', () => {
     expect(placementOfCache(cache(65 * 576), 'model1').alignment).toBe(16);
     expect(placementOfCache(cache(65 * 576 + 8), 'model1').alignment).toBe(8);
     expect(placementOfCache(cache(65 * 576), 'v32').alignment).toBe(8);
-  });
-});
-
-describe('equality of problems', () => {
-  it('goes through everything', () => {
-    const problem = { a: 1, b: { strides: [1, 2], c: 'x' }, d: undefined, e: false };
-    expect(samePlain(problem, structuredClone(problem))).toBe(true);
-    for (const other of [
-      { ...problem, a: 2 },
-      { ...problem, b: { strides: [1, 3], c: 'x' } },
-      { ...problem, b: { strides: [1], c: 'x' } },
-      { ...problem, d: { strides: [] } },
-      { ...problem, e: true },
-    ]) {
-      expect(samePlain(problem, other)).toBe(false);
-      expect(samePlain(other, problem)).toBe(false);
-    }
   });
 });
 

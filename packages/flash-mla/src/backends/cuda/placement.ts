@@ -1,5 +1,6 @@
+import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
 import { dtypeSize } from '../../tensor/dtype.ts';
-import type { KvRowLayout, TensorView } from '../backend.ts';
+import type { TensorView } from '../../tensor/view.ts';
 import { asCudaBuffer } from './launch/launcher.ts';
 import type { Placement } from './problems.ts';
 

@@ -3,13 +3,8 @@
  * with equal problems run the same kernels with the same launch sizes.
  */
 
-import type { KvRowLayout, SchedulePlan, ScheduleProblem } from '../backend.ts';
-
-/** A value that survives JSON. */
-export type Plain = number | string | boolean | undefined | readonly Plain[] | PlainRecord;
-export interface PlainRecord {
-  readonly [name: string]: Plain;
-}
+import type { SchedulePlan, ScheduleProblem } from '../../attention/schedule-contract.ts';
+import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
 
 /**
  * How a tensor lies in memory, seen from its address. `strides` counts elements and leaves out the
@@ -21,7 +16,7 @@ export interface Placement {
   readonly alignment: number;
 }
 
-/** Problem of `Backend.computeSchedule`. */
+/** Problem of `computeSchedule`. */
 export interface ComputeScheduleProblem {
   readonly problem: ScheduleProblem;
   readonly plan: SchedulePlan;
@@ -30,10 +25,9 @@ export interface ComputeScheduleProblem {
   readonly hasExtraTopkLength: boolean;
 }
 
-/** Problem of `Backend.denseDecode`. `seqlens`, `numSplits` and `descale*` are contiguous vectors. */
-export interface DenseDecodeProblem {
+/** A dense decode call without its schedule and outputs: what chooses the kernel. */
+export interface DenseDecodeShape {
   readonly dtype: 'bf16' | 'f16' | 'e4m3';
-  readonly outDtype: 'bf16' | 'f16';
   readonly batch: number;
   readonly seqLenQ: number;
   readonly numHeadsQ: number;
@@ -54,6 +48,11 @@ export interface DenseDecodeProblem {
   readonly q: Placement;
   /** Strides (block, token, hK). */
   readonly kCache: Placement;
+}
+
+/** Problem of `denseDecode`. `seqlens`, `numSplits` and `descale*` are contiguous vectors. */
+export interface DenseDecodeProblem extends DenseDecodeShape {
+  readonly outDtype: 'bf16' | 'f16';
   readonly plan: SchedulePlan;
 }
 
@@ -69,8 +68,8 @@ export interface SparseCacheProblem {
   readonly indices: Placement;
 }
 
-/** Problem of `Backend.sparseDecode`. */
-export interface SparseDecodeProblem {
+/** A sparse decode call without its schedule and outputs: what chooses the kernel. */
+export interface SparseDecodeShape {
   readonly layout: KvRowLayout;
   readonly batch: number;
   readonly seqLenQ: number;
@@ -83,10 +82,14 @@ export interface SparseDecodeProblem {
   readonly q: Placement;
   readonly main: SparseCacheProblem;
   readonly extra: SparseCacheProblem | undefined;
+}
+
+/** Problem of `sparseDecode`. */
+export interface SparseDecodeProblem extends SparseDecodeShape {
   readonly plan: SchedulePlan;
 }
 
-/** Problem of `Backend.sparsePrefill`. */
+/** Problem of `sparsePrefill`. */
 export interface SparsePrefillProblem {
   readonly seqLenQ: number;
   readonly numHeadsQ: number;
@@ -106,7 +109,7 @@ export interface SparsePrefillProblem {
   readonly indices: Placement;
 }
 
-/** Problem of `Backend.denseAttention`. */
+/** Problem of `denseAttention`. */
 export interface DenseAttentionProblem {
   readonly dtype: 'bf16' | 'f16';
   readonly batch: number;
@@ -134,7 +137,7 @@ export interface DenseAttentionProblem {
   readonly v: Placement;
 }
 
-/** Problem of `Backend.quantizeKvCache` and `dequantizeKvCache`. */
+/** Problem of `quantizeKvCache` and `dequantizeKvCache`. */
 export interface PackRowsProblem {
   readonly layout: 'v32' | 'model1';
   readonly numBlocks: number;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ScheduleProblem } from '../backend.ts';
+import type { ScheduleProblem } from '../../attention/schedule-contract.ts';
 import type { DeviceLimits } from './limits.ts';
 import { planSchedule } from './schedule.ts';
 

@@ -1,6 +1,13 @@
-import type { SchedulePlan, ScheduleProblem } from '../backend.ts';
-import type { DecodeTiling } from './kernel-family.ts';
+import type { SchedulePlan, ScheduleProblem } from '../../attention/schedule-contract.ts';
 import type { DeviceLimits } from './limits.ts';
+
+/** How a decode kernel cuts the queries of a request; decides how many parts a schedule has. */
+export interface DecodeTiling {
+  /** Query rows (queries × heads that share a KV head) of one CTA. */
+  readonly rowsPerTile: number;
+  /** CTAs that one SM runs side by side. */
+  readonly ctasPerSm: number;
+}
 
 /** Tokens of a block, for every kernel: FlashMLA's. */
 export const blockTokens = 64;

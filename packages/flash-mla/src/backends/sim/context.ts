@@ -9,6 +9,7 @@ import type {
   Address,
   CudaContext,
   DeviceFacts,
+  Grid,
   Handle,
   KernelSource,
   LaunchShape,
@@ -157,10 +158,10 @@ export class SimContext implements CudaContext {
   unloadKernel(): void {}
 
   prepareRun(shape: LaunchShape): PreparedRun {
-    const { source, grid, cluster = [1, 1, 1], sharedBytes, parameterBytes, stream } = shape;
+    const { source, cluster = [1, 1, 1], sharedBytes, parameterBytes } = shape;
     const { kernel, target } = source;
     const parameters = new DataView(new ArrayBuffer(parameterBytes));
-    const run = (): void => {
+    const run = (grid: Grid, stream: Handle): void => {
       const params = new Uint8Array(parameters.buffer.slice(0));
       this.#enqueue('cuLaunchKernelEx', stream, () => {
         const memory = this.#memory;

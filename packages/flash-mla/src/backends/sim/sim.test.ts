@@ -4,7 +4,7 @@ import { Device } from '../../device.ts';
 import { DeviceLostError, OutOfMemoryError } from '../../errors.ts';
 import { shareContext } from '../cuda/device/shared-context.ts';
 import { openCuda } from '../cuda/open.ts';
-import { fakeEntries } from '../cuda/testing/fake-family.ts';
+import { fakeFamilies } from '../cuda/testing/fake-family.ts';
 import { simulatedDevices } from './devices.ts';
 import { SimDriver } from './driver.ts';
 
@@ -13,7 +13,7 @@ let device: Device;
 
 beforeEach(async () => {
   driver = new SimDriver();
-  const options = { debug: false, exactMemory: true, families: fakeEntries };
+  const options = { debug: false, exactMemory: true, families: fakeFamilies() };
   device = new Device(await openCuda(driver, 0, options), false, []);
 });
 
@@ -32,17 +32,15 @@ function store(address: number, index: number, value: number, ctas = 1): void {
   const run = context.prepareRun({
     kernel: context.loadKernel(source),
     source,
-    grid: [ctas, 1, 1],
     block: [32, 1, 1],
     sharedBytes: 0,
     overlap: false,
-    stream: 1,
     parameterBytes: 16,
   });
   slowStore.packParams({ target: address, index, value }).forEach((byte, i) => {
     run.parameters.setUint8(i, byte);
   });
-  run.run();
+  run.run([ctas, 1, 1], 1);
 }
 
 const mapParams = { map: tensorMap('u32'), target: global('u32') } as const;
@@ -125,7 +123,7 @@ describe('the simulated device', () => {
   it('runs clusters and copies by tensor maps', async () => {
     const { context } = shareContext(driver, 2);
     const hopper = new Device(
-      await openCuda(driver, 2, { debug: false, exactMemory: true, families: fakeEntries }),
+      await openCuda(driver, 2, { debug: false, exactMemory: true, families: fakeFamilies() }),
       false,
       [],
     );
@@ -143,18 +141,16 @@ describe('the simulated device', () => {
     const run = context.prepareRun({
       kernel: context.loadKernel(source),
       source,
-      grid: [4, 1, 1],
       block: [32, 1, 1],
       cluster: [2, 1, 1],
       sharedBytes: multicast.sharedBytes,
       overlap: false,
-      stream: 1,
       parameterBytes: parameters.length,
     });
     parameters.forEach((byte, i) => {
       run.parameters.setUint8(i, byte);
     });
-    run.run();
+    run.run([4, 1, 1], 1);
     const expected = [5, 6, 7, 0];
     expect([...(await target.read())]).toEqual([0, 1, 2, 3].flatMap(() => expected));
     await hopper.dispose();

@@ -1,5 +1,5 @@
 import { FlashMlaError } from '../../errors.ts';
-import { type Check, checkFailure } from '../debug/checks.ts';
+import { checkFailure, type NumberCheck } from '../../operation/number-check.ts';
 import { type CheckConfig, checkKernel, checkName } from './kernels/check.ts';
 import { wholeBuffer } from './launch/buffers.ts';
 import type { WebGpuBuffer } from './runtime/memory.ts';
@@ -22,7 +22,7 @@ export class DebugChecks {
   readonly #runtime: Runtime;
   readonly #readback: Readback;
   readonly #report: WebGpuBuffer;
-  readonly #checks = new Map<number, Check>();
+  readonly #checks = new Map<number, NumberCheck>();
   #sequence = 0;
 
   constructor(runtime: Runtime, readback: Readback) {
@@ -32,7 +32,7 @@ export class DebugChecks {
     this.#clear();
   }
 
-  enqueue(checks: readonly Check[]): void {
+  enqueue(checks: readonly NumberCheck[]): void {
     const { capabilities } = this.#runtime;
     for (const check of checks) {
       const sequence = ++this.#sequence;

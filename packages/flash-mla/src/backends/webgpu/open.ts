@@ -1,5 +1,6 @@
 import { BackendUnavailableError } from '../../errors.ts';
 import { adapterName, deviceDescriptor, deviceDetails, type Profile, tuningOf } from './adapter.ts';
+import { webGpuKernels } from './launch/kernels.ts';
 import { probeDevice } from './probe-device.ts';
 import { type Capabilities, capabilitiesOf } from './runtime/limits.ts';
 import { WebGpuBackend } from './webgpu-backend.ts';
@@ -38,6 +39,7 @@ export async function openAdapter(
       details: deviceDetails(adapter, profile, capabilities),
     },
     capabilities,
+    webGpuKernels,
     debug,
   );
 }

@@ -1,35 +1,15 @@
-import { DeviceLostError, FlashMlaError } from '../../errors.ts';
+import { DeviceLostError, FlashMlaError, UnsupportedOperationError } from '../../errors.ts';
+import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
   Backend,
-  BackendBuffer,
   BackendGraph,
   BackendMeasurements,
-  ComputeScheduleArgs,
-  DenseAttentionArgs,
-  DenseDecodeArgs,
-  DequantizeArgs,
   DeviceInfo,
   MemoryStats,
-  QuantizeArgs,
-  SchedulePlan,
-  ScheduleProblem,
-  SparseDecodeArgs,
-  SparsePrefillArgs,
 } from '../backend.ts';
-import {
-  type Check,
-  computeScheduleChecks,
-  denseAttentionChecks,
-  denseDecodeChecks,
-  sparseDecodeChecks,
-  sparsePrefillChecks,
-} from '../debug/checks.ts';
 import { DebugChecks } from './debug-checks.ts';
-import { denseDecode, sparseDecode } from './launch/decode.ts';
-import { denseAttention } from './launch/dense-attention.ts';
-import { sparsePrefill } from './launch/prefill.ts';
-import { dequantizeKvCache, quantizeKvCache } from './launch/quantize.ts';
-import { computeSchedule, planSchedule } from './launch/schedule.ts';
+import type { AnyWebGpuKernel } from './kernel.ts';
 import { measurements } from './measurements.ts';
 import { CommandQueue } from './runtime/command-queue.ts';
 import type { Capabilities } from './runtime/limits.ts';
@@ -47,9 +27,17 @@ export class WebGpuBackend implements Backend {
   readonly #runtime: Runtime;
   readonly #readback: Readback;
   readonly #debug: DebugChecks | undefined;
+  readonly #kernels: ReadonlyMap<AnyOperation, AnyWebGpuKernel>;
 
-  constructor(device: GPUDevice, info: DeviceInfo, capabilities: Capabilities, debug: boolean) {
+  constructor(
+    device: GPUDevice,
+    info: DeviceInfo,
+    capabilities: Capabilities,
+    kernels: readonly AnyWebGpuKernel[],
+    debug: boolean,
+  ) {
     this.info = info;
+    this.#kernels = new Map(kernels.map((kernel) => [kernel.operation, kernel]));
     const recorder = new Recorder(device);
     const queue = new CommandQueue(device, info.id, recorder);
     const memory = new Memory(device, info.id, capabilities, (error) => queue.fail(error));
@@ -67,21 +55,21 @@ export class WebGpuBackend implements Backend {
     });
   }
 
-  allocate(byteLength: number): BackendBuffer {
+  allocate(byteLength: number): DeviceBuffer {
     this.#checkOpen();
     return this.#runtime.memory.allocate(byteLength);
   }
 
-  release(buffer: BackendBuffer): void {
+  release(buffer: DeviceBuffer): void {
     this.#runtime.release(buffer as WebGpuBuffer);
   }
 
-  write(buffer: BackendBuffer, byteOffset: number, bytes: Uint8Array): void {
+  write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     this.#checkOpen();
     if (bytes.byteLength > 0) upload(this.#runtime, buffer as WebGpuBuffer, byteOffset, bytes);
   }
 
-  async read(buffer: BackendBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+  async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     this.#checkOpen();
     const bytes = this.#readback.read({
       buffer: buffer as WebGpuBuffer,
@@ -105,48 +93,16 @@ export class WebGpuBackend implements Backend {
     return this.#runtime.memory.stats();
   }
 
-  planSchedule(problem: ScheduleProblem): SchedulePlan {
-    return planSchedule(problem, this.#runtime.capabilities);
+  run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
+    this.#checkOpen();
+    const kernel = this.#kernelOf(operation);
+    if (this.#debug) this.#debug.enqueue(operation.checks?.(args) ?? []);
+    kernel.launch(this.#runtime, args);
   }
 
-  computeSchedule(args: ComputeScheduleArgs): void {
-    this.#checkOpen();
-    this.#checkNumbers(() => computeScheduleChecks(args));
-    computeSchedule(this.#runtime, args);
-  }
-
-  denseDecode(args: DenseDecodeArgs): void {
-    this.#checkOpen();
-    this.#checkNumbers(() => denseDecodeChecks(args));
-    denseDecode(this.#runtime, args);
-  }
-
-  sparseDecode(args: SparseDecodeArgs): void {
-    this.#checkOpen();
-    this.#checkNumbers(() => sparseDecodeChecks(args));
-    sparseDecode(this.#runtime, args);
-  }
-
-  sparsePrefill(args: SparsePrefillArgs): void {
-    this.#checkOpen();
-    this.#checkNumbers(() => sparsePrefillChecks(args));
-    sparsePrefill(this.#runtime, args);
-  }
-
-  denseAttention(args: DenseAttentionArgs): void {
-    this.#checkOpen();
-    this.#checkNumbers(() => denseAttentionChecks(args));
-    denseAttention(this.#runtime, args);
-  }
-
-  quantizeKvCache(args: QuantizeArgs): void {
-    this.#checkOpen();
-    quantizeKvCache(this.#runtime, args);
-  }
-
-  dequantizeKvCache(args: DequantizeArgs): void {
-    this.#checkOpen();
-    dequantizeKvCache(this.#runtime, args);
+  traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
+    const kernel = this.#kernelOf(operation);
+    return kernel.traits?.(shape, this.#runtime.capabilities) as Traits;
   }
 
   capture(enqueue: () => void): BackendGraph {
@@ -175,8 +131,10 @@ export class WebGpuBackend implements Backend {
     await device.lost;
   }
 
-  #checkNumbers(checks: () => readonly Check[]): void {
-    this.#debug?.enqueue(checks());
+  #kernelOf(operation: AnyOperation): AnyWebGpuKernel {
+    const kernel = this.#kernels.get(operation);
+    if (kernel) return kernel;
+    throw new UnsupportedOperationError(operation.name, this.info.id);
   }
 
   #checkOpen(): void {

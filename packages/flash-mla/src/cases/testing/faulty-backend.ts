@@ -1,13 +1,14 @@
 import type {
-  Backend,
-  ComputeScheduleArgs,
   DenseAttentionArgs,
   DenseDecodeArgs,
   SparseDecodeArgs,
   SparsePrefillArgs,
-  TensorView,
-} from '../../backends/backend.ts';
+} from '../../attention/contract.ts';
+import type { ComputeScheduleArgs } from '../../attention/schedule-contract.ts';
+import type { Backend } from '../../backends/backend.ts';
 import { Device } from '../../device.ts';
+import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { TensorView } from '../../tensor/view.ts';
 
 /** What a backend that has one bug does instead of what it is asked to do. */
 export interface Fault {
@@ -25,12 +26,13 @@ export function faultyDevice(device: Device, fault: Fault): Device {
     get(target, name) {
       const method = target[name as keyof Backend];
       if (typeof method !== 'function') return method;
-      const change = fault[name as keyof Fault] as ((args: unknown) => unknown) | undefined;
-      return (...args: unknown[]) =>
-        (method as (...all: unknown[]) => unknown).apply(
-          target,
-          change ? [change(args[0]), ...args.slice(1)] : args,
-        );
+      if (name !== 'run') return method.bind(target);
+      return (operation: AnyOperation, args: object) => {
+        const change = fault[operation.name as keyof Fault] as
+          | ((args: object) => object)
+          | undefined;
+        target.run(operation as Operation<object, never, unknown>, change ? change(args) : args);
+      };
     },
   });
   return new Device(faulty, false, []);

@@ -74,11 +74,11 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     const known = knownGpus.map(({ sm }) => `sm_${sm}`).join(', ');
     throw new UsageError(`--arch ${flags.arch}: choose ${known} or sm_90a.`);
   }
-  const problem = operation.problem(problemOptions(operation, flags));
+  const options = problemOptions(operation, flags);
   // Nothing of a backend is loaded before the words on the command line have proved right.
-  const { inspectOperation } = await import('../../backends/cuda/inspect/inspect.ts');
+  const { traceCuda } = await import('../inspect/trace.ts');
   const { assemble } = await import('../../backends/cuda/inspect/ptxas.ts');
-  const inspection = await inspectOperation(operation.operation, problem, gpu);
+  const inspection = await traceCuda(operation, options, gpu);
   const { role } = operation;
   const launches = inspection.launches.filter(
     (launch) => role === undefined || launch.role === role,
@@ -117,7 +117,7 @@ async function inspectWebGpu(
   const options = problemOptions(operation, flags);
   const { knownAdapters } = await import('../../backends/webgpu/inspect/known-adapters.ts');
   const { inspectTrace } = await import('../../backends/webgpu/inspect/inspect.ts');
-  const { traceOperation } = await import('../inspect/webgpu-operations.ts');
+  const { traceWebGpu } = await import('../inspect/trace.ts');
   const { limits = 'h200', workgroupMemory, subgroups } = flags;
   const known = knownAdapters[limits];
   const capabilities = {
@@ -125,7 +125,7 @@ async function inspectWebGpu(
     workgroupBytes: workgroupMemory ?? known.workgroupBytes,
     quads: known.quads && subgroups,
   };
-  const trace = traceOperation(operation.name, options, capabilities);
+  const trace = traceWebGpu(operation, options, limits, capabilities);
   const inspection = inspectTrace(operation.name, limits, capabilities, trace);
   if (flags.wgsl) {
     context.write(trace.dispatches[0]?.source().wgsl ?? '');

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { inspectOperation } from '../../backends/cuda/inspect/inspect.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { knownGpu, knownGpus } from './known-gpus.ts';
 import { inspectOperations } from './operations.ts';
+import { traceCuda } from './trace.ts';
 
 const hasPtxas = spawnSync('ptxas', ['--version']).status === 0;
 
@@ -30,10 +30,10 @@ async function inspect(...args: string[]): Promise<Report> {
 
 describe('selection', () => {
   it('finds kernels for every operation on every architecture', async () => {
-    for (const { name, operation, problem } of inspectOperations.values()) {
+    for (const operation of inspectOperations.values()) {
       for (const gpu of knownGpus) {
-        const inspection = await inspectOperation(operation, problem({}), gpu);
-        expect(inspection.launches.length, `${name} on ${gpu.name}`).toBeGreaterThan(0);
+        const inspection = await traceCuda(operation, {}, gpu);
+        expect(inspection.launches.length, `${operation.name} on ${gpu.name}`).toBeGreaterThan(0);
         for (const { sharedBytes } of inspection.launches) {
           expect(sharedBytes).toBeLessThanOrEqual(gpu.maxSharedPerBlock);
         }

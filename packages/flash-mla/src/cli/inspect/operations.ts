@@ -1,17 +1,17 @@
-import type { ProblemOn } from '../../backends/cuda/inspect/inspect.ts';
-import type { OperationName } from '../../backends/cuda/operations/operations.ts';
-import type {
-  ComputeScheduleProblem,
-  DenseAttentionProblem,
-  DenseDecodeProblem,
-  PackRowsProblem,
-  Placement,
-  SparseDecodeProblem,
-  SparsePrefillProblem,
-} from '../../backends/cuda/problems.ts';
-import { dtypeSize } from '../../tensor/dtype.ts';
+import {
+  dequantizeKvCache,
+  flashAttnVarlenFunc,
+  flashMlaSparseFwd,
+  flashMlaWithKvCache,
+  getMlaMetadata,
+  quantizeKvCache,
+} from '../../api/index.ts';
+import * as attention from '../../attention/operations.ts';
+import type { Device } from '../../device.ts';
+import { dequantizeRows, quantizeRows } from '../../kv-cache/operations.ts';
+import type { AnyOperation } from '../../operation/operation.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
-import { contiguousStrides } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
 import { denseAttention } from '../bench/operations/dense-attention.ts';
 import { denseDecode } from '../bench/operations/dense-decode.ts';
@@ -24,26 +24,17 @@ import { sparsePrefill } from '../bench/operations/sparse-prefill.ts';
 export interface InspectOperation {
   readonly name: string;
   readonly accepts: readonly (keyof ProblemOptions)[];
-  readonly operation: OperationName;
+  /** What of the traced calls is shown. */
+  readonly operation: AnyOperation;
   /** Only this launch of the operation. */
   readonly role?: string;
   /** Makes inputs, to run the operation in the simulator. */
   readonly bench?: BenchOperation;
-  problem(options: ProblemOptions): ProblemOn;
+  /** Makes the public call, with empty tensors of the problem's sizes. */
+  call(device: Device, options: ProblemOptions): void;
 }
 
-const widest = 16;
-
-/** How a contiguous tensor lies in memory, its innermost dimension left out. */
-function contiguous(shape: readonly number[], elementBytes: number): Placement {
-  const strides = contiguousStrides(shape)
-    .slice(0, -1)
-    .map((stride, i) => ((shape[i] ?? 0) > 1 ? stride : 0));
-  const bits = strides.reduce((all, stride) => all | ((stride * elementBytes) % widest), 0);
-  return { strides, alignment: bits === 0 ? widest : bits & -bits };
-}
-
-function denseProblem(options: ProblemOptions): ProblemOn {
+function callDense(device: Device, options: ProblemOptions): void {
   const { dtype, sQ, hQ, hKv, dQk, dV, pageSize, causal, lengths } = denseDecode.problem(
     options,
     'gpu',
@@ -52,188 +43,95 @@ function denseProblem(options: ProblemOptions): ProblemOn {
   const batch = lengths.length;
   const maxBlocks = Math.max(...lengths.map(blocksOf));
   const numBlocks = lengths.reduce((sum, tokens) => sum + blocksOf(tokens), 0);
-  const size = dtypeSize(dtype);
-  return (_, planSchedule): DenseDecodeProblem => ({
-    dtype,
-    outDtype: dtype === 'e4m3' ? 'bf16' : dtype,
-    batch,
-    seqLenQ: sQ,
-    numHeadsQ: hQ,
-    numHeadsKv: hKv,
-    headDimQk: dQk,
+  const [schedMeta] = getMlaMetadata();
+  flashMlaWithKvCache({
+    q: device.empty([batch, sQ, hQ, dQk], dtype),
+    kCache: device.empty([numBlocks, pageSize, hKv, dQk], dtype),
+    blockTable: device.empty([batch, maxBlocks], 'i32'),
+    cacheSeqlens: device.empty([batch], 'i32'),
     headDimV: dV,
+    schedMeta,
     causal,
-    softmaxScale: 1 / Math.sqrt(dQk),
-    numBlocks,
-    pageSize,
-    maxBlocks,
-    blockTableStride: batch > 1 ? maxBlocks : 0,
-    hasDescaleQ: false,
-    hasDescaleK: false,
-    q: contiguous([batch, sQ, hQ, dQk], size),
-    kCache: contiguous([numBlocks, pageSize, hKv, dQk], size),
-    plan: planSchedule({
-      kind: 'dense',
-      batch,
-      seqLenQ: sQ,
-      numHeadsQ: hQ,
-      numHeadsKv: hKv,
-      headDimQk: dQk,
-      headDimV: dV,
-      isFp8: dtype === 'e4m3',
-      maxSeqLenK: maxBlocks * pageSize,
-      deterministic: false,
-    }),
   });
 }
 
-function sparseProblem(options: ProblemOptions): ProblemOn {
-  const {
-    layout,
-    b,
-    sQ,
-    hQ,
-    sKv,
-    topk,
-    extraTopk,
-    extraLengths,
-    dQk,
-    dV,
-    pageSize,
-    extraPageSize,
-  } = sparseDecode.problem(options, 'gpu');
-  const cache = (tokensPerBlock: number, width: number, hasTopkLength: boolean) => {
-    const numBlocks = b * Math.ceil(sKv / tokensPerBlock);
-    return {
-      numBlocks,
-      pageSize: tokensPerBlock,
-      topk: width,
-      hasTopkLength,
-      kCache: cachePlacement(layout, numBlocks, tokensPerBlock, dQk),
-      indices: contiguous([b, sQ, width], 4),
-    };
-  };
-  return (_, planSchedule): SparseDecodeProblem => ({
-    layout,
-    batch: b,
-    seqLenQ: sQ,
-    numHeadsQ: hQ,
-    headDimQk: dQk,
+function callSparse(device: Device, options: ProblemOptions): void {
+  const { layout, b, sQ, hQ, sKv, topk, extraTopk, extraLengths, dQk, dV, ...pages } =
+    sparseDecode.problem(options, 'gpu');
+  const cache = (page: number) => cacheOf(device, layout, b * Math.ceil(sKv / page), page, dQk);
+  const indices = (width: number) => device.empty([b, sQ, width], 'i32');
+  const [schedMeta] = getMlaMetadata();
+  flashMlaWithKvCache({
+    q: device.empty([b, sQ, hQ, dQk], 'bf16'),
+    kCache: cache(pages.pageSize) as Tensor<'u8'>,
+    indices: indices(topk),
+    ...(extraTopk > 0 && {
+      extraKCache: cache(pages.extraPageSize) as Tensor<'u8'>,
+      extraIndicesInKvCache: indices(extraTopk),
+      ...(extraLengths && { extraTopkLength: device.empty([b], 'i32') }),
+    }),
     headDimV: dV,
-    softmaxScale: 1 / Math.sqrt(dQk),
-    hasAttnSink: false,
-    q: contiguous([b, sQ, hQ, dQk], 2),
-    main: cache(pageSize, topk, false),
-    extra: extraTopk > 0 ? cache(extraPageSize, extraTopk, extraLengths !== null) : undefined,
-    plan: planSchedule({
-      kind: 'sparse',
-      batch: b,
-      seqLenQ: sQ,
-      numHeadsQ: hQ,
-      numHeadsKv: 1,
-      headDimQk: dQk,
-      headDimV: dV,
-      topk,
-      extraTopk,
-      isFp8: layout !== 'bf16',
-      deterministic: false,
-    }),
+    schedMeta,
   });
 }
 
-/** Strides (block, token) of a cache as the library makes them: model1 blocks are padded. */
-function cachePlacement(
+/** A cache as the library makes it: model1 blocks are padded. */
+function cacheOf(
+  device: Device,
   layout: 'v32' | 'model1' | 'bf16',
   blocks: number,
   page: number,
   dQk: number,
-): Placement {
-  if (layout === 'bf16') return contiguous([blocks, page, dQk], 2);
-  const { rowBytes, blockPadding, alignment } = packedRows[layout];
+): Tensor {
+  if (layout === 'bf16') return device.empty([blocks, page, 1, dQk], 'bf16');
+  const { rowBytes, blockPadding } = packedRows[layout];
   const block = Math.ceil((page * rowBytes) / blockPadding) * blockPadding;
-  return { strides: [blocks > 1 ? block : 0, page > 1 ? rowBytes : 0], alignment };
+  return device.emptyStrided([blocks, page, 1, rowBytes], [block, rowBytes, rowBytes, 1], 'u8');
 }
 
-function prefillProblem(options: ProblemOptions): ProblemOn {
+function callPrefill(device: Device, options: ProblemOptions): void {
   const { sQ, hQ, sKv, hKv, topk, dQk, dV } = sparsePrefill.problem(options, 'gpu');
-  return (): SparsePrefillProblem => ({
-    seqLenQ: sQ,
-    numHeadsQ: hQ,
-    seqLenKv: sKv,
-    numHeadsKv: hKv,
-    headDimQk: dQk,
-    headDimV: dV,
-    topk,
+  flashMlaSparseFwd({
+    q: device.empty([sQ, hQ, dQk], 'bf16'),
+    kv: device.empty([sKv, hKv, dQk], 'bf16'),
+    indices: device.empty([sQ, hKv, topk], 'i32'),
     smScale: 1 / Math.sqrt(dQk),
-    hasTopkLength: false,
-    hasAttnSink: false,
-    q: contiguous([sQ, hQ, dQk], 2),
-    kv: contiguous([sKv, hKv, dQk], 2),
-    indices: contiguous([sQ, hKv, topk], 4),
+    dV,
   });
 }
 
-function attentionProblem(options: ProblemOptions): ProblemOn {
+function callAttention(device: Device, options: ProblemOptions): void {
   const problem = denseAttention.problem(options, 'gpu');
   const { dtype, sQ, hQ, hKv, dQk, dV, causal, lengths } = problem;
   const batch = lengths.length;
   const tokens = lengths.reduce((sum, n) => sum + n, 0);
-  return (): DenseAttentionProblem => ({
-    dtype,
-    batch,
-    totalQ: batch * sQ,
-    numHeadsQ: hQ,
-    numHeadsKv: hKv,
-    headDimQk: dQk,
-    headDimV: dV,
+  flashAttnVarlenFunc({
+    q: device.empty([batch * sQ, hQ, dQk], dtype),
+    k: device.empty([tokens, hKv, dQk], dtype),
+    v: device.empty([tokens, hKv, dV], dtype),
+    cuSeqlensQo: device.empty([batch + 1], 'i32'),
+    cuSeqlensKv: device.empty([batch + 1], 'i32'),
+    maxSeqlenQo: sQ,
+    maxSeqlenKv: Math.max(...lengths),
     causal,
-    softmaxScale: 1 / Math.sqrt(dQk),
-    maxSeqlenQ: sQ,
-    maxSeqlenK: Math.max(...lengths),
-    hasCuSeqlensQ: true,
-    keys: 'packed',
-    numBlocks: 0,
-    pageSize: 0,
-    maxBlocks: 0,
-    blockTableStride: 0,
-    q: contiguous([batch * sQ, hQ, dQk], 2),
-    k: contiguous([tokens, hKv, dQk], 2),
-    v: contiguous([tokens, hKv, dV], 2),
   });
 }
 
-function packProblem(options: ProblemOptions): ProblemOn {
-  const { layout, blocks, pageSize } = quantize.problem(options, 'gpu');
-  const { headDimQk } = packedRows[layout];
-  return (): PackRowsProblem => ({
-    layout,
-    numBlocks: blocks,
-    pageSize,
-    headDimQk,
-    packed: cachePlacement(layout, blocks, pageSize, headDimQk),
-    rows: contiguous([blocks, pageSize, headDimQk], 2),
-  });
-}
-
-function metadataProblem(options: ProblemOptions): ProblemOn {
+function callMetadata(device: Device, options: ProblemOptions): void {
   const { sQ, hQ, hKv, lengths } = metadata.problem(options, 'gpu');
-  const problem = {
-    kind: 'dense',
-    batch: lengths.length,
-    seqLenQ: sQ,
-    numHeadsQ: hQ,
-    numHeadsKv: hKv,
-    headDimQk: 576,
-    headDimV: 512,
-    isFp8: false,
-    deterministic: false,
-  } as const;
-  return (_, planSchedule): ComputeScheduleProblem => ({
-    problem,
-    plan: planSchedule(problem),
-    hasTopkLength: false,
-    hasExtraTopkLength: false,
-  });
+  getMlaMetadata(device.empty([lengths.length], 'i32'), (sQ * hQ) / hKv, hKv, hQ);
+}
+
+function callQuantize(device: Device, options: ProblemOptions): void {
+  const { layout, blocks, pageSize } = quantize.problem(options, 'gpu');
+  const shape = [blocks, pageSize, 1, packedRows[layout].headDimQk];
+  quantizeKvCache({ kCache: device.empty(shape, 'bf16'), layout });
+}
+
+function callDequantize(device: Device, options: ProblemOptions): void {
+  const { layout, blocks, pageSize } = quantize.problem(options, 'gpu');
+  const kCache = cacheOf(device, layout, blocks, pageSize, packedRows[layout].headDimQk);
+  dequantizeKvCache({ kCache: kCache as Tensor<'u8'>, layout });
 }
 
 const list: readonly InspectOperation[] = [
@@ -241,57 +139,57 @@ const list: readonly InspectOperation[] = [
     name: 'dense-decode',
     bench: denseDecode,
     accepts: denseDecode.accepts,
-    operation: 'denseDecode',
-    problem: denseProblem,
+    operation: attention.denseDecode,
+    call: callDense,
   },
   {
     name: 'sparse-decode',
     bench: sparseDecode,
     accepts: sparseDecode.accepts,
-    operation: 'sparseDecode',
-    problem: sparseProblem,
+    operation: attention.sparseDecode,
+    call: callSparse,
   },
   {
     name: 'sparse-prefill',
     bench: sparsePrefill,
     accepts: sparsePrefill.accepts,
-    operation: 'sparsePrefill',
-    problem: prefillProblem,
+    operation: attention.sparsePrefill,
+    call: callPrefill,
   },
   {
     name: 'dense-attention',
     bench: denseAttention,
     accepts: denseAttention.accepts,
-    operation: 'denseAttention',
-    problem: attentionProblem,
+    operation: attention.denseAttention,
+    call: callAttention,
   },
   {
     name: 'combine',
     bench: denseDecode,
     accepts: denseDecode.accepts,
-    operation: 'denseDecode',
+    operation: attention.denseDecode,
     role: 'combine',
-    problem: denseProblem,
+    call: callDense,
   },
   {
     name: 'metadata',
     bench: metadata,
     accepts: metadata.accepts,
-    operation: 'computeSchedule',
-    problem: metadataProblem,
+    operation: attention.computeSchedule,
+    call: callMetadata,
   },
   {
     name: 'quantize',
     bench: quantize,
     accepts: quantize.accepts,
-    operation: 'quantizeKvCache',
-    problem: packProblem,
+    operation: quantizeRows,
+    call: callQuantize,
   },
   {
     name: 'dequantize',
     accepts: quantize.accepts,
-    operation: 'dequantizeKvCache',
-    problem: packProblem,
+    operation: dequantizeRows,
+    call: callDequantize,
   },
 ];
 

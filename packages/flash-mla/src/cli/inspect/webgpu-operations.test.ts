@@ -8,14 +8,20 @@ import { useSwiftShader } from '../../backends/webgpu/testing/swiftshader.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { inspectOperations } from './operations.ts';
-import { traceOperation } from './webgpu-operations.ts';
+import { traceWebGpu } from './trace.ts';
 
 const absent = useSwiftShader();
 const why = absent ? `, skipped: ${absent}` : '';
 
+function trace(name: string, options: ProblemOptions, adapter: KnownAdapter) {
+  const operation = inspectOperations.get(name);
+  if (operation === undefined) throw new Error(`no operation ${name}`);
+  return traceWebGpu(operation, options, adapter, knownAdapters[adapter]);
+}
+
 function inspect(name: string, options: ProblemOptions, adapter: KnownAdapter) {
   const capabilities = knownAdapters[adapter];
-  return inspectTrace(name, adapter, capabilities, traceOperation(name, options, capabilities));
+  return inspectTrace(name, adapter, capabilities, trace(name, options, adapter));
 }
 
 /** Of every operation what it accepts. */
@@ -51,8 +57,8 @@ describe('the WebGPU kernels of a problem', () => {
   // What a subgroup's size could change: its size, its number, and every operation over all of it.
   it.each([...inspectOperations.keys()])('%s ask nothing of subgroups but their quads', (name) => {
     for (const adapter of ['h200', 'swiftshader', 'default'] as const) {
-      const trace = traceOperation(name, small(name), knownAdapters[adapter]);
-      for (const { source } of trace.dispatches) {
+      const { dispatches } = trace(name, small(name), adapter);
+      for (const { source } of dispatches) {
         const { wgsl } = source();
         const words: string[] = wgsl.match(/\w*(?:subgroup|quad[A-Z])\w*/gi) ?? [];
         const uses = new Set(words.filter((word) => word !== 'subgroups'));
@@ -70,8 +76,8 @@ describe('the WebGPU kernels of a problem', () => {
     for (const known of ['h200', 'swiftshader', 'default'] as const) {
       for (const name of inspectOperations.keys()) {
         for (const options of [small(name), { ...small(name), hQ: 1 }]) {
-          const trace = traceOperation(name, options, knownAdapters[known]);
-          for (const dispatch of trace.dispatches) {
+          const { dispatches } = trace(name, options, known);
+          for (const dispatch of dispatches) {
             device.pushErrorScope('validation');
             const module = device.createShaderModule({ code: dispatch.source().wgsl });
             const { messages } = await module.getCompilationInfo();

@@ -1,9 +1,9 @@
 import { type DType, dtypeSize } from '../../../tensor/dtype.ts';
-import type { BackendBuffer, TensorView } from '../../backend.ts';
+import type { DeviceBuffer, TensorView } from '../../../tensor/view.ts';
 import type { CpuBuffer } from '../memory/heap.ts';
 
 /** The buffers of this backend are its own. */
-export function asCpuBuffer(buffer: BackendBuffer): CpuBuffer {
+export function asCpuBuffer(buffer: DeviceBuffer): CpuBuffer {
   return buffer as CpuBuffer;
 }
 

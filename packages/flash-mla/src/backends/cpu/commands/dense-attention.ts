@@ -1,4 +1,4 @@
-import type { DenseAttentionArgs } from '../../backend.ts';
+import type { DenseAttentionArgs } from '../../../attention/contract.ts';
 import { maxTileRows } from '../plan.ts';
 import { addressOf, dtypeCode, extentOf, strideOf } from './address.ts';
 import type { Command } from './operations.ts';

@@ -1,4 +1,4 @@
-import type { DenseDecodeArgs } from '../../backend.ts';
+import type { DenseDecodeArgs } from '../../../attention/contract.ts';
 import { addressOf, dtypeCode, extentOf, strideOf } from './address.ts';
 import type { Command } from './operations.ts';
 import { type CommandContext, decodeWorkspace } from './workspace.ts';

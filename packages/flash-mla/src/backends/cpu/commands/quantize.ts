@@ -1,4 +1,4 @@
-import type { DequantizeArgs, QuantizeArgs } from '../../backend.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
 import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
 import type { Command } from './operations.ts';
 import type { CommandContext } from './workspace.ts';

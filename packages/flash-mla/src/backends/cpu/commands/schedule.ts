@@ -1,4 +1,4 @@
-import type { ComputeScheduleArgs } from '../../backend.ts';
+import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
 import { addressOf } from './address.ts';
 import type { Command } from './operations.ts';
 

@@ -1,4 +1,4 @@
-import type { SparseCache, SparseDecodeArgs } from '../../backend.ts';
+import type { SparseCache, SparseDecodeArgs } from '../../../attention/contract.ts';
 import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
 import type { Command } from './operations.ts';
 import { type CommandContext, decodeWorkspace } from './workspace.ts';

@@ -1,4 +1,4 @@
-import type { SparsePrefillArgs } from '../../backend.ts';
+import type { SparsePrefillArgs } from '../../../attention/contract.ts';
 import { maxTileRows } from '../plan.ts';
 import { addressOf, extentOf, strideOf } from './address.ts';
 import type { Command } from './operations.ts';

@@ -1,4 +1,4 @@
-import type { Schedule } from '../../backend.ts';
+import type { Schedule } from '../../../attention/schedule-contract.ts';
 import type { HostKernels } from '../kernels.ts';
 import { maxTileRows } from '../plan.ts';
 

@@ -100,10 +100,10 @@ export class SharedContext {
       const prepared = raw.prepareRun(shape);
       return {
         parameters: prepared.parameters,
-        run: () => {
+        run: (grid, stream) => {
           this.checkAlive();
           try {
-            prepared.run();
+            prepared.run(grid, stream);
           } catch (error) {
             throw this.#translate(error);
           }

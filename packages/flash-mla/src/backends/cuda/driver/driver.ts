@@ -72,17 +72,18 @@ export interface LoadedKernel {
   readonly cached: boolean;
 }
 
-/** Everything fixed about a launch; its parameters may be rewritten between runs. */
+/** The size of a launch in CTAs. */
+export type Grid = readonly [x: number, y: number, z: number];
+
+/** What is fixed about a launch: not its parameters, its size and its stream. */
 export interface LaunchShape {
   readonly kernel: LoadedKernel;
   readonly source: KernelSource;
-  readonly grid: readonly [number, number, number];
   readonly block: readonly [number, number, number];
   readonly cluster?: readonly [number, number, number] | undefined;
   readonly sharedBytes: number;
   /** Programmatic stream serialisation: may begin before the launch ahead of it ends. */
   readonly overlap: boolean;
-  readonly stream: Handle;
   readonly parameterBytes: number;
 }
 
@@ -90,7 +91,8 @@ export interface LaunchShape {
 export interface PreparedRun {
   /** The packed parameter buffer; written in place, copied by {@link run}. */
   readonly parameters: DataView<ArrayBuffer>;
-  run(): void;
+  /** A grid must have a CTA. */
+  run(grid: Grid, stream: Handle): void;
 }
 
 export interface CudaContext {

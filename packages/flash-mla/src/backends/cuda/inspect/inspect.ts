@@ -1,12 +1,9 @@
 /** What kernel selection picks for a problem on a GPU, without one: the data of `flash-mla inspect`. */
 
 import { emitPtx, type PlacedField } from '@flash-mla/ptx';
-import type { DeviceFacts } from '../driver/driver.ts';
-import { loadFamilies } from '../families.ts';
-import type { FamilyOperation, LaunchPlan, OperationPlan } from '../kernel-family.ts';
 import { buildKernel, targetOf } from '../launch/kernel-store.ts';
-import { type DeviceLimits, limitsOf } from '../limits.ts';
-import { chooseFamily, type OperationName, scheduleOf } from '../operations/operations.ts';
+import type { DeviceLimits } from '../limits.ts';
+import type { CudaTrace, TracedCall, TracedLaunch } from './trace.ts';
 
 /** One field of a kernel's shared memory. */
 export interface SharedField {
@@ -33,9 +30,9 @@ export interface LaunchInspection {
   readonly shared: readonly SharedField[];
 }
 
-/** What {@link inspectOperation} finds. Plain data but for `ptx`. */
+/** What {@link inspectCall} finds. Plain data but for `ptx`. */
 export interface Inspection {
-  readonly operation: OperationName;
+  readonly operation: string;
   readonly family: string;
   readonly gpu: { readonly name: string } & DeviceLimits;
   readonly problem: object;
@@ -45,43 +42,26 @@ export interface Inspection {
   ptx(role: string): string;
 }
 
-/** A problem that may depend on the schedule that selection plans for it. */
-export type ProblemOn = (limits: DeviceLimits, plan: PlanSchedule) => object;
-type PlanSchedule = (problem: Parameters<typeof scheduleOf>[1]) => ReturnType<typeof scheduleOf>;
-
-/**
- * Selects kernels as the backend does.
- * @throws {BackendUnavailableError} where no family has a kernel.
- */
-export async function inspectOperation(
-  operation: OperationName,
-  problemOn: ProblemOn,
-  facts: DeviceFacts,
-): Promise<Inspection> {
-  const limits = limitsOf(facts);
-  const families = await loadFamilies(limits.sm);
-  const problem = problemOn(limits, (asked) => scheduleOf(families, asked, limits));
-  const chosen = chooseFamily(families, operation, problem as never, limits);
-  const general = chosen.operation as unknown as FamilyOperation<object, unknown>;
-  const plan: OperationPlan = general.plan(problem, limits);
-  const launches = Object.entries(plan.launches);
+/** Describes what a call launched on a GPU that is not there. */
+export function inspectCall({ info, limits }: CudaTrace, call: TracedCall): Inspection {
   return {
-    operation,
-    family: chosen.family.name,
-    gpu: { name: facts.name, ...limits },
-    problem,
-    workspaceBytes: plan.workspaceBytes,
-    launches: launches.map(([role, launch]) => inspectLaunch(role, launch, limits)),
+    operation: call.operation.name,
+    family: call.family,
+    gpu: { name: info.name, ...limits },
+    problem: call.problem,
+    workspaceBytes: call.workspaceBytes,
+    launches: call.launches.map((launch) => inspectLaunch(launch, limits)),
     ptx(role) {
-      const launch = plan.launches[role];
+      const launch = call.launches.find((each) => each.role === role);
       if (launch === undefined) throw new RangeError(`no launch is called ${role}`);
-      return emitPtx(buildKernel(launch.kernel, launch.config), targetOf(launch.kernel, limits));
+      const { kernel, config } = launch.plan;
+      return emitPtx(buildKernel(kernel, config), targetOf(kernel, limits));
     },
   };
 }
 
-function inspectLaunch(role: string, launch: LaunchPlan, limits: DeviceLimits): LaunchInspection {
-  const { kernel: spec, config, grid, cluster, overlap = false } = launch;
+function inspectLaunch({ role, plan, grid }: TracedLaunch, limits: DeviceLimits): LaunchInspection {
+  const { kernel: spec, config, cluster, overlap = false } = plan;
   const kernel = buildKernel(spec, config);
   return {
     role,

@@ -1,21 +1,34 @@
-import type { ParamInputs } from '@flash-mla/ptx';
-import type { DenseDecodeArgs, SparseDecodeArgs } from '../../backend.ts';
-import type { BindContext, LaunchPlan, OperationPlan, PreparedLaunch } from '../kernel-family.ts';
+import type { DenseDecodeArgs, SparseDecodeArgs } from '../../../attention/contract.ts';
+import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
+import type { Grid } from '../driver/driver.ts';
+import type {
+  BindContext,
+  Call,
+  CudaKernel,
+  KernelKey,
+  LaunchPlan,
+  OperationPlan,
+  PreparedLaunch,
+} from '../kernel.ts';
 import type { DenseDecodeProblem, SparseDecodeProblem } from '../problems.ts';
 import type { CommonDecodeParams, CommonDenseParams } from './mla/decode-params.ts';
 import { blockTokens } from './mla/pieces.ts';
-import {
-  bindCombine,
-  type CombineLaunch,
-  type DecodeRows,
-  type SplitResults,
-} from './sm80_combine_launch.ts';
+import { bindCombine, type CombineLaunch, type SplitResults } from './sm80_combine_launch.ts';
 
 /** A decode kernel, and the combine that merges its splits where there can be any. */
 export interface DecodePlan<Main extends LaunchPlan = LaunchPlan> extends OperationPlan {
   readonly launches: { readonly main: Main; readonly combine?: CombineLaunch };
   readonly splits: SplitResults;
 }
+
+/** A kernel of dense decoding. */
+export type DenseKernel<Main extends LaunchPlan> = CudaKernel<
+  DenseDecodeArgs,
+  DenseDecodeProblem,
+  DecodePlan<Main>,
+  DecodeShape,
+  SchedulePlan
+>;
 
 /** The plan of a kernel that leaves the merging of splits to the combine. */
 export function planWithCombine<Main extends LaunchPlan>(
@@ -30,61 +43,39 @@ export function planWithCombine<Main extends LaunchPlan>(
   };
 }
 
-/** What the parameters of any decode kernel are before a call: those that depend on the problem are set. */
-export function decodeInputs(
-  problem: DenseDecodeProblem | SparseDecodeProblem,
-  splits: SplitResults,
-): ParamInputs<CommonDecodeParams> {
+/** What of the combine decides compiled code. */
+export function combineKey(splits: SplitResults, { config }: CombineLaunch): KernelKey {
   return {
-    metadata: 0,
-    numSplits: 0,
-    out: 0,
-    lse: 0,
-    partialOut: 0,
-    partialLse: 0,
-    slots: Math.max(1, splits.slots),
-    seqLenQ: problem.seqLenQ,
-    numHeadsQ: problem.numHeadsQ,
-    splitBlocks: problem.plan.splitBlocks,
-    scale: problem.softmaxScale * Math.LOG2E,
-  };
-}
-
-/** The same for dense decoding: all but the keys'. */
-export function denseInputs(problem: DenseDecodeProblem, splits: SplitResults) {
-  return {
-    ...decodeInputs(problem, splits),
-    q: 0,
-    blockTable: 0,
-    seqlens: 0,
-    qStrides: problem.q.strides,
-    blockTableStride: problem.blockTableStride,
-    capacity: Math.min(problem.maxBlocks * problem.pageSize, 2 ** 31 - 1 - blockTokens),
-    groupSize: problem.numHeadsQ / problem.numHeadsKv,
-    causal: problem.causal ? 1 : 0,
+    combineWarps: splits.slots > 0 ? config.warpsPerRow : 0,
+    combineSplits: splits.slots > 0 ? config.splitsAtOnce : 0,
   };
 }
 
 /** Of a call: its schedule and where results go. */
 type ResultArgs = Pick<SparseDecodeArgs, 'schedule' | 'out' | 'lse' | 'attnSink'>;
 
-/** Sets the parameters of {@link decodeInputs} and enqueues a prepared kernel and its combine. */
+/** What changes with the sizes of a problem: how a call is launched, and room for its splits. */
+export interface DecodeSizes {
+  readonly grid: Grid;
+  readonly splits: SplitResults;
+}
+
+/** Sets the parameters of any decode kernel, and enqueues it and its combine. */
 export function bindDecode(
   context: BindContext,
   main: PreparedLaunch<CommonDecodeParams>,
-  { launches, splits, workspaceBytes }: DecodePlan,
-  rows: DecodeRows,
-): (args: ResultArgs) => void {
-  const metadata = main.setter('metadata');
-  const numSplits = main.setter('numSplits');
-  const out = main.setter('out');
-  const lse = main.setter('lse');
-  const partialOut = main.setter('partialOut');
-  const partialLse = main.setter('partialLse');
-  const combine = launches.combine && bindCombine(context, launches.combine, splits, rows);
+  combineLaunch: CombineLaunch | undefined,
+) {
+  const { set } = main;
+  const combine = combineLaunch && bindCombine(context, combineLaunch);
 
-  return (args) => {
-    const workspace = context.workspace(workspaceBytes);
+  return (
+    args: ResultArgs,
+    problem: DenseDecodeProblem | SparseDecodeProblem,
+    { grid, splits }: DecodeSizes,
+    call: Call,
+  ): void => {
+    const workspace = call.workspace(splits.workspaceBytes);
     const results = {
       workspace,
       numSplits: context.address(args.schedule.numSplits),
@@ -92,32 +83,45 @@ export function bindDecode(
       lse: context.address(args.lse),
       sink: context.address(args.attnSink),
     };
-    metadata(context.address(args.schedule.metadata));
-    numSplits(results.numSplits);
-    out(results.out);
-    lse(results.lse);
-    partialOut(workspace);
-    partialLse(workspace + splits.outputBytes);
-    main.enqueue();
-    combine?.(results);
+    set.metadata(context.address(args.schedule.metadata));
+    set.numSplits(results.numSplits);
+    set.out(results.out);
+    set.lse(results.lse);
+    set.partialOut(workspace);
+    set.partialLse(workspace + splits.outputBytes);
+    set.slots(Math.max(1, splits.slots));
+    set.seqLenQ(problem.seqLenQ);
+    set.numHeadsQ(problem.numHeadsQ);
+    set.splitBlocks(problem.plan.splitBlocks);
+    set.scale(problem.softmaxScale * Math.LOG2E);
+    main.enqueue(call, grid);
+    combine?.(results, splits, problem, call);
   };
 }
 
-/** The same with those of {@link denseInputs}. */
+/** The same with the parameters that dense decoding adds: all but the keys'. */
 export function bindDenseDecode(
   context: BindContext,
   main: PreparedLaunch<CommonDenseParams>,
-  plan: DecodePlan,
-  problem: DenseDecodeProblem,
-): (args: DenseDecodeArgs) => void {
-  const q = main.setter('q');
-  const blockTable = main.setter('blockTable');
-  const seqlens = main.setter('seqlens');
-  const enqueue = bindDecode(context, main, plan, problem);
-  return (args) => {
-    q(context.address(args.q));
-    blockTable(context.address(args.blockTable));
-    seqlens(context.address(args.seqlens));
-    enqueue(args);
+  combine: CombineLaunch | undefined,
+) {
+  const { set } = main;
+  const enqueue = bindDecode(context, main, combine);
+  return (
+    args: DenseDecodeArgs,
+    problem: DenseDecodeProblem,
+    sizes: DecodeSizes,
+    call: Call,
+  ): void => {
+    const { maxBlocks, pageSize } = problem;
+    set.q(context.address(args.q));
+    set.qStrides(problem.q.strides);
+    set.blockTable(context.address(args.blockTable));
+    set.blockTableStride(problem.blockTableStride);
+    set.seqlens(context.address(args.seqlens));
+    set.capacity(Math.min(maxBlocks * pageSize, 2 ** 31 - 1 - blockTokens));
+    set.groupSize(problem.numHeadsQ / problem.numHeadsKv);
+    set.causal(problem.causal ? 1 : 0);
+    enqueue(args, problem, sizes, call);
   };
 }

@@ -1,21 +1,20 @@
-import type { KernelFamily } from '../kernel-family.ts';
-import { check } from './sm80_check_launch.ts';
-import { denseAttention } from './sm80_dense_attention_launch.ts';
-import { denseDecode } from './sm80_dense_decode_launch.ts';
-import { dequantizeKvCache, quantizeKvCache } from './sm80_pack_rows_launch.ts';
-import { sparseDecode } from './sm80_sparse_decode_launch.ts';
-import { sparsePrefill } from './sm80_sparse_prefill_launch.ts';
-import { computeSchedule } from './sm80_tile_schedule_launch.ts';
+import { anyCudaKernel } from '../kernel.ts';
+import { checkKernel } from './sm80_check_launch.ts';
+import { portableDenseAttention } from './sm80_dense_attention_launch.ts';
+import { portableDenseDecode } from './sm80_dense_decode_launch.ts';
+import { portableDequantize, portableQuantize } from './sm80_pack_rows_launch.ts';
+import { portableSparseDecode } from './sm80_sparse_decode_launch.ts';
+import { portableSparsePrefill } from './sm80_sparse_prefill_launch.ts';
+import { tileSchedule } from './sm80_tile_schedule_launch.ts';
 
 /** Kernels on `mma.sync` and `cp.async`, for every GPU from Ampere on. */
-export const sm80: KernelFamily = {
-  name: 'sm80',
-  computeSchedule,
-  denseDecode,
-  sparseDecode,
-  sparsePrefill,
-  denseAttention,
-  quantizeKvCache,
-  dequantizeKvCache,
-  check,
-};
+export const sm80 = [
+  anyCudaKernel(tileSchedule),
+  anyCudaKernel(portableDenseDecode),
+  anyCudaKernel(portableSparseDecode),
+  anyCudaKernel(portableSparsePrefill),
+  anyCudaKernel(portableDenseAttention),
+  anyCudaKernel(portableQuantize),
+  anyCudaKernel(portableDequantize),
+  anyCudaKernel(checkKernel),
+];

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { CheckArgs } from '../kernel-family.ts';
-import { checkProblem } from '../operations/checks.ts';
-import { check, checkSpec } from './sm80_check_launch.ts';
+import type { NumberCheck } from '../../../operation/number-check.ts';
+import { checkKernel, checkSpec } from './sm80_check_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext } from './testing/sim-context.ts';
 
@@ -9,7 +8,7 @@ interface Given {
   readonly shape: readonly number[];
   readonly strides?: readonly number[];
   readonly counts?: readonly number[];
-  readonly rules?: Partial<CheckArgs>;
+  readonly rules?: Partial<NumberCheck>;
   /** Elements that differ from 5, by their offset in memory. */
   readonly bad?: Readonly<Record<number, number>>;
 }
@@ -24,7 +23,8 @@ function enqueue(given: Given, sequence: number, report: number): void {
   const data = new Int32Array(size ?? shape.reduce((a, b) => a * b, 1)).fill(5);
   for (const [at, value] of Object.entries(bad)) data[Number(at)] = value;
   const values = context.tensor('i32', shape, data, strides ? { strides } : {});
-  const args: CheckArgs = {
+  const check: NumberCheck = {
+    argument: 'values',
     values,
     low: 0,
     high: 9,
@@ -33,11 +33,8 @@ function enqueue(given: Given, sequence: number, report: number): void {
     unit: 1,
     ...rules,
     ...(counts ? { counts: context.tensor('i32', [counts.length], Int32Array.from(counts)) } : {}),
-    sequence,
-    report,
   };
-  const problem = checkProblem(args);
-  check.bind(context, check.plan(problem, context.limits), problem)(args);
+  context.run(checkKernel, { check, sequence, report });
 }
 
 function reportOf(given: Given): number[] {

@@ -1,11 +1,5 @@
-import type {
-  CheckArgs,
-  CheckProblem,
-  FamilyOperation,
-  KernelSpec,
-  LaunchPlan,
-  OperationPlan,
-} from '../kernel-family.ts';
+import { type CheckNumbersArgs, checkNumbers } from '../check-numbers.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
 import { buildCheck, type CheckConfig, type CheckParams } from './sm80_check.ts';
 
 export const checkSpec: KernelSpec<CheckConfig, CheckParams> = {
@@ -17,53 +11,43 @@ interface CheckPlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<CheckConfig, CheckParams> };
 }
 
-/** Debug mode's look at tensors of numbers. */
-export const check: FamilyOperation<CheckProblem, CheckArgs> = {
-  plan({ ascending, hasCounts }): CheckPlan {
-    const config = { ascending, hasCounts };
-    return {
-      launches: { main: { kernel: checkSpec, config, grid: [1, 1, 1] } },
-      workspaceBytes: 0,
-    };
-  },
+const grid = [1, 1, 1] as const;
 
-  bind(context, anyPlan, { shape, strides }) {
-    const [outer, rows, columns, ...outerStrides] = asThree(shape, strides);
-    const main = context.prepare((anyPlan as CheckPlan).launches.main, {
-      values: 0,
-      strides: outerStrides,
-      outer,
-      rows,
-      columns,
-      low: 0,
-      high: 0,
-      alsoAllowed: 0,
-      counts: 0,
-      unit: 1,
-      sequence: 0,
-      report: 0,
-    });
-    const values = main.setter('values');
-    const low = main.setter('low');
-    const high = main.setter('high');
-    const alsoAllowed = main.setter('alsoAllowed');
-    const counts = main.setter('counts');
-    const unit = main.setter('unit');
-    const sequence = main.setter('sequence');
-    const report = main.setter('report');
-    return (args) => {
-      values(context.address(args.values));
-      low(args.low);
-      high(args.high);
-      alsoAllowed(args.alsoAllowed);
-      counts(context.address(args.counts));
-      unit(args.unit);
-      sequence(args.sequence);
-      report(args.report);
-      main.enqueue();
+/** Debug mode's look at tensors of numbers. One CTA suffices: it must only be right. */
+export const checkKernel = {
+  operation: checkNumbers,
+  problemOf: ({ check }: CheckNumbersArgs): CheckConfig => ({
+    ascending: check.ascending,
+    hasCounts: check.counts !== undefined,
+  }),
+  keyOf: (problem) => ({ ...problem }),
+  plan: (config) => ({
+    launches: { main: { kernel: checkSpec, config, grid } },
+    workspaceBytes: 0,
+  }),
+
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    const { set } = main;
+    return ({ check, sequence, report }, _, call) => {
+      const { shape, strides } = check.values;
+      const [outer, rows, columns, ...outerStrides] = asThree(shape, strides);
+      set.values(context.address(check.values));
+      set.strides(outerStrides);
+      set.outer(outer);
+      set.rows(rows);
+      set.columns(columns);
+      set.low(check.low);
+      set.high(check.high);
+      set.alsoAllowed(check.alsoAllowed);
+      set.counts(context.address(check.counts));
+      set.unit(check.unit);
+      set.sequence(sequence);
+      set.report(report);
+      main.enqueue(call, grid);
     };
   },
-};
+} satisfies CudaKernel<CheckNumbersArgs, CheckConfig, CheckPlan>;
 
 /** (outer, rows, columns) of a tensor of rank 1 to 3, and the strides of the first two. */
 function asThree(

@@ -77,18 +77,15 @@ function merge({ partial, splits, numParts, numHeadsQ, headDimV, scale }: Merge)
     { ...rows, plan },
     limits,
   );
-  bindCombine(
-    context,
-    launch,
-    { slots, outputBytes, workspaceBytes: 0 },
-    rows,
-  )({
+  const addresses = {
     workspace,
     numSplits: context.address(context.tensor('i32', [numSplits.length], numSplits)),
     out: context.address(out),
     lse: context.address(lse),
     sink: 0,
-  });
+  };
+  const room = { slots, outputBytes, workspaceBytes: 0 };
+  bindCombine(context, launch)(addresses, room, rows, context);
 
   const expected = splits.flatMap((count, request) =>
     Array.from({ length: numHeadsQ }, (_, head) => {

@@ -1,6 +1,7 @@
+import type { SchedulePlan } from '../../../attention/schedule-contract.ts';
 import { maxTotalSplits } from '../../../scheduling/tile-scheduler.ts';
-import type { SchedulePlan } from '../../backend.ts';
-import type { BindContext, KernelSpec, LaunchPlan } from '../kernel-family.ts';
+import type { Grid } from '../driver/driver.ts';
+import type { BindContext, Call, KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import {
   buildCombine,
@@ -66,11 +67,10 @@ export function planCombine(
   const most = config.partial === 'f16' ? 8 : 16;
   const warpsPerRow = wanted > most ? most : wanted > 3 ? 4 : wanted > 1.5 ? 2 : 1;
   const splitsAtOnce = powerOfTwo(plan.numParts / Math.max(1, batch));
-  const grid = [Math.ceil((rows * warpsPerRow) / combineWarps), batch, 1] as const;
   const launch: CombineLaunch = {
     kernel: combineSpec,
     config: { ...config, warpsPerRow, splitsAtOnce },
-    grid,
+    grid: combineGrid({ batch, seqLenQ, numHeadsQ, headDimV: config.headDimV }, warpsPerRow),
   };
   return config.overlaps ? { ...launch, overlap: true } : launch;
 }
@@ -91,35 +91,28 @@ export interface CombineAddresses {
 }
 
 /** A function that enqueues the combine kernel. */
-export function bindCombine(
-  context: BindContext,
-  launch: CombineLaunch,
-  splits: SplitResults,
-  { seqLenQ, numHeadsQ }: DecodeRows,
-): (addresses: CombineAddresses) => void {
-  const prepared = context.prepare(launch, {
-    partialOut: 0,
-    partialLse: 0,
-    numSplits: 0,
-    out: 0,
-    lse: 0,
-    sink: 0,
-    seqLenQ,
-    numHeadsQ,
-  });
-  const partialOut = prepared.setter('partialOut');
-  const partialLse = prepared.setter('partialLse');
-  const numSplits = prepared.setter('numSplits');
-  const out = prepared.setter('out');
-  const lse = prepared.setter('lse');
-  const sink = prepared.setter('sink');
-  return (addresses) => {
-    partialOut(addresses.workspace);
-    partialLse(addresses.workspace + splits.outputBytes);
-    numSplits(addresses.numSplits);
-    out(addresses.out);
-    lse(addresses.lse);
-    sink(addresses.sink);
-    prepared.enqueue();
+export function bindCombine(context: BindContext, launch: CombineLaunch) {
+  const combine = context.prepare(launch);
+  const { set } = combine;
+  const { warpsPerRow } = launch.config;
+  return (
+    addresses: CombineAddresses,
+    splits: SplitResults,
+    rows: DecodeRows,
+    call: Call,
+  ): void => {
+    set.partialOut(addresses.workspace);
+    set.partialLse(addresses.workspace + splits.outputBytes);
+    set.numSplits(addresses.numSplits);
+    set.out(addresses.out);
+    set.lse(addresses.lse);
+    set.sink(addresses.sink);
+    set.seqLenQ(rows.seqLenQ);
+    set.numHeadsQ(rows.numHeadsQ);
+    combine.enqueue(call, combineGrid(rows, warpsPerRow));
   };
+}
+
+function combineGrid({ batch, seqLenQ, numHeadsQ }: DecodeRows, warpsPerRow: number): Grid {
+  return [Math.ceil((seqLenQ * numHeadsQ * warpsPerRow) / combineWarps), batch, 1];
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { DenseAttentionArgs } from '../../../attention/contract.ts';
 import {
   cacheAttention,
   type HostTensor,
@@ -6,11 +7,10 @@ import {
   varlenAttention,
 } from '../../../reference/index.ts';
 import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '../../../tensor/float16.ts';
-import type { DenseAttentionArgs, TensorView } from '../../backend.ts';
-import { denseAttentionProblem } from '../operations/problems.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import type { DenseAttentionProblem } from '../problems.ts';
 import type { MhaTile } from './mha/tile.ts';
-import { denseAttention } from './sm80_dense_attention_launch.ts';
+import { portableDenseAttention } from './sm80_dense_attention_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
@@ -92,8 +92,7 @@ function run(context: SimContext, args: Omit<DenseAttentionArgs, 'out' | 'lse'>)
   const out = context.empty(dtype, [totalQ, hQ, dV], 2 * totalQ * hQ * dV);
   const lse = context.empty('f32', [hQ, totalQ], 4 * totalQ * hQ);
   const full: DenseAttentionArgs = { ...args, out, lse };
-  const problem = denseAttentionProblem(full);
-  denseAttention.bind(context, denseAttention.plan(problem, context.limits), problem)(full);
+  context.run(portableDenseAttention, full);
   const decode = codecs[dtype as Element].decode;
   return {
     out: Float32Array.from(new Uint16Array(context.read(out).buffer), decode),
@@ -399,7 +398,7 @@ describe('dense attention as machine code', () => {
       name: `(${problem.headDimQk}, ${problem.headDimV}), ${problem.maxSeqlenQ} queries, ${problem.keys}, alignment ${problem.k.alignment}`,
       launch: (target, maxSharedPerBlock) => {
         const limits = { ...limitsFor('h200'), target, maxSharedPerBlock };
-        return denseAttention.plan(problem, limits).launches.main;
+        return portableDenseAttention.plan(problem, limits).launches.main;
       },
     })),
   );
@@ -413,7 +412,7 @@ describe('dense attention as machine code', () => {
     ['h200', { maxSeqlenQ: 128 }, { warps: 4, rowTiles: 1, query: 'registers' }],
     ['h200', { maxSeqlenQ: 2, numHeadsQ: 32, batch: 99 }, { warps: 4, rowTiles: 1 }],
   ] as const)('selects for %s and %o', (gpu, given, tile: Partial<MhaTile>) => {
-    const { config } = denseAttention.plan(problemOf(given), limitsFor(gpu)).launches.main;
+    const { config } = portableDenseAttention.plan(problemOf(given), limitsFor(gpu)).launches.main;
     expect(config).toMatchObject({ tile });
   });
 });

@@ -1,9 +1,14 @@
-import type { DenseAttentionArgs } from '../../backend.ts';
-import type { FamilyOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
+import type { DenseAttentionArgs } from '../../../attention/contract.ts';
+import { denseAttention } from '../../../attention/operations.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
+import type { DeviceLimits } from '../limits.ts';
 import type { DenseAttentionProblem, Placement } from '../problems.ts';
 import { chooseMhaTile } from './mha/choose-tile.ts';
+import type { MhaTile } from './mha/tile.ts';
 import { mhaShape } from './mha/tile.ts';
 import { asAlignment } from './mla/copy.ts';
+import { denseAttentionProblem } from './problem-of.ts';
+import { remembered } from './remembered.ts';
 import {
   buildDenseAttention,
   type DenseAttentionConfig,
@@ -24,13 +29,46 @@ interface DenseAttentionPlan extends OperationPlan {
 /** Lengths stay so far below 2^31 that rounding them up to tiles does not overflow. */
 const longest = 2 ** 31 - 1024;
 
+const tileOf = remembered(
+  (problem: DenseAttentionProblem, { sm, smCount, maxSharedPerBlock }: DeviceLimits) =>
+    [
+      ...[problem.dtype, problem.headDimQk, problem.headDimV, rowsPerRequest(problem)],
+      ...[problem.batch * problem.numHeadsKv, sm, smCount, maxSharedPerBlock],
+    ].join(),
+  (problem, limits): MhaTile => {
+    const { dtype: element, headDimQk, headDimV, batch, numHeadsKv } = problem;
+    const shape = { element, headDimQk, headDimV, rows: rowsPerRequest(problem) };
+    return chooseMhaTile({ ...shape, parallel: batch * numHeadsKv }, limits);
+  },
+);
+
+/** Tiles of rows of one request, and CTAs. */
+function sizesOf(problem: DenseAttentionProblem, tile: MhaTile) {
+  const rowTiles = Math.ceil(rowsPerRequest(problem) / mhaShape(tile).rows);
+  return { rowTiles, grid: [rowTiles * problem.batch, problem.numHeadsKv, 1] as const };
+}
+
 /** Dense MHA and GQA on tensor cores, from sm_80 up. */
-export const denseAttention: FamilyOperation<DenseAttentionProblem, DenseAttentionArgs> = {
-  plan(problem, limits): DenseAttentionPlan {
-    const { headDimQk, headDimV, numHeadsKv, batch, keys } = problem;
-    const rows = rowsPerRequest(problem);
-    const shape = { element: problem.dtype, headDimQk, headDimV, rows };
-    const tile = chooseMhaTile({ ...shape, parallel: batch * numHeadsKv }, limits);
+export const portableDenseAttention = {
+  operation: denseAttention,
+  problemOf: denseAttentionProblem,
+
+  keyOf(problem, limits) {
+    const { keys, pageSize, q, k, v, hasCuSeqlensQ } = problem;
+    return {
+      ...tileOf(problem, limits),
+      hasCuSeqlensQ,
+      keys,
+      pageSize: keys === 'paged' ? pageSize : 0,
+      queryAlignment: q.alignment,
+      keyAlignment: k.alignment,
+      valueAlignment: v.alignment,
+    };
+  },
+
+  plan(problem, limits) {
+    const { keys } = problem;
+    const tile = tileOf(problem, limits);
     const config: DenseAttentionConfig = {
       tile,
       hasCuSeqlensQ: problem.hasCuSeqlensQ,
@@ -40,59 +78,44 @@ export const denseAttention: FamilyOperation<DenseAttentionProblem, DenseAttenti
       keyAlignment: asAlignment(problem.k.alignment),
       valueAlignment: asAlignment(problem.v.alignment),
     };
-    const grid = [Math.ceil(rows / mhaShape(tile).rows) * batch, numHeadsKv, 1] as const;
+    const { grid } = sizesOf(problem, tile);
     return {
       launches: { main: { kernel: denseAttentionSpec, config, grid } },
       workspaceBytes: 0,
     };
   },
 
-  bind(context, anyPlan, problem) {
-    const { main: launch } = (anyPlan as DenseAttentionPlan).launches;
-    const { rows } = mhaShape(launch.config.tile);
-    const main = context.prepare(launch, {
-      q: 0,
-      k: 0,
-      v: 0,
-      cuSeqlensQ: 0,
-      lengthQ: problem.maxSeqlenQ,
-      lengthsK: 0,
-      capacity: Math.min(longest, (problem.maxBlocks || 1) * problem.pageSize),
-      blockTable: 0,
-      blockTableStride: problem.blockTableStride,
-      out: 0,
-      lse: 0,
-      totalQ: problem.totalQ,
-      numHeadsQ: problem.numHeadsQ,
-      groupSize: problem.numHeadsQ / problem.numHeadsKv,
-      rowTiles: Math.ceil(rowsPerRequest(problem) / rows),
-      qStrides: problem.q.strides,
-      kStrides: withBlocks(problem.k),
-      vStrides: withBlocks(problem.v),
-      causal: problem.causal ? 1 : 0,
-      scale: problem.softmaxScale * Math.LOG2E,
-    });
-    const q = main.setter('q');
-    const k = main.setter('k');
-    const v = main.setter('v');
-    const cuSeqlensQ = main.setter('cuSeqlensQ');
-    const lengthsK = main.setter('lengthsK');
-    const blockTable = main.setter('blockTable');
-    const out = main.setter('out');
-    const lse = main.setter('lse');
-    return (args) => {
-      q(context.address(args.q));
-      k(context.address(args.k));
-      v(context.address(args.v));
-      cuSeqlensQ(context.address(args.cuSeqlensQ));
-      lengthsK(context.address(args.seqlensK ?? args.cuSeqlensK));
-      blockTable(context.address(args.blockTable));
-      out(context.address(args.out));
-      lse(context.address(args.lse));
-      main.enqueue();
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    const { set } = main;
+    const { tile } = launches.main.config;
+    return (args, problem, call) => {
+      const { rowTiles, grid } = sizesOf(problem, tile);
+      const { maxBlocks, pageSize, numHeadsQ, numHeadsKv } = problem;
+      set.q(context.address(args.q));
+      set.k(context.address(args.k));
+      set.v(context.address(args.v));
+      set.qStrides(problem.q.strides);
+      set.kStrides(withBlocks(problem.k));
+      set.vStrides(withBlocks(problem.v));
+      set.cuSeqlensQ(context.address(args.cuSeqlensQ));
+      set.lengthQ(problem.maxSeqlenQ);
+      set.lengthsK(context.address(args.seqlensK ?? args.cuSeqlensK));
+      set.capacity(Math.min(longest, (maxBlocks || 1) * pageSize));
+      set.blockTable(context.address(args.blockTable));
+      set.blockTableStride(problem.blockTableStride);
+      set.out(context.address(args.out));
+      set.lse(context.address(args.lse));
+      set.totalQ(problem.totalQ);
+      set.numHeadsQ(numHeadsQ);
+      set.groupSize(numHeadsQ / numHeadsKv);
+      set.rowTiles(rowTiles);
+      set.causal(problem.causal ? 1 : 0);
+      set.scale(problem.softmaxScale * Math.LOG2E);
+      main.enqueue(call, grid);
     };
   },
-};
+} satisfies CudaKernel<DenseAttentionArgs, DenseAttentionProblem, DenseAttentionPlan>;
 
 /** The most rows (queries × heads that share a KV head) of a request. */
 function rowsPerRequest({ maxSeqlenQ, numHeadsQ, numHeadsKv }: DenseAttentionProblem): number {

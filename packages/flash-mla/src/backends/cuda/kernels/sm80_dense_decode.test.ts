@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
 import type { DenseDecodeProblem } from '../problems.ts';
-import { denseDecode } from './sm80_dense_decode_launch.ts';
+import { portableDenseDecode } from './sm80_dense_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { denseProblem } from './testing/dense-problem.ts';
 import { limitsFor } from './testing/sim-context.ts';
@@ -39,7 +39,7 @@ describe('dense decode on tensor cores', () => {
       launch(target, maxSharedPerBlock) {
         const sm = Number(target.replace(/\D/g, ''));
         const limits = { ...limitsFor('h200'), sm, target, maxSharedPerBlock };
-        return denseDecode.plan(problem(shape), limits).launches.main;
+        return portableDenseDecode.plan(problem(shape), limits).launches.main;
       },
     })),
   );

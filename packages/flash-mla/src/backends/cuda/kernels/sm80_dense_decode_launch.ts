@@ -1,14 +1,18 @@
-import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
-import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
+import { denseDecode } from '../../../attention/operations.ts';
+import type { KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
-import type { DenseDecodeProblem } from '../problems.ts';
-import { bindDenseDecode, type DecodePlan, denseInputs, planWithCombine } from './decode_launch.ts';
+import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
+import { planSchedule } from '../schedule.ts';
+import { bindDenseDecode, combineKey, type DenseKernel, planWithCombine } from './decode_launch.ts';
+import { denseShapeOf } from './decode-shape.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
 import { mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
 import { e4m3Format, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
+import { denseDecodeProblem } from './problem-of.ts';
+import { remembered } from './remembered.ts';
 import { planCombine, planSplits, type SplitResults } from './sm80_combine_launch.ts';
 import {
   buildDenseDecode,
@@ -23,38 +27,41 @@ export const denseDecodeSpec: KernelSpec<DenseDecodeConfig, DenseDecodeParams> =
 
 type MainLaunch = LaunchPlan<DenseDecodeConfig, DenseDecodeParams>;
 
-interface DenseDecodePlan extends DecodePlan<MainLaunch> {
-  /** Counters of CTAs that merge splits. */
-  readonly arrivals: number;
-}
-
-/** What decides the tile, in a problem and in a schedule's. */
-type Shape = Pick<
-  ScheduleProblem,
-  'seqLenQ' | 'numHeadsQ' | 'numHeadsKv' | 'headDimQk' | 'headDimV'
+/** What decides the tile. */
+type TileShape = Pick<
+  DenseDecodeShape,
+  'dtype' | 'seqLenQ' | 'numHeadsQ' | 'numHeadsKv' | 'headDimQk' | 'headDimV' | 'pageSize'
 >;
 
-function denseTile(
-  { seqLenQ, numHeadsQ, numHeadsKv, headDimQk, headDimV }: Shape,
-  dtype: DenseDecodeProblem['dtype'],
-  limits: DeviceLimits,
-  pageSize: number,
-): MlaTile {
-  const isFp8 = dtype === 'e4m3';
-  return chooseTile(
-    {
-      element: dtype === 'bf16' ? 'bf16' : 'f16',
-      headDimQk,
-      headDimV,
-      rows: (seqLenQ * numHeadsQ) / numHeadsKv,
-      gathered: false,
-      scattered: pageSize % blockTokens !== 0,
-      rawKeys: isFp8,
-      packedSlots: (threads) => (isFp8 ? packedSlots(e4m3Format(headDimQk), threads).all : 0),
-    },
-    limits,
-  );
-}
+const rowsOf = ({ seqLenQ, numHeadsQ, numHeadsKv }: TileShape) =>
+  (seqLenQ * numHeadsQ) / numHeadsKv;
+
+const isScattered = ({ pageSize }: TileShape) => pageSize % blockTokens !== 0;
+
+const denseTile = remembered(
+  (shape: TileShape, { sm, maxSharedPerBlock }: DeviceLimits) =>
+    [
+      ...[shape.dtype, rowsOf(shape), shape.headDimQk, shape.headDimV, isScattered(shape)],
+      ...[sm, maxSharedPerBlock],
+    ].join(),
+  (shape, limits): MlaTile => {
+    const { dtype, headDimQk, headDimV } = shape;
+    const isFp8 = dtype === 'e4m3';
+    return chooseTile(
+      {
+        element: dtype === 'bf16' ? 'bf16' : 'f16',
+        headDimQk,
+        headDimV,
+        rows: rowsOf(shape),
+        gathered: false,
+        scattered: isScattered(shape),
+        rawKeys: isFp8,
+        packedSlots: (threads) => (isFp8 ? packedSlots(e4m3Format(headDimQk), threads).all : 0),
+      },
+      limits,
+    );
+  },
+);
 
 /** Parts per request up to which CTAs merge splits themselves. Measured: 2 gain 0.5 %, 4 lose 2 %. */
 const mostParts = 3;
@@ -64,53 +71,114 @@ const mostParts = 3;
  * whole, so that no CTA has much to merge. A kernel of its own spreads the work over all
  * multiprocessors, but must be launched.
  */
-export function chooseMerge(
-  { plan, batch, seqLenQ, numHeadsQ, numHeadsKv }: DenseDecodeProblem,
-  tile: MlaTile,
-): SplitMerge | undefined {
+export function chooseMerge(problem: DenseDecodeProblem, tile: MlaTile): SplitMerge | undefined {
+  const { plan, batch } = problem;
+  const rows = rowsOf(problem);
   if (tile.rows !== 16 || plan.splitBlocks > 0) return undefined;
   if (plan.numParts > mostParts * batch) return undefined;
-  const rows = (seqLenQ * numHeadsQ) / numHeadsKv;
   return { rows: rows <= 8 ? 8 : 16, looksAhead: true };
 }
 
-/** A plan with choices that are otherwise made for it, for measurements. */
-export function planDenseDecode(
-  problem: DenseDecodeProblem,
-  limits: DeviceLimits,
-  { choose = chooseMerge },
-): DenseDecodePlan {
-  const { dtype, outDtype, seqLenQ, numHeadsQ, numHeadsKv, headDimV, plan } = problem;
-  const tile = denseTile(problem, dtype, limits, problem.pageSize);
+/** Room for the results of splits that another kernel merges. */
+function unmergedSplits(problem: DenseDecodeProblem): SplitResults {
   const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
-  const unmerged = planSplits(problem, plan, maxBlocks, 'f32');
-  const merge = unmerged.slots > 0 ? choose(problem, tile) : undefined;
-  const overlap = limits.sm >= 90;
-  const config: DenseDecodeConfig = {
-    tile,
-    stored: dtype,
-    outElement: outDtype,
-    pageSize: problem.pageSize,
-    queryAlignment: asAlignment(problem.q.alignment),
-    keyAlignment: asAlignment(problem.kCache.alignment),
-    ...(merge && { merge }),
-  };
-  const rowTiles = Math.ceil((seqLenQ * numHeadsQ) / numHeadsKv / tile.rows);
-  const main: MainLaunch = {
-    kernel: denseDecodeSpec,
-    config,
-    grid: problem.batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts],
-    overlap,
-  };
-  if (merge !== undefined) {
-    const splits = mergedSplits(unmerged.slots, rowTiles * numHeadsKv, tile, merge);
-    const arrivals = rowTiles * numHeadsKv * plan.numParts;
-    return { launches: { main }, splits, arrivals, workspaceBytes: splits.workspaceBytes };
-  }
-  const results = { outElement: outDtype, headDimV, hasSink: false, partial: 'f32' } as const;
-  const combine = planCombine({ ...results, overlaps: overlap }, problem, limits);
-  return { ...planWithCombine(main, unmerged, combine), arrivals: 0 };
+  return planSplits(problem, problem.plan, maxBlocks, 'f32');
 }
+
+function combineOf(problem: DenseDecodeProblem, limits: DeviceLimits) {
+  const { outDtype: outElement, headDimV } = problem;
+  const results = { outElement, headDimV, hasSink: false, partial: 'f32' } as const;
+  return planCombine({ ...results, overlaps: limits.sm >= 90 }, problem, limits);
+}
+
+/** How a problem is launched with a tile: what changes with its sizes. */
+function sizesOf(problem: DenseDecodeProblem, tile: MlaTile, merge: SplitMerge | undefined) {
+  const { batch, numHeadsKv, plan } = problem;
+  const rowTiles = Math.ceil(rowsOf(problem) / tile.rows);
+  const unmerged = unmergedSplits(problem);
+  const ctas = rowTiles * numHeadsKv;
+  return {
+    grid: batch === 0 ? ([0, 0, 0] as const) : ([rowTiles, numHeadsKv, plan.numParts] as const),
+    splits: merge ? mergedSplits(unmerged.slots, ctas, tile, merge) : unmerged,
+    /** Counters of CTAs that merge splits. */
+    arrivals: merge ? ctas * plan.numParts : 0,
+  };
+}
+
+/** A kernel with a choice of its own of what merges splits, for measurements. */
+export function denseDecodeKernel({ choose = chooseMerge } = {}) {
+  const mergeOf = (problem: DenseDecodeProblem, tile: MlaTile) =>
+    unmergedSplits(problem).slots > 0 ? choose(problem, tile) : undefined;
+
+  return {
+    operation: denseDecode,
+    problemOf: denseDecodeProblem,
+
+    keyOf(problem, limits) {
+      const merge = mergeOf(problem, denseTile(problem, limits));
+      const noCombine = { combineWarps: 0, combineSplits: 0 };
+      return {
+        dtype: problem.dtype,
+        outDtype: problem.outDtype,
+        rows: rowsOf(problem),
+        headDimQk: problem.headDimQk,
+        headDimV: problem.headDimV,
+        pageSize: problem.pageSize,
+        queryAlignment: problem.q.alignment,
+        keyAlignment: problem.kCache.alignment,
+        mergeRows: merge?.rows,
+        mergeLooksAhead: merge?.looksAhead,
+        ...(merge ? noCombine : combineKey(unmergedSplits(problem), combineOf(problem, limits))),
+      };
+    },
+
+    plan(problem, limits) {
+      const tile = denseTile(problem, limits);
+      const merge = mergeOf(problem, tile);
+      const { grid, splits } = sizesOf(problem, tile, merge);
+      const main: MainLaunch = {
+        kernel: denseDecodeSpec,
+        config: {
+          tile,
+          stored: problem.dtype,
+          outElement: problem.outDtype,
+          pageSize: problem.pageSize,
+          queryAlignment: asAlignment(problem.q.alignment),
+          keyAlignment: asAlignment(problem.kCache.alignment),
+          ...(merge && { merge }),
+        },
+        grid,
+        overlap: limits.sm >= 90,
+      };
+      if (merge === undefined) return planWithCombine(main, splits, combineOf(problem, limits));
+      return { launches: { main }, splits, workspaceBytes: splits.workspaceBytes };
+    },
+
+    bind(context, { launches }) {
+      const main = context.prepare(launches.main);
+      const { set } = main;
+      const { tile, merge } = launches.main.config;
+      const enqueue = bindDenseDecode(context, main, launches.combine);
+      return (args, problem, call) => {
+        const sizes = sizesOf(problem, tile, merge);
+        set.kCache(context.address(args.kCache));
+        set.kStrides(problem.kCache.strides);
+        set.descaleQ(context.address(args.descaleQ));
+        set.descaleK(context.address(args.descaleK));
+        set.arrivals(sizes.arrivals > 0 ? call.counters(sizes.arrivals) : 0);
+        enqueue(args, problem, sizes, call);
+      };
+    },
+
+    traits(shape, limits) {
+      const { rows } = denseTile(denseShapeOf(shape), limits);
+      return planSchedule(shape.problem, { rowsPerTile: rows, ctasPerSm: 1 }, limits);
+    },
+  } satisfies DenseKernel<MainLaunch>;
+}
+
+/** Dense decoding on tensor cores, from sm_80 up. */
+export const portableDenseDecode = denseDecodeKernel();
 
 /** Room for the results of `slots` splits, each of so many CTAs. */
 function mergedSplits(slots: number, ctas: number, tile: MlaTile, merge: SplitMerge): SplitResults {
@@ -118,35 +186,3 @@ function mergedSplits(slots: number, ctas: number, tile: MlaTile, merge: SplitMe
   const outputBytes = slots * ctas * outputs;
   return { slots, outputBytes, workspaceBytes: outputBytes + slots * ctas * statistics };
 }
-
-/** Dense decoding on tensor cores, from sm_80 up. */
-export const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> = {
-  tiling(problem, limits) {
-    const { rows } = denseTile(problem, problem.isFp8 ? 'e4m3' : 'bf16', limits, blockTokens);
-    return { rowsPerTile: rows, ctasPerSm: 1 };
-  },
-
-  plan: (problem, limits) => planDenseDecode(problem, limits, {}),
-
-  bind(context, anyPlan, problem) {
-    const plan = anyPlan as DenseDecodePlan;
-    const main = context.prepare(plan.launches.main, {
-      ...denseInputs(problem, plan.splits),
-      kCache: 0,
-      arrivals: plan.arrivals > 0 ? context.counters(plan.arrivals) : 0,
-      descaleQ: 0,
-      descaleK: 0,
-      kStrides: problem.kCache.strides,
-    });
-    const kCache = main.setter('kCache');
-    const descaleQ = main.setter('descaleQ');
-    const descaleK = main.setter('descaleK');
-    const enqueue = bindDenseDecode(context, main, plan, problem);
-    return (args) => {
-      kCache(context.address(args.kCache));
-      descaleQ(context.address(args.descaleQ));
-      descaleK(context.address(args.descaleK));
-      enqueue(args);
-    };
-  },
-};

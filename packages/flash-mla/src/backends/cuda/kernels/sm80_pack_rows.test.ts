@@ -6,9 +6,8 @@ import {
 } from '../../../reference/index.ts';
 import { decodeBf16, encodeBf16 } from '../../../tensor/float16.ts';
 import { packedRows } from '../../../tensor/packed-rows.ts';
-import type { TensorView } from '../../backend.ts';
-import { dequantizeProblem, quantizeProblem } from '../operations/problems.ts';
-import { dequantizeKvCache, quantizeKvCache } from './sm80_pack_rows_launch.ts';
+import type { TensorView } from '../../../tensor/view.ts';
+import { portableDequantize, portableQuantize } from './sm80_pack_rows_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
@@ -102,8 +101,7 @@ describe('FP8 rows in the simulator', () => {
     const expected = quantizeReference(hostTensor('bf16', shape, data), layout).data;
 
     const args = { layout, source, target };
-    const problem = quantizeProblem(args);
-    quantizeKvCache.bind(context, quantizeKvCache.plan(problem, context.limits), problem)(args);
+    context.run(portableQuantize, args);
 
     const actual = context.read(target);
     const untouched = new Set(actual.keys());
@@ -134,8 +132,7 @@ describe('FP8 rows in the simulator', () => {
     const expected = dequantizeReference(hostTensor('u8', shape, bytes), layout).data;
 
     const args = { layout, source, target };
-    const problem = dequantizeProblem(args);
-    dequantizeKvCache.bind(context, dequantizeKvCache.plan(problem, context.limits), problem)(args);
+    context.run(portableDequantize, args);
 
     const isNan = (code: number) => Number.isNaN(decodeBf16(code));
     bf16Of(context, target).forEach((code, i) => {
@@ -146,7 +143,7 @@ describe('FP8 rows in the simulator', () => {
 });
 
 describe('FP8 rows as machine code', () => {
-  const operations = { quantizeKvCache, dequantizeKvCache };
+  const operations = { quantizeKvCache: portableQuantize, dequantizeKvCache: portableDequantize };
   itAssembles(
     (['v32', 'model1'] as const).flatMap((layout) =>
       [16, 2].flatMap((alignment) =>
@@ -157,7 +154,7 @@ describe('FP8 rows as machine code', () => {
             const rows = { strides: [576, 576], alignment };
             const shape = { numBlocks: 1, pageSize: 1, headDimQk: packedRows[layout].headDimQk };
             const problem = { layout, ...shape, packed, rows };
-            return operation.plan(problem, limitsFor('h200')).launches.main;
+            return operation.plan(problem).launches.main;
           },
         })),
       ),

@@ -1,14 +1,18 @@
-import type { DequantizeArgs, QuantizeArgs, TensorView } from '../../backend.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
+import { dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import type {
   BindContext,
-  FamilyOperation,
+  Call,
+  CudaKernel,
   KernelSpec,
   LaunchPlan,
   OperationPlan,
-} from '../kernel-family.ts';
+} from '../kernel.ts';
 import type { PackRowsProblem } from '../problems.ts';
 import { asAlignment } from './mla/copy.ts';
 import { type PackRowsConfig, type PackRowsParams, packRowsCtas } from './packed/token.ts';
+import { dequantizeProblem, quantizeProblem } from './problem-of.ts';
 import { buildDequantizeKvCache } from './sm80_dequantize_kv_cache.ts';
 import { buildQuantizeKvCache } from './sm80_quantize_kv_cache.ts';
 
@@ -29,53 +33,57 @@ interface PackRowsPlan extends OperationPlan {
 }
 
 /** bf16 rows → FP8 rows. */
-export const quantizeKvCache: FamilyOperation<PackRowsProblem, QuantizeArgs> = {
+export const portableQuantize = {
+  operation: quantizeRows,
+  problemOf: quantizeProblem,
+  keyOf,
   plan: (problem) => planRows(quantizeSpec, problem),
-  bind(context, plan, problem) {
-    const run = bindRows(context, plan as PackRowsPlan, problem);
-    return ({ source, target }) => run(target, source);
+  bind(context, plan) {
+    const run = bindRows(context, plan);
+    return ({ source, target }, problem, call) => run(target, source, problem, call);
   },
-};
+} satisfies CudaKernel<QuantizeArgs, PackRowsProblem, PackRowsPlan>;
 
 /** FP8 rows → bf16 rows. */
-export const dequantizeKvCache: FamilyOperation<PackRowsProblem, DequantizeArgs> = {
+export const portableDequantize = {
+  operation: dequantizeRows,
+  problemOf: dequantizeProblem,
+  keyOf,
   plan: (problem) => planRows(dequantizeSpec, problem),
-  bind(context, plan, problem) {
-    const run = bindRows(context, plan as PackRowsPlan, problem);
-    return ({ source, target }) => run(source, target);
+  bind(context, plan) {
+    const run = bindRows(context, plan);
+    return ({ source, target }, problem, call) => run(source, target, problem, call);
   },
-};
+} satisfies CudaKernel<DequantizeArgs, PackRowsProblem, PackRowsPlan>;
+
+function keyOf({ layout, packed, rows }: PackRowsProblem) {
+  return { layout, packedAlignment: packed.alignment, rowAlignment: rows.alignment };
+}
+
+const gridOf = ({ numBlocks, pageSize }: PackRowsProblem) =>
+  [packRowsCtas(numBlocks * pageSize), 1, 1] as const;
 
 function planRows(kernel: PackRowsSpec, problem: PackRowsProblem): PackRowsPlan {
-  const { layout, numBlocks, pageSize, packed, rows } = problem;
+  const { layout, packed, rows } = problem;
   const config: PackRowsConfig = {
     layout,
     packedAlignment: asAlignment(packed.alignment),
     rowAlignment: asAlignment(rows.alignment),
   };
-  const grid = [packRowsCtas(numBlocks * pageSize), 1, 1] as const;
-  return { launches: { main: { kernel, config, grid } }, workspaceBytes: 0 };
+  return { launches: { main: { kernel, config, grid: gridOf(problem) } }, workspaceBytes: 0 };
 }
 
-function bindRows(
-  context: BindContext,
-  { launches }: PackRowsPlan,
-  { numBlocks, pageSize, packed }: PackRowsProblem,
-): (packedRows: TensorView, rows: TensorView) => void {
-  const [blockStride = 0, rowStride = 0] = packed.strides;
-  const main = context.prepare(launches.main, {
-    packed: 0,
-    rows: 0,
-    tokens: numBlocks * pageSize,
-    pageSize,
-    blockStride,
-    rowStride,
-  });
-  const packedAddress = main.setter('packed');
-  const rowsAddress = main.setter('rows');
-  return (packedRows, rows) => {
-    packedAddress(context.address(packedRows));
-    rowsAddress(context.address(rows));
-    main.enqueue();
+function bindRows(context: BindContext, { launches }: PackRowsPlan) {
+  const main = context.prepare(launches.main);
+  const { set } = main;
+  return (packed: TensorView, rows: TensorView, problem: PackRowsProblem, call: Call): void => {
+    const [blockStride = 0, rowStride = 0] = problem.packed.strides;
+    set.packed(context.address(packed));
+    set.rows(context.address(rows));
+    set.tokens(problem.numBlocks * problem.pageSize);
+    set.pageSize(problem.pageSize);
+    set.blockStride(blockStride);
+    set.rowStride(rowStride);
+    main.enqueue(call, gridOf(problem));
   };
 }

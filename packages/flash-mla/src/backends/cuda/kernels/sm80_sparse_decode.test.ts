@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { SparseCache, SparseDecodeArgs } from '../../../attention/contract.ts';
+import type { SchedulePlan } from '../../../attention/schedule-contract.ts';
 import { compare } from '../../../cases/compare.ts';
 import { generateProblem } from '../../../cases/conformance/generate/index.ts';
 import type { SparseParams } from '../../../cases/conformance/params.ts';
 import type { SparseDecode } from '../../../cases/problem.ts';
 import { referenceAnswers } from '../../../cases/reference-answers.ts';
 import { toleranceOf } from '../../../cases/tolerance.ts';
+import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
 import {
   blocksOfTopk,
   computeTileSchedule,
@@ -12,10 +15,8 @@ import {
   hostTensorFromBytes,
   type SparseCacheProblem as SparseCacheHost,
 } from '../../../reference/index.ts';
-import type { KvRowLayout, SchedulePlan, SparseCache, SparseDecodeArgs } from '../../backend.ts';
-import { sparseDecodeProblem } from '../operations/problems.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
-import { sparseDecode } from './sm80_sparse_decode_launch.ts';
+import { portableSparseDecode } from './sm80_sparse_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
@@ -71,7 +72,7 @@ describe('sparse decode on tensor cores', () => {
         launch: (target, maxSharedPerBlock) => {
           const sm = Number(target.replace(/\D/g, ''));
           const limits = { ...limitsFor('h200'), sm, target, maxSharedPerBlock };
-          return sparseDecode.plan(problemOf(shape), limits).launches[part];
+          return portableSparseDecode.plan(problemOf(shape), limits).launches[part];
         },
       })),
     );
@@ -158,8 +159,7 @@ function decode(gpu: Walk['gpu'], problem: SparseDecode, blocks: Int32Array, pla
     out: context.empty('bf16', [b, sQ, hQ, headDimV], 2 * b * sQ * hQ * headDimV),
     lse: context.empty('f32', [b, hQ, sQ], 4 * b * hQ * sQ),
   };
-  const bound = sparseDecodeProblem(args);
-  sparseDecode.bind(context, sparseDecode.plan(bound, context.limits), bound)(args);
+  context.run(portableSparseDecode, args);
   const read = ({ dtype, shape }: typeof args.out, bytes: Uint8Array) =>
     hostTensorFromBytes(dtype, shape, bytes);
   return {

@@ -7,7 +7,7 @@ import {
   type Pointer,
   type Value,
 } from '@flash-mla/ptx';
-import type { KvRowLayout } from '../../backend.ts';
+import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
 import { attend } from './mla/attend.ts';
 import type { Alignment } from './mla/copy.ts';
 import { scheduleParams } from './mla/decode-params.ts';

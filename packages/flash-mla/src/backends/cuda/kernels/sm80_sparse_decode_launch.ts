@@ -1,13 +1,18 @@
-import type { KvRowLayout, ScheduleProblem, SparseDecodeArgs } from '../../backend.ts';
-import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
+import type { SparseDecodeArgs } from '../../../attention/contract.ts';
+import { sparseDecode } from '../../../attention/operations.ts';
+import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
-import type { SparseDecodeProblem } from '../problems.ts';
-import { bindDecode, type DecodePlan, decodeInputs, planWithCombine } from './decode_launch.ts';
+import type { SparseDecodeProblem, SparseDecodeShape } from '../problems.ts';
+import { planSchedule } from '../schedule.ts';
+import { bindDecode, combineKey, type DecodePlan, planWithCombine } from './decode_launch.ts';
+import { sparseShapeOf } from './decode-shape.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
 import { packedFormats, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
+import { sparseDecodeProblem } from './problem-of.ts';
 import { planCombine, planSplits } from './sm80_combine_launch.ts';
 import {
   buildSparseDecode,
@@ -20,11 +25,10 @@ export const sparseDecodeSpec: KernelSpec<SparseDecodeConfig, SparseDecodeParams
   build: buildSparseDecode,
 };
 
-type SparseDecodePlan = DecodePlan<LaunchPlan<SparseDecodeConfig, SparseDecodeParams>>;
+type MainLaunch = LaunchPlan<SparseDecodeConfig, SparseDecodeParams>;
 
 function sparseTile(
-  { numHeadsQ, headDimQk, headDimV }: Pick<ScheduleProblem, 'numHeadsQ' | 'headDimQk' | 'headDimV'>,
-  layout: KvRowLayout,
+  { layout, numHeadsQ, headDimQk, headDimV }: SparseDecodeShape,
   limits: DeviceLimits,
 ): MlaTile {
   return chooseTile(
@@ -41,30 +45,50 @@ function sparseTile(
   );
 }
 
-const noCache = { topk: 0, strides: [0, 0], tokens: 0 } as const;
-
-function cacheValues(cache: SparseDecodeProblem['extra']) {
-  if (cache === undefined) return { ...noCache, indexStrides: [0, 0] };
-  return {
-    topk: cache.topk,
-    strides: cache.kCache.strides,
-    tokens: cache.numBlocks * cache.pageSize,
-    indexStrides: cache.indices.strides,
-  };
+function splitsOf(problem: SparseDecodeProblem) {
+  const { main, extra, plan } = problem;
+  const blocks = (topk: number) => Math.ceil(topk / blockTokens);
+  const maxBlocks = Math.max(1, blocks(main.topk)) + blocks(extra?.topk ?? 0);
+  return planSplits(problem, plan, maxBlocks, 'f32');
 }
 
+function combineOf(problem: SparseDecodeProblem, limits: DeviceLimits) {
+  const { headDimV, hasAttnSink: hasSink } = problem;
+  const results = { outElement: 'bf16', headDimV, hasSink, partial: 'f32' } as const;
+  return planCombine(results, problem, limits);
+}
+
+function gridOf({ batch, seqLenQ, numHeadsQ, plan }: SparseDecodeProblem, { rows }: MlaTile) {
+  if (batch === 0) return [0, 0, 0] as const;
+  return [seqLenQ, Math.ceil(numHeadsQ / rows), plan.numParts] as const;
+}
+
+const keyAlignmentOf = ({ main, extra }: SparseDecodeProblem) =>
+  Math.min(main.kCache.alignment, extra?.kCache.alignment ?? 16);
+
 /** Token-sparse decoding on tensor cores, from sm_80 up. */
-export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs> = {
-  tiling(problem, limits) {
-    const packed = problem.headDimQk === 512 ? 'model1' : 'v32';
-    const { rows } = sparseTile(problem, problem.isFp8 ? packed : 'bf16', limits);
-    return { rowsPerTile: rows, ctasPerSm: 1 };
+export const portableSparseDecode = {
+  operation: sparseDecode,
+  problemOf: sparseDecodeProblem,
+
+  keyOf(problem, limits) {
+    return {
+      layout: problem.layout,
+      numHeadsQ: problem.numHeadsQ,
+      headDimQk: problem.headDimQk,
+      headDimV: problem.headDimV,
+      pageSize: problem.main.pageSize,
+      extraPageSize: problem.extra?.pageSize,
+      hasSink: problem.hasAttnSink,
+      queryAlignment: problem.q.alignment,
+      keyAlignment: keyAlignmentOf(problem),
+      ...combineKey(splitsOf(problem), combineOf(problem, limits)),
+    };
   },
 
-  plan(problem, limits): SparseDecodePlan {
-    const { layout, batch, seqLenQ, numHeadsQ, headDimV, main, extra, plan, hasAttnSink } = problem;
-    const tile = sparseTile(problem, layout, limits);
-    const keyAlignment = Math.min(main.kCache.alignment, extra?.kCache.alignment ?? 16);
+  plan(problem, limits) {
+    const { layout, main, extra, hasAttnSink } = problem;
+    const tile = sparseTile(problem, limits);
     const config: SparseDecodeConfig = {
       tile,
       layout,
@@ -72,70 +96,55 @@ export const sparseDecode: DecodeOperation<SparseDecodeProblem, SparseDecodeArgs
       extraPageSize: extra?.pageSize ?? 0,
       hasSink: hasAttnSink,
       queryAlignment: asAlignment(problem.q.alignment),
-      keyAlignment: asAlignment(keyAlignment),
+      keyAlignment: asAlignment(keyAlignmentOf(problem)),
     };
-    const headTiles = Math.ceil(numHeadsQ / tile.rows);
-    const mainLaunch: SparseDecodePlan['launches']['main'] = {
-      kernel: sparseDecodeSpec,
-      config,
-      grid: batch === 0 ? [0, 0, 0] : [seqLenQ, headTiles, plan.numParts],
-    };
-    const blocks = (topk: number) => Math.ceil(topk / blockTokens);
-    const maxBlocks = Math.max(1, blocks(main.topk)) + blocks(extra?.topk ?? 0);
-    const splits = planSplits(problem, plan, maxBlocks, 'f32');
-    const combineConfig = {
-      outElement: 'bf16',
-      headDimV,
-      hasSink: hasAttnSink,
-      partial: 'f32',
-    } as const;
-    const combine = planCombine(combineConfig, problem, limits);
-    return planWithCombine(mainLaunch, splits, combine);
+    const launch: MainLaunch = { kernel: sparseDecodeSpec, config, grid: gridOf(problem, tile) };
+    return planWithCombine(launch, splitsOf(problem), combineOf(problem, limits));
   },
 
-  bind(context, anyPlan, problem) {
-    const plan = anyPlan as SparseDecodePlan;
-    const mainCache = cacheValues(problem.main);
-    const extraCache = cacheValues(problem.extra);
-    const main = context.prepare(plan.launches.main, {
-      ...decodeInputs(problem, plan.splits),
-      q: 0,
-      mainCache: 0,
-      mainIndices: 0,
-      mainLengths: 0,
-      extraCache: 0,
-      extraIndices: 0,
-      extraLengths: 0,
-      sink: 0,
-      qStrides: problem.q.strides,
-      mainStrides: mainCache.strides,
-      extraStrides: extraCache.strides,
-      mainIndexStrides: mainCache.indexStrides,
-      extraIndexStrides: extraCache.indexStrides,
-      mainTopk: mainCache.topk,
-      extraTopk: extraCache.topk,
-      mainTokens: mainCache.tokens,
-      extraTokens: extraCache.tokens,
-    });
-    const q = main.setter('q');
-    const mainKeys = main.setter('mainCache');
-    const mainIndices = main.setter('mainIndices');
-    const mainLengths = main.setter('mainLengths');
-    const extraKeys = main.setter('extraCache');
-    const extraIndices = main.setter('extraIndices');
-    const extraLengths = main.setter('extraLengths');
-    const sink = main.setter('sink');
-    const enqueue = bindDecode(context, main, plan, problem);
-    return (args) => {
-      q(context.address(args.q));
-      mainKeys(context.address(args.main.kCache));
-      mainIndices(context.address(args.main.indices));
-      mainLengths(context.address(args.main.topkLength));
-      extraKeys(context.address(args.extra?.kCache));
-      extraIndices(context.address(args.extra?.indices));
-      extraLengths(context.address(args.extra?.topkLength));
-      sink(context.address(args.attnSink));
-      enqueue(args);
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    const { set } = main;
+    const { tile } = launches.main.config;
+    const enqueue = bindDecode(context, main, launches.combine);
+    return (args, problem, call) => {
+      set.q(context.address(args.q));
+      set.qStrides(problem.q.strides);
+      set.sink(context.address(args.attnSink));
+
+      const cache = problem.main;
+      set.mainCache(context.address(args.main.kCache));
+      set.mainStrides(cache.kCache.strides);
+      set.mainTokens(cache.numBlocks * cache.pageSize);
+      set.mainIndices(context.address(args.main.indices));
+      set.mainIndexStrides(cache.indices.strides);
+      set.mainTopk(cache.topk);
+      set.mainLengths(context.address(args.main.topkLength));
+
+      const extra = problem.extra ?? noCache;
+      set.extraCache(context.address(args.extra?.kCache));
+      set.extraStrides(extra.kCache.strides);
+      set.extraTokens(extra.numBlocks * extra.pageSize);
+      set.extraIndices(context.address(args.extra?.indices));
+      set.extraIndexStrides(extra.indices.strides);
+      set.extraTopk(extra.topk);
+      set.extraLengths(context.address(args.extra?.topkLength));
+
+      enqueue(args, problem, { grid: gridOf(problem, tile), splits: splitsOf(problem) }, call);
     };
   },
-};
+
+  traits(shape, limits) {
+    const { rows } = sparseTile(sparseShapeOf(shape), limits);
+    return planSchedule(shape.problem, { rowsPerTile: rows, ctasPerSm: 1 }, limits);
+  },
+} satisfies CudaKernel<
+  SparseDecodeArgs,
+  SparseDecodeProblem,
+  DecodePlan<MainLaunch>,
+  DecodeShape,
+  SchedulePlan
+>;
+
+const noStrides = { strides: [0, 0], alignment: 16 } as const;
+const noCache = { topk: 0, numBlocks: 0, pageSize: 0, kCache: noStrides, indices: noStrides };

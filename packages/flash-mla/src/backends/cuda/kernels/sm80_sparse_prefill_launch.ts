@@ -1,8 +1,10 @@
-import type { SparsePrefillArgs } from '../../backend.ts';
-import type { FamilyOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
+import type { SparsePrefillArgs } from '../../../attention/contract.ts';
+import { sparsePrefill } from '../../../attention/operations.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
 import type { SparsePrefillProblem } from '../problems.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
+import { sparsePrefillProblem } from './problem-of.ts';
 import {
   buildSparsePrefill,
   type SparsePrefillConfig,
@@ -18,16 +20,29 @@ interface SparsePrefillPlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<SparsePrefillConfig, SparsePrefillParams> };
 }
 
-/** Query heads that share a KV head, and the tiles they fill. */
-function group({ numHeadsQ, numHeadsKv }: SparsePrefillProblem, rowsPerTile: number) {
-  const size = numHeadsQ / numHeadsKv;
-  return { size, tiles: Math.ceil(size / rowsPerTile) };
+/** Query heads that share a KV head, the tiles they fill, and CTAs. */
+function sizesOf({ seqLenQ, numHeadsQ, numHeadsKv }: SparsePrefillProblem, rowsPerTile: number) {
+  const groupSize = numHeadsQ / numHeadsKv;
+  const tiles = Math.ceil(groupSize / rowsPerTile);
+  return { groupSize, tiles, grid: [seqLenQ * tiles, numHeadsKv, 1] as const };
 }
 
 /** Token-sparse prefill on tensor cores, from sm_80 up. */
-export const sparsePrefill: FamilyOperation<SparsePrefillProblem, SparsePrefillArgs> = {
-  plan(problem, limits): SparsePrefillPlan {
-    const { headDimQk, headDimV, numHeadsQ, numHeadsKv, seqLenQ, hasAttnSink } = problem;
+export const portableSparsePrefill = {
+  operation: sparsePrefill,
+  problemOf: sparsePrefillProblem,
+
+  keyOf: (problem) => ({
+    groupSize: problem.numHeadsQ / problem.numHeadsKv,
+    headDimQk: problem.headDimQk,
+    headDimV: problem.headDimV,
+    hasSink: problem.hasAttnSink,
+    queryAlignment: problem.q.alignment,
+    keyAlignment: problem.kv.alignment,
+  }),
+
+  plan(problem, limits) {
+    const { headDimQk, headDimV, numHeadsQ, numHeadsKv, hasAttnSink } = problem;
     const rows = numHeadsQ / numHeadsKv;
     const shape = { headDimQk, headDimV, rows, gathered: true, packedSlots: () => 0 };
     const tile = chooseTile({ element: 'bf16', ...shape }, limits);
@@ -37,55 +52,38 @@ export const sparsePrefill: FamilyOperation<SparsePrefillProblem, SparsePrefillA
       queryAlignment: asAlignment(problem.q.alignment),
       keyAlignment: asAlignment(problem.kv.alignment),
     };
-    const { tiles } = group(problem, tile.rows);
-    const grid = [seqLenQ * tiles, numHeadsKv, 1] as const;
+    const { grid } = sizesOf(problem, tile.rows);
     return {
       launches: { main: { kernel: sparsePrefillSpec, config, grid } },
       workspaceBytes: 0,
     };
   },
 
-  bind(context, anyPlan, problem) {
-    const { launches } = anyPlan as SparsePrefillPlan;
-    const { size, tiles } = group(problem, launches.main.config.tile.rows);
-    const main = context.prepare(launches.main, {
-      q: 0,
-      kv: 0,
-      indices: 0,
-      lengths: 0,
-      sink: 0,
-      out: 0,
-      maxLogits: 0,
-      lse: 0,
-      qStrides: problem.q.strides,
-      kvStrides: problem.kv.strides,
-      indexStrides: problem.indices.strides,
-      topk: problem.topk,
-      seqLenKv: problem.seqLenKv,
-      numHeadsQ: problem.numHeadsQ,
-      groupSize: size,
-      tilesPerQuery: tiles,
-      naturalScale: problem.smScale,
-      scale: problem.smScale * Math.LOG2E,
-    });
-    const q = main.setter('q');
-    const kv = main.setter('kv');
-    const indices = main.setter('indices');
-    const lengths = main.setter('lengths');
-    const sink = main.setter('sink');
-    const out = main.setter('out');
-    const maxLogits = main.setter('maxLogits');
-    const lse = main.setter('lse');
-    return (args) => {
-      q(context.address(args.q));
-      kv(context.address(args.kv));
-      indices(context.address(args.indices));
-      lengths(context.address(args.topkLength));
-      sink(context.address(args.attnSink));
-      out(context.address(args.out));
-      maxLogits(context.address(args.maxLogits));
-      lse(context.address(args.lse));
-      main.enqueue();
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    const { set } = main;
+    const { rows } = launches.main.config.tile;
+    return (args, problem, call) => {
+      const { groupSize, tiles, grid } = sizesOf(problem, rows);
+      set.q(context.address(args.q));
+      set.qStrides(problem.q.strides);
+      set.kv(context.address(args.kv));
+      set.kvStrides(problem.kv.strides);
+      set.seqLenKv(problem.seqLenKv);
+      set.indices(context.address(args.indices));
+      set.indexStrides(problem.indices.strides);
+      set.topk(problem.topk);
+      set.lengths(context.address(args.topkLength));
+      set.sink(context.address(args.attnSink));
+      set.out(context.address(args.out));
+      set.maxLogits(context.address(args.maxLogits));
+      set.lse(context.address(args.lse));
+      set.numHeadsQ(problem.numHeadsQ);
+      set.groupSize(groupSize);
+      set.tilesPerQuery(tiles);
+      set.naturalScale(problem.smScale);
+      set.scale(problem.smScale * Math.LOG2E);
+      main.enqueue(call, grid);
     };
   },
-};
+} satisfies CudaKernel<SparsePrefillArgs, SparsePrefillProblem, SparsePrefillPlan>;

@@ -4,7 +4,7 @@ import { blocksOfLengths, computeTileSchedule } from '../../../scheduling/tile-s
 import { decodeBf16, decodeF16 } from '../../../tensor/float16.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import type { SplitMerge } from './mla/merge-splits.ts';
-import { denseDecode, planDenseDecode } from './sm80_dense_decode_launch.ts';
+import { denseDecodeKernel, portableDenseDecode } from './sm80_dense_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext } from './testing/sim-context.ts';
 
@@ -82,14 +82,15 @@ function decoder(batch: Batch, choose: () => SplitMerge | undefined, reversed = 
   const { dtype, outDtype, seqLenQ, numHeadsQ, numHeadsKv, maxBlocks, plan } = problem;
   const context = new SimContext(limits);
   context.reversed = reversed;
-  const planned = planDenseDecode(problem, limits, { choose });
+  const kernel = denseDecodeKernel({ choose });
+  const planned = kernel.plan(problem, limits);
   const allocate = context.counters.bind(context);
   let counters = { count: 0, address: 0 };
   context.counters = (count) => {
     counters = { count, address: allocate(count) };
     return counters.address;
   };
-  const run = denseDecode.bind(context, planned, problem);
+  const run = kernel.bind(context, planned);
   const b = problem.batch;
   const q = context.tensor(
     dtype,
@@ -120,7 +121,7 @@ function decoder(batch: Batch, choose: () => SplitMerge | undefined, reversed = 
       new Uint16Array(rows * headDim).fill(0x7fff),
     );
     const lse = context.tensor('f32', [b, numHeadsQ, seqLenQ], new Float32Array(rows).fill(-7));
-    run({
+    const args = {
       ...{ q, kCache, blockTable: table, headDimV: headDim, causal: problem.causal, out, lse },
       softmaxScale: problem.softmaxScale,
       seqlens: context.tensor('i32', [b], Int32Array.from(lengths)),
@@ -130,7 +131,8 @@ function decoder(batch: Batch, choose: () => SplitMerge | undefined, reversed = 
         numSplits: context.tensor('i32', [b + 1], numSplits),
         plan,
       },
-    });
+    };
+    run(args, problem, context);
     const { count, address } = counters;
     const counted = count > 0 ? context.memory.read(address, count * 4) : new Uint8Array();
     return {
@@ -230,7 +232,7 @@ describe('splits that CTAs merge themselves', () => {
     const launches = (changes: Partial<Batch>) => {
       const lengths = Array(64).fill(4096);
       const batch = { lengths, numParts: 132, numHeadsQ: 16, ...changes };
-      return Object.keys(denseDecode.plan(problemOf(batch), limits).launches);
+      return Object.keys(portableDenseDecode.plan(problemOf(batch), limits).launches);
     };
     expect(launches({})).toEqual(['main']);
     expect(launches({ numHeadsQ: 8, seqLenQ: 2 })).toEqual(['main']);
@@ -301,10 +303,9 @@ describe('the decode kernel with a merge', () => {
       name: JSON.stringify(shape),
       launch(target, maxSharedPerBlock) {
         const sm = Number(target.replace(/\D/g, ''));
-        const { main } = planDenseDecode(
+        const { main } = portableDenseDecode.plan(
           { ...problem, ...full, ...shape },
           { ...limits, sm, target, maxSharedPerBlock },
-          {},
         ).launches;
         // Below 100 KB of shared memory tiles may have 32 rows, which are not merged.
         if (maxSharedPerBlock > 2 ** 17) expect(main.config.merge).toBeDefined();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { SchedulePlan } from '../../../attention/schedule-contract.ts';
 import {
   blocksOfLengths,
   blocksOfTopk,
@@ -6,8 +7,7 @@ import {
   metadataWidth,
   type TopkExtent,
 } from '../../../scheduling/tile-scheduler.ts';
-import type { SchedulePlan } from '../../backend.ts';
-import { computeSchedule, tileScheduleSpec } from './sm80_tile_schedule_launch.ts';
+import { tileSchedule, tileScheduleSpec } from './sm80_tile_schedule_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor, SimContext } from './testing/sim-context.ts';
 
@@ -47,20 +47,15 @@ function run(
     filled(plan.numParts * metadataWidth),
   );
   const numSplits = context.tensor('i32', [batch + 1], filled(batch + 1));
-  const query = {
+  context.run(tileSchedule, {
     problem,
     plan,
-    hasTopkLength: topk?.topkLength !== undefined,
-    hasExtraTopkLength: topk?.extraTopkLength !== undefined,
-  } as unknown as Parameters<typeof computeSchedule.plan>[0];
-  const bound = computeSchedule.bind(context, computeSchedule.plan(query, limits) as never, query);
-  bound({
     metadata,
     numSplits,
     seqlens: tensor(lengths ?? new Int32Array(batch)),
     topkLength: tensor(topk?.topkLength),
     extraTopkLength: tensor(topk?.extraTopkLength),
-  } as never);
+  });
   const words = (bytes: Uint8Array<ArrayBuffer>) => new Int32Array(bytes.buffer, bytes.byteOffset);
   return {
     metadata: words(context.read(metadata)),

@@ -1,6 +1,8 @@
-import type { ComputeScheduleArgs } from '../../backend.ts';
-import type { FamilyOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
+import { computeSchedule } from '../../../attention/operations.ts';
+import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
 import type { ComputeScheduleProblem } from '../problems.ts';
+import { computeScheduleProblem } from './problem-of.ts';
 import { mostThreads } from './schedule/common.ts';
 import {
   buildTileSchedule,
@@ -29,43 +31,44 @@ function threadsFor(batch: number, overheadBlocks: number): number {
   return Math.min(mostThreads, 2 ** Math.ceil(Math.log2(wanted)));
 }
 
-/** Tile-scheduler metadata, computed by one CTA. */
-export const computeSchedule: FamilyOperation<ComputeScheduleProblem, ComputeScheduleArgs> = {
-  plan({ problem, plan }): TileSchedulePlan {
-    const { batch, kind } = problem;
-    const deterministic = plan.splitBlocks > 0;
-    const config = { kind, deterministic, threads: threadsFor(batch, plan.overheadBlocks) };
-    return {
-      launches: { main: { kernel: tileScheduleSpec, config, grid: [1, 1, 1] } },
-      workspaceBytes: 0,
-    };
-  },
+function configOf({ problem, plan }: ComputeScheduleProblem): TileScheduleConfig {
+  return {
+    kind: problem.kind,
+    deterministic: plan.splitBlocks > 0,
+    threads: threadsFor(problem.batch, plan.overheadBlocks),
+  };
+}
 
-  bind(context, anyPlan, { problem, plan }) {
-    const isDense = problem.kind === 'dense';
-    const main = context.prepare((anyPlan as TileSchedulePlan).launches.main, {
-      lengths: 0,
-      extraLengths: 0,
-      mostTokens: isDense ? (problem.maxSeqLenK ?? unbounded) : (problem.topk ?? 0),
-      mostExtra: problem.extraTopk ?? 0,
-      metadata: 0,
-      numSplits: 0,
-      batch: problem.batch,
-      numParts: plan.numParts,
-      blockTokens: plan.blockTokens,
-      overheadBlocks: plan.overheadBlocks,
-      splitBlocks: plan.splitBlocks,
-    });
-    const lengths = main.setter('lengths');
-    const extraLengths = main.setter('extraLengths');
-    const metadata = main.setter('metadata');
-    const numSplits = main.setter('numSplits');
-    return (args) => {
-      lengths(context.address(isDense ? args.seqlens : args.topkLength));
-      extraLengths(context.address(args.extraTopkLength));
-      metadata(context.address(args.metadata));
-      numSplits(context.address(args.numSplits));
-      main.enqueue();
+const grid = [1, 1, 1] as const;
+
+/** Tile-scheduler metadata, computed by one CTA. */
+export const tileSchedule = {
+  operation: computeSchedule,
+  problemOf: computeScheduleProblem,
+  keyOf: (problem) => ({ ...configOf(problem) }),
+
+  plan: (problem) => ({
+    launches: { main: { kernel: tileScheduleSpec, config: configOf(problem), grid } },
+    workspaceBytes: 0,
+  }),
+
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    const { set } = main;
+    return (args, { problem, plan }, call) => {
+      const isDense = problem.kind === 'dense';
+      set.lengths(context.address(isDense ? args.seqlens : args.topkLength));
+      set.extraLengths(context.address(args.extraTopkLength));
+      set.mostTokens(isDense ? (problem.maxSeqLenK ?? unbounded) : (problem.topk ?? 0));
+      set.mostExtra(problem.extraTopk ?? 0);
+      set.metadata(context.address(args.metadata));
+      set.numSplits(context.address(args.numSplits));
+      set.batch(problem.batch);
+      set.numParts(plan.numParts);
+      set.blockTokens(plan.blockTokens);
+      set.overheadBlocks(plan.overheadBlocks);
+      set.splitBlocks(plan.splitBlocks);
+      main.enqueue(call, grid);
     };
   },
-};
+} satisfies CudaKernel<ComputeScheduleArgs, ComputeScheduleProblem, TileSchedulePlan>;

@@ -1,9 +1,10 @@
-import { type TensorMapDescription, tensorMapBytes } from '@flash-mla/ptx';
-import type { DenseDecodeArgs } from '../../backend.ts';
-import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel-family.ts';
+import type { TensorMapDescription } from '@flash-mla/ptx';
+import type { DenseDecodeArgs } from '../../../attention/contract.ts';
+import type { Grid } from '../driver/driver.ts';
+import type { BindContext, Call, KernelKey, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
-import type { DenseDecodeProblem } from '../problems.ts';
-import { bindDenseDecode, type DecodePlan, denseInputs, planWithCombine } from './decode_launch.ts';
+import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
+import { bindDenseDecode, combineKey, type DecodePlan, planWithCombine } from './decode_launch.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimV } from './hopper/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
@@ -14,7 +15,7 @@ import { planCombine, planSplits, type SplitResults } from './sm80_combine_launc
 type MappedParams = DecodeParams<Element | 'e4m3'>;
 
 /** Whether tensor copies of whole blocks can bring the keys, whose elements have so many bytes. */
-export function mapsKeys(problem: DenseDecodeProblem, bytes: 1 | 2): boolean {
+export function mapsKeys(problem: DenseDecodeShape, bytes: 1 | 2): boolean {
   const { pageSize, q, kCache, numBlocks } = problem;
   return (
     pageSize % blockTokens === 0 &&
@@ -25,6 +26,17 @@ export function mapsKeys(problem: DenseDecodeProblem, bytes: 1 | 2): boolean {
   );
 }
 
+/** Room for the results of splits, which a kernel leaves as `partial`. */
+function splitsOf(problem: DenseDecodeProblem, partial: 'f16' | 'f32'): SplitResults {
+  const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
+  return planSplits(problem, problem.plan, maxBlocks, partial);
+}
+
+function combineOf(problem: DenseDecodeProblem, limits: DeviceLimits, partial: 'f16' | 'f32') {
+  const results = { outElement: problem.outDtype, headDimV, hasSink: false, partial } as const;
+  return planCombine({ ...results, overlaps: true }, problem, limits);
+}
+
 /** The plan of a kernel that leaves results of splits as `partial`. */
 export function planDecode<Main extends LaunchPlan>(
   problem: DenseDecodeProblem,
@@ -32,34 +44,44 @@ export function planDecode<Main extends LaunchPlan>(
   main: Main,
   partial: 'f16' | 'f32',
 ): DecodePlan<Main> {
-  const { outDtype, plan, pageSize } = problem;
-  const maxBlocks = Math.ceil((problem.maxBlocks * pageSize) / blockTokens);
-  const splits = planSplits(problem, plan, maxBlocks, partial);
-  const combine = planCombine(
-    { outElement: outDtype, headDimV, hasSink: false, partial, overlaps: true },
-    problem,
-    limits,
-  );
-  return planWithCombine(main, splits, combine);
+  const combine = combineOf(problem, limits, partial);
+  return planWithCombine(main, splitsOf(problem, partial), combine);
 }
 
-/** What parameters are before a call. */
-export function mappedInputs(problem: DenseDecodeProblem, splits: SplitResults) {
-  return { ...denseInputs(problem, splits), keys: new Uint8Array(tensorMapBytes) };
+/** What decides the code of these kernels, beside their tiles. */
+export function decodeKey(
+  problem: DenseDecodeProblem,
+  limits: DeviceLimits,
+  partial: 'f16' | 'f32',
+): KernelKey {
+  const { dtype, outDtype, pageSize } = problem;
+  const combine = combineOf(problem, limits, partial);
+  return { dtype, outDtype, pageSize, ...combineKey(splitsOf(problem, partial), combine) };
 }
 
-/** Enqueues calls of a prepared kernel and its combine; `keysAt` maps a cache at an address. */
+/** CTAs: tiles of rows, KV heads, parts of the schedule; none without requests. */
+export function decodeGrid(problem: DenseDecodeProblem, rowTiles: number): Grid {
+  const { batch, numHeadsKv, plan } = problem;
+  return batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts];
+}
+
+/** Enqueues calls of a prepared kernel and its combine; `keyMap` says how a cache is copied. */
 export function bindMappedDecode(
   context: BindContext,
   main: PreparedLaunch<MappedParams>,
-  plan: DecodePlan,
-  problem: DenseDecodeProblem,
-  keysAt: (address: number) => TensorMapDescription,
-): (args: DenseDecodeArgs) => void {
-  const keys = main.tensorMapSetter('keys');
-  const enqueue = bindDenseDecode(context, main, plan, problem);
-  return (args) => {
-    keys(keysAt(context.address(args.kCache)));
-    enqueue(args);
+  { launches }: DecodePlan,
+  partial: 'f16' | 'f32',
+  keyMap: (problem: DenseDecodeProblem, address: number) => TensorMapDescription,
+) {
+  const enqueue = bindDenseDecode(context, main, launches.combine);
+  return (
+    args: DenseDecodeArgs,
+    problem: DenseDecodeProblem,
+    rowTiles: number,
+    call: Call,
+  ): void => {
+    main.set.keys(keyMap(problem, context.address(args.kCache)));
+    const sizes = { grid: decodeGrid(problem, rowTiles), splits: splitsOf(problem, partial) };
+    enqueue(args, problem, sizes, call);
   };
 }

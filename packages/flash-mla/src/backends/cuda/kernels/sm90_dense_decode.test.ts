@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DenseDecodeProblem } from '../problems.ts';
-import { denseDecode } from './sm90_dense_decode_launch.ts';
+import { hopperDenseDecode } from './sm90_dense_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { denseProblem } from './testing/dense-problem.ts';
 import { limitsFor } from './testing/sim-context.ts';
@@ -10,7 +10,7 @@ const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 describe('dense decode on warp groups', () => {
   it('takes the problems it is made for', () => {
     const takes = (changes: Partial<DenseDecodeProblem>) =>
-      denseDecode.accepts?.(denseProblem(changes), limits);
+      hopperDenseDecode.accepts(denseProblem(changes));
     expect(takes({})).toBe(true);
     expect(takes({ dtype: 'f16', numHeadsQ: 17, pageSize: 256 })).toBe(true);
     expect(takes({ numHeadsQ: 8, seqLenQ: 4 })).toBe(true);
@@ -23,7 +23,7 @@ describe('dense decode on warp groups', () => {
 
   it('pairs the CTAs of an even number of row tiles', () => {
     const main = (changes: Partial<DenseDecodeProblem>) =>
-      denseDecode.plan(denseProblem(changes), limits).launches.main;
+      hopperDenseDecode.plan(denseProblem(changes), limits).launches.main;
     expect(main({})).toMatchObject({ grid: [2, 1, 66], cluster: [2, 1, 1] });
     expect(main({ numHeadsQ: 64 })).toMatchObject({ grid: [1, 1, 66] });
     expect(main({ numHeadsQ: 64 })?.cluster).toBeUndefined();
@@ -40,7 +40,7 @@ describe('dense decode on warp groups', () => {
       name: Object.values(shape).join(' '),
       launch: (target) =>
         target === 'sm_90a'
-          ? denseDecode.plan(denseProblem(shape), limits).launches.main
+          ? hopperDenseDecode.plan(denseProblem(shape), limits).launches.main
           : undefined,
     })),
   );

@@ -2,7 +2,7 @@ import { emitPtx, type Kernel, PtxError } from '@flash-mla/ptx';
 import { KernelCompileError } from '../../../errors.ts';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { KernelSource, LoadedKernel } from '../driver/driver.ts';
-import type { KernelSpec } from '../kernel-family.ts';
+import type { KernelSpec } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 
 const built = new WeakMap<object, Map<string, Kernel>>();

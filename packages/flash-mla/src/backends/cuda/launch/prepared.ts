@@ -4,40 +4,55 @@ import {
   type TensorMapDescription,
   tensorMapBytes,
 } from '@flash-mla/ptx';
-import { KernelCompileError } from '../../../errors.ts';
 import type { PreparedRun } from '../driver/driver.ts';
-import type { PreparedLaunch } from '../kernel-family.ts';
+import type { ParamSetters, PreparedLaunch } from '../kernel.ts';
 import { tensorMapSetter } from './tensor-map-setter.ts';
 
 /** Puts typed parameters on top of a driver's prepared run. */
 export function preparedLaunch<P extends ParamDecls>(
-  name: string,
   slots: readonly ParamSlot[],
   run: PreparedRun,
-  isEmpty: boolean,
   encodeTensorMap: (map: TensorMapDescription) => Uint8Array,
 ): PreparedLaunch<P> {
+  const { parameters } = run;
+  const set = Object.fromEntries(
+    slots.map((slot) => [slot.name, setterOf(parameters, slot, encodeTensorMap)]),
+  );
   return {
-    setter(parameter) {
-      const slot = slots.find((candidate) => candidate.name === parameter);
-      if (slot === undefined || slot.count !== 1) {
-        throw new KernelCompileError(name, `it has no scalar parameter '${parameter}'.`);
-      }
-      return setterOf(run.parameters, slot);
+    set: set as unknown as ParamSetters<P>,
+    enqueue(call, grid) {
+      // A grid without CTAs is no launch to the driver, but no work to the caller.
+      if (grid[0] * grid[1] * grid[2] > 0) run.run(grid, call.stream);
     },
-    tensorMapSetter(parameter) {
-      const slot = slots.find((candidate) => candidate.name === parameter);
-      if (slot === undefined || slot.bytes !== tensorMapBytes || slot.align !== 64) {
-        throw new KernelCompileError(name, `it has no tensor map '${parameter}'.`);
-      }
-      return tensorMapSetter(run.parameters, slot.offset, encodeTensorMap);
-    },
-    // A grid without CTAs is no launch to the driver, but no work to the caller.
-    enqueue: isEmpty ? () => {} : () => run.run(),
   };
 }
 
-function setterOf(view: DataView, { type, offset, bytes }: ParamSlot): (value: number) => void {
+function setterOf(
+  view: DataView<ArrayBuffer>,
+  slot: ParamSlot,
+  encodeTensorMap: (map: TensorMapDescription) => Uint8Array,
+) {
+  const { type, offset, bytes, count, align } = slot;
+  if (bytes === tensorMapBytes && align === 64) {
+    return tensorMapSetter(view, offset, encodeTensorMap);
+  }
+  const size = bytes / count;
+  const elements = Array.from({ length: count }, (_, i) =>
+    scalarSetter(view, type, offset + i * size, size),
+  );
+  const [scalar] = elements;
+  if (count === 1) return scalar;
+  return (values: readonly number[]): void => {
+    for (let i = 0; i < count; i++) elements[i]?.(values[i] ?? 0);
+  };
+}
+
+function scalarSetter(
+  view: DataView,
+  type: ParamSlot['type'],
+  offset: number,
+  bytes: number,
+): (value: number) => void {
   if (bytes === 8) {
     // `>>> 0` is the value modulo 2^32, several times as fast as `%`.
     return (value) => {

@@ -13,7 +13,7 @@ function prepared() {
   const encoded: TensorMapDescription[] = [];
   const encode = (map: TensorMapDescription) => new Uint8Array(128).fill(encoded.push(map));
   const run: PreparedRun = { parameters, run: () => {} };
-  const launch = preparedLaunch<typeof params>('with_map', kernel.paramSlots, run, false, encode);
+  const launch = preparedLaunch<typeof params>(kernel.paramSlots, run, encode);
   const bytes = () => [0, 63, 64, 191, 192].map((offset) => parameters.getUint8(offset));
   return { launch, encoded, bytes };
 }
@@ -21,13 +21,13 @@ function prepared() {
 describe('a tensor map in a parameter block', () => {
   it('lies at a multiple of 64 bytes', () => {
     const { launch, bytes } = prepared();
-    launch.tensorMapSetter('map')({ ...shape, address: 4096 });
+    launch.set.map({ ...shape, address: 4096 });
     expect(bytes()).toEqual([0, 0, 1, 1, 0]);
   });
 
   it('is encoded once per address, and anew for another shape', () => {
     const { launch, encoded, bytes } = prepared();
-    const set = launch.tensorMapSetter('map');
+    const set = launch.set.map;
     const dims = [64, 128];
     for (const address of [4096, 8192, 4096, 8192]) set({ ...shape, dims, address });
     expect(encoded).toHaveLength(2);
@@ -38,11 +38,5 @@ describe('a tensor map in a parameter block', () => {
     set({ ...shape, dims, address: 8192, swizzle: '128B' });
     expect(encoded).toHaveLength(4);
     expect(bytes()[2]).toBe(4);
-  });
-
-  it('is no scalar, and a scalar is no map', () => {
-    const { launch } = prepared();
-    expect(() => launch.setter('map')).toThrow(/no scalar parameter 'map'/);
-    expect(() => launch.tensorMapSetter('n')).toThrow(/no tensor map 'n'/);
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { defineKernel, global, type Kernel, tensorMap } from '@flash-mla/ptx';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KernelCompileError } from '../../../errors.ts';
-import type { CudaContext, KernelSource, LaunchShape } from '../driver/driver.ts';
+import type { CudaContext, Grid, KernelSource, LaunchShape } from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';
 import { buildKernel } from '../launch/kernel-store.ts';
 import { copySpec } from '../testing/fake-family.ts';
@@ -36,15 +36,16 @@ const source: KernelSource = {
   ptx: () => '.version 7.8',
 };
 
+const grid: Grid = [7, 8, 9];
+const stream = 0x123_4567_89ab;
+
 function shape(extra: Partial<LaunchShape> = {}): LaunchShape {
   return {
     kernel: { function: 0xf00, registers: 0, localBytes: 0, cached: false },
     source,
-    grid: [7, 8, 9],
     block: [128, 2, 1],
     sharedBytes: 4096,
     overlap: false,
-    stream: 0x123_4567_89ab,
     parameterBytes: 20,
     ...extra,
   };
@@ -80,7 +81,7 @@ describe('a launch', () => {
   it('passes grid, block, shared memory, stream and parameters as cuda.h lays them out', () => {
     const run = context.prepareRun(shape());
     run.parameters.setUint32(16, 0xdeadbeef, true);
-    run.run();
+    run.run(grid, stream);
     expect(launched(0)).toMatchObject({
       handle: 0xf00,
       zero: 0,
@@ -96,7 +97,7 @@ describe('a launch', () => {
   });
 
   it('carries cluster size and programmatic serialisation as attributes', () => {
-    context.prepareRun(shape({ cluster: [2, 1, 1], overlap: true })).run();
+    context.prepareRun(shape({ cluster: [2, 1, 1], overlap: true })).run(grid, stream);
     expect(launched(0).attributes).toEqual([
       { id: 4, value: [2, 1, 1] },
       { id: 6, value: [1, 0, 0] },
@@ -121,7 +122,7 @@ describe('a launch', () => {
     mapped.packParams(values).forEach((byte, i) => {
       run.parameters.setUint8(i, byte);
     });
-    run.run();
+    run.run(grid, stream);
     const [, handle, list = 0, extra] = library.callsOf('cuLaunchKernelEx')[0] ?? [];
     expect([handle, extra]).toEqual([0xf00, 0]);
     const at = (i: number) =>
@@ -133,7 +134,7 @@ describe('a launch', () => {
 
   it('makes its context current once, not at every call', () => {
     const run = context.prepareRun(shape());
-    for (let i = 0; i < 3; i++) run.run();
+    for (let i = 0; i < 3; i++) run.run(grid, stream);
     expect(library.callsOf('cuCtxSetCurrent')).toHaveLength(1);
   });
 });

@@ -2,12 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { denseDecode } from '../../../attention/operations.ts';
 import { Device } from '../../../device.ts';
 import { OutOfMemoryError } from '../../../errors.ts';
 import type { CudaDriver } from '../driver/driver.ts';
 import { openCuda, probeCuda } from '../open.ts';
 import { buildStub, cudaInclude, hasCompiler } from '../testing/build-stub.ts';
-import { fakeEntries } from '../testing/fake-family.ts';
+import { fakeFamilies } from '../testing/fake-family.ts';
 import { openLibcuda } from './load.ts';
 
 // A libcuda written in C, called through koffi: that integers, addresses and structs arrive whole.
@@ -58,7 +59,7 @@ describe.skipIf(!hasCompiler)('a driver library (needs a C compiler)', () => {
   });
 
   it('runs transfers, launches, graphs and events', async () => {
-    const options = { debug: false, exactMemory: false, families: fakeEntries };
+    const options = { debug: false, exactMemory: false, families: fakeFamilies() };
     await using device = new Device(await openCuda(driver, 0, options), false, []);
     const codes = Uint16Array.from({ length: 256 }, (_, i) => i * 3);
     const q = device.tensor(codes, [1, 1, 1, 256], 'bf16');
@@ -66,7 +67,7 @@ describe.skipIf(!hasCompiler)('a driver library (needs a C compiler)', () => {
     const vector = device.empty([1, 1], 'i32');
     const plan = { numParts: 1, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 };
     const copy = () =>
-      device.backend.denseDecode({
+      device.backend.run(denseDecode, {
         q,
         kCache: q,
         blockTable: vector,

@@ -1,10 +1,18 @@
-import type { LaunchShape, PreparedRun } from '../driver/driver.ts';
+import type { Grid, Handle, LaunchShape, PreparedRun } from '../driver/driver.ts';
 import type { LibcudaDriver } from './driver.ts';
 import { Scratch } from './scratch.ts';
 import type { DriverApi } from './symbols.ts';
 
 /** CUlaunchConfig, CUlaunchAttribute and the `extra` list, as 64-bit platforms lay them out. */
-const config = { bytes: 56, stream: 32, attributes: 40, attributeCount: 48 } as const;
+const config = {
+  bytes: 56,
+  grid: 0,
+  block: 12,
+  sharedBytes: 24,
+  stream: 32,
+  attributes: 40,
+  attributeCount: 48,
+} as const;
 const attribute = { bytes: 72, value: 8, cluster: 4, programmaticSerialization: 6 } as const;
 const extra = { bytes: 40, bufferPointer: 1, bufferSize: 2, end: 0 } as const;
 
@@ -43,9 +51,14 @@ export class LibcudaRun implements PreparedRun {
     this.parameters = this.#block.view(offsets.parameters, shape.parameterBytes);
   }
 
-  run(): void {
+  run(grid: Grid, stream: Handle): void {
+    const block = this.#block;
+    block.setU32(config.grid, grid[0]);
+    block.setU32(config.grid + 4, grid[1]);
+    block.setU32(config.grid + 8, grid[2]);
+    block.setU64(config.stream, stream);
     this.#driver.enter(this.#context);
-    const code = this.#launch(this.#block.address, this.#kernel, this.#list, this.#extra);
+    const code = this.#launch(block.address, this.#kernel, this.#list, this.#extra);
     if (code !== 0) throw this.#driver.error('cuLaunchKernelEx', code);
   }
 }
@@ -66,10 +79,10 @@ function layOut(driver: LibcudaDriver, shape: LaunchShape, separate: boolean): S
   const slots = separate ? shape.source.kernel.paramSlots : [];
   const block = new Scratch(driver.library, listOffset(shape) + 8 * slots.length);
   const { address } = block;
-  [...shape.grid, ...shape.block, shape.sharedBytes].forEach((value, i) => {
-    block.setU32(4 * i, value);
+  shape.block.forEach((extent, i) => {
+    block.setU32(config.block + 4 * i, extent);
   });
-  block.setU64(config.stream, shape.stream);
+  block.setU32(config.sharedBytes, shape.sharedBytes);
   block.setU64(config.attributes, address + offsets.attributes);
 
   let count = 0;

@@ -1,10 +1,13 @@
 import { defineKernel } from '@flash-mla/ptx';
-import type { KernelSpec } from '../kernel-family.ts';
+import type { KernelSpec } from '../kernel.ts';
+
+/** Parameters of {@link delaySpec}. */
+export type DelayParams = typeof params;
 
 const params = { cycles: 'u32' } as const;
 
 /** One thread that lets so many clock cycles pass, and touches no memory. */
-export const delaySpec: KernelSpec<Record<never, never>, typeof params> = {
+export const delaySpec: KernelSpec<Record<never, never>, DelayParams> = {
   name: 'delay',
   build: () =>
     defineKernel({ name: 'delay', params, block: [1] }, (k, { cycles }) => {

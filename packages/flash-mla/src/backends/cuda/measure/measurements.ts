@@ -1,9 +1,9 @@
 import type { BackendMeasurements, DeviceCeilings } from '../../backend.ts';
-import type { CudaContext, Handle } from '../driver/driver.ts';
-import type { PreparedLaunch } from '../kernel-family.ts';
+import type { CudaContext } from '../driver/driver.ts';
+import type { Call, PreparedLaunch } from '../kernel.ts';
 import type { Launcher } from '../launch/launcher.ts';
 import type { Timeline } from '../stream/timeline.ts';
-import { delaySpec } from './delay.ts';
+import { type DelayParams, delaySpec } from './delay.ts';
 
 /** Several times the largest L2, so that a copy is one of memory. */
 const copyBytes = 2 ** 30;
@@ -17,21 +17,19 @@ const leadCycles = 90_000;
 /** Device time by events on the stream, and the ceilings that need no kernel to measure. */
 export function measurementsOf(
   context: CudaContext,
-  stream: Handle,
+  call: Call,
   timeline: Timeline,
   launcher: Launcher,
 ): BackendMeasurements {
-  let lead: PreparedLaunch | undefined;
+  const { stream } = call;
+  let lead: PreparedLaunch<DelayParams> | undefined;
 
   const deviceTime = async (enqueue: () => void): Promise<number> => {
-    lead ??= launcher.prepare(
-      { kernel: delaySpec, config: {}, grid: [1, 1, 1] },
-      { cycles: leadCycles },
-    );
+    lead ??= prepareLead(launcher);
     const begin = context.createEvent(true);
     const end = context.createEvent(true);
     try {
-      lead.enqueue();
+      lead.enqueue(call, [1, 1, 1]);
       context.recordEvent(begin, stream);
       enqueue();
       context.recordEvent(end, stream);
@@ -63,4 +61,10 @@ export function measurementsOf(
   };
 
   return { deviceTime, ceilings };
+}
+
+function prepareLead(launcher: Launcher): PreparedLaunch<DelayParams> {
+  const lead = launcher.prepare({ kernel: delaySpec, config: {}, grid: [1, 1, 1] });
+  lead.set.cycles(leadCycles);
+  return lead;
 }

@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from '../../../errors.ts';
-import type { BackendBuffer, MemoryStats } from '../../backend.ts';
+import type { DeviceBuffer } from '../../../tensor/view.ts';
+import type { MemoryStats } from '../../backend.ts';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { Address } from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';
@@ -8,7 +9,7 @@ import { type Block, type DeviceMemoryPool, DevicePool, type MemorySource } from
 import { ExactPool } from './exact-pool.ts';
 
 /** A tensor's memory. */
-export interface CudaBuffer extends BackendBuffer {
+export interface CudaBuffer extends DeviceBuffer {
   readonly address: Address;
   readonly block: Block;
   readonly pool: DeviceMemoryPool;

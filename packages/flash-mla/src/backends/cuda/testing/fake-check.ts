@@ -1,5 +1,12 @@
 import { defineKernel, global } from '@flash-mla/ptx';
-import type { CheckArgs, CheckProblem, FamilyOperation, KernelSpec } from '../kernel-family.ts';
+import { type CheckNumbersArgs, checkNumbers } from '../check-numbers.ts';
+import {
+  anyCudaKernel,
+  type CudaKernel,
+  type KernelSpec,
+  type LaunchPlan,
+  type OperationPlan,
+} from '../kernel.ts';
 import type { FakeMemory } from './fake-driver.ts';
 
 const params = {
@@ -21,41 +28,34 @@ const checkSpec: KernelSpec<Record<never, never>, typeof params> = {
   build: () => defineKernel({ name: 'fake_check', params, block: [32] }, () => {}),
 };
 
-export const fakeCheck: FamilyOperation<CheckProblem, CheckArgs> = {
-  plan: () => ({
-    launches: { main: { kernel: checkSpec, config: {}, grid: [1, 1, 1] } },
-    workspaceBytes: 0,
-  }),
-  bind(context, _, { shape }) {
-    const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : 1;
-    const rows = shape.reduce((product, extent) => product * extent, 1) / columns;
-    const launch = context.prepare(
-      { kernel: checkSpec, config: {}, grid: [1, 1, 1] },
-      {
-        values: 0,
-        report: 0,
-        counts: 0,
-        low: 0,
-        high: 0,
-        alsoAllowed: 0,
-        unit: 1,
-        sequence: 0,
-        rows,
-        columns,
-      },
-    );
-    const names = ['low', 'high', 'alsoAllowed', 'unit', 'sequence', 'report'] as const;
-    const setters = names.map((name) => [name, launch.setter(name)] as const);
-    const values = launch.setter('values');
-    const counts = launch.setter('counts');
-    return (args) => {
-      values(context.address(args.values));
-      counts(context.address(args.counts));
-      for (const [name, set] of setters) set(args[name]);
-      launch.enqueue();
+const launch = { kernel: checkSpec, config: {}, grid: [1, 1, 1] } as const;
+
+interface CheckPlan extends OperationPlan {
+  readonly launches: { readonly main: LaunchPlan<Record<never, never>, typeof params> };
+}
+
+export const fakeCheck = anyCudaKernel({
+  operation: checkNumbers,
+  problemOf: () => ({}),
+  keyOf: () => ({}),
+  plan: () => ({ launches: { main: launch }, workspaceBytes: 0 }),
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    const { set } = main;
+    return ({ check, sequence, report }, _, call) => {
+      const { shape } = check.values;
+      const columns = shape.length > 1 ? (shape.at(-1) ?? 1) : 1;
+      set.values(context.address(check.values));
+      set.counts(context.address(check.counts));
+      set.report(report);
+      set.sequence(sequence);
+      set.columns(columns);
+      set.rows(shape.reduce((product, extent) => product * extent, 1) / columns);
+      for (const name of ['low', 'high', 'alsoAllowed', 'unit'] as const) set[name](check[name]);
+      main.enqueue(call, [1, 1, 1]);
     };
   },
-};
+} satisfies CudaKernel<CheckNumbersArgs, object, CheckPlan>);
 
 /** The check as the fake driver runs it. */
 export function checkKernel(parameters: DataView, memory: FakeMemory): void {

@@ -254,9 +254,9 @@ export class FakeContext implements CudaContext {
     const parameters = new DataView(new ArrayBuffer(shape.parameterBytes));
     return {
       parameters,
-      run: () => {
+      run: (grid) => {
         this.#driver.enter('run');
-        this.#driver.calls.push(`${shape.source.name} ${shape.grid.join('x')}`);
+        this.#driver.calls.push(`${shape.source.name} ${grid.join('x')}`);
         const copy = new DataView(parameters.buffer.slice(0));
         this.#enqueue(() => this.#driver.kernels.get(shape.source.name)?.(copy, this.memory));
       },

@@ -1,14 +1,16 @@
 import { defineKernel, global } from '@flash-mla/ptx';
-import type { DenseDecodeArgs } from '../../backend.ts';
-import type {
-  DecodeOperation,
-  FamilyEntry,
-  KernelFamily,
-  KernelSpec,
-  LaunchPlan,
-  OperationPlan,
-} from '../kernel-family.ts';
-import type { DenseDecodeProblem } from '../problems.ts';
+import type { DenseDecodeArgs } from '../../../attention/contract.ts';
+import { denseDecode } from '../../../attention/operations.ts';
+import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
+import {
+  type AnyCudaKernel,
+  anyCudaKernel,
+  type CudaKernel,
+  type KernelFamily,
+  type KernelSpec,
+  type LaunchPlan,
+  type OperationPlan,
+} from '../kernel.ts';
 
 const params = { source: global('u32'), target: global('u32'), words: 'u32' } as const;
 
@@ -29,31 +31,32 @@ interface CopyPlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<{ readonly threads: number }, typeof params> };
 }
 
+interface CopyProblem {
+  readonly batch: number;
+}
+
+const workspaceBytes = 1024;
+
 /** A dense decode that copies the words of `q` to `out`, by way of nothing. */
-const denseDecode: DecodeOperation<DenseDecodeProblem, DenseDecodeArgs> = {
-  tiling: () => ({ rowsPerTile: 64, ctasPerSm: 1 }),
-  plan: ({ batch }): CopyPlan => ({
+export const fakeDecode = anyCudaKernel({
+  operation: denseDecode,
+  problemOf: ({ q }) => ({ batch: q.shape[0] ?? 0 }),
+  keyOf: () => ({}),
+  plan: ({ batch }) => ({
     launches: { main: { kernel: copySpec, config: { threads: 128 }, grid: [batch, 1, 1] } },
-    workspaceBytes: 1024,
+    workspaceBytes,
   }),
-  bind(context, plan) {
-    const main = context.prepare((plan as CopyPlan).launches.main, {
-      source: 0,
-      target: 0,
-      words: 128,
-    });
-    const source = main.setter('source');
-    const target = main.setter('target');
-    return ({ q, out }) => {
-      context.workspace(plan.workspaceBytes);
-      source(context.address(q));
-      target(context.address(out));
-      main.enqueue();
+  bind(context, { launches }) {
+    const main = context.prepare(launches.main);
+    return ({ q, out }, { batch }, call) => {
+      call.workspace(workspaceBytes);
+      main.set.source(context.address(q));
+      main.set.target(context.address(out));
+      main.set.words(128);
+      main.enqueue(call, [batch, 1, 1]);
     };
   },
-};
-
-export const fakeFamily: KernelFamily = { name: 'fake', denseDecode };
+} satisfies CudaKernel<DenseDecodeArgs, CopyProblem, CopyPlan, DecodeShape, SchedulePlan>);
 
 /** The same behaviour for the fake driver, which runs no programs. */
 export function copyKernel(parameters: DataView, memory: { at(a: number, n: number): Uint8Array }) {
@@ -63,6 +66,7 @@ export function copyKernel(parameters: DataView, memory: { at(a: number, n: numb
   memory.at(target, bytes).set(memory.at(source, bytes));
 }
 
-export const fakeEntries: readonly FamilyEntry[] = [
-  { name: 'fake', from: 80, load: async () => fakeFamily },
-];
+/** A family of these kernels, for every GPU that is supported at all. */
+export function fakeFamilies(kernels: readonly AnyCudaKernel[] = [fakeDecode]): KernelFamily[] {
+  return [{ name: 'fake', from: 80, load: async () => kernels }];
+}

@@ -1,48 +1,65 @@
-import { type DType, dtypeSize } from '../../../tensor/dtype.ts';
-import { contiguousStrides } from '../../../tensor/shape.ts';
-import type { TensorView } from '../../backend.ts';
+import { UnsupportedOperationError } from '../../../errors.ts';
+import type { AnyOperation, Operation } from '../../../operation/operation.ts';
+import type { DeviceBuffer } from '../../../tensor/view.ts';
+import { TraceBackend } from '../../trace-backend.ts';
+import type { AnyWebGpuKernel } from '../kernel.ts';
+import { webGpuKernels } from '../launch/kernels.ts';
 import type { Capabilities } from '../runtime/limits.ts';
 import type { WebGpuBuffer } from '../runtime/memory.ts';
-import type { Dispatch, LaunchTarget } from '../runtime/runtime.ts';
+import type { Dispatch } from '../runtime/runtime.ts';
 
-/** What an operation would do. */
+/** What a call of an operation would do. */
 export interface Trace {
+  readonly operation: AnyOperation;
   readonly dispatches: readonly Dispatch[];
   /** Memory that it borrows while it runs. */
   readonly scratchBytes: number;
 }
 
-/** Runs a launcher of the backend against limits alone: nothing is bound, compiled or run. */
-export function traceLaunches(
-  capabilities: Capabilities,
-  launch: (target: LaunchTarget) => void,
-): Trace {
-  const dispatches: Dispatch[] = [];
-  let scratchBytes = 0;
-  launch({
-    capabilities,
-    queue: { enqueue: () => undefined },
-    dispatch: (dispatch) => {
-      dispatches.push(dispatch);
-    },
-    withScratch: (bytes, enqueue) => {
-      scratchBytes += bytes;
-      enqueue(bufferOf(bytes, capabilities));
-    },
-  });
-  return { dispatches, scratchBytes };
+/** A WebGPU device that is not there, with the kernels that the library has for it. */
+export class WebGpuTrace extends TraceBackend {
+  readonly capabilities: Capabilities;
+  readonly calls: Trace[] = [];
+
+  constructor(name: string, capabilities: Capabilities) {
+    const { workgroups } = capabilities.tuning;
+    super({ backend: 'webgpu', id: 'webgpu', name, parallelism: workgroups, details: {} });
+    this.capabilities = capabilities;
+  }
+
+  allocate(byteLength: number): DeviceBuffer {
+    return bufferOf(byteLength, this.capabilities);
+  }
+
+  run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
+    const { capabilities } = this;
+    const dispatches: Dispatch[] = [];
+    let scratchBytes = 0;
+    const target = {
+      capabilities,
+      queue: { enqueue: () => undefined },
+      dispatch: (dispatch: Dispatch) => {
+        dispatches.push(dispatch);
+      },
+      withScratch: (bytes: number, enqueue: (scratch: WebGpuBuffer) => void) => {
+        scratchBytes += bytes;
+        enqueue(bufferOf(bytes, capabilities));
+      },
+    };
+    kernelOf(operation).launch(target, args);
+    this.calls.push({ operation: operation, dispatches, scratchBytes });
+  }
+
+  traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
+    const kernel = kernelOf(operation);
+    return kernel.traits?.(shape, this.capabilities) as Traits;
+  }
 }
 
-/** A contiguous tensor in memory of its own, or one with the strides given. */
-export function viewOf(
-  capabilities: Capabilities,
-  dtype: DType,
-  shape: readonly number[],
-  strides: readonly number[] = contiguousStrides(shape),
-): TensorView {
-  const last = shape.reduce((sum, n, i) => sum + Math.max(0, n - 1) * (strides[i] ?? 0), 0);
-  const buffer = bufferOf((last + 1) * dtypeSize(dtype), capabilities);
-  return { buffer, byteOffset: 0, dtype, shape, strides };
+function kernelOf(operation: AnyOperation): AnyWebGpuKernel {
+  const kernel = webGpuKernels.find((each) => each.operation === operation);
+  if (kernel) return kernel;
+  throw new UnsupportedOperationError(operation.name, 'webgpu');
 }
 
 /** As `Memory` would allocate it; launchers look at the sizes of parts only. */

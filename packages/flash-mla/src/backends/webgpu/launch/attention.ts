@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../../../errors.ts';
-import type { TensorView } from '../../backend.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import type { AttentionConfig } from '../attention/config.ts';
 import { attentionKernel, attentionName } from '../attention/kernel.ts';
 import type { Copy, LaunchTarget } from '../runtime/runtime.ts';

@@ -1,13 +1,12 @@
-import { InvalidArgumentError } from '../../../errors.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import type {
   DenseDecodeArgs,
-  Schedule,
-  SchedulePlan,
   SparseCache,
   SparseDecodeArgs,
-  TensorView,
-} from '../../backend.ts';
+} from '../../../attention/contract.ts';
+import type { Schedule, SchedulePlan } from '../../../attention/schedule-contract.ts';
+import { InvalidArgumentError } from '../../../errors.ts';
+import { dtypeSize } from '../../../tensor/dtype.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import { workspacePitch } from '../attention/finish.ts';
 import { type PartDType, plainRows, type RowFormat, sparseRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';

@@ -1,5 +1,6 @@
+import type { DenseAttentionArgs } from '../../../attention/contract.ts';
 import { dtypeSize } from '../../../tensor/dtype.ts';
-import type { DenseAttentionArgs, TensorView } from '../../backend.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import { type PartDType, plainRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
 import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';

@@ -1,5 +1,6 @@
+import type { SparsePrefillArgs } from '../../../attention/contract.ts';
 import { dtypeSize } from '../../../tensor/dtype.ts';
-import type { SparsePrefillArgs, TensorView } from '../../backend.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import { plainRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
 import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';

@@ -1,4 +1,5 @@
-import type { DequantizeArgs, QuantizeArgs, TensorView } from '../../backend.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import { dequantizeKernel, quantizeKernel } from '../kernels/quantize.ts';
 import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
 import { type BoundRange, rangeOf, strideOf } from '../runtime/views.ts';

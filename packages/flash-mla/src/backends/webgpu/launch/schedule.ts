@@ -1,6 +1,11 @@
-import type { ComputeScheduleArgs, SchedulePlan, ScheduleProblem } from '../../backend.ts';
-import { attentionShape } from '../attention/config.ts';
-import { plainRows, sparseRows } from '../attention/row-format.ts';
+import type {
+  ComputeScheduleArgs,
+  DecodeShape,
+  SchedulePlan,
+  ScheduleProblem,
+} from '../../../attention/schedule-contract.ts';
+import { type AttentionConfig, attentionShape } from '../attention/config.ts';
+import { type PartDType, plainRows, sparseRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
 import { type ScheduleConfig, scheduleKernel, scheduleName } from '../kernels/schedule.ts';
 import type { Capabilities } from '../runtime/limits.ts';
@@ -10,22 +15,22 @@ import { bindWhole, rangeOf } from '../runtime/views.ts';
 /** Tokens of a split that does not depend on the rest of the batch. */
 const deterministicTokens = 2048;
 
-/** How a decode problem is cut. Pure. */
-export function planSchedule(problem: ScheduleProblem, capabilities: Capabilities): SchedulePlan {
-  const { kind, batch, seqLenQ, numHeadsQ, numHeadsKv, headDimQk, isFp8, deterministic } = problem;
-  const dense = kind === 'dense';
-  const sparseLayout = !isFp8 ? 'bf16' : headDimQk === 576 ? 'v32' : 'model1';
-  const numRows = dense ? (seqLenQ * numHeadsQ) / numHeadsKv : numHeadsQ;
+/** How dense decoding is cut. Pure. */
+export function planDenseSchedule(
+  { problem, dense }: DecodeShape,
+  capabilities: Capabilities,
+): SchedulePlan {
+  const { seqLenQ, numHeadsQ, numHeadsKv, headDimQk, headDimV, isFp8, maxSeqLenK } = problem;
+  const dtype = (dense?.q.dtype as PartDType | undefined) ?? (isFp8 ? 'e4m3' : 'bf16');
+  const numRows = (seqLenQ * numHeadsQ) / numHeadsKv;
   const config = selectAttention(
     {
-      work: dense ? 'dense-decode' : 'sparse-decode',
+      work: 'dense-decode',
       numRows,
       headDimQk,
-      headDimV: problem.headDimV,
-      query: dense && isFp8 ? 'e4m3' : 'bf16',
-      keys: dense
-        ? plainRows(isFp8 ? 'e4m3' : 'bf16', headDimQk)
-        : sparseRows(sparseLayout, headDimQk),
+      headDimV,
+      query: dtype,
+      keys: plainRows(dtype, headDimQk),
       keyAlignment: 16,
       keyBindings: 1,
       causal: false,
@@ -33,13 +38,48 @@ export function planSchedule(problem: ScheduleProblem, capabilities: Capabilitie
     },
     capabilities,
   );
+  const tiles = Math.ceil(numRows / config.rows) * numHeadsKv;
+  return planParts(problem, config, tiles, [maxSeqLenK ?? Number.POSITIVE_INFINITY], capabilities);
+}
+
+/** How sparse decoding is cut. Pure. */
+export function planSparseSchedule(
+  { problem, sparse }: DecodeShape,
+  capabilities: Capabilities,
+): SchedulePlan {
+  const { seqLenQ, numHeadsQ, headDimQk, headDimV, isFp8, topk = 0, extraTopk = 0 } = problem;
+  const packed = headDimQk === 576 ? 'v32' : 'model1';
+  const layout = sparse?.layout ?? (isFp8 ? packed : 'bf16');
+  const config = selectAttention(
+    {
+      work: 'sparse-decode',
+      numRows: numHeadsQ,
+      headDimQk,
+      headDimV,
+      query: 'bf16',
+      keys: sparseRows(layout, headDimQk),
+      keyAlignment: 16,
+      keyBindings: 1,
+      causal: false,
+      lists: [],
+    },
+    capabilities,
+  );
+  const tiles = Math.ceil(numHeadsQ / config.rows) * seqLenQ;
+  return planParts(problem, config, tiles, [topk, extraTopk], capabilities);
+}
+
+/** As many parts as keep the device busy, but no more than there are blocks of `widths` tokens. */
+function planParts(
+  { batch, deterministic }: ScheduleProblem,
+  config: AttentionConfig,
+  tiles: number,
+  widths: readonly number[],
+  { tuning }: Capabilities,
+): SchedulePlan {
   const blockTokens = attentionShape(config).tileTokens;
-  const tiles = Math.ceil(numRows / config.rows) * (dense ? numHeadsKv : seqLenQ);
-  const blocks = dense
-    ? Math.ceil((problem.maxSeqLenK ?? Number.POSITIVE_INFINITY) / blockTokens)
-    : Math.ceil((problem.topk ?? 0) / blockTokens) +
-      Math.ceil((problem.extraTopk ?? 0) / blockTokens);
-  const parts = Math.ceil(capabilities.tuning.workgroups / tiles);
+  const blocks = widths.reduce((sum, tokens) => sum + Math.ceil(tokens / blockTokens), 0);
+  const parts = Math.ceil(tuning.workgroups / tiles);
   return {
     numParts: Math.max(1, Math.min(parts, batch * Math.max(1, blocks))),
     blockTokens,

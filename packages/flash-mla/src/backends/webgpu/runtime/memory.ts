@@ -1,9 +1,10 @@
 import { OutOfMemoryError } from '../../../errors.ts';
-import type { BackendBuffer, MemoryStats } from '../../backend.ts';
+import type { DeviceBuffer } from '../../../tensor/view.ts';
+import type { MemoryStats } from '../../backend.ts';
 import type { Capabilities } from './limits.ts';
 
 /** Device memory of one allocation: whole buffers of the largest size, then the rest. */
-export interface WebGpuBuffer extends BackendBuffer {
+export interface WebGpuBuffer extends DeviceBuffer {
   readonly parts: readonly GPUBuffer[];
   /** Bytes of every part but the last. */
   readonly partBytes: number;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../../../errors.ts';
 import { dtypeSize } from '../../../tensor/dtype.ts';
-import type { TensorView } from '../../backend.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import type { Capabilities } from './limits.ts';
 import type { WebGpuBuffer } from './memory.ts';
 

@@ -1,4 +1,4 @@
-import { global, type ParamDecls } from '@flash-mla/ptx';
+import { type array, global, type ParamDecls } from '@flash-mla/ptx';
 import type { decodeResultParams } from './decode-results.ts';
 import type { Element } from './tile.ts';
 
@@ -39,4 +39,8 @@ export type CommonDecodeParams = typeof scheduleParams &
 /** What those of dense decoding have, beside keys. */
 export type CommonDenseParams = typeof denseListParams &
   ReturnType<typeof decodeResultParams<Element>> &
-  typeof denseScalarParams & { readonly q: ReturnType<typeof global<Element | 'e4m3'>> };
+  typeof denseScalarParams & {
+    readonly q: ReturnType<typeof global<Element | 'e4m3'>>;
+    /** Elements between requests, queries and heads. */
+    readonly qStrides: ReturnType<typeof array<'u64'>>;
+  };

@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { KvRowLayout } from '../../../backend.ts';
+import type { KvRowLayout } from '../../../../kv-cache/row-layout.ts';
 import type { Alignment } from './copy.ts';
 import { directKeys, directRows } from './direct-keys.ts';
 import type { KeySource, RowLookup } from './keys.ts';

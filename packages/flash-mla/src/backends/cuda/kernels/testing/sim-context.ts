@@ -4,10 +4,19 @@ import {
   type ParamInputs,
   SimMemory,
   simulate,
+  type TensorMapDescription,
 } from '@flash-mla/ptx';
 import type { DType } from '../../../../tensor/dtype.ts';
-import type { TensorView } from '../../../backend.ts';
-import type { BindContext, LaunchPlan, PreparedLaunch } from '../../kernel-family.ts';
+import type { TensorView } from '../../../../tensor/view.ts';
+import type {
+  BindContext,
+  Call,
+  CudaKernel,
+  LaunchPlan,
+  OperationPlan,
+  ParamSetters,
+  PreparedLaunch,
+} from '../../kernel.ts';
 import type { DeviceLimits } from '../../limits.ts';
 
 /** Limits of the GPUs that tests select for. */
@@ -32,13 +41,20 @@ export function limitsFor(name: keyof typeof testLimits, smCount?: number): Devi
   };
 }
 
+/** What of a kernel a call needs. */
+type Runnable<Args extends object, Problem extends object, Plan extends OperationPlan> = Pick<
+  CudaKernel<Args, Problem, Plan>,
+  'problemOf' | 'plan' | 'bind'
+>;
+
 interface SimBuffer {
   readonly byteLength: number;
   readonly address: number;
 }
 
-/** Runs bound operations in the simulator: what the CUDA backend does, without a backend. */
-export class SimContext implements BindContext {
+/** Runs bound kernels in the simulator: what the CUDA backend does, without a backend. */
+export class SimContext implements BindContext, Call {
+  readonly stream = 0;
   readonly memory = new SimMemory();
   readonly limits: DeviceLimits;
   /** Whether CTAs start from the last to the first. */
@@ -50,22 +66,22 @@ export class SimContext implements BindContext {
 
   prepare<Config extends object, P extends ParamDecls>(
     launch: LaunchPlan<Config, P>,
-    values: ParamInputs<P>,
   ): PreparedLaunch<P> {
     const kernel = launch.kernel.build(launch.config);
-    const params: Record<string, unknown> = { ...values };
+    const params: Record<string, unknown> = {};
+    const set = kernel.paramSlots.map(({ name, align }) => [
+      name,
+      (value: unknown) => {
+        params[name] = align === 64 ? encodeTensorMap(value as TensorMapDescription) : value;
+      },
+    ]);
     return {
-      setter: (name) => (value) => {
-        params[name] = value;
-      },
-      tensorMapSetter: (name) => (map) => {
-        params[name] = encodeTensorMap(map);
-      },
-      enqueue: () => {
+      set: Object.fromEntries(set) as ParamSetters<P>,
+      enqueue: (_, grid) => {
         const { memory, limits } = this;
         const specific = launch.kernel.architectureSpecific ? limits.specificTarget : undefined;
         simulate(kernel, {
-          grid: launch.grid,
+          grid,
           cluster: launch.cluster ?? kernel.cluster,
           params: params as ParamInputs<P>,
           memory,
@@ -88,8 +104,13 @@ export class SimContext implements BindContext {
     return Number(this.memory.allocFrom(new Uint32Array(count)));
   }
 
-  fill(address: number, word: number, words: number): void {
-    this.memory.write(address, new Uint32Array(words).fill(word));
+  /** Plans and binds a kernel for the problem of a call, and runs the call. */
+  run<Args extends object, Problem extends object, Plan extends OperationPlan>(
+    kernel: Runnable<Args, Problem, Plan>,
+    args: Args,
+  ): void {
+    const problem = kernel.problemOf(args);
+    kernel.bind(this, kernel.plan(problem, this.limits))(args, problem, this);
   }
 
   /** A tensor with the given contents, or (`'empty'`) with none. */

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { DenseDecodeArgs } from '../../../../attention/contract.ts';
 import { compare } from '../../../../cases/compare.ts';
 import { keyDeviation, queryDeviation } from '../../../../cases/conformance/generate/logits.ts';
 import {
@@ -19,15 +20,17 @@ import {
   hostTensorFromBytes,
 } from '../../../../reference/index.ts';
 import type { DType } from '../../../../tensor/dtype.ts';
-import type { DenseDecodeArgs } from '../../../backend.ts';
-import type { DecodeOperation } from '../../kernel-family.ts';
-import { denseDecodeProblem } from '../../operations/problems.ts';
-import type { DenseDecodeProblem } from '../../problems.ts';
+import type { LaunchPlan } from '../../kernel.ts';
+import type { DenseKernel } from '../decode_launch.ts';
+import { denseDecodeProblem } from '../problem-of.ts';
 import { limitsFor, SimContext } from './sim-context.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 
-type Operation = DecodeOperation<DenseDecodeProblem, DenseDecodeArgs>;
+type Operation = Pick<DenseKernel<LaunchPlan>, 'problemOf' | 'accepts' | 'plan'> & {
+  // Of a plan of its own.
+  bind(...args: never): ReturnType<DenseKernel<LaunchPlan>['bind']>;
+};
 type Stored = 'bf16' | 'f16' | 'e4m3';
 
 /** A batch, and what the schedule makes of it. */
@@ -106,9 +109,8 @@ export function decode(
     out: poisoned(out, [b, sQ, hQ, 512]),
     lse: poisoned('f32', [b, hQ, sQ]),
   };
-  const bound = denseDecodeProblem(args);
-  expect(operation.accepts?.(bound, limits)).toBe(true);
-  operation.bind(context, operation.plan(bound, limits), bound)(args);
+  expect(operation.accepts?.(denseDecodeProblem(args), limits)).toBe(true);
+  context.run(operation as DenseKernel<LaunchPlan>, args);
   const read = (view: typeof args.out) =>
     hostTensorFromBytes(view.dtype, view.shape, context.read(view));
   return { out: read(args.out), lse: read(args.lse), numSplits: [...schedule.numSplits] };

@@ -1,25 +1,28 @@
 /** From the arguments of a call to what kernel selection sees of it. */
 
 import type {
-  ComputeScheduleArgs,
   DenseAttentionArgs,
   DenseDecodeArgs,
-  DequantizeArgs,
-  KvRowLayout,
-  QuantizeArgs,
+  DenseDecodeInputs,
   SparseCache,
   SparseDecodeArgs,
+  SparseDecodeInputs,
   SparsePrefillArgs,
-  TensorView,
-} from '../../backend.ts';
+} from '../../../attention/contract.ts';
+import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
+import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
+import type { TensorView } from '../../../tensor/view.ts';
 import { placementOf, placementOfCache } from '../placement.ts';
 import type {
   ComputeScheduleProblem,
   DenseAttentionProblem,
   DenseDecodeProblem,
+  DenseDecodeShape,
   PackRowsProblem,
   SparseCacheProblem,
   SparseDecodeProblem,
+  SparseDecodeShape,
   SparsePrefillProblem,
 } from '../problems.ts';
 
@@ -33,10 +36,17 @@ export function computeScheduleProblem(args: ComputeScheduleArgs): ComputeSchedu
 }
 
 export function denseDecodeProblem(args: DenseDecodeArgs): DenseDecodeProblem {
-  const { q, kCache, blockTable, out } = args;
   return {
-    dtype: q.dtype as DenseDecodeProblem['dtype'],
-    outDtype: out.dtype as DenseDecodeProblem['outDtype'],
+    ...denseDecodeShape(args),
+    outDtype: args.out.dtype as DenseDecodeProblem['outDtype'],
+    plan: args.schedule.plan,
+  };
+}
+
+export function denseDecodeShape(args: DenseDecodeInputs): DenseDecodeShape {
+  const { q, kCache, blockTable } = args;
+  return {
+    dtype: q.dtype as DenseDecodeShape['dtype'],
     batch: extent(q, 0),
     seqLenQ: extent(q, 1),
     numHeadsQ: extent(q, 2),
@@ -53,11 +63,14 @@ export function denseDecodeProblem(args: DenseDecodeArgs): DenseDecodeProblem {
     hasDescaleK: args.descaleK !== undefined,
     q: placementOf(q, [0, 1, 2]),
     kCache: placementOf(kCache, [0, 1, 2]),
-    plan: args.schedule.plan,
   };
 }
 
 export function sparseDecodeProblem(args: SparseDecodeArgs): SparseDecodeProblem {
+  return { ...sparseDecodeShape(args), plan: args.schedule.plan };
+}
+
+export function sparseDecodeShape(args: SparseDecodeInputs): SparseDecodeShape {
   const { q } = args;
   return {
     layout: args.layout,
@@ -71,7 +84,6 @@ export function sparseDecodeProblem(args: SparseDecodeArgs): SparseDecodeProblem
     q: placementOf(q, [0, 1, 2]),
     main: sparseCacheProblem(args.layout, args.main),
     extra: args.extra && sparseCacheProblem(args.layout, args.extra),
-    plan: args.schedule.plan,
   };
 }
 

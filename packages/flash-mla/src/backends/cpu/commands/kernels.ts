@@ -1,0 +1,29 @@
+import * as attention from '../../../attention/operations.ts';
+import type { DecodeShape } from '../../../attention/schedule-contract.ts';
+import { dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
+import { cpuKernel } from '../kernel.ts';
+import { planSchedule } from '../plan.ts';
+import { denseAttentionCommand } from './dense-attention.ts';
+import { denseDecodeCommand } from './dense-decode.ts';
+import { dequantizeCommand, quantizeCommand } from './quantize.ts';
+import { scheduleCommand } from './schedule.ts';
+import { sparseDecodeCommand } from './sparse-decode.ts';
+import { sparsePrefillCommand } from './sparse-prefill.ts';
+import type { CommandContext } from './workspace.ts';
+
+const traits = ({ problem }: DecodeShape, { workers, kernels }: CommandContext) =>
+  planSchedule(problem, workers, kernels.blockTokens());
+
+/** The library's kernels for processors. */
+export const cpuKernels = [
+  cpuKernel({
+    operation: attention.computeSchedule,
+    command: (_, args) => scheduleCommand(args),
+  }),
+  cpuKernel({ operation: attention.denseDecode, command: denseDecodeCommand, traits }),
+  cpuKernel({ operation: attention.sparseDecode, command: sparseDecodeCommand, traits }),
+  cpuKernel({ operation: attention.sparsePrefill, command: sparsePrefillCommand }),
+  cpuKernel({ operation: attention.denseAttention, command: denseAttentionCommand }),
+  cpuKernel({ operation: quantizeRows, command: (_, args) => quantizeCommand(args) }),
+  cpuKernel({ operation: dequantizeRows, command: dequantizeCommand }),
+];

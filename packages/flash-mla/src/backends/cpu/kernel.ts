@@ -1,0 +1,28 @@
+/** The contract between the CPU runtime and the kernels of operations. Types only. */
+
+import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { Command } from './commands/operations.ts';
+import type { CommandContext } from './commands/workspace.ts';
+
+/** How an operation runs on the workers. */
+export interface CpuKernel<Args extends object, Shape = never, Traits = never> {
+  readonly operation: Operation<Args, Shape, Traits>;
+  /** One call as a command for all workers. */
+  command(context: CommandContext, args: Args): Command;
+  /** What the kernel says about itself. */
+  traits?(shape: Shape, context: CommandContext): Traits;
+}
+
+/** A kernel whose types are not known here: what a list of kernels holds. */
+export interface AnyCpuKernel {
+  readonly operation: AnyOperation;
+  command(context: CommandContext, args: object): Command;
+  traits?(shape: unknown, context: CommandContext): unknown;
+}
+
+/** Checks a kernel against its contract and forgets its types. */
+export function cpuKernel<Args extends object, Shape, Traits>(
+  kernel: CpuKernel<Args, Shape, Traits>,
+): AnyCpuKernel {
+  return kernel as unknown as AnyCpuKernel;
+}

@@ -1,0 +1,21 @@
+import type { NumberCheck } from '../../operation/number-check.ts';
+import { defineOperation } from '../../operation/operation.ts';
+
+/** Arguments of {@link checkNumbers}. */
+export interface CheckNumbersArgs {
+  readonly check: NumberCheck;
+  /** Tells the reports apart; above 0. */
+  readonly sequence: number;
+  /**
+   * Address of i32 [sequence, index, value, 0]. The kernel writes it only if [0] is still 0 and an
+   * element is bad: `index` is the smallest bad one's, row-major over the shape of the values.
+   */
+  readonly report: number;
+}
+
+/** Debug mode: finds the first element of an i32 tensor that is out of range. */
+export const checkNumbers = defineOperation<CheckNumbersArgs>({
+  name: 'checkNumbers',
+  reads: ({ check }) => [check.values, check.counts],
+  writes: () => [],
+});

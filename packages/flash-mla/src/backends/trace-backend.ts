@@ -1,0 +1,42 @@
+import { FlashMlaError } from '../errors.ts';
+import type { Operation } from '../operation/operation.ts';
+import type { DeviceBuffer } from '../tensor/view.ts';
+import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
+
+/**
+ * A device that is not there: calls go the way they always go, up to the launch, which is noted down
+ * instead. Tensors have sizes and addresses, but no memory. What `flash-mla inspect` opens.
+ */
+export abstract class TraceBackend implements Backend {
+  readonly info: DeviceInfo;
+
+  constructor(info: DeviceInfo) {
+    this.info = info;
+  }
+
+  abstract allocate(byteLength: number): DeviceBuffer;
+  abstract run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void;
+  abstract traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits;
+
+  release(): void {}
+
+  write(): void {}
+
+  async read(): Promise<Uint8Array> {
+    throw new FlashMlaError(
+      `device '${this.info.id}' only notes launches: it has nothing to read.`,
+    );
+  }
+
+  async synchronize(): Promise<void> {}
+
+  memoryStats(): MemoryStats {
+    return { allocated: 0, reserved: 0, peak: 0 };
+  }
+
+  capture(): BackendGraph {
+    throw new FlashMlaError(`device '${this.info.id}' only notes launches: it records no graph.`);
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,45 @@
+import type { Backend } from '../../backends/backend.ts';
+import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
+import { type Inspection, inspectCall } from '../../backends/cuda/inspect/inspect.ts';
+import { CudaTrace } from '../../backends/cuda/inspect/trace.ts';
+import { type Trace, WebGpuTrace } from '../../backends/webgpu/inspect/trace.ts';
+import type { Capabilities } from '../../backends/webgpu/runtime/limits.ts';
+import { Device } from '../../device.ts';
+import type { ProblemOptions } from '../bench/operation.ts';
+import type { InspectOperation } from './operations.ts';
+
+/** What a GPU that is not there would do for a problem. */
+export async function traceCuda(
+  operation: InspectOperation,
+  options: ProblemOptions,
+  gpu: DeviceFacts,
+): Promise<Inspection> {
+  const trace = await CudaTrace.open(gpu);
+  return inspectCall(trace, callOn(trace, operation, options));
+}
+
+/** What a WebGPU device that is not there would do for a problem. */
+export function traceWebGpu(
+  operation: InspectOperation,
+  options: ProblemOptions,
+  adapter: string,
+  capabilities: Capabilities,
+): Trace {
+  const trace = new WebGpuTrace(adapter, capabilities);
+  const call = callOn(trace, operation, options);
+  if (operation.role === undefined) return call;
+  const { role } = operation;
+  const dispatches = call.dispatches.filter((dispatch) => dispatch.name.startsWith(role));
+  return { ...call, dispatches };
+}
+
+function callOn<Call extends { readonly operation: InspectOperation['operation'] }>(
+  backend: Backend & { readonly calls: readonly Call[] },
+  { operation, call }: InspectOperation,
+  options: ProblemOptions,
+): Call {
+  call(new Device(backend, false, []), options);
+  const traced = backend.calls.find((each) => each.operation === operation);
+  if (traced === undefined) throw new RangeError(`${operation.name} was not called`);
+  return traced;
+}

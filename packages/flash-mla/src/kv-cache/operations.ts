@@ -1,0 +1,18 @@
+/** The operations of the KV cache, as values: kernels of every device are registered for these. */
+
+import { defineOperation } from '../operation/operation.ts';
+import type { DequantizeArgs, QuantizeArgs } from './contract.ts';
+
+/** bf16 rows → packed FP8 rows. */
+export const quantizeRows = defineOperation<QuantizeArgs>({
+  name: 'quantizeKvCache',
+  reads: ({ source }) => [source],
+  writes: ({ target }) => [target],
+});
+
+/** Packed FP8 rows → bf16 rows. */
+export const dequantizeRows = defineOperation<DequantizeArgs>({
+  name: 'dequantizeKvCache',
+  reads: ({ source }) => [source],
+  writes: ({ target }) => [target],
+});
