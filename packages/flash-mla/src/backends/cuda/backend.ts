@@ -122,7 +122,8 @@ export class CudaBackend implements Backend {
   }
 
   run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
-    if (this.#passes(operation.checks?.(args))) this.#run(operation, args);
+    if (this.#debug !== undefined && !this.#passes(operation.checks?.(args) ?? [])) return;
+    this.#run(operation, args);
   }
 
   traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
@@ -199,8 +200,8 @@ export class CudaBackend implements Backend {
   }
 
   /** Debug mode: whether an operation may run. What it must not run for is reported later. */
-  #passes(conditions: readonly NumberCheck[] | undefined): boolean {
-    if (this.#debug === undefined || conditions === undefined) return true;
+  #passes(conditions: readonly NumberCheck[]): boolean {
+    if (this.#debug === undefined) return true;
     const { checks, buffer } = this.#debug;
     checks.enqueue(conditions, this.#recording !== undefined);
     if (this.#recording) return true;

@@ -5,7 +5,6 @@ import type {
   BindContext,
   Call,
   CudaKernel,
-  KernelKey,
   LaunchPlan,
   OperationPlan,
   PreparedLaunch,
@@ -40,14 +39,6 @@ export function planWithCombine<Main extends LaunchPlan>(
     launches: splits.slots > 0 ? { main, combine } : { main },
     splits,
     workspaceBytes: splits.workspaceBytes,
-  };
-}
-
-/** What of the combine decides compiled code. */
-export function combineKey(splits: SplitResults, { config }: CombineLaunch): KernelKey {
-  return {
-    combineWarps: splits.slots > 0 ? config.warpsPerRow : 0,
-    combineSplits: splits.slots > 0 ? config.splitsAtOnce : 0,
   };
 }
 

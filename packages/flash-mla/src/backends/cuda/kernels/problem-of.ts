@@ -36,16 +36,25 @@ export function computeScheduleProblem(args: ComputeScheduleArgs): ComputeSchedu
 }
 
 export function denseDecodeProblem(args: DenseDecodeArgs): DenseDecodeProblem {
-  return {
-    ...denseDecodeShape(args),
-    outDtype: args.out.dtype as DenseDecodeProblem['outDtype'],
-    plan: args.schedule.plan,
-  };
+  return denseDecode(args, args.out.dtype as DenseDecodeProblem['outDtype'], args.schedule.plan);
 }
 
+/** What is known of a problem before its schedule is planned. */
 export function denseDecodeShape(args: DenseDecodeInputs): DenseDecodeShape {
+  return denseDecode(args, 'bf16', unplanned);
+}
+
+const unplanned = { numParts: 0, blockTokens: 0, overheadBlocks: 0, splitBlocks: 0 };
+
+function denseDecode(
+  args: DenseDecodeInputs,
+  outDtype: DenseDecodeProblem['outDtype'],
+  plan: DenseDecodeProblem['plan'],
+): DenseDecodeProblem {
   const { q, kCache, blockTable } = args;
   return {
+    outDtype,
+    plan,
     dtype: q.dtype as DenseDecodeShape['dtype'],
     batch: extent(q, 0),
     seqLenQ: extent(q, 1),
@@ -67,12 +76,21 @@ export function denseDecodeShape(args: DenseDecodeInputs): DenseDecodeShape {
 }
 
 export function sparseDecodeProblem(args: SparseDecodeArgs): SparseDecodeProblem {
-  return { ...sparseDecodeShape(args), plan: args.schedule.plan };
+  return sparseDecode(args, args.schedule.plan);
 }
 
+/** What is known of a problem before its schedule is planned. */
 export function sparseDecodeShape(args: SparseDecodeInputs): SparseDecodeShape {
+  return sparseDecode(args, unplanned);
+}
+
+function sparseDecode(
+  args: SparseDecodeInputs,
+  plan: SparseDecodeProblem['plan'],
+): SparseDecodeProblem {
   const { q } = args;
   return {
+    plan,
     layout: args.layout,
     batch: extent(q, 0),
     seqLenQ: extent(q, 1),

@@ -55,30 +55,51 @@ export function planSplits(
 /** Warps that an SM holds at once, given the registers that their loads take. */
 const warpsPerSm = 24;
 
-export function planCombine(
-  config: Omit<CombineConfig, 'warpsPerRow' | 'splitsAtOnce'>,
-  { batch, seqLenQ, numHeadsQ, plan }: DecodeRows & { readonly plan: SchedulePlan },
+/** Rows and how their splits come to be. */
+type CombineProblem = DecodeRows & { readonly plan: SchedulePlan };
+
+/** Warps that share a row. */
+export function combineWarpsPerRow(
+  { batch, seqLenQ, numHeadsQ }: CombineProblem,
   { smCount }: DeviceLimits,
-): CombineLaunch {
-  const rows = seqLenQ * numHeadsQ;
-  const wanted = (smCount * warpsPerSm) / (batch * rows);
+  partial: CombineConfig['partial'],
+): CombineConfig['warpsPerRow'] {
+  const wanted = (smCount * warpsPerSm) / (batch * seqLenQ * numHeadsQ);
   // Four warps read 512 columns in the widest loads; more of them only where rows are very few, and
   // then each lane at least a whole word.
-  const most = config.partial === 'f16' ? 8 : 16;
-  const warpsPerRow = wanted > most ? most : wanted > 3 ? 4 : wanted > 1.5 ? 2 : 1;
-  const splitsAtOnce = powerOfTwo(plan.numParts / Math.max(1, batch));
+  const most = partial === 'f16' ? 8 : 16;
+  return wanted > most ? most : wanted > 3 ? 4 : wanted > 1.5 ? 2 : 1;
+}
+
+/** Splits that a warp reads at once. */
+export function combineSplitsAtOnce({
+  plan,
+  batch,
+}: CombineProblem): CombineConfig['splitsAtOnce'] {
+  return powerOfTwo(plan.numParts / Math.max(1, batch));
+}
+
+export function planCombine(
+  config: Omit<CombineConfig, 'warpsPerRow' | 'splitsAtOnce'>,
+  problem: CombineProblem,
+  limits: DeviceLimits,
+): CombineLaunch {
+  const warpsPerRow = combineWarpsPerRow(problem, limits, config.partial);
+  const splitsAtOnce = combineSplitsAtOnce(problem);
   const launch: CombineLaunch = {
     kernel: combineSpec,
     config: { ...config, warpsPerRow, splitsAtOnce },
-    grid: combineGrid({ batch, seqLenQ, numHeadsQ, headDimV: config.headDimV }, warpsPerRow),
+    grid: combineGrid(problem, warpsPerRow),
   };
   return config.overlaps ? { ...launch, overlap: true } : launch;
 }
 
+const powersOfTwo = [2, 4, 8, 16, 32, 64] as const;
+
 /** The power of two that is nearest to the splits of a request, within what a warp can read at once. */
 function powerOfTwo(splits: number): CombineConfig['splitsAtOnce'] {
-  const sizes = [2, 4, 8, 16, 32, 64] as const;
-  return sizes.find((size) => splits < size * Math.SQRT2) ?? 64;
+  for (const size of powersOfTwo) if (splits < size * Math.SQRT2) return size;
+  return 64;
 }
 
 /** What changes between calls. */

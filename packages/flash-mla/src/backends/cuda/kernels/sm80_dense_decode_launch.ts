@@ -3,7 +3,7 @@ import type { KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import { bindDenseDecode, combineKey, type DenseKernel, planWithCombine } from './decode_launch.ts';
+import { bindDenseDecode, type DenseKernel, planWithCombine } from './decode_launch.ts';
 import { denseShapeOf } from './decode-shape.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
@@ -13,7 +13,13 @@ import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
 import { denseDecodeProblem } from './problem-of.ts';
 import { remembered } from './remembered.ts';
-import { planCombine, planSplits, type SplitResults } from './sm80_combine_launch.ts';
+import {
+  combineSplitsAtOnce,
+  combineWarpsPerRow,
+  planCombine,
+  planSplits,
+  type SplitResults,
+} from './sm80_combine_launch.ts';
 import {
   buildDenseDecode,
   type DenseDecodeConfig,
@@ -116,7 +122,7 @@ export function denseDecodeKernel({ choose = chooseMerge } = {}) {
 
     keyOf(problem, limits) {
       const merge = mergeOf(problem, denseTile(problem, limits));
-      const noCombine = { combineWarps: 0, combineSplits: 0 };
+      const combines = merge === undefined && unmergedSplits(problem).slots > 0;
       return {
         dtype: problem.dtype,
         outDtype: problem.outDtype,
@@ -128,7 +134,8 @@ export function denseDecodeKernel({ choose = chooseMerge } = {}) {
         keyAlignment: problem.kCache.alignment,
         mergeRows: merge?.rows,
         mergeLooksAhead: merge?.looksAhead,
-        ...(merge ? noCombine : combineKey(unmergedSplits(problem), combineOf(problem, limits))),
+        combineWarps: combines ? combineWarpsPerRow(problem, limits, 'f32') : 0,
+        combineSplits: combines ? combineSplitsAtOnce(problem) : 0,
       };
     },
 

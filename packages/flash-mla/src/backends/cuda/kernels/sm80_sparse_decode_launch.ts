@@ -5,7 +5,7 @@ import type { CudaKernel, KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { SparseDecodeProblem, SparseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import { bindDecode, combineKey, type DecodePlan, planWithCombine } from './decode_launch.ts';
+import { bindDecode, type DecodePlan, planWithCombine } from './decode_launch.ts';
 import { sparseShapeOf } from './decode-shape.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
@@ -13,7 +13,12 @@ import { packedFormats, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
 import { sparseDecodeProblem } from './problem-of.ts';
-import { planCombine, planSplits } from './sm80_combine_launch.ts';
+import {
+  combineSplitsAtOnce,
+  combineWarpsPerRow,
+  planCombine,
+  planSplits,
+} from './sm80_combine_launch.ts';
 import {
   buildSparseDecode,
   type SparseDecodeConfig,
@@ -72,6 +77,7 @@ export const portableSparseDecode = {
   problemOf: sparseDecodeProblem,
 
   keyOf(problem, limits) {
+    const isSplit = splitsOf(problem).slots > 0;
     return {
       layout: problem.layout,
       numHeadsQ: problem.numHeadsQ,
@@ -82,7 +88,8 @@ export const portableSparseDecode = {
       hasSink: problem.hasAttnSink,
       queryAlignment: problem.q.alignment,
       keyAlignment: keyAlignmentOf(problem),
-      ...combineKey(splitsOf(problem), combineOf(problem, limits)),
+      combineWarps: isSplit ? combineWarpsPerRow(problem, limits, 'f32') : 0,
+      combineSplits: isSplit ? combineSplitsAtOnce(problem) : 0,
     };
   },
 

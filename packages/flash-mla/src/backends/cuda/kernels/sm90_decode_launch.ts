@@ -4,12 +4,18 @@ import type { Grid } from '../driver/driver.ts';
 import type { BindContext, Call, KernelKey, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
-import { bindDenseDecode, combineKey, type DecodePlan, planWithCombine } from './decode_launch.ts';
+import { bindDenseDecode, type DecodePlan, planWithCombine } from './decode_launch.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimV } from './hopper/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
-import { planCombine, planSplits, type SplitResults } from './sm80_combine_launch.ts';
+import {
+  combineSplitsAtOnce,
+  combineWarpsPerRow,
+  planCombine,
+  planSplits,
+  type SplitResults,
+} from './sm80_combine_launch.ts';
 
 /** What parameters of the family's decode kernels have in common. */
 type MappedParams = DecodeParams<Element | 'e4m3'>;
@@ -32,11 +38,6 @@ function splitsOf(problem: DenseDecodeProblem, partial: 'f16' | 'f32'): SplitRes
   return planSplits(problem, problem.plan, maxBlocks, partial);
 }
 
-function combineOf(problem: DenseDecodeProblem, limits: DeviceLimits, partial: 'f16' | 'f32') {
-  const results = { outElement: problem.outDtype, headDimV, hasSink: false, partial } as const;
-  return planCombine({ ...results, overlaps: true }, problem, limits);
-}
-
 /** The plan of a kernel that leaves results of splits as `partial`. */
 export function planDecode<Main extends LaunchPlan>(
   problem: DenseDecodeProblem,
@@ -44,19 +45,27 @@ export function planDecode<Main extends LaunchPlan>(
   main: Main,
   partial: 'f16' | 'f32',
 ): DecodePlan<Main> {
-  const combine = combineOf(problem, limits, partial);
+  const results = { outElement: problem.outDtype, headDimV, hasSink: false, partial } as const;
+  const combine = planCombine({ ...results, overlaps: true }, problem, limits);
   return planWithCombine(main, splitsOf(problem, partial), combine);
 }
 
-/** What decides the code of these kernels, beside their tiles. */
+/** What decides the code of these kernels: `tile` says what of their tiles is chosen by the problem. */
 export function decodeKey(
   problem: DenseDecodeProblem,
   limits: DeviceLimits,
   partial: 'f16' | 'f32',
+  tile: number,
 ): KernelKey {
-  const { dtype, outDtype, pageSize } = problem;
-  const combine = combineOf(problem, limits, partial);
-  return { dtype, outDtype, pageSize, ...combineKey(splitsOf(problem, partial), combine) };
+  const isSplit = splitsOf(problem, partial).slots > 0;
+  return {
+    dtype: problem.dtype,
+    outDtype: problem.outDtype,
+    pageSize: problem.pageSize,
+    tile,
+    combineWarps: isSplit ? combineWarpsPerRow(problem, limits, partial) : 0,
+    combineSplits: isSplit ? combineSplitsAtOnce(problem) : 0,
+  };
 }
 
 /** CTAs: tiles of rows, KV heads, parts of the schedule; none without requests. */

@@ -58,7 +58,7 @@ export const fewRowsDenseDecode = {
   operation: denseDecode,
   problemOf: denseDecodeProblem,
   accepts: (problem: DenseDecodeShape) => accepts(problem) && hasFewRows(problem),
-  keyOf: (problem, limits) => decodeKey(problem, limits, 'f32'),
+  keyOf: (problem, limits) => decodeKey(problem, limits, 'f32', fewRows),
 
   plan(problem, limits) {
     const { dtype, outDtype, pageSize } = problem;
@@ -101,9 +101,11 @@ export const hopperDenseDecode = {
   problemOf: denseDecodeProblem,
   accepts,
 
+  // Beyond two tiles of rows, what counts is whether they are even.
   keyOf(problem, limits) {
-    const { clusterSize, prefetches } = tilesOf(problem);
-    return { ...decodeKey(problem, limits, 'f16'), clusterSize, prefetches };
+    const { rowTiles } = tilesOf(problem);
+    const kind = rowTiles === 2 ? 2 : 3 + (rowTiles % 2);
+    return decodeKey(problem, limits, 'f16', kind);
   },
 
   plan(problem, limits) {

@@ -42,10 +42,7 @@ export const e4m3DenseDecode = {
   operation: denseDecode,
   problemOf: denseDecodeProblem,
   accepts: (problem) => tileOf(problem) !== undefined,
-  keyOf: (problem, limits) => ({
-    ...decodeKey(problem, limits, 'f32'),
-    rows: tileOf(problem)?.rows,
-  }),
+  keyOf: (problem, limits) => decodeKey(problem, limits, 'f32', tileOf(problem)?.rows ?? 0),
 
   plan(problem, limits) {
     const tile = tileOf(problem);
