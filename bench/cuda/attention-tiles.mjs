@@ -9,7 +9,9 @@ const { values } = parseArgs({
 });
 const { openDevice, flashAttnVarlenFunc } = await flashMla('index.js');
 const { measure } = await flashMla('cli/bench/measure.js');
-const { portableDenseAttention } = await flashMla('backends/cuda/kernels/sm80_dense_attention_launch.js');
+const { portableDenseAttention } = await flashMla(
+  'backends/cuda/kernels/sm80_dense_attention_launch.js',
+);
 const { mhaShape, mhaShared } = await flashMla('backends/cuda/kernels/mha/tile.js');
 
 const simulated = values.device === 'sim';

@@ -7,9 +7,10 @@ import { spin } from './kernels.mjs';
 /** Opens a device of the public API on a driver. */
 export async function openDevice(driver, debug = false) {
   const { openCuda } = await flashMla('backends/cuda/open.js');
+  const { kernelFamilies: families } = await flashMla('backends/cuda/families.js');
   const { Device } = await flashMla('device.js');
   const exactMemory = driver.kind === 'sim';
-  return new Device(await openCuda(driver, 0, { debug, exactMemory }), debug, []);
+  return new Device(await openCuda(driver, 0, { debug, exactMemory, families }), debug, []);
 }
 
 function withDevice(step) {

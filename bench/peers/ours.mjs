@@ -1,6 +1,7 @@
 // This library's kernel on the benchmark's data.
 import { Device, flashMlaWithKvCache, getMlaMetadata } from 'flash-mla';
 import { open } from '../../packages/flash-mla/dist/backends/cpu/index.js';
+import { flashMlaKernels } from '../../packages/flash-mla/dist/kernel-libraries.js';
 import { widen } from './data.mjs';
 
 /**
@@ -9,7 +10,7 @@ import { widen } from './data.mjs';
  */
 export async function openOurs(data, options) {
   const { b, hQ, sK, dQk, dV, page } = data.sizes;
-  const device = new Device(await open(0, options), false, []);
+  const device = new Device(await open(0, { kernels: [flashMlaKernels], ...options }), false, []);
   const q = device.tensor(data.q, [b, 1, hQ, dQk], 'bf16');
   const kCache = device.tensor(data.cache, [data.cache.length / page / dQk, page, 1, dQk], 'bf16');
   const blockTable = device.tensor(data.table, [b, sK / page], 'i32');

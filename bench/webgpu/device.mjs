@@ -4,12 +4,15 @@ import { flashMla } from '../cuda/app.mjs';
 export async function openTuned(tuning = {}) {
   const { requestAdapter } = await flashMla('backends/webgpu/gpu.js');
   const { openAdapter } = await flashMla('backends/webgpu/open.js');
+  const { webGpuKernels } = await flashMla('backends/webgpu/launch/kernels.js');
   const { Device } = await flashMla('device.js');
   const reason = Object.keys(tuning).length > 0 ? { reason: 'changed by a benchmark' } : {};
   let capabilities;
-  const backend = await openAdapter(await requestAdapter(), 'adapter', false, (own) => {
+  const adjust = (own) => {
     capabilities = { ...own, tuning: { ...own.tuning, ...reason, ...tuning } };
     return capabilities;
-  });
+  };
+  const adapter = await requestAdapter();
+  const backend = await openAdapter(adapter, 'adapter', webGpuKernels, false, adjust);
   return { device: new Device(backend, false, []), info: backend.info, capabilities };
 }

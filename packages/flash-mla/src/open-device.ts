@@ -1,7 +1,13 @@
 import type { Backend } from './backends/backend.ts';
-import { type BackendModule, type BackendName, backendModules } from './backends/registry.ts';
+import {
+  type BackendModule,
+  type BackendName,
+  backendModules,
+  type OpenOptions,
+} from './backends/registry.ts';
 import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
 import { BackendUnavailableError, describeValue, InvalidArgumentError } from './errors.ts';
+import { flashMlaKernels } from './kernel-libraries.ts';
 
 /** One line of {@link listDevices}: a device that can be opened, or a backend that cannot. */
 export type DeviceListing =
@@ -51,14 +57,15 @@ export async function openDevice(
 ): Promise<Device> {
   checkOpenOptions(options);
   const debug = options.debug ?? environmentDebug();
+  const kernels = [...(options.kernels ?? []), flashMlaKernels];
   if (spec !== 'auto') {
     const { name, index } = parseSpec(spec);
-    return new Device(await openBackend(name, index, { ...options, debug }), debug, []);
+    return new Device(await openBackend(name, index, { ...options, debug, kernels }), debug, []);
   }
   const skipped: Error[] = [];
   for (const name of automatic()) {
     try {
-      const backend = await openBackend(name, 0, { ...options, debug }, true);
+      const backend = await openBackend(name, 0, { ...options, debug, kernels }, true);
       return new Device(backend, debug, skipped);
     } catch (error) {
       if (!(error instanceof BackendUnavailableError)) throw error;
@@ -109,7 +116,7 @@ export async function listDevices(
 async function openBackend(
   name: BackendName,
   index: number,
-  options: DeviceOptions,
+  options: OpenOptions,
   isAutomatic = false,
 ): Promise<Backend> {
   const key = `${name}:${index}${isAutomatic ? ' automatic' : ''}`;
@@ -145,6 +152,7 @@ const optionChecks: {
     (value) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 64,
   ],
   debug: ['true or false', (value) => typeof value === 'boolean'],
+  kernels: ['an array of kernel libraries', Array.isArray],
   webgpuProfile: ["'adapter' or 'default'", (value) => value === 'adapter' || value === 'default'],
 };
 

@@ -1,6 +1,7 @@
 /** The backends by name. Each is a dynamic import, so that an unused one costs nothing. */
 
 import type { Backend } from './backend.ts';
+import type { KernelLibrary } from './kernel-library.ts';
 
 /** Options of {@link openDevice} that a backend may use. */
 export interface BackendOptions {
@@ -13,6 +14,14 @@ export interface BackendOptions {
    * weakest device has it; for testing. Default: all that the adapter has.
    */
   readonly webgpuProfile?: 'adapter' | 'default' | undefined;
+  /** Kernels of further operations, preferred to this library's own. */
+  readonly kernels?: readonly KernelLibrary[] | undefined;
+}
+
+/** What a backend is opened with. */
+export interface OpenOptions extends Omit<BackendOptions, 'kernels'> {
+  /** All libraries whose kernels it is to have, preferred ones first. */
+  readonly kernels: readonly KernelLibrary[];
 }
 
 /** What a backend's module exports: a way to look without opening, and a way to open. */
@@ -26,7 +35,7 @@ export interface BackendModule {
    * Opens device `index` of those that {@link probe} lists. `isAutomatic`: the caller asked for
    * `'auto'`, so a backend that knows itself slower than those after it may decline.
    */
-  open(index: number, options: BackendOptions, isAutomatic: boolean): Promise<Backend>;
+  open(index: number, options: OpenOptions, isAutomatic: boolean): Promise<Backend>;
 }
 
 /** A device that is there but not opened. */

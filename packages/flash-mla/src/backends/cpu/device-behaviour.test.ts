@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import type { Device } from '../../device.ts';
 import { DeviceLostError, InvalidArgumentError, OutOfMemoryError } from '../../errors.ts';
 import { quantizeRows } from '../../kv-cache/operations.ts';
-import { open, probe } from './index.ts';
+import { probe } from './index.ts';
 import { denseProblem, expectedDense, runDense } from './testing/dense-problem.ts';
+import { open } from './testing/open.ts';
 import { excessOf, openCpu, randomSource, upload } from './testing/problems.ts';
 
 const long = denseProblem(randomSource(1), {
@@ -264,9 +265,13 @@ describe('a worker that dies', () => {
 
 /** Runs a program against the built package; returns how long it lived and what it printed. */
 function runProgram(body: string) {
-  const url = new URL('../../../dist/backends/cpu/index.js', import.meta.url).href;
-  const kv = new URL('../../../dist/kv-cache/operations.js', import.meta.url).href;
-  const imports = `import { open } from '${url}';\nimport { quantizeRows } from '${kv}';`;
+  const dist = (path: string) => new URL(`../../../dist/${path}.js`, import.meta.url).href;
+  const imports = [
+    `import { open as openCpu } from '${dist('backends/cpu/index')}';`,
+    `import { quantizeRows } from '${dist('kv-cache/operations')}';`,
+    `import { flashMlaKernels } from '${dist('kernel-libraries')}';`,
+    'const open = (index, options) => openCpu(index, { kernels: [flashMlaKernels], ...options });',
+  ].join('\n');
   const source = `${imports}\n${body}`;
   const started = performance.now();
   const result = spawnSync(process.execPath, ['--input-type=module', '-e', source], {

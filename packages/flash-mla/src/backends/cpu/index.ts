@@ -3,9 +3,9 @@
 import { cpuWorkerUrl, hardwareThreads, processorName } from '#platform';
 import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
 import type { Backend, DeviceInfo } from '../backend.ts';
-import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import { loadAll } from '../kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../registry.ts';
 import { describeFault } from './commands/faults.ts';
-import { cpuKernels } from './commands/kernels.ts';
 import { CpuBackend } from './cpu-backend.ts';
 import { type HostKernels, instantiate } from './kernels.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
@@ -16,7 +16,7 @@ import { SharedExecutor } from './pool/shared-executor.ts';
 import { WorkerGroup } from './pool/worker-group.ts';
 
 /** Options of {@link open} beyond those of every backend; for tests and benchmarks. */
-export interface CpuOptions extends BackendOptions {
+export interface CpuOptions extends OpenOptions {
   /** False: as where SharedArrayBuffer is absent, one thread with a memory of its own. */
   readonly sharedMemory?: boolean | undefined;
   /** False: as where the engine lacks relaxed SIMD. */
@@ -55,7 +55,8 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
     index: i,
     workers,
   }));
-  const kernels = instantiate<HostKernels>((await compiling).module, memory);
+  const host = instantiate<HostKernels>((await compiling).module, memory);
+  const kernels = await loadAll(options.kernels.map(({ cpu }) => cpu));
   let backend: CpuBackend | undefined;
   const events: ExecutorEvents = {
     onRetired: () => backend?.collect(),
@@ -74,10 +75,10 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
       threads: workers,
       sharedMemory: shared,
       relaxedSimd: relaxed,
-      fusedMultiplyAdd: isFused(kernels),
+      fusedMultiplyAdd: isFused(host),
     },
   };
-  backend = new CpuBackend(info, executor, kernels, cpuKernels, options.debug ?? false);
+  backend = new CpuBackend(info, executor, host, kernels, options.debug ?? false);
   return backend;
 }
 

@@ -1,7 +1,8 @@
 /** The CUDA backend: NVIDIA GPUs from compute capability 8.0, through the driver alone. */
 
 import type { Backend } from '../backend.ts';
-import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import { familiesOf } from '../kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../registry.ts';
 import type { CudaDriver } from './driver/driver.ts';
 import { openLibcuda } from './libcuda/load.ts';
 
@@ -26,10 +27,11 @@ export async function probe(): Promise<readonly ProbedDevice[]> {
   return probeCuda(driver);
 }
 
-export async function open(index: number, options: BackendOptions): Promise<Backend> {
+export async function open(index: number, options: OpenOptions): Promise<Backend> {
   const [driver, { openCuda }] = await Promise.all([theDriver(), theRest()]);
   return openCuda(driver, index, {
     debug: options.debug ?? false,
     exactMemory: process.env.FLASH_MLA_POOL === 'off',
+    families: familiesOf(options.kernels),
   });
 }

@@ -7,9 +7,9 @@ import type { CudaDriver, DeviceFacts } from './driver/driver.ts';
 import { CudaDriverError } from './driver/driver-error.ts';
 import { isFault } from './driver/results.ts';
 import { versionText } from './driver/version.ts';
-import { loadKernels } from './families.ts';
 import type { KernelFamily } from './kernel.ts';
 import { KernelStore } from './launch/kernel-store.ts';
+import { loadKernels } from './launch/load-kernels.ts';
 import { limitsOf } from './limits.ts';
 
 /** The oldest architecture that any kernel is written for: bf16 on tensor cores, cp.async. */
@@ -21,8 +21,7 @@ const stores = new WeakMap<SharedContext, KernelStore>();
 export interface OpenOptions {
   readonly debug: boolean;
   readonly exactMemory: boolean;
-  /** Kernels to use instead of the library's. */
-  readonly families?: readonly KernelFamily[] | undefined;
+  readonly families: readonly KernelFamily[];
 }
 
 /** Lists a driver's devices. Throws {@link BackendUnavailableError} when it has none. */

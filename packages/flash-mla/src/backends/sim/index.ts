@@ -5,14 +5,19 @@
 
 import type { Backend } from '../backend.ts';
 import { openCuda, probeCuda } from '../cuda/open.ts';
-import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import { familiesOf } from '../kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../registry.ts';
 import { SimDriver } from './driver.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {
   return probeCuda(new SimDriver());
 }
 
-export async function open(index: number, options: BackendOptions): Promise<Backend> {
+export async function open(index: number, options: OpenOptions): Promise<Backend> {
   // Every tensor in memory of its own: so that an access beyond one is found.
-  return openCuda(new SimDriver(), index, { debug: options.debug ?? false, exactMemory: true });
+  return openCuda(new SimDriver(), index, {
+    debug: options.debug ?? false,
+    exactMemory: true,
+    families: familiesOf(options.kernels),
+  });
 }

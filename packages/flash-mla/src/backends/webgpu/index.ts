@@ -2,7 +2,8 @@
 
 import { BackendUnavailableError } from '../../errors.ts';
 import type { Backend } from '../backend.ts';
-import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import { loadAll } from '../kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../registry.ts';
 import { adapterDetails, adapterName, isSoftware, type Profile } from './adapter.ts';
 import { requestAdapter } from './gpu.ts';
 import { openAdapter } from './open.ts';
@@ -18,7 +19,7 @@ export async function probe(): Promise<readonly ProbedDevice[]> {
  */
 export async function open(
   index: number,
-  options: BackendOptions,
+  options: OpenOptions,
   isAutomatic: boolean,
 ): Promise<Backend> {
   if (index > 0) {
@@ -39,7 +40,8 @@ export async function open(
     );
   }
   const profile = options.webgpuProfile ?? environmentProfile();
-  return openAdapter(adapter, profile, options.debug);
+  const kernels = await loadAll(options.kernels.map(({ webgpu }) => webgpu));
+  return openAdapter(adapter, profile, kernels, options.debug);
 }
 
 /** For the command, whose options are the same for every backend. */

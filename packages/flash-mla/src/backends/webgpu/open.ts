@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from '../../errors.ts';
 import { adapterName, deviceDescriptor, deviceDetails, type Profile, tuningOf } from './adapter.ts';
-import { webGpuKernels } from './launch/kernels.ts';
+import type { AnyWebGpuKernel } from './kernel.ts';
 import { probeDevice } from './probe-device.ts';
 import { type Capabilities, capabilitiesOf } from './runtime/limits.ts';
 import { WebGpuBackend } from './webgpu-backend.ts';
@@ -12,6 +12,7 @@ import { WebGpuBackend } from './webgpu-backend.ts';
 export async function openAdapter(
   adapter: GPUAdapter,
   profile: Profile,
+  kernels: readonly AnyWebGpuKernel[],
   debug = false,
   adjust: (capabilities: Capabilities) => Capabilities = (capabilities) => capabilities,
 ): Promise<WebGpuBackend> {
@@ -39,7 +40,7 @@ export async function openAdapter(
       details: deviceDetails(adapter, profile, capabilities),
     },
     capabilities,
-    webGpuKernels,
+    kernels,
     debug,
   );
 }

@@ -1,5 +1,6 @@
 import type { Counters } from '@flash-mla/ptx';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
+import { kernelFamilies } from '../../backends/cuda/families.ts';
 import { openCuda } from '../../backends/cuda/open.ts';
 import { SimDriver } from '../../backends/sim/driver.ts';
 import { Device } from '../../device.ts';
@@ -12,7 +13,11 @@ export async function countInSimulator(
   gpu: DeviceFacts,
 ): Promise<ReadonlyMap<string, Counters>> {
   const driver = new SimDriver([gpu]);
-  const backend = await openCuda(driver, 0, { debug: false, exactMemory: true });
+  const backend = await openCuda(driver, 0, {
+    debug: false,
+    exactMemory: true,
+    families: kernelFamilies,
+  });
   const device = new Device(backend, false, []);
   try {
     const prepared = await operation.prepare(device, operation.problem(options, 'gpu'), 1);

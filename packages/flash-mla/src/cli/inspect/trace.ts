@@ -1,8 +1,10 @@
 import type { Backend } from '../../backends/backend.ts';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
+import { kernelFamilies } from '../../backends/cuda/families.ts';
 import { type Inspection, inspectCall } from '../../backends/cuda/inspect/inspect.ts';
 import { CudaTrace } from '../../backends/cuda/inspect/trace.ts';
 import { type Trace, WebGpuTrace } from '../../backends/webgpu/inspect/trace.ts';
+import { webGpuKernels } from '../../backends/webgpu/launch/kernels.ts';
 import type { Capabilities } from '../../backends/webgpu/runtime/limits.ts';
 import { Device } from '../../device.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
@@ -14,7 +16,7 @@ export async function traceCuda(
   options: ProblemOptions,
   gpu: DeviceFacts,
 ): Promise<Inspection> {
-  const trace = await CudaTrace.open(gpu);
+  const trace = await CudaTrace.open(gpu, kernelFamilies);
   return inspectCall(trace, callOn(trace, operation, options));
 }
 
@@ -25,7 +27,7 @@ export function traceWebGpu(
   adapter: string,
   capabilities: Capabilities,
 ): Trace {
-  const trace = new WebGpuTrace(adapter, capabilities);
+  const trace = new WebGpuTrace(adapter, capabilities, webGpuKernels);
   const call = callOn(trace, operation, options);
   if (operation.role === undefined) return call;
   const { role } = operation;

@@ -6,9 +6,10 @@ import { decodeElements, encodeElements } from '../../../tensor/convert.ts';
 import type { DType } from '../../../tensor/dtype.ts';
 import { numElements } from '../../../tensor/shape.ts';
 import type { Tensor } from '../../../tensor/tensor.ts';
-import { type CpuOptions, open } from '../index.ts';
+import type { CpuOptions } from '../index.ts';
+import { open } from './open.ts';
 
-export async function openCpu(options: CpuOptions = {}): Promise<Device> {
+export async function openCpu(options: Partial<CpuOptions> = {}): Promise<Device> {
   return new Device(await open(0, { threads: 2, ...options }), options.debug ?? false, []);
 }
 

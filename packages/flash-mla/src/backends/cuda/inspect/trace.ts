@@ -3,10 +3,17 @@ import type { AnyOperation, Operation } from '../../../operation/operation.ts';
 import type { DeviceBuffer } from '../../../tensor/view.ts';
 import { TraceBackend } from '../../trace-backend.ts';
 import type { DeviceFacts, Grid } from '../driver/driver.ts';
-import { loadKernels } from '../families.ts';
-import type { BindContext, Call, LaunchPlan, ParamSetters, PreparedLaunch } from '../kernel.ts';
+import type {
+  BindContext,
+  Call,
+  KernelFamily,
+  LaunchPlan,
+  ParamSetters,
+  PreparedLaunch,
+} from '../kernel.ts';
 import { KernelTable, type SelectedKernel } from '../launch/kernel-table.ts';
 import { asCudaBuffer } from '../launch/launcher.ts';
+import { loadKernels } from '../launch/load-kernels.ts';
 import { type DeviceLimits, limitsOf } from '../limits.ts';
 import type { CudaBuffer } from '../memory/device-memory.ts';
 
@@ -30,7 +37,7 @@ export interface TracedCall {
 const firstAddress = 0x7f00_0000_0000;
 const granularity = 2 ** 21;
 
-/** A GPU that is not there, with the kernels that the library has for it. */
+/** A GPU that is not there, with the kernels for it. */
 export class CudaTrace extends TraceBackend {
   readonly limits: DeviceLimits;
   readonly calls: TracedCall[] = [];
@@ -61,9 +68,9 @@ export class CudaTrace extends TraceBackend {
     this.#table = new KernelTable(kernels, context);
   }
 
-  static async open(facts: DeviceFacts): Promise<CudaTrace> {
+  static async open(facts: DeviceFacts, families: readonly KernelFamily[]): Promise<CudaTrace> {
     const limits = limitsOf(facts);
-    return new CudaTrace(facts, limits, await loadKernels(limits.sm));
+    return new CudaTrace(facts, limits, await loadKernels(limits.sm, families));
   }
 
   allocate(byteLength: number): DeviceBuffer {

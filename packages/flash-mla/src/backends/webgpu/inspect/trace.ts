@@ -3,7 +3,6 @@ import type { AnyOperation, Operation } from '../../../operation/operation.ts';
 import type { DeviceBuffer } from '../../../tensor/view.ts';
 import { TraceBackend } from '../../trace-backend.ts';
 import type { AnyWebGpuKernel } from '../kernel.ts';
-import { webGpuKernels } from '../launch/kernels.ts';
 import type { Capabilities } from '../runtime/limits.ts';
 import type { WebGpuBuffer } from '../runtime/memory.ts';
 import type { Dispatch } from '../runtime/runtime.ts';
@@ -16,15 +15,17 @@ export interface Trace {
   readonly scratchBytes: number;
 }
 
-/** A WebGPU device that is not there, with the kernels that the library has for it. */
+/** A WebGPU device that is not there, with the kernels for it. */
 export class WebGpuTrace extends TraceBackend {
   readonly capabilities: Capabilities;
   readonly calls: Trace[] = [];
+  readonly #kernels: ReadonlyMap<AnyOperation, AnyWebGpuKernel>;
 
-  constructor(name: string, capabilities: Capabilities) {
+  constructor(name: string, capabilities: Capabilities, kernels: readonly AnyWebGpuKernel[]) {
     const { workgroups } = capabilities.tuning;
     super({ backend: 'webgpu', id: 'webgpu', name, parallelism: workgroups, details: {} });
     this.capabilities = capabilities;
+    this.#kernels = new Map(kernels.map((kernel) => [kernel.operation, kernel]));
   }
 
   allocate(byteLength: number): DeviceBuffer {
@@ -46,20 +47,20 @@ export class WebGpuTrace extends TraceBackend {
         enqueue(bufferOf(bytes, capabilities));
       },
     };
-    kernelOf(operation).launch(target, args);
+    this.#kernelOf(operation).launch(target, args);
     this.calls.push({ operation: operation, dispatches, scratchBytes });
   }
 
   traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
-    const kernel = kernelOf(operation);
+    const kernel = this.#kernelOf(operation);
     return kernel.traits?.(shape, this.capabilities) as Traits;
   }
-}
 
-function kernelOf(operation: AnyOperation): AnyWebGpuKernel {
-  const kernel = webGpuKernels.find((each) => each.operation === operation);
-  if (kernel) return kernel;
-  throw new UnsupportedOperationError(operation.name, 'webgpu');
+  #kernelOf(operation: AnyOperation): AnyWebGpuKernel {
+    const kernel = this.#kernels.get(operation);
+    if (kernel) return kernel;
+    throw new UnsupportedOperationError(operation.name, this.info.id);
+  }
 }
 
 /** As `Memory` would allocate it; launchers look at the sizes of parts only. */

@@ -23,7 +23,7 @@ async function openWatched(watch: (gpu: GPUDevice) => void): Promise<Device> {
     },
   }));
   const adapter = { info, limits, features, ...rest } as GPUAdapter;
-  return new Device(await openAdapter(adapter, 'adapter'), false, []);
+  return new Device(await openAdapter(adapter, 'adapter', []), false, []);
 }
 
 function decode(device: Device, tokens: number, heads = 1) {
