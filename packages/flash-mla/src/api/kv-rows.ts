@@ -1,7 +1,8 @@
 import type { KvRowLayout } from '../backends/backend.ts';
 import { InvalidArgumentError } from '../errors.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { cutBlocksError } from '../tensor/whole-blocks.ts';
 import { checkExtent, checkInnerStride, checkNotEmpty, shapeText } from './arguments.ts';
 
 /** Indices into a cache are i32. */
@@ -57,8 +58,13 @@ export function checkSparseCache(
   }
 }
 
-/** Strides and alignment of packed rows: a kernel reads scales and rope values from them in words. */
+/**
+ * Strides and alignment of packed rows: a kernel reads scales and rope values from them in words. A view
+ * of part of the tokens of a `model1` block is refused; `v32` rows stand for themselves.
+ */
 export function checkPackedRows(name: string, kCache: Tensor, layout: 'v32' | 'model1'): void {
+  const cut = layout === 'model1' ? Tensor.cutBlocks(kCache) : undefined;
+  if (cut !== undefined) throw cutBlocksError(name, cut, kCache);
   const [blocks = 0, page = 0] = kCache.shape;
   const [blockStride = 0, rowStride = 0] = kCache.strides;
   const { rowBytes, alignment } = packedRows[layout];

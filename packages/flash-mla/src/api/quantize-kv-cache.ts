@@ -71,7 +71,7 @@ export function quantizeKvCache(options: QuantizeKvCacheOptions): Tensor<'u8'> {
     checkExtent('out', out, 0, blocks, 'blocks of kCache');
     checkExtent('out', out, 1, page, 'page of kCache');
   }
-  return enqueue(out ?? emptyPacked(device, blocks, page, layout), out, (target) =>
+  return enqueue(out ?? Tensor.allocatePacked(device, blocks, page, layout), out, (target) =>
     device.backend.quantizeKvCache({ layout, source: kCache, target }),
   );
 }
@@ -115,20 +115,6 @@ function checkPacked(
   checkExtent(name, tensor, 3, packedRows[layout].rowBytes, `bytes a row of ${layout}`);
   checkInnerStride(name, tensor);
   checkPackedRows(name, tensor, layout);
-}
-
-function emptyPacked(
-  device: TensorHost,
-  blocks: number,
-  page: number,
-  layout: PackedKvLayout,
-): Tensor<'u8'> {
-  const { rowBytes, blockPadding } = packedRows[layout];
-  const blockBytes = Math.ceil((page * rowBytes) / blockPadding) * blockPadding;
-  return Tensor.allocate(device, [blocks * blockBytes], 'u8').asStrided(
-    [blocks, page, 1, rowBytes],
-    [blockBytes, rowBytes, rowBytes, 1],
-  );
 }
 
 function enqueue<T extends Tensor>(target: T, given: unknown, run: (target: T) => void): T {
