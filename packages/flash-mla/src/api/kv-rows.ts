@@ -6,7 +6,7 @@ import { cutBlocksError } from '../tensor/whole-blocks.ts';
 import { checkExtent, checkInnerStride, checkNotEmpty, shapeText } from './arguments.ts';
 
 /** Indices into a cache are i32. */
-const maxTokens = 2 ** 31 - 1;
+export const maxTokens = 2 ** 31 - 1;
 
 /** The row format that a sparse cache's dtype and row width announce. Checks the width. */
 export function kvRowLayout(name: string, kCache: Tensor): KvRowLayout {
@@ -82,4 +82,24 @@ export function checkPackedRows(name: string, kCache: Tensor, layout: 'v32' | 'm
     `${layout} rows of ${rowBytes} bytes in blocks of at least ${block}, all at multiples of ${alignment}`,
     `strides (${kCache.strides.join(', ')}) at byte ${kCache.byteOffset}`,
   );
+}
+
+/** No two elements in the same place, so that all can be written. */
+export function checkDisjoint(name: string, tensor: Tensor): void {
+  const { shape, strides } = tensor;
+  const dimensions = strides
+    .map((stride, i) => ({ stride, extent: shape[i] as number }))
+    .filter(({ extent }) => extent > 1)
+    .sort((a, b) => a.stride - b.stride);
+  let span = 1;
+  for (const { stride, extent } of dimensions) {
+    if (stride < span) {
+      throw new InvalidArgumentError(
+        `${name}.strides`,
+        'rows that do not overlap',
+        `strides (${strides.join(', ')}) of ${shapeText(tensor)}`,
+      );
+    }
+    span += stride * (extent - 1);
+  }
 }

@@ -232,6 +232,18 @@ export interface DequantizeArgs {
   readonly target: TensorView;
 }
 
+/** Rows → the tokens of a paged cache that slots name. */
+export interface AppendArgs {
+  /** `plain`: a row of the cache is the row as it is given. */
+  readonly layout: 'v32' | 'model1' | 'plain';
+  /** (n, heads, dQk), n at least 1, any outer strides: bf16, or, plain, the dtype of the cache. */
+  readonly rows: TensorView;
+  /** i32 or i64 (n): block·page + offset; what is outside the cache is skipped. */
+  readonly slots: TensorView;
+  /** (blocks, page, heads, dQk), or u8 (blocks, page, 1, rowBytes) as in {@link SparseCache}. */
+  readonly kCache: TensorView;
+}
+
 /** A recorded sequence of operations; lengths on the device may change between replays. */
 export interface BackendGraph {
   replay(): void;
@@ -286,6 +298,7 @@ export interface Backend {
   denseAttention(args: DenseAttentionArgs): void;
   quantizeKvCache(args: QuantizeArgs): void;
   dequantizeKvCache(args: DequantizeArgs): void;
+  appendKvCache(args: AppendArgs): void;
 
   /** Records what `enqueue` enqueues instead of running it. */
   capture(enqueue: () => void): BackendGraph;

@@ -16,7 +16,8 @@ type Operation =
   | 'sparsePrefill'
   | 'denseAttention'
   | 'quantizeKvCache'
-  | 'dequantizeKvCache';
+  | 'dequantizeKvCache'
+  | 'appendKvCache';
 
 class HostBuffer implements BackendBuffer {
   readonly bytes: Uint8Array;
@@ -111,6 +112,9 @@ export class RecordingBackend implements Backend {
   }
   dequantizeKvCache(args: unknown): void {
     this.#note('dequantizeKvCache', args);
+  }
+  appendKvCache(args: unknown): void {
+    this.#note('appendKvCache', args);
   }
 }
 

@@ -1,4 +1,5 @@
 import type {
+  AppendArgs,
   Backend,
   BackendBuffer,
   BackendGraph,
@@ -17,6 +18,7 @@ import type {
   TensorView,
 } from '../backend.ts';
 import { asCpuBuffer } from './commands/address.ts';
+import { appendCommand } from './commands/append.ts';
 import { denseAttentionCommand } from './commands/dense-attention.ts';
 import { denseDecodeCommand } from './commands/dense-decode.ts';
 import type { Command } from './commands/operations.ts';
@@ -199,6 +201,10 @@ export class CpuBackend implements Backend {
 
   dequantizeKvCache(args: DequantizeArgs): void {
     this.#enqueueOn(dequantizeCommand(this.#context, args), [args.source, args.target]);
+  }
+
+  appendKvCache(args: AppendArgs): void {
+    this.#enqueueOn(appendCommand(args), [args.rows, args.slots, args.kCache]);
   }
 
   capture(enqueue: () => void): BackendGraph {

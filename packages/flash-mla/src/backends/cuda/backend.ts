@@ -1,5 +1,6 @@
 import { DeviceLostError, type FlashMlaError, InvalidArgumentError } from '../../errors.ts';
 import type {
+  AppendArgs,
   Backend,
   BackendBuffer,
   BackendGraph,
@@ -166,6 +167,10 @@ export class CudaBackend implements Backend {
 
   dequantizeKvCache(args: DequantizeArgs): void {
     this.#operations.dequantizeKvCache(args);
+  }
+
+  appendKvCache(args: AppendArgs): void {
+    this.#operations.appendKvCache(args);
   }
 
   capture(enqueue: () => void): BackendGraph {

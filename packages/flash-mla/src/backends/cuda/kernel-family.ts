@@ -9,6 +9,7 @@
 
 import type { Kernel, ParamDecls, ParamInputs, TensorMapDescription } from '@flash-mla/ptx';
 import type {
+  AppendArgs,
   ComputeScheduleArgs,
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -21,6 +22,7 @@ import type {
 } from '../backend.ts';
 import type { DeviceLimits } from './limits.ts';
 import type {
+  AppendProblem,
   ComputeScheduleProblem,
   DenseAttentionProblem,
   DenseDecodeProblem,
@@ -184,6 +186,7 @@ export interface KernelFamily {
   readonly denseAttention?: FamilyOperation<DenseAttentionProblem, DenseAttentionArgs>;
   readonly quantizeKvCache?: FamilyOperation<PackRowsProblem, QuantizeArgs>;
   readonly dequantizeKvCache?: FamilyOperation<PackRowsProblem, DequantizeArgs>;
+  readonly appendKvCache?: FamilyOperation<AppendProblem, AppendArgs>;
   /** Debug mode. */
   readonly check?: FamilyOperation<CheckProblem, CheckArgs>;
 }

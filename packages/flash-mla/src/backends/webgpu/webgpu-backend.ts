@@ -1,5 +1,6 @@
 import { DeviceLostError, FlashMlaError } from '../../errors.ts';
 import type {
+  AppendArgs,
   Backend,
   BackendBuffer,
   BackendGraph,
@@ -25,6 +26,7 @@ import {
   sparsePrefillChecks,
 } from '../debug/checks.ts';
 import { DebugChecks } from './debug-checks.ts';
+import { appendKvCache } from './launch/append.ts';
 import { denseDecode, sparseDecode } from './launch/decode.ts';
 import { denseAttention } from './launch/dense-attention.ts';
 import { sparsePrefill } from './launch/prefill.ts';
@@ -147,6 +149,11 @@ export class WebGpuBackend implements Backend {
   dequantizeKvCache(args: DequantizeArgs): void {
     this.#checkOpen();
     dequantizeKvCache(this.#runtime, args);
+  }
+
+  appendKvCache(args: AppendArgs): void {
+    this.#checkOpen();
+    appendKvCache(this.#runtime, args);
   }
 
   capture(enqueue: () => void): BackendGraph {

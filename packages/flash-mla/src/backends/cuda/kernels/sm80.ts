@@ -1,4 +1,5 @@
 import type { KernelFamily } from '../kernel-family.ts';
+import { appendKvCache } from './sm80_append_kv_cache_launch.ts';
 import { check } from './sm80_check_launch.ts';
 import { denseAttention } from './sm80_dense_attention_launch.ts';
 import { denseDecode } from './sm80_dense_decode_launch.ts';
@@ -17,5 +18,6 @@ export const sm80: KernelFamily = {
   denseAttention,
   quantizeKvCache,
   dequantizeKvCache,
+  appendKvCache,
   check,
 };

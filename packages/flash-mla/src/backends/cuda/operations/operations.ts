@@ -1,5 +1,6 @@
 import { BackendUnavailableError } from '../../../errors.ts';
 import type {
+  AppendArgs,
   ComputeScheduleArgs,
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -17,6 +18,7 @@ import type { DeviceLimits } from '../limits.ts';
 import { planSchedule } from '../schedule.ts';
 import { checkProblem } from './checks.ts';
 import {
+  appendProblem,
   computeScheduleProblem,
   denseAttentionProblem,
   denseDecodeProblem,
@@ -90,6 +92,7 @@ export class Operations {
   readonly denseAttention: (args: DenseAttentionArgs) => void;
   readonly quantizeKvCache: (args: QuantizeArgs) => void;
   readonly dequantizeKvCache: (args: DequantizeArgs) => void;
+  readonly appendKvCache: (args: AppendArgs) => void;
   readonly check: (args: CheckArgs) => void;
 
   constructor(families: readonly KernelFamily[], launcher: Launcher) {
@@ -110,6 +113,7 @@ export class Operations {
     this.denseAttention = bind('denseAttention', denseAttentionProblem);
     this.quantizeKvCache = bind('quantizeKvCache', quantizeProblem);
     this.dequantizeKvCache = bind('dequantizeKvCache', dequantizeProblem);
+    this.appendKvCache = bind('appendKvCache', appendProblem);
     this.check = bind('check', checkProblem);
   }
 }

@@ -1,6 +1,8 @@
 /** From the arguments of a call to what kernel selection sees of it. */
 
+import { dtypeSize } from '../../../tensor/dtype.ts';
 import type {
+  AppendArgs,
   ComputeScheduleArgs,
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -14,6 +16,7 @@ import type {
 } from '../../backend.ts';
 import { placementOf, placementOfCache } from '../placement.ts';
 import type {
+  AppendProblem,
   ComputeScheduleProblem,
   DenseAttentionProblem,
   DenseDecodeProblem,
@@ -157,6 +160,21 @@ function packRows(
     headDimQk: extent(rows, 3),
     packed: placementOfCache(packed, layout),
     rows: placementOf(rows, [0, 1]),
+  };
+}
+
+export function appendProblem({ layout, rows, slots, kCache }: AppendArgs): AppendProblem {
+  return {
+    layout,
+    rowDtype: rows.dtype as AppendProblem['rowDtype'],
+    mostRows: 2 ** Math.ceil(Math.log2(extent(rows, 0))),
+    numHeads: extent(rows, 1),
+    columns: extent(rows, 2),
+    slotBytes: dtypeSize(slots.dtype) as 4 | 8,
+    numBlocks: extent(kCache, 0),
+    pageSize: extent(kCache, 1),
+    rows: placementOf(rows, [0, 1]),
+    kCache: layout === 'plain' ? placementOf(kCache, [0, 1, 2]) : placementOfCache(kCache, layout),
   };
 }
 
