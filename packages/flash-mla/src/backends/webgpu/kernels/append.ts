@@ -85,8 +85,8 @@ export function appendPlainKernel(aligned: boolean, slotWords: 1 | 2): KernelSou
       slotWords,
       'params.heads',
       `let head = item % params.heads;
-      let from = params.rows + row * params.rowStride + head * params.rowHeadStride;
-      let to = params.cache + token / params.page * params.blockStride +
+      let rowAt = params.rows + row * params.rowStride + head * params.rowHeadStride;
+      let first = params.cache + token / params.page * params.blockStride +
         token % params.page * params.tokenStride + head * params.headStride;
       ${aligned ? copyWords : copyBytes}`,
     ),
@@ -95,18 +95,18 @@ export function appendPlainKernel(aligned: boolean, slotWords: 1 | 2): KernelSou
 
 const copyWords = `
   for (var word = thread; word < params.rowBytes / 4u; word += 64u) {
-    cache[to / 4u + word] = source[from / 4u + word];
+    cache[first / 4u + word] = source[rowAt / 4u + word];
   }`;
 
 const copyBytes = `
-  let end = to + params.rowBytes;
-  for (var word = to / 4u + thread; word * 4u < end; word += 64u) {
+  let end = first + params.rowBytes;
+  for (var word = first / 4u + thread; word * 4u < end; word += 64u) {
     var value = 0u;
     var mask = 0u;
     for (var i = 0u; i < 4u; i++) {
       let byte = word * 4u + i;
-      if (byte >= to && byte < end) {
-        let at = from + byte - to;
+      if (byte >= first && byte < end) {
+        let at = rowAt + byte - first;
         value |= ((source[at / 4u] >> (8u * (at % 4u))) & 0xffu) << (8u * i);
         mask |= 0xffu << (8u * i);
       }
