@@ -1,6 +1,7 @@
 import type { ProblemOn } from '../../backends/cuda/inspect/inspect.ts';
 import type { OperationName } from '../../backends/cuda/operations/operations.ts';
 import type {
+  AppendProblem,
   ComputeScheduleProblem,
   DenseAttentionProblem,
   DenseDecodeProblem,
@@ -13,6 +14,7 @@ import { dtypeSize } from '../../tensor/dtype.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import { contiguousStrides } from '../../tensor/shape.ts';
 import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
+import { append } from '../bench/operations/append.ts';
 import { denseAttention } from '../bench/operations/dense-attention.ts';
 import { denseDecode } from '../bench/operations/dense-decode.ts';
 import { metadata } from '../bench/operations/metadata.ts';
@@ -215,6 +217,26 @@ function packProblem(options: ProblemOptions): ProblemOn {
   });
 }
 
+function appendProblem(options: ProblemOptions): ProblemOn {
+  const { layout, dtype, rows, hKv, dQk, blocks, pageSize } = append.problem(options, 'gpu');
+  const size = dtypeSize(dtype);
+  return (): AppendProblem => ({
+    layout,
+    rowDtype: dtype,
+    mostRows: 2 ** Math.ceil(Math.log2(rows)),
+    numHeads: hKv,
+    columns: dQk,
+    slotBytes: 4,
+    numBlocks: blocks,
+    pageSize,
+    rows: contiguous([rows, hKv, dQk], size),
+    kCache:
+      layout === 'plain'
+        ? contiguous([blocks, pageSize, hKv, dQk], size)
+        : cachePlacement(layout, blocks, pageSize, dQk),
+  });
+}
+
 function metadataProblem(options: ProblemOptions): ProblemOn {
   const { sQ, hQ, hKv, lengths } = metadata.problem(options, 'gpu');
   const problem = {
@@ -292,6 +314,13 @@ const list: readonly InspectOperation[] = [
     accepts: quantize.accepts,
     operation: 'dequantizeKvCache',
     problem: packProblem,
+  },
+  {
+    name: 'append',
+    bench: append,
+    accepts: append.accepts,
+    operation: 'appendKvCache',
+    problem: appendProblem,
   },
 ];
 

@@ -1,5 +1,6 @@
 import type { ScheduleProblem, TensorView } from '../../backends/backend.ts';
 import { type Trace, traceLaunches, viewOf } from '../../backends/webgpu/inspect/trace.ts';
+import { appendKvCache } from '../../backends/webgpu/launch/append.ts';
 import { denseDecode, sparseDecode } from '../../backends/webgpu/launch/decode.ts';
 import { denseAttention } from '../../backends/webgpu/launch/dense-attention.ts';
 import { sparsePrefill } from '../../backends/webgpu/launch/prefill.ts';
@@ -10,6 +11,7 @@ import type { LaunchTarget } from '../../backends/webgpu/runtime/runtime.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
+import { append as appendBench } from '../bench/operations/append.ts';
 import { denseAttention as attentionBench } from '../bench/operations/dense-attention.ts';
 import { denseDecode as denseBench } from '../bench/operations/dense-decode.ts';
 import { metadata as metadataBench } from '../bench/operations/metadata.ts';
@@ -171,6 +173,20 @@ const packing =
         : dequantizeKvCache(target, { layout, source: packed, target: rows });
   };
 
+const append: Launch = (options, view, capabilities) => {
+  const { layout, dtype, rows, hKv, dQk, blocks, pageSize } = appendBench.problem(options, 'gpu');
+  const kCache =
+    layout === 'plain'
+      ? view(dtype, blocks, pageSize, hKv, dQk)
+      : cacheOf(capabilities, layout, blocks, pageSize, dQk);
+  return (target) =>
+    appendKvCache(target, {
+      ...{ layout, kCache },
+      rows: view(dtype, rows, hKv, dQk),
+      slots: view('i32', rows),
+    });
+};
+
 const metadata: Launch = (options, view, capabilities) => {
   const { sQ, hQ, hKv, lengths } = metadataBench.problem(options, 'gpu');
   const batch = lengths.length;
@@ -195,4 +211,5 @@ const launches: Readonly<Record<string, Launch>> = {
   metadata,
   quantize: packing('quantize'),
   dequantize: packing('dequantize'),
+  append,
 };
