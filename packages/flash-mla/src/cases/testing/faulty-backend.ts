@@ -1,4 +1,5 @@
 import type {
+  AppendArgs,
   Backend,
   ComputeScheduleArgs,
   DenseAttentionArgs,
@@ -15,6 +16,7 @@ export interface Fault {
   readonly sparseDecode?: (args: SparseDecodeArgs) => SparseDecodeArgs;
   readonly sparsePrefill?: (args: SparsePrefillArgs) => SparsePrefillArgs;
   readonly denseAttention?: (args: DenseAttentionArgs) => DenseAttentionArgs;
+  readonly appendKvCache?: (args: AppendArgs) => AppendArgs;
   readonly computeSchedule?: (args: ComputeScheduleArgs) => ComputeScheduleArgs;
 }
 
@@ -38,6 +40,8 @@ export function faultyDevice(device: Device, fault: Fault): Device {
 
 /** The same memory without the last entry of a dimension. */
 export function shortened(view: TensorView, dimension: number): TensorView {
+  // Written out: the buffer of a tensor is no property of its own that a spread would copy.
+  const { buffer, byteOffset, dtype, strides } = view;
   const shape = view.shape.map((n, d) => (d === dimension ? n - 1 : n));
-  return { ...view, shape };
+  return { buffer, byteOffset, dtype, shape, strides };
 }
