@@ -22,7 +22,7 @@ export interface QuantizeKvCacheOptions {
   /** (blocks, page, 1, dQk), contiguous; dQk 576 for `v32`, 512 for `model1`. */
   readonly kCache: Tensor<'bf16'>;
   readonly layout: PackedKvLayout;
-  /** Packed cache to write to instead of a new one; its blocks may be padded. */
+  /** Packed cache to write to instead of a new one; its blocks may be padded, and `model1` whole. */
   readonly out?: Tensor<'u8'> | null | undefined;
 }
 
@@ -43,9 +43,9 @@ const known = optionNames<keyof QuantizeKvCacheOptions | keyof DequantizeKvCache
 
 /**
  * bf16 rows → packed FP8 rows, u8 (blocks, page, 1, rowBytes): each tile of 128 (`v32`) or 64
- * (`model1`) values gets the smallest power of two ≥ max|value| / 448 as its scale, and values are
- * rounded to nearest even; the 64 rope values stay bf16. A new `model1` cache pads its blocks to a
- * multiple of 576 bytes.
+ * (`model1`) values gets the smallest power of two ≥ max|value| / 448, and at least 2^-13, as its scale,
+ * and values are rounded to nearest even; the 64 rope values stay bf16. A new `model1` cache pads its
+ * blocks to a multiple of 576 bytes. {@link appendKvCache} writes single tokens.
  *
  * Source: `quantize_k_cache` of FlashMLA's tests.
  *
