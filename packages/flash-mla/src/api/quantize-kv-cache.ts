@@ -22,7 +22,7 @@ export interface QuantizeKvCacheOptions {
   /** (blocks, page, 1, dQk), contiguous; dQk 576 for `v32`, 512 for `model1`. */
   readonly kCache: Tensor<'bf16'>;
   readonly layout: PackedKvLayout;
-  /** Packed cache to write to instead of a new one; its blocks may be padded, and `model1` whole. */
+  /** Packed cache to write to instead of a new one; its blocks may be padded. */
   readonly out?: Tensor<'u8'> | null | undefined;
 }
 
