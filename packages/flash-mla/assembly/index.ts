@@ -5,6 +5,7 @@
  * src/backends/cpu/commands/.
  */
 
+export { appendRows } from './ops/append';
 export { copyBytes } from './ops/copy';
 export { denseAttention } from './ops/dense-attention';
 export { denseDecode } from './ops/dense-decode';

@@ -68,7 +68,7 @@ export function dequantizeRows(
   }
 }
 
-function quantizeV32(source: usize, row: usize): void {
+export function quantizeV32(source: usize, row: usize): void {
   for (let g: usize = 0; g < 4; g++) {
     const code = scaleCode(source + (g << 8), 128);
     store<f32>(row + 512 + (g << 2), scaleOf(code));
@@ -77,7 +77,7 @@ function quantizeV32(source: usize, row: usize): void {
   memory.copy(row + 528, source + 1024, 128);
 }
 
-function quantizeModel1(source: usize, row: usize, scales: usize): void {
+export function quantizeModel1(source: usize, row: usize, scales: usize): void {
   for (let g: usize = 0; g < 7; g++) {
     const code = scaleCode(source + (g << 7), 64);
     store<u8>(scales + g, <u8>code);

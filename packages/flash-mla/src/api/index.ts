@@ -1,5 +1,10 @@
 /** The public operations, one file each. */
 
+export {
+  type AppendKvCacheOptions,
+  appendKvCache,
+  type KvCacheDType,
+} from './append-kv-cache.ts';
 export type {
   DecodeOptionsBase,
   DecodeResult,

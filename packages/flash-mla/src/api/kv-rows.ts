@@ -1,11 +1,12 @@
 import { InvalidArgumentError } from '../errors.ts';
 import type { KvRowLayout } from '../kv-cache/row-layout.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { cutBlocksError } from '../tensor/whole-blocks.ts';
 import { checkExtent, checkInnerStride, checkNotEmpty, shapeText } from './arguments.ts';
 
 /** Indices into a cache are i32. */
-const maxTokens = 2 ** 31 - 1;
+export const maxTokens = 2 ** 31 - 1;
 
 /** The row format that a sparse cache's dtype and row width announce. Checks the width. */
 export function kvRowLayout(name: string, kCache: Tensor): KvRowLayout {
@@ -57,8 +58,13 @@ export function checkSparseCache(
   }
 }
 
-/** Strides and alignment of packed rows: a kernel reads scales and rope values from them in words. */
+/**
+ * Strides and alignment of packed rows: a kernel reads scales and rope values from them in words. A view
+ * of part of the tokens of a `model1` block is refused; `v32` rows stand for themselves.
+ */
 export function checkPackedRows(name: string, kCache: Tensor, layout: 'v32' | 'model1'): void {
+  const cut = layout === 'model1' ? Tensor.cutBlocks(kCache) : undefined;
+  if (cut !== undefined) throw cutBlocksError(name, cut, kCache);
   const [blocks = 0, page = 0] = kCache.shape;
   const [blockStride = 0, rowStride = 0] = kCache.strides;
   const { rowBytes, alignment } = packedRows[layout];
@@ -76,4 +82,24 @@ export function checkPackedRows(name: string, kCache: Tensor, layout: 'v32' | 'm
     `${layout} rows of ${rowBytes} bytes in blocks of at least ${block}, all at multiples of ${alignment}`,
     `strides (${kCache.strides.join(', ')}) at byte ${kCache.byteOffset}`,
   );
+}
+
+/** No two elements in the same place, so that all can be written. */
+export function checkDisjoint(name: string, tensor: Tensor): void {
+  const { shape, strides } = tensor;
+  const dimensions = strides
+    .map((stride, i) => ({ stride, extent: shape[i] as number }))
+    .filter(({ extent }) => extent > 1)
+    .sort((a, b) => a.stride - b.stride);
+  let span = 1;
+  for (const { stride, extent } of dimensions) {
+    if (stride < span) {
+      throw new InvalidArgumentError(
+        `${name}.strides`,
+        'rows that do not overlap',
+        `strides (${strides.join(', ')}) of ${shapeText(tensor)}`,
+      );
+    }
+    span += stride * (extent - 1);
+  }
 }

@@ -44,9 +44,9 @@ const known = optionNames<keyof QuantizeKvCacheOptions | keyof DequantizeKvCache
 
 /**
  * bf16 rows → packed FP8 rows, u8 (blocks, page, 1, rowBytes): each tile of 128 (`v32`) or 64
- * (`model1`) values gets the smallest power of two ≥ max|value| / 448 as its scale, and values are
- * rounded to nearest even; the 64 rope values stay bf16. A new `model1` cache pads its blocks to a
- * multiple of 576 bytes.
+ * (`model1`) values gets the smallest power of two ≥ max|value| / 448, and at least 2^-13, as its scale,
+ * and values are rounded to nearest even; the 64 rope values stay bf16. A new `model1` cache pads its
+ * blocks to a multiple of 576 bytes. {@link appendKvCache} writes single tokens.
  *
  * Source: `quantize_k_cache` of FlashMLA's tests.
  *
@@ -72,7 +72,7 @@ export function quantizeKvCache(options: QuantizeKvCacheOptions): Tensor<'u8'> {
     checkExtent('out', out, 0, blocks, 'blocks of kCache');
     checkExtent('out', out, 1, page, 'page of kCache');
   }
-  return enqueue(out ?? emptyPacked(device, blocks, page, layout), out, (target) =>
+  return enqueue(out ?? Tensor.allocatePacked(device, blocks, page, layout), out, (target) =>
     device.backend.run(quantizeRows, { layout, source: kCache, target }),
   );
 }
@@ -116,20 +116,6 @@ function checkPacked(
   checkExtent(name, tensor, 3, packedRows[layout].rowBytes, `bytes a row of ${layout}`);
   checkInnerStride(name, tensor);
   checkPackedRows(name, tensor, layout);
-}
-
-function emptyPacked(
-  device: TensorHost,
-  blocks: number,
-  page: number,
-  layout: PackedKvLayout,
-): Tensor<'u8'> {
-  const { rowBytes, blockPadding } = packedRows[layout];
-  const blockBytes = Math.ceil((page * rowBytes) / blockPadding) * blockPadding;
-  return Tensor.allocate(device, [blocks * blockBytes], 'u8').asStrided(
-    [blocks, page, 1, rowBytes],
-    [blockBytes, rowBytes, rowBytes, 1],
-  );
 }
 
 function enqueue<T extends Tensor>(target: T, given: unknown, run: (target: T) => void): T {

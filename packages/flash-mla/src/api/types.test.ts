@@ -1,6 +1,7 @@
 import { describe, expectTypeOf, it } from 'vitest';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
+  appendKvCache,
   type DecodeResult,
   type FlashMlaSchedMeta,
   flashAttnVarlenFunc,
@@ -136,6 +137,22 @@ describe('the types of the other operations', () => {
       flashAttnVarlenFunc({ ...varlen, q: f16, k: f16, v: bf16 });
       // @ts-expect-error bf16 rows are not packed
       quantizeKvCache({ kCache: bf16, layout: 'bf16' });
+    });
+    void (() => {
+      const slots = i32;
+      expectTypeOf(appendKvCache({ kCache: u8, rows: bf16, slots })).toEqualTypeOf<Tensor<'u8'>>();
+      expectTypeOf(appendKvCache({ kCache: f16, rows: f16, slots, layout: 'f16' })).toEqualTypeOf<
+        Tensor<'f16'>
+      >();
+      appendKvCache({ kCache: u8, rows: bf16, slots, layout: 'model1' });
+      // @ts-expect-error rows are packed from bf16
+      appendKvCache({ kCache: u8, rows: f16, slots });
+      // @ts-expect-error rows of a plain cache are copied
+      appendKvCache({ kCache: bf16, rows: f16, slots });
+      // @ts-expect-error a plain cache is not packed
+      appendKvCache({ kCache: bf16, rows: bf16, slots, layout: 'v32' });
+      // @ts-expect-error slots are integers
+      appendKvCache({ kCache: bf16, rows: bf16, slots: bf16 });
     });
     expectTypeOf<PackedKvLayout>().toEqualTypeOf<'v32' | 'model1'>();
   });

@@ -1,4 +1,5 @@
 import {
+  appendKvCache,
   dequantizeKvCache,
   flashAttnVarlenFunc,
   flashAttnWithKvCache,
@@ -14,6 +15,7 @@ import { packedRows } from '../tensor/packed-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type {
   AnswerName,
+  AppendKvCache,
   CacheAttention,
   DenseDecode,
   DequantizeKvCache,
@@ -39,9 +41,15 @@ export interface Operation {
   /** Enqueues the operation, which overwrites {@link results}. */
   enqueue(): void;
   readonly results: Readonly<Partial<Record<AnswerName, Tensor>>>;
-  /** Tensors of lengths, with their values: what may change between the replays of a graph. */
-  readonly lengths: readonly { readonly tensor: Tensor<'i32'>; readonly values: Int32Array }[];
+  /** Tensors of lengths and slots: what may change between the replays of a graph. */
+  readonly lengths: readonly Lengths[];
   dispose(): void;
+}
+
+/** A tensor whose values may change between the replays of a graph. */
+export interface Lengths {
+  /** Writes the problem's values, or others. */
+  write(which: 'own' | 'others'): void;
 }
 
 /** Uploads a problem. Throws what the API throws for it, at the latest in `enqueue`. */
@@ -68,13 +76,14 @@ const operations: {
   'cache-attention': cacheAttention,
   quantize,
   dequantize,
+  append,
 };
 
-/** Uploads inputs the way the variant asks for, and remembers which of them are lengths. */
+/** Uploads inputs the way the variant asks for, and remembers which of them are lengths or slots. */
 class Inputs {
   readonly uploads: Uploads;
   readonly variant: Variant;
-  readonly lengths: { tensor: Tensor<'i32'>; values: Int32Array }[] = [];
+  readonly lengths: Lengths[] = [];
   readonly #gap: number;
 
   constructor(device: Device, variant: Variant) {
@@ -93,8 +102,21 @@ class Inputs {
   }
 
   putLengths(host: HostTensor<'i32'>): Tensor<'i32'> {
+    const { data } = host;
     const tensor = this.uploads.put(host);
-    this.lengths.push({ tensor, values: host.data });
+    this.lengths.push({
+      write: (which) => tensor.write(which === 'own' ? data : data.map((n) => n >> 1)),
+    });
+    return tensor;
+  }
+
+  putSlots(host: HostTensor<'i32'> | HostTensor<'i64'>): Tensor<'i32'> | Tensor<'i64'> {
+    if (host.dtype === 'i32') return this.putLengths(host as HostTensor<'i32'>);
+    const { data } = host as HostTensor<'i64'>;
+    const tensor = this.uploads.put(host as HostTensor<'i64'>);
+    this.lengths.push({
+      write: (which) => tensor.write(which === 'own' ? data : data.map((n) => n >> 1n)),
+    });
     return tensor;
   }
 
@@ -317,6 +339,15 @@ function dequantize(inputs: Inputs, { layout, kCache }: DequantizeKvCache): Oper
   const out = inputs.uploads.poisoned([blocks, page, 1, packedRows[layout].headDimQk], 'bf16');
   const source = inputs.putCache(layout, kCache) as Tensor<'u8'>;
   return inputs.operation({ out }, () => dequantizeKvCache({ kCache: source, layout, out }));
+}
+
+function append(inputs: Inputs, { layout, kCache, rows, slots }: AppendKvCache): Operation {
+  const out = inputs.putCache(layout === 'plain' ? 'bf16' : layout, kCache) as Tensor<'bf16'>;
+  const source = inputs.put(rows) as Tensor<'bf16'>;
+  const place = inputs.putSlots(slots);
+  return inputs.operation({ out }, () =>
+    appendKvCache({ kCache: out, rows: source, slots: place }),
+  );
 }
 
 function longest({ data }: HostTensor<'i32'>): number {

@@ -1,4 +1,5 @@
 import type {
+  AppendProblem,
   CacheAttentionProblem,
   DenseDecodeProblem,
   HostTensor,
@@ -18,7 +19,8 @@ export type Problem =
   | VarlenAttention
   | CacheAttention
   | QuantizeKvCache
-  | DequantizeKvCache;
+  | DequantizeKvCache
+  | AppendKvCache;
 
 /** `flashMlaWithKvCache` without indices. */
 export interface DenseDecode extends DenseDecodeProblem {
@@ -59,6 +61,11 @@ export interface DequantizeKvCache {
   readonly layout: 'v32' | 'model1';
   /** u8 (blocks, page, 1, rowBytes). */
   readonly kCache: HostTensor<'u8'>;
+}
+
+/** `appendKvCache`. The answer is the cache. */
+export interface AppendKvCache extends AppendProblem {
+  readonly op: 'append';
 }
 
 export type Op = Problem['op'];

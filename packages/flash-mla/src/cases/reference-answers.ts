@@ -1,6 +1,7 @@
 import { decodeAll } from '../reference/host-tensor.ts';
 import {
   type AttentionAnswer,
+  appendKvCache,
   cacheAttention,
   type DecodeAnswer,
   denseDecode,
@@ -37,6 +38,8 @@ export function referenceAnswers(problem: Problem): ExpectedAnswers {
       return rows(quantizeKvCache(problem.kCache, problem.layout));
     case 'dequantize':
       return rows(dequantizeKvCache(problem.kCache, problem.layout));
+    case 'append':
+      return rows(appendKvCache(problem));
   }
 }
 

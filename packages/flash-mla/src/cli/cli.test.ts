@@ -205,7 +205,7 @@ describe('with this installation', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it.each(['sparse-decode', 'sparse-prefill', 'dense-attention', 'quantize', 'metadata'])(
+  it.each(['sparse-decode', 'sparse-prefill', 'dense-attention', 'quantize', 'append', 'metadata'])(
     'bench runs %s',
     async (op) => {
       const sizes: Record<string, string[]> = {
@@ -213,6 +213,7 @@ describe('with this installation', () => {
         'sparse-prefill': ['--s-q', '2', '--h-q', '2', '--s-k', '256', '--topk', '64'],
         'dense-attention': ['--b', '1', '--h-q', '2', '--s-k', '64'],
         quantize: ['--s-k', '256'],
+        append: ['--b', '2', '--s-k', '64'],
         metadata: ['--b', '3'],
       };
       const args = [

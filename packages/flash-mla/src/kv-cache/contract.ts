@@ -17,3 +17,15 @@ export interface DequantizeArgs {
   /** bf16 (blocks, page, 1, dQk), contiguous. */
   readonly target: TensorView;
 }
+
+/** Rows → the tokens of a paged cache that slots name. */
+export interface AppendArgs {
+  /** `plain`: a row of the cache is the row as it is given. */
+  readonly layout: 'v32' | 'model1' | 'plain';
+  /** (n, heads, dQk), n at least 1, any outer strides: bf16, or, plain, the dtype of the cache. */
+  readonly rows: TensorView;
+  /** i32 or i64 (n): block·page + offset; what is outside the cache is skipped. */
+  readonly slots: TensorView;
+  /** (blocks, page, heads, dQk), or u8 (blocks, page, 1, rowBytes) as in `SparseCache`. */
+  readonly kCache: TensorView;
+}

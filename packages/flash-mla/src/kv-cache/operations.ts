@@ -1,7 +1,7 @@
 /** The operations of the KV cache, as values: kernels of every device are registered for these. */
 
 import { defineOperation } from '../operation/operation.ts';
-import type { DequantizeArgs, QuantizeArgs } from './contract.ts';
+import type { AppendArgs, DequantizeArgs, QuantizeArgs } from './contract.ts';
 
 /** bf16 rows → packed FP8 rows. */
 export const quantizeRows = defineOperation<QuantizeArgs>({
@@ -15,4 +15,11 @@ export const dequantizeRows = defineOperation<DequantizeArgs>({
   name: 'dequantizeKvCache',
   reads: ({ source }) => [source],
   writes: ({ target }) => [target],
+});
+
+/** Rows → the tokens of a paged cache that slots name. */
+export const appendRows = defineOperation<AppendArgs>({
+  name: 'appendKvCache',
+  reads: ({ rows, slots }) => [rows, slots],
+  writes: ({ kCache }) => [kCache],
 });

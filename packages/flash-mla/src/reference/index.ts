@@ -13,6 +13,7 @@ export {
   computeTileSchedule,
   type TileSchedule,
 } from '../scheduling/tile-scheduler.ts';
+export { type AppendProblem, appendKvCache } from './append.ts';
 export { type AttendResult, attend, type KeyRows, sinkFactor } from './attend.ts';
 export { combineSplits, type PartialRows } from './combine.ts';
 export {

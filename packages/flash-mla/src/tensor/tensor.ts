@@ -3,8 +3,10 @@ import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts
 import { decodeElements } from './convert.ts';
 import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
 import { type Allocation, allocationLabel, trackLeak, untrackLeak } from './leaks.ts';
+import { packedRows } from './packed-rows.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
 import type { DeviceBuffer, TensorView } from './view.ts';
+import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
 
 /** What a tensor needs of the device it lives on. */
 export interface TensorHost {
@@ -31,6 +33,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   readonly strides: readonly number[];
   readonly byteOffset: number;
   readonly #allocation: Allocation;
+  /** The `model1` blocks that this tensor is a view of. */
+  readonly #blocks: WholeBlocks | undefined;
 
   /** Use `device.tensor()` or `device.empty()`. */
   constructor(
@@ -40,6 +44,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     shape: readonly number[],
     strides: readonly number[],
     byteOffset: number,
+    blocks?: WholeBlocks,
   ) {
     this.device = device;
     this.#allocation = allocation;
@@ -47,6 +52,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     this.shape = shape;
     this.strides = strides;
     this.byteOffset = byteOffset;
+    this.#blocks = blocks;
   }
 
   /** Whether a value is a tensor of this library, whatever its dtype. Never throws. */
@@ -58,6 +64,28 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   static allocate<D extends DType>(device: TensorHost, shape: readonly number[], dtype: D) {
     const allocation = allocateMemory(device, shape, dtype);
     return new Tensor(device, allocation, dtype, shape, contiguousStrides(shape), 0);
+  }
+
+  /** Allocates a packed cache (blocks, page, 1, rowBytes). Throws {@link OutOfMemoryError}. */
+  static allocatePacked(
+    device: TensorHost,
+    blocks: number,
+    page: number,
+    layout: keyof typeof packedRows,
+  ): Tensor<'u8'> {
+    const { rowBytes, blockPadding } = packedRows[layout];
+    const blockBytes = Math.ceil((page * rowBytes) / blockPadding) * blockPadding;
+    const allocation = allocateMemory(device, [blocks * blockBytes], 'u8');
+    const shape = [blocks, page, 1, rowBytes];
+    const strides = [blockBytes, rowBytes, rowBytes, 1];
+    const whole = blocksOf({ dtype: 'u8', shape, strides, byteOffset: 0 }, true);
+    return new Tensor(device, allocation, 'u8', shape, strides, 0, whole);
+  }
+
+  /** The blocks of a `model1` cache that a view of it cuts; undefined where it cuts none. */
+  static cutBlocks(tensor: Tensor): WholeBlocks | undefined {
+    const blocks = tensor.#blocks;
+    return blocks && cutsBlocks(blocks, tensor) ? blocks : undefined;
   }
 
   /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
@@ -89,7 +117,11 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     return value;
   }
 
-  /** The view of entries `begin` to `end` (exclusive) along one dimension. Shares memory. */
+  /**
+   * The view of entries `begin` to `end` (exclusive) along one dimension. Shares memory. Throws
+   * {@link InvalidArgumentError} also for part of the tokens of a `model1` cache that this library made:
+   * what lies in a block has a meaning only as a whole.
+   */
   slice(dimension: number, begin: number, end: number): Tensor<D> {
     const length = Number.isInteger(dimension) ? this.shape[dimension] : undefined;
     if (length === undefined) {
@@ -110,12 +142,13 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     }
     const shape = this.shape.map((n, i) => (i === dimension ? end - begin : n));
     const byteOffset = this.byteOffset + begin * this.stride(dimension) * dtypeSize(this.dtype);
-    return new Tensor(this.device, this.#allocation, this.dtype, shape, this.strides, byteOffset);
+    return this.#view('dimension, begin, end', shape, this.strides, byteOffset);
   }
 
   /**
    * A view with its own shape, strides (elements) and offset (elements) on the same memory, as
-   * `torch.as_strided`. Throws {@link InvalidArgumentError} if any element would lie outside.
+   * `torch.as_strided`. Throws {@link InvalidArgumentError} if any element would lie outside, and for
+   * parts of blocks as {@link slice} does.
    */
   asStrided(shape: readonly number[], strides: readonly number[], offset = 0): Tensor<D> {
     if (!areCounts(shape) || !areCounts(strides) || shape.length !== strides.length) {
@@ -139,14 +172,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
         `one that ends at byte ${end}`,
       );
     }
-    return new Tensor(
-      this.device,
-      this.#allocation,
-      this.dtype,
-      [...shape],
-      [...strides],
-      byteOffset,
-    );
+    return this.#view('shape, strides', [...shape], [...strides], byteOffset);
   }
 
   /** The same elements under another shape. Needs a contiguous tensor. Shares memory. */
@@ -217,6 +243,18 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #view(
+    argument: string,
+    shape: readonly number[],
+    strides: readonly number[],
+    byteOffset: number,
+  ): Tensor<D> {
+    const { device, dtype } = this;
+    const blocks = this.#blocks ?? blocksOf(this, false);
+    checkView(argument, blocks, { dtype, shape, strides, byteOffset });
+    return new Tensor(device, this.#allocation, dtype, shape, strides, byteOffset, blocks);
   }
 }
 

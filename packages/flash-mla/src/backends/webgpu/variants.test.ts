@@ -131,6 +131,18 @@ describe.skipIf(absent)(`right answers${why}`, () => {
       { op: 'sparse-prefill', sQ: 260, sKv: 60, topk: 8, hQ: 16, dQk: 576, lengths: true },
     ],
     ['rows to quantise', { op: 'quantize', layout: 'model1', blocks: 100, page: 64 }],
+    [
+      'a packed cache to append to',
+      { op: 'append', layout: 'model1', blocks: 125, page: 64, rows: 300, gap: 1 },
+    ],
+    [
+      'a plain cache to append to, and its rows',
+      { op: 'append', layout: 'bf16', blocks: 55, page: 69, rows: 2000, longSlots: true },
+    ],
+    [
+      'bytes to append',
+      { op: 'append', layout: 'e4m3', blocks: 110, page: 69, rows: 300, dQk: 575, gap: 1 },
+    ],
     ['rows to dequantise', { op: 'dequantize', layout: 'v32', blocks: 100, page: 64 }],
   ])('for %s in several bindings', async (_, params) => {
     expect(compareAnswers(params, await run(params, small))).toEqual([]);

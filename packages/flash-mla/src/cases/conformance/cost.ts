@@ -34,6 +34,8 @@ function operations(params: CaseParams): number {
     case 'quantize':
     case 'dequantize':
       return params.blocks * params.page * 576 * 10;
+    case 'append':
+      return params.rows * (params.hKv ?? 1) * (params.dQk ?? 576) * 10;
     case 'schedule':
       return params.b * 1000;
   }

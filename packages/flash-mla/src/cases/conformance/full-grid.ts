@@ -1,4 +1,5 @@
 import type {
+  AppendParams,
   CacheParams,
   CacheShape,
   DenseParams,
@@ -247,6 +248,24 @@ function* attentionGrid(): Generator<VarlenParams | CacheParams> {
   }
 }
 
+function* appendGrid(): Generator<AppendParams> {
+  const variants = [{}, { gap: 1 }, { gap: 16 }, { longSlots: true }, { graph: true }] as const;
+  for (const variant of variants) {
+    for (const page of [1, 16, 64, 69]) {
+      for (const rows of [1, 128, 1000]) {
+        const base = { op: 'append', blocks: Math.ceil((2 * rows) / page), page, rows } as const;
+        yield { ...base, layout: 'v32', ...variant };
+        yield { ...base, layout: 'model1', ...variant };
+        for (const layout of ['bf16', 'f16', 'e4m3'] as const) {
+          yield { ...base, layout, ...variant };
+          yield { ...base, layout, hKv: 4, dQk: 128, ...variant };
+          yield { ...base, layout, hKv: 2, dQk: 81, ...variant };
+        }
+      }
+    }
+  }
+}
+
 /** Every case of the full suite that is not quick, in turn. */
 export function* fullGrid() {
   yield* denseGrid();
@@ -256,4 +275,5 @@ export function* fullGrid() {
   yield* sparseVariety();
   yield* prefillGrid();
   yield* attentionGrid();
+  yield* appendGrid();
 }

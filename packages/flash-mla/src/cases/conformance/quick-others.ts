@@ -71,3 +71,18 @@ export const quickSchedule: readonly CaseParams[] = [
   { op: 'schedule', kind: 'sparse', b: 74, sK: 576, extraTopk: 1024, hQ: 64 },
   { op: 'schedule', kind: 'sparse', b: 9, sK: 576, extraTopk: 64, hQ: 128, deterministic: true },
 ];
+
+export const quickAppend: readonly CaseParams[] = [
+  { op: 'append', layout: 'v32', blocks: 3, page: 16, rows: 20 },
+  { op: 'append', layout: 'v32', blocks: 4, page: 5, rows: 9, gap: 1, longSlots: true },
+  { op: 'append', layout: 'model1', blocks: 3, page: 7, rows: 13 },
+  { op: 'append', layout: 'model1', blocks: 2, page: 64, rows: 40, gap: 2 },
+  { op: 'append', layout: 'model1', blocks: 3, page: 16, rows: 20, graph: true },
+  { op: 'append', layout: 'bf16', blocks: 3, page: 16, rows: 40 },
+  { op: 'append', layout: 'bf16', blocks: 3, page: 16, rows: 20, hKv: 3, dQk: 40, gap: 1 },
+  { op: 'append', layout: 'bf16', blocks: 3, page: 16, rows: 20, graph: true, longSlots: true },
+  { op: 'append', layout: 'f16', blocks: 4, page: 6, rows: 20, hKv: 2, dQk: 128 },
+  { op: 'append', layout: 'f16', blocks: 2, page: 3, rows: 5, dQk: 2000, gap: 1 },
+  { op: 'append', layout: 'e4m3', blocks: 3, page: 16, rows: 20 },
+  { op: 'append', layout: 'e4m3', blocks: 3, page: 5, rows: 12, hKv: 2, dQk: 37, gap: 1 },
+];

@@ -2,7 +2,14 @@ import { cachedTokens } from '../../reference/dense-decode.ts';
 import type { Problem } from '../problem.ts';
 import { type ExpectedAnswers, referenceAnswers } from '../reference-answers.ts';
 import type { Random } from './random.ts';
-import { type Divisible, groupSize, kvHeads, partsOf, takePart } from './sub-problem.ts';
+import {
+  type Divisible,
+  groupSize,
+  isDivisible,
+  kvHeads,
+  partsOf,
+  takePart,
+} from './sub-problem.ts';
 
 /**
  * Expected answers within a budget of floating-point operations. A problem within it is answered in
@@ -11,7 +18,7 @@ import { type Divisible, groupSize, kvHeads, partsOf, takePart } from './sub-pro
  * third of a nanosecond per operation on one core.
  */
 export function sampledAnswers(problem: Problem, budget: number, random: Random): ExpectedAnswers {
-  if (problem.op === 'quantize' || problem.op === 'dequantize') return referenceAnswers(problem);
+  if (!isDivisible(problem)) return referenceAnswers(problem);
   const size = groupSize(problem);
   const costs = Array.from({ length: partsOf(problem) }, (_, i) => partCost(problem, i));
   const total = costs.reduce((sum, cost) => sum + cost, 0) * size;

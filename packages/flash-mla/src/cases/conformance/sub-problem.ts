@@ -3,7 +3,7 @@ import type { DType } from '../../tensor/dtype.ts';
 import type { Problem } from '../problem.ts';
 
 /** A problem that lets part of it stand alone, because its rows do not depend on each other. */
-export type Divisible = Exclude<Problem, { op: 'quantize' | 'dequantize' }>;
+export type Divisible = Exclude<Problem, { op: 'quantize' | 'dequantize' | 'append' }>;
 
 /** One request (decoding, dense attention) or one query (prefill), with some of its heads. */
 export interface SubProblem {
@@ -12,6 +12,10 @@ export interface SubProblem {
   readonly outRows: Int32Array;
   /** For each element of the part's `lse` (and `max_logits`): its place in the whole. */
   readonly lsePlaces: Int32Array;
+}
+
+export function isDivisible(problem: Problem): problem is Divisible {
+  return problem.op !== 'quantize' && problem.op !== 'dequantize' && problem.op !== 'append';
 }
 
 /** How many parts {@link takePart} can take. */

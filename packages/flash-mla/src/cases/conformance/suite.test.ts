@@ -144,6 +144,22 @@ describe('a backend with one fault fails', () => {
     ['ignores causal', 'attention causal', { denseAttention: (a) => ({ ...a, causal: false }) }],
     ['always causal', 'attention', { denseAttention: (a) => ({ ...a, causal: true }) }],
     [
+      'leaves the last row out',
+      'append',
+      {
+        appendKvCache: (a) => ({
+          ...a,
+          rows: shortened(a.rows, 0),
+          slots: shortened(a.slots, 0),
+        }),
+      },
+    ],
+    [
+      'does not know the last blocks of the cache',
+      'append',
+      { appendKvCache: (a) => ({ ...a, kCache: shortened(shortened(a.kCache, 0), 0) }) },
+    ],
+    [
       'plans for other overheads than it says',
       'schedule dense',
       {

@@ -5,7 +5,13 @@ import { caseCost } from './cost.ts';
 import { fullGrid } from './full-grid.ts';
 import type { CaseParams } from './params.ts';
 import { quickDense, quickSparse } from './quick-decode.ts';
-import { quickAttention, quickConversion, quickPrefill, quickSchedule } from './quick-others.ts';
+import {
+  quickAppend,
+  quickAttention,
+  quickConversion,
+  quickPrefill,
+  quickSchedule,
+} from './quick-others.ts';
 
 /** One case of the conformance suite: data and nothing else. */
 export interface ConformanceCase {
@@ -42,6 +48,7 @@ export function conformanceCases(): readonly ConformanceCase[] {
       ...quickPrefill,
       ...quickAttention,
       ...quickConversion,
+      ...quickAppend,
       ...quickSchedule,
     ].map((params) => toCase(params, true)),
     ...Array.from(fullGrid(), (params) => toCase(params, false)),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  appendKvCache,
   type Device,
   dequantizeKvCache,
   flashAttnVarlenFunc,
@@ -192,6 +193,16 @@ const subjects: readonly Subject[] = [
       kCache: zeros([2, 2, 1, 584], 'u8'),
       layout: 'model1',
       out: bf16(2, 2, 1, 512),
+    }),
+  },
+  {
+    name: 'appendKvCache',
+    call: (options) => appendKvCache(options as never),
+    valid: () => ({
+      kCache: zeros([2, 2, 1, 584], 'u8'),
+      rows: zeros([3, 1, 512], 'bf16'),
+      slots: i32(1, 3),
+      layout: 'model1',
     }),
   },
   {

@@ -7,6 +7,7 @@ import type {
 import type { ComputeScheduleArgs } from '../../attention/schedule-contract.ts';
 import type { Backend } from '../../backends/backend.ts';
 import { Device } from '../../device.ts';
+import type { AppendArgs } from '../../kv-cache/contract.ts';
 import type { AnyOperation, Operation } from '../../operation/operation.ts';
 import type { TensorView } from '../../tensor/view.ts';
 
@@ -16,6 +17,7 @@ export interface Fault {
   readonly sparseDecode?: (args: SparseDecodeArgs) => SparseDecodeArgs;
   readonly sparsePrefill?: (args: SparsePrefillArgs) => SparsePrefillArgs;
   readonly denseAttention?: (args: DenseAttentionArgs) => DenseAttentionArgs;
+  readonly appendKvCache?: (args: AppendArgs) => AppendArgs;
   readonly computeSchedule?: (args: ComputeScheduleArgs) => ComputeScheduleArgs;
 }
 
@@ -40,6 +42,8 @@ export function faultyDevice(device: Device, fault: Fault): Device {
 
 /** The same memory without the last entry of a dimension. */
 export function shortened(view: TensorView, dimension: number): TensorView {
+  // Written out: the buffer of a tensor is no property of its own that a spread would copy.
+  const { buffer, byteOffset, dtype, strides } = view;
   const shape = view.shape.map((n, d) => (d === dimension ? n - 1 : n));
-  return { ...view, shape };
+  return { buffer, byteOffset, dtype, shape, strides };
 }

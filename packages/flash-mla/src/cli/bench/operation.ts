@@ -64,5 +64,6 @@ export const benchOperations: Readonly<Record<string, () => Promise<BenchOperati
   'sparse-prefill': async () => (await import('./operations/sparse-prefill.ts')).sparsePrefill,
   'dense-attention': async () => (await import('./operations/dense-attention.ts')).denseAttention,
   quantize: async () => (await import('./operations/quantize.ts')).quantize,
+  append: async () => (await import('./operations/append.ts')).append,
   metadata: async () => (await import('./operations/metadata.ts')).metadata,
 };

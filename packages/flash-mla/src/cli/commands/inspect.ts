@@ -21,7 +21,7 @@ interface InspectFlags extends ProblemOptions {
 }
 
 const operations =
-  'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize';
+  'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize, append';
 
 export function define(command: Command): void {
   command.argument('<op>', operations);

@@ -1,4 +1,5 @@
 import {
+  appendKvCache,
   dequantizeKvCache,
   flashAttnVarlenFunc,
   flashMlaSparseFwd,
@@ -8,11 +9,12 @@ import {
 } from '../../api/index.ts';
 import * as attention from '../../attention/operations.ts';
 import type { Device } from '../../device.ts';
-import { dequantizeRows, quantizeRows } from '../../kv-cache/operations.ts';
+import { appendRows, dequantizeRows, quantizeRows } from '../../kv-cache/operations.ts';
 import type { AnyOperation } from '../../operation/operation.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
+import { append } from '../bench/operations/append.ts';
 import { denseAttention } from '../bench/operations/dense-attention.ts';
 import { denseDecode } from '../bench/operations/dense-decode.ts';
 import { metadata } from '../bench/operations/metadata.ts';
@@ -134,6 +136,18 @@ function callDequantize(device: Device, options: ProblemOptions): void {
   dequantizeKvCache({ kCache: kCache as Tensor<'u8'>, layout });
 }
 
+function callAppend(device: Device, options: ProblemOptions): void {
+  const { layout, dtype, rows, hKv, dQk, blocks, pageSize } = append.problem(options, 'gpu');
+  appendKvCache({
+    kCache:
+      layout === 'plain'
+        ? device.empty([blocks, pageSize, hKv, dQk], dtype as 'bf16')
+        : (cacheOf(device, layout, blocks, pageSize, dQk) as never),
+    rows: device.empty([rows, hKv, dQk], dtype as 'bf16'),
+    slots: device.empty([rows], 'i32'),
+  });
+}
+
 const list: readonly InspectOperation[] = [
   {
     name: 'dense-decode',
@@ -190,6 +204,13 @@ const list: readonly InspectOperation[] = [
     accepts: quantize.accepts,
     operation: dequantizeRows,
     call: callDequantize,
+  },
+  {
+    name: 'append',
+    bench: append,
+    accepts: append.accepts,
+    operation: appendRows,
+    call: callAppend,
   },
 ];
 

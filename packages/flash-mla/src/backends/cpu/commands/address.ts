@@ -32,4 +32,4 @@ export function dtypeCode(dtype: DType): number {
 }
 
 /** How the kernels name a row format; see assembly/ops/sparse-rows.ts. */
-export const layoutCode = { v32: 0, model1: 1, bf16: 2 } as const;
+export const layoutCode = { v32: 0, model1: 1, bf16: 2, plain: 2 } as const;

@@ -1,8 +1,9 @@
 import * as attention from '../../../attention/operations.ts';
 import type { DecodeShape } from '../../../attention/schedule-contract.ts';
-import { dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
+import { appendRows, dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
 import { cpuKernel } from '../kernel.ts';
 import { planSchedule } from '../plan.ts';
+import { appendCommand } from './append.ts';
 import { denseAttentionCommand } from './dense-attention.ts';
 import { denseDecodeCommand } from './dense-decode.ts';
 import { dequantizeCommand, quantizeCommand } from './quantize.ts';
@@ -26,4 +27,5 @@ export const cpuKernels = [
   cpuKernel({ operation: attention.denseAttention, command: denseAttentionCommand }),
   cpuKernel({ operation: quantizeRows, command: (_, args) => quantizeCommand(args) }),
   cpuKernel({ operation: dequantizeRows, command: dequantizeCommand }),
+  cpuKernel({ operation: appendRows, command: (_, args) => appendCommand(args) }),
 ];

@@ -7,6 +7,7 @@ export const operations = [
   'denseAttention',
   'quantizeRows',
   'dequantizeRows',
+  'appendRows',
   'computeSchedule',
   'probeFma',
   'probeRead',

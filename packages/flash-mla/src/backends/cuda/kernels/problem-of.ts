@@ -10,11 +10,13 @@ import type {
   SparsePrefillArgs,
 } from '../../../attention/contract.ts';
 import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
-import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
+import type { AppendArgs, DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
 import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
+import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import { placementOf, placementOfCache } from '../placement.ts';
 import type {
+  AppendProblem,
   ComputeScheduleProblem,
   DenseAttentionProblem,
   DenseDecodeProblem,
@@ -187,6 +189,21 @@ function packRows(
     headDimQk: extent(rows, 3),
     packed: placementOfCache(packed, layout),
     rows: placementOf(rows, [0, 1]),
+  };
+}
+
+export function appendProblem({ layout, rows, slots, kCache }: AppendArgs): AppendProblem {
+  return {
+    layout,
+    rowDtype: rows.dtype as AppendProblem['rowDtype'],
+    numRows: extent(rows, 0),
+    numHeads: extent(rows, 1),
+    columns: extent(rows, 2),
+    slotBytes: dtypeSize(slots.dtype) as 4 | 8,
+    numBlocks: extent(kCache, 0),
+    pageSize: extent(kCache, 1),
+    rows: placementOf(rows, [0, 1]),
+    kCache: layout === 'plain' ? placementOf(kCache, [0, 1, 2]) : placementOfCache(kCache, layout),
   };
 }
 

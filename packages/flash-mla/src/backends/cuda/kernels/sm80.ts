@@ -1,4 +1,5 @@
 import { anyCudaKernel } from '../kernel.ts';
+import { portableAppend } from './sm80_append_kv_cache_launch.ts';
 import { checkKernel } from './sm80_check_launch.ts';
 import { portableDenseAttention } from './sm80_dense_attention_launch.ts';
 import { portableDenseDecode } from './sm80_dense_decode_launch.ts';
@@ -16,5 +17,6 @@ export const sm80 = [
   anyCudaKernel(portableDenseAttention),
   anyCudaKernel(portableQuantize),
   anyCudaKernel(portableDequantize),
+  anyCudaKernel(portableAppend),
   anyCudaKernel(checkKernel),
 ];

@@ -15,15 +15,17 @@ export function wholeBuffer({ parts }: WebGpuBuffer): GPUBufferBinding {
 
 /**
  * Binds a range that a kernel reads. One that lies across two buffers is copied into one first, so
- * that only ranges larger than a binding are refused.
+ * that only ranges larger than a binding are refused. So is one that `shares` its memory with what the
+ * kernel writes: WebGPU binds no buffer for both.
  */
 export function withInput(
   runtime: LaunchTarget,
   name: string,
   range: ByteRange,
   enqueue: (bound: BoundRange) => void,
+  shares = false,
 ): void {
-  const bound = bindRange(range, runtime.capabilities);
+  const bound = shares ? undefined : bindRange(range, runtime.capabilities);
   if (bound) {
     enqueue(bound);
     return;

@@ -1,6 +1,7 @@
 import * as attention from '../../../attention/operations.ts';
-import { dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
+import { appendRows, dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
 import { webGpuKernel } from '../kernel.ts';
+import { appendKvCache } from './append.ts';
 import { denseDecode, sparseDecode } from './decode.ts';
 import { denseAttention } from './dense-attention.ts';
 import { sparsePrefill } from './prefill.ts';
@@ -24,4 +25,5 @@ export const webGpuKernels = [
   webGpuKernel({ operation: attention.denseAttention, launch: denseAttention }),
   webGpuKernel({ operation: quantizeRows, launch: quantizeKvCache }),
   webGpuKernel({ operation: dequantizeRows, launch: dequantizeKvCache }),
+  webGpuKernel({ operation: appendRows, launch: appendKvCache }),
 ];

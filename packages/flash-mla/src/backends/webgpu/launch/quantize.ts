@@ -59,7 +59,7 @@ function forBlocks(
 }
 
 /** All bytes of packed blocks: for `model1` strides other than that of blocks mean nothing. */
-function blockRange(view: TensorView) {
+export function blockRange(view: TensorView) {
   const [blocks, page, , rowBytes] = view.shape as [number, number, number, number];
   const range = rangeOf(view);
   const dense = (blocks - 1) * strideOf(view, 0) + page * rowBytes;

@@ -5,7 +5,7 @@ import { format } from './text.ts';
 export interface StorageBinding {
   readonly name: string;
   readonly access: 'read' | 'read_write';
-  readonly element: 'u32' | 'i32' | 'f32' | 'vec4<u32>' | 'vec4<f32>';
+  readonly element: 'u32' | 'atomic<u32>' | 'i32' | 'f32' | 'vec4<u32>' | 'vec4<f32>';
 }
 
 /** A kernel in WGSL with everything that a pipeline and a call need to know about it. */

@@ -1,6 +1,7 @@
 import type { Problem } from '../../problem.ts';
 import type { CaseParams, ScheduleParams } from '../params.ts';
 import { Random } from '../random.ts';
+import { generateAppend } from './append.ts';
 import { generateCacheAttention, generateVarlen } from './attention.ts';
 import { generateDequantize, generateQuantize } from './conversion.ts';
 import { generateDense } from './dense.ts';
@@ -28,5 +29,7 @@ export function generateProblem(
       return generateQuantize(params, random);
     case 'dequantize':
       return generateDequantize(params, random);
+    case 'append':
+      return generateAppend(params, random);
   }
 }

@@ -57,7 +57,6 @@ export interface PackedToken {
   readonly values: Pointer<'global', 'u8'>;
   readonly scales: Pointer<'global', 'u8'>;
   readonly rope: Pointer<'global', 'u8'>;
-  readonly row: Pointer<'global', 'bf16'>;
 }
 
 /** The warp's token; warps beyond the last leave. */
@@ -65,23 +64,42 @@ export function warpToken(
   k: Ops,
   { layout }: PackRowsConfig,
   p: ParamValues<PackRowsParams>,
-): PackedToken {
+): PackedToken & { readonly row: Pointer<'global', 'bf16'> } {
   const token = k.mad(k.blockIdx.x, warpsPerCta, k.warpId).named('token');
   k.if(token.ge(p.tokens), () => k.exit(), { uniform: true });
-  const index = token.div(p.pageSize);
-  const offset = token.sub(index.mul(p.pageSize)).named('offset');
-  const block = p.packed.at(k.widen(index).mul(p.blockStride));
   const row = p.rows.at(k.mulWide(token, laneShares(layout).columns));
+  return { ...packedToken(k, layout, p, token), row };
+}
+
+/** A packed cache, as parameters of a kernel say where it is. */
+export interface PackedCache {
+  readonly packed: Pointer<'global', 'u8'>;
+  readonly pageSize: Value<'u32'>;
+  /** Bytes between blocks and, `v32`, between the rows of a block. */
+  readonly blockStride: Value<'u64'>;
+  readonly rowStride: Value<'u64'>;
+}
+
+/** Where token `slot` (block · page + offset) of a cache is. */
+export function packedToken(
+  k: Ops,
+  layout: PackRowsProblem['layout'],
+  { packed, pageSize, blockStride, rowStride }: PackedCache,
+  slot: Value<'u32'>,
+): PackedToken {
+  const index = slot.div(pageSize);
+  const offset = slot.sub(index.mul(pageSize)).named('offset');
+  const block = packed.at(k.widen(index).mul(blockStride));
   const { ropeOffset } = packedFormats[layout];
   if (layout === 'v32') {
-    const values = block.at(k.widen(offset).mul(p.rowStride));
+    const values = block.at(k.widen(offset).mul(rowStride));
     const at = packedFormats.v32.scaleOffset as number;
-    return { values, scales: values.at(at), rope: values.at(ropeOffset), row };
+    return { values, scales: values.at(at), rope: values.at(ropeOffset) };
   }
   const rowBytes = 576;
   const values = block.at(k.mulWide(offset, rowBytes));
-  const scales = block.at(k.mulWide(p.pageSize, rowBytes)).at(offset.shl(3));
-  return { values, scales, rope: values.at(ropeOffset), row };
+  const scales = block.at(k.mulWide(pageSize, rowBytes)).at(offset.shl(3));
+  return { values, scales, rope: values.at(ropeOffset) };
 }
 
 /** Stores 32-bit words by stores as wide as the alignment, at least 2, allows. */

@@ -1,0 +1,29 @@
+import type { AppendArgs } from '../../../kv-cache/contract.ts';
+import { dtypeSize } from '../../../tensor/dtype.ts';
+import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
+import type { Command } from './operations.ts';
+
+/** See assembly/ops/append.ts. */
+export function appendCommand({ layout, rows, slots, kCache }: AppendArgs): Command {
+  return {
+    operation: 'appendRows',
+    workspaceBytes: 0,
+    arguments: [
+      layoutCode[layout],
+      extentOf(rows, 0),
+      extentOf(rows, 1),
+      extentOf(rows, 2) * dtypeSize(rows.dtype),
+      addressOf(rows),
+      strideOf(rows, 0),
+      strideOf(rows, 1),
+      addressOf(slots),
+      dtypeSize(slots.dtype),
+      addressOf(kCache),
+      extentOf(kCache, 0) * extentOf(kCache, 1),
+      extentOf(kCache, 1),
+      strideOf(kCache, 0),
+      strideOf(kCache, 1),
+      strideOf(kCache, 2),
+    ],
+  };
+}

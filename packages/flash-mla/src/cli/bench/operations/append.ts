@@ -1,0 +1,86 @@
+import { appendKvCache } from '../../../api/index.ts';
+import type { Device } from '../../../device.ts';
+import { dtypeSize } from '../../../tensor/dtype.ts';
+import { packedRows } from '../../../tensor/packed-rows.ts';
+import type { Tensor } from '../../../tensor/tensor.ts';
+import { UsageError } from '../../errors.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
+import { distinct, fillNormal, uniform } from '../random.ts';
+import { Resources } from '../resources.ts';
+
+export interface AppendBenchProblem extends BenchProblem {
+  readonly layout: 'v32' | 'model1' | 'plain';
+  /** Of the rows. */
+  readonly dtype: 'bf16' | 'f16' | 'e4m3';
+  readonly rows: number;
+  readonly hKv: number;
+  readonly dQk: number;
+  readonly blocks: number;
+  readonly pageSize: number;
+}
+
+export const append: BenchOperation<AppendBenchProblem> = {
+  name: 'append',
+  summary: 'appendKvCache of --s-q rows for each of --b requests to caches of --s-k tokens',
+  accepts: ['b', 'sQ', 'sK', 'hKv', 'dQk', 'kvLayout', 'pageSize', 'dtype'],
+
+  problem(options: ProblemOptions, scale: Scale): AppendBenchProblem {
+    const { b = scale === 'cpu' ? 16 : 128, sQ = 1, hKv = 1, pageSize = 64 } = options;
+    const { sK = scale === 'cpu' ? 512 : 4096, kvLayout = 'bf16', dtype = 'bf16' } = options;
+    const isPlain = kvLayout === 'bf16';
+    if (!isPlain && (dtype !== 'bf16' || hKv !== 1 || options.dQk !== undefined)) {
+      throw new UsageError(
+        'Packed rows have one KV head and their own width, and are bf16 before.',
+      );
+    }
+    const { dQk = isPlain ? 576 : packedRows[kvLayout].headDimQk } = options;
+    const name = isPlain ? dtype : kvLayout;
+    const rows = b * sQ;
+    const blocks = b * Math.ceil(Math.max(sK, sQ) / pageSize);
+    const rowBytes = hKv * dQk * dtypeSize(dtype);
+    const tokenBytes = isPlain ? rowBytes : packedRows[kvLayout].rowBytes;
+    return {
+      row: { op: `append_${name}`, rows, h_kv: hKv, d_qk: dQk, page_size: pageSize },
+      flops: 0,
+      bytes: rows * (rowBytes + tokenBytes + 4),
+      footprint: rows * (rowBytes + 4) + blocks * pageSize * tokenBytes,
+      layout: isPlain ? 'plain' : kvLayout,
+      ...{ dtype, rows, hKv, dQk, blocks, pageSize },
+    };
+  },
+
+  suite: (scale: Scale) =>
+    (['v32', 'model1', 'bf16'] as const).flatMap((kvLayout) => [
+      { kvLayout },
+      { kvLayout, b: 4, sQ: scale === 'cpu' ? 512 : 4096 },
+    ]),
+
+  async prepare(device: Device, problem: AppendBenchProblem, copies: number) {
+    const { layout, dtype, rows: count, hKv, dQk, blocks, pageSize } = problem;
+    const next = uniform(8);
+    const own = new Resources();
+    try {
+      const sets = Array.from({ length: copies }, () => {
+        const [width, cacheDtype] =
+          layout === 'plain' ? [dQk, dtype] : [packedRows[layout].rowBytes, 'u8' as const];
+        const kCache = own.add(device.empty([blocks, pageSize, hKv, width], cacheDtype));
+        const rows = own.add(device.empty([count, hKv, dQk], dtype));
+        fillNormal(rows, next);
+        const places = distinct(count, blocks * pageSize, next).slice(0, count);
+        const slots = own.add(device.tensor(places, [count], 'i32'));
+        return { kCache: kCache as Tensor<'bf16'>, rows: rows as Tensor<'bf16'>, slots };
+      });
+      await device.synchronize();
+      return {
+        enqueue: (copy: number) => {
+          const set = sets[copy];
+          if (set !== undefined) appendKvCache(set);
+        },
+        dispose: () => own.dispose(),
+      };
+    } catch (error) {
+      own.dispose();
+      throw error;
+    }
+  },
+};
