@@ -7,10 +7,14 @@ import { spin } from './kernels.mjs';
 /** Opens a device of the public API on a driver. */
 export async function openDevice(driver, debug = false) {
   const { openCuda } = await flashMla('backends/cuda/open.js');
-  const { kernelFamilies: families } = await flashMla('backends/cuda/families.js');
+  const { flashMlaKernels } = await flashMla('kernel-libraries.js');
   const { Device } = await flashMla('device.js');
   const exactMemory = driver.kind === 'sim';
-  return new Device(await openCuda(driver, 0, { debug, exactMemory, families }), debug, []);
+  return new Device(
+    await openCuda(driver, 0, { debug, exactMemory, families: flashMlaKernels.cuda }),
+    debug,
+    [],
+  );
 }
 
 function withDevice(step) {

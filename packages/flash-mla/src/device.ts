@@ -1,6 +1,7 @@
 import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backends/backend.ts';
 import type { BackendOptions } from './backends/registry.ts';
 import { DisposedError, describeValue, InvalidArgumentError } from './errors.ts';
+import type { Operation } from './operation/operation.ts';
 import { encodeElements } from './tensor/convert.ts';
 import {
   type DType,
@@ -175,6 +176,16 @@ export class Device implements TensorHost, AsyncDisposable {
       this.#capturing = false;
       this.#epoch++;
     }
+  }
+
+  /**
+   * Enqueues a call of an operation on the kernel that its arguments select: the library's operations
+   * come with functions that check their arguments and do this; use it for operations of your own.
+   * The arguments are not checked. Throws {@link UnsupportedOperationError} where no kernel takes the
+   * call, {@link KernelCompileError}, {@link OutOfMemoryError}; then nothing is enqueued.
+   */
+  run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
+    this.backend.run(operation, args);
   }
 
   /** Resolves once all work enqueued so far is done; rejects with what went wrong in it. */

@@ -1,10 +1,19 @@
-import { kernelFamilies } from './backends/cuda/families.ts';
 import type { KernelLibrary } from './backends/kernel-library.ts';
 
-/** The kernels of this library's own operations. */
-export const flashMlaKernels: KernelLibrary = {
+/** The kernels of this library's own operations. Each list is imported when a device needs it. */
+export const flashMlaKernels = {
   name: 'flash-mla',
-  cuda: kernelFamilies,
+  // In the order of preference.
+  cuda: [
+    {
+      ...{ name: 'sm90', from: 90, to: 90 },
+      load: async () => (await import('./backends/cuda/kernels/sm90.ts')).sm90,
+    },
+    {
+      ...{ name: 'sm80', from: 80 },
+      load: async () => (await import('./backends/cuda/kernels/sm80.ts')).sm80,
+    },
+  ],
   webgpu: async () => (await import('./backends/webgpu/launch/kernels.ts')).webGpuKernels,
   cpu: async () => (await import('./backends/cpu/commands/kernels.ts')).cpuKernels,
-};
+} satisfies KernelLibrary;

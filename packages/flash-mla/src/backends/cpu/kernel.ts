@@ -21,7 +21,7 @@ export interface AnyCpuKernel {
 }
 
 /** Checks a kernel against its contract and forgets its types. */
-export function cpuKernel<Args extends object, Shape, Traits>(
+export function defineCpuKernel<Args extends object, Shape, Traits>(
   kernel: CpuKernel<Args, Shape, Traits>,
 ): AnyCpuKernel {
   return kernel as unknown as AnyCpuKernel;

@@ -151,7 +151,7 @@ export interface AnyCudaKernel {
 }
 
 /** Forgets the types of a kernel that its definition was checked against. */
-export function anyCudaKernel<
+export function defineCudaKernel<
   Args extends object,
   Problem extends object,
   Plan extends OperationPlan,

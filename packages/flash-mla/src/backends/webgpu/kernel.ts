@@ -24,7 +24,7 @@ export interface AnyWebGpuKernel {
 }
 
 /** Checks a kernel against its contract and forgets its types. */
-export function webGpuKernel<Args extends object, Shape, Traits>(
+export function defineWebGpuKernel<Args extends object, Shape, Traits>(
   kernel: WebGpuKernel<Args, Shape, Traits>,
 ): AnyWebGpuKernel {
   return kernel as unknown as AnyWebGpuKernel;

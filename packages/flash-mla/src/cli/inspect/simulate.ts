@@ -1,9 +1,9 @@
 import type { Counters } from '@flash-mla/ptx';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
-import { kernelFamilies } from '../../backends/cuda/families.ts';
 import { openCuda } from '../../backends/cuda/open.ts';
 import { SimDriver } from '../../backends/sim/driver.ts';
 import { Device } from '../../device.ts';
+import { flashMlaKernels } from '../../kernel-libraries.ts';
 import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
 
 /** Runs one call on a simulated GPU; what its kernels did, by name. */
@@ -16,7 +16,7 @@ export async function countInSimulator(
   const backend = await openCuda(driver, 0, {
     debug: false,
     exactMemory: true,
-    families: kernelFamilies,
+    families: flashMlaKernels.cuda,
   });
   const device = new Device(backend, false, []);
   try {

@@ -1,12 +1,12 @@
 import type { Backend } from '../../backends/backend.ts';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
-import { kernelFamilies } from '../../backends/cuda/families.ts';
 import { type Inspection, inspectCall } from '../../backends/cuda/inspect/inspect.ts';
 import { CudaTrace } from '../../backends/cuda/inspect/trace.ts';
 import { type Trace, WebGpuTrace } from '../../backends/webgpu/inspect/trace.ts';
 import { webGpuKernels } from '../../backends/webgpu/launch/kernels.ts';
 import type { Capabilities } from '../../backends/webgpu/runtime/limits.ts';
 import { Device } from '../../device.ts';
+import { flashMlaKernels } from '../../kernel-libraries.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import type { InspectOperation } from './operations.ts';
 
@@ -16,7 +16,7 @@ export async function traceCuda(
   options: ProblemOptions,
   gpu: DeviceFacts,
 ): Promise<Inspection> {
-  const trace = await CudaTrace.open(gpu, kernelFamilies);
+  const trace = await CudaTrace.open(gpu, flashMlaKernels.cuda);
   return inspectCall(trace, callOn(trace, operation, options));
 }
 

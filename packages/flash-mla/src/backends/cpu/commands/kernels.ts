@@ -1,7 +1,7 @@
 import * as attention from '../../../attention/operations.ts';
 import type { DecodeShape } from '../../../attention/schedule-contract.ts';
 import { appendRows, dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
-import { cpuKernel } from '../kernel.ts';
+import { defineCpuKernel } from '../kernel.ts';
 import { planSchedule } from '../plan.ts';
 import { appendCommand } from './append.ts';
 import { denseAttentionCommand } from './dense-attention.ts';
@@ -17,15 +17,15 @@ const traits = ({ problem }: DecodeShape, { workers, kernels }: CommandContext) 
 
 /** The library's kernels for processors. */
 export const cpuKernels = [
-  cpuKernel({
+  defineCpuKernel({
     operation: attention.computeSchedule,
     command: (_, args) => scheduleCommand(args),
   }),
-  cpuKernel({ operation: attention.denseDecode, command: denseDecodeCommand, traits }),
-  cpuKernel({ operation: attention.sparseDecode, command: sparseDecodeCommand, traits }),
-  cpuKernel({ operation: attention.sparsePrefill, command: sparsePrefillCommand }),
-  cpuKernel({ operation: attention.denseAttention, command: denseAttentionCommand }),
-  cpuKernel({ operation: quantizeRows, command: (_, args) => quantizeCommand(args) }),
-  cpuKernel({ operation: dequantizeRows, command: dequantizeCommand }),
-  cpuKernel({ operation: appendRows, command: (_, args) => appendCommand(args) }),
+  defineCpuKernel({ operation: attention.denseDecode, command: denseDecodeCommand, traits }),
+  defineCpuKernel({ operation: attention.sparseDecode, command: sparseDecodeCommand, traits }),
+  defineCpuKernel({ operation: attention.sparsePrefill, command: sparsePrefillCommand }),
+  defineCpuKernel({ operation: attention.denseAttention, command: denseAttentionCommand }),
+  defineCpuKernel({ operation: quantizeRows, command: (_, args) => quantizeCommand(args) }),
+  defineCpuKernel({ operation: dequantizeRows, command: dequantizeCommand }),
+  defineCpuKernel({ operation: appendRows, command: (_, args) => appendCommand(args) }),
 ];

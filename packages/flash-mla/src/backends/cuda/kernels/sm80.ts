@@ -1,4 +1,4 @@
-import { anyCudaKernel } from '../kernel.ts';
+import { defineCudaKernel } from '../kernel.ts';
 import { portableAppend } from './sm80_append_kv_cache_launch.ts';
 import { checkKernel } from './sm80_check_launch.ts';
 import { portableDenseAttention } from './sm80_dense_attention_launch.ts';
@@ -10,13 +10,13 @@ import { tileSchedule } from './sm80_tile_schedule_launch.ts';
 
 /** Kernels on `mma.sync` and `cp.async`, for every GPU from Ampere on. */
 export const sm80 = [
-  anyCudaKernel(tileSchedule),
-  anyCudaKernel(portableDenseDecode),
-  anyCudaKernel(portableSparseDecode),
-  anyCudaKernel(portableSparsePrefill),
-  anyCudaKernel(portableDenseAttention),
-  anyCudaKernel(portableQuantize),
-  anyCudaKernel(portableDequantize),
-  anyCudaKernel(portableAppend),
-  anyCudaKernel(checkKernel),
+  defineCudaKernel(tileSchedule),
+  defineCudaKernel(portableDenseDecode),
+  defineCudaKernel(portableSparseDecode),
+  defineCudaKernel(portableSparsePrefill),
+  defineCudaKernel(portableDenseAttention),
+  defineCudaKernel(portableQuantize),
+  defineCudaKernel(portableDequantize),
+  defineCudaKernel(portableAppend),
+  defineCudaKernel(checkKernel),
 ];

@@ -1,10 +1,10 @@
-import { anyCudaKernel } from '../kernel.ts';
+import { defineCudaKernel } from '../kernel.ts';
 import { fewRowsDenseDecode, hopperDenseDecode } from './sm90_dense_decode_launch.ts';
 import { e4m3DenseDecode } from './sm90_e4m3_dense_decode_launch.ts';
 
 /** Kernels on Hopper's warp groups and tensor copies; what they leave out, `sm80` does. */
 export const sm90 = [
-  anyCudaKernel(fewRowsDenseDecode),
-  anyCudaKernel(hopperDenseDecode),
-  anyCudaKernel(e4m3DenseDecode),
+  defineCudaKernel(fewRowsDenseDecode),
+  defineCudaKernel(hopperDenseDecode),
+  defineCudaKernel(e4m3DenseDecode),
 ];

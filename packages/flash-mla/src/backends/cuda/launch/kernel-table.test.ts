@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { UnsupportedOperationError } from '../../../errors.ts';
 import { defineOperation } from '../../../operation/operation.ts';
-import { anyCudaKernel, type BindContext, type Call, type OperationPlan } from '../kernel.ts';
+import { type BindContext, type Call, defineCudaKernel, type OperationPlan } from '../kernel.ts';
 import { KernelTable } from './kernel-table.ts';
 
 interface Args {
@@ -20,7 +20,7 @@ const context = { limits: { sm: 90 } } as unknown as BindContext;
 
 /** A kernel that takes widths up to a limit and notes what is bound and run. */
 function kernel(name: string, widest: number, log: string[]) {
-  return anyCudaKernel<Args, Args, OperationPlan, number, string>({
+  return defineCudaKernel<Args, Args, OperationPlan, number, string>({
     operation,
     problemOf: (args) => args,
     accepts: ({ width }) => width <= widest,

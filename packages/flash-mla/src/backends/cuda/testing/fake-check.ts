@@ -1,8 +1,8 @@
 import { defineKernel, global } from '@flash-mla/ptx';
 import { type CheckNumbersArgs, checkNumbers } from '../check-numbers.ts';
 import {
-  anyCudaKernel,
   type CudaKernel,
+  defineCudaKernel,
   type KernelSpec,
   type LaunchPlan,
   type OperationPlan,
@@ -34,7 +34,7 @@ interface CheckPlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<Record<never, never>, typeof params> };
 }
 
-export const fakeCheck = anyCudaKernel({
+export const fakeCheck = defineCudaKernel({
   operation: checkNumbers,
   problemOf: () => ({}),
   keyOf: () => ({}),

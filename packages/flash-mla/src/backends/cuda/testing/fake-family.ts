@@ -4,8 +4,8 @@ import { denseDecode } from '../../../attention/operations.ts';
 import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
 import {
   type AnyCudaKernel,
-  anyCudaKernel,
   type CudaKernel,
+  defineCudaKernel,
   type KernelFamily,
   type KernelSpec,
   type LaunchPlan,
@@ -38,7 +38,7 @@ interface CopyProblem {
 const workspaceBytes = 1024;
 
 /** A dense decode that copies the words of `q` to `out`, by way of nothing. */
-export const fakeDecode = anyCudaKernel({
+export const fakeDecode = defineCudaKernel({
   operation: denseDecode,
   problemOf: ({ q }) => ({ batch: q.shape[0] ?? 0 }),
   keyOf: () => ({}),

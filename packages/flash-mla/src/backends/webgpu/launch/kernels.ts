@@ -1,6 +1,6 @@
 import * as attention from '../../../attention/operations.ts';
 import { appendRows, dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
-import { webGpuKernel } from '../kernel.ts';
+import { defineWebGpuKernel } from '../kernel.ts';
 import { appendKvCache } from './append.ts';
 import { denseDecode, sparseDecode } from './decode.ts';
 import { denseAttention } from './dense-attention.ts';
@@ -10,20 +10,20 @@ import { computeSchedule, planDenseSchedule, planSparseSchedule } from './schedu
 
 /** The library's kernels for WebGPU. */
 export const webGpuKernels = [
-  webGpuKernel({ operation: attention.computeSchedule, launch: computeSchedule }),
-  webGpuKernel({
+  defineWebGpuKernel({ operation: attention.computeSchedule, launch: computeSchedule }),
+  defineWebGpuKernel({
     operation: attention.denseDecode,
     launch: denseDecode,
     traits: planDenseSchedule,
   }),
-  webGpuKernel({
+  defineWebGpuKernel({
     operation: attention.sparseDecode,
     launch: sparseDecode,
     traits: planSparseSchedule,
   }),
-  webGpuKernel({ operation: attention.sparsePrefill, launch: sparsePrefill }),
-  webGpuKernel({ operation: attention.denseAttention, launch: denseAttention }),
-  webGpuKernel({ operation: quantizeRows, launch: quantizeKvCache }),
-  webGpuKernel({ operation: dequantizeRows, launch: dequantizeKvCache }),
-  webGpuKernel({ operation: appendRows, launch: appendKvCache }),
+  defineWebGpuKernel({ operation: attention.sparsePrefill, launch: sparsePrefill }),
+  defineWebGpuKernel({ operation: attention.denseAttention, launch: denseAttention }),
+  defineWebGpuKernel({ operation: quantizeRows, launch: quantizeKvCache }),
+  defineWebGpuKernel({ operation: dequantizeRows, launch: dequantizeKvCache }),
+  defineWebGpuKernel({ operation: appendRows, launch: appendKvCache }),
 ];
