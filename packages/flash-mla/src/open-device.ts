@@ -1,6 +1,7 @@
 import type { Backend } from './backends/backend.ts';
 import { type BackendModule, type BackendName, backendModules } from './backends/registry.ts';
 import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
+import { environmentFlag } from './environment.ts';
 import { BackendUnavailableError, describeValue, InvalidArgumentError } from './errors.ts';
 
 /** One line of {@link listDevices}: a device that can be opened, or a backend that cannot. */
@@ -50,7 +51,7 @@ export async function openDevice(
   options: DeviceOptions = {},
 ): Promise<Device> {
   checkOpenOptions(options);
-  const debug = options.debug ?? environmentDebug();
+  const debug = options.debug ?? environmentFlag('FLASH_MLA_DEBUG');
   if (spec !== 'auto') {
     const { name, index } = parseSpec(spec);
     return new Device(await openBackend(name, index, { ...options, debug }), debug, []);
@@ -170,9 +171,4 @@ function automatic(): BackendName[] {
   return (Object.keys(backendModules) as BackendName[]).filter(
     (name) => (name as string) !== 'sim',
   );
-}
-
-function environmentDebug(): boolean {
-  const value = globalThis.process?.env?.FLASH_MLA_DEBUG;
-  return value !== undefined && value !== '' && value !== '0';
 }
