@@ -13,6 +13,7 @@ import type {
 import { dtypeSize } from '../../tensor/dtype.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import { contiguousStrides } from '../../tensor/shape.ts';
+import type { HasDefaults } from '../bench/defaults.ts';
 import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
 import { append } from '../bench/operations/append.ts';
 import { denseAttention } from '../bench/operations/dense-attention.ts';
@@ -21,10 +22,10 @@ import { metadata } from '../bench/operations/metadata.ts';
 import { quantize } from '../bench/operations/quantize.ts';
 import { sparseDecode } from '../bench/operations/sparse-decode.ts';
 import { sparsePrefill } from '../bench/operations/sparse-prefill.ts';
+import { largest } from '../bench/sizes.ts';
 
 /** An operation that can be inspected: sizes come from the options of `bench`. */
-export interface InspectOperation {
-  readonly name: string;
+export interface InspectOperation extends HasDefaults {
   readonly accepts: readonly (keyof ProblemOptions)[];
   readonly operation: OperationName;
   /** Only this launch of the operation. */
@@ -32,6 +33,8 @@ export interface InspectOperation {
   /** Makes inputs, to run the operation in the simulator. */
   readonly bench?: BenchOperation;
   problem(options: ProblemOptions): ProblemOn;
+  /** Bytes of its inputs and outputs. */
+  footprint(options: ProblemOptions): number;
 }
 
 const widest = 16;
@@ -52,7 +55,7 @@ function denseProblem(options: ProblemOptions): ProblemOn {
   );
   const blocksOf = (tokens: number) => Math.ceil(tokens / pageSize);
   const batch = lengths.length;
-  const maxBlocks = Math.max(...lengths.map(blocksOf));
+  const maxBlocks = blocksOf(largest(lengths));
   const numBlocks = lengths.reduce((sum, tokens) => sum + blocksOf(tokens), 0);
   const size = dtypeSize(dtype);
   return (_, planSchedule): DenseDecodeProblem => ({
@@ -191,7 +194,7 @@ function attentionProblem(options: ProblemOptions): ProblemOn {
     causal,
     softmaxScale: 1 / Math.sqrt(dQk),
     maxSeqlenQ: sQ,
-    maxSeqlenK: Math.max(...lengths),
+    maxSeqlenK: largest(lengths),
     hasCuSeqlensQ: true,
     keys: 'packed',
     numBlocks: 0,
@@ -258,39 +261,45 @@ function metadataProblem(options: ProblemOptions): ProblemOn {
   });
 }
 
+/** What an operation takes from that of `bench` whose sizes it has. */
+function sizesOf({ accepts, defaults, derived, problem }: BenchOperation) {
+  const footprint = (options: ProblemOptions) => problem(options, 'gpu').footprint;
+  return { accepts, defaults, derived, footprint };
+}
+
 const list: readonly InspectOperation[] = [
   {
     name: 'dense-decode',
     bench: denseDecode,
-    accepts: denseDecode.accepts,
+    ...sizesOf(denseDecode),
     operation: 'denseDecode',
     problem: denseProblem,
   },
   {
     name: 'sparse-decode',
     bench: sparseDecode,
-    accepts: sparseDecode.accepts,
+    ...sizesOf(sparseDecode),
     operation: 'sparseDecode',
     problem: sparseProblem,
   },
   {
     name: 'sparse-prefill',
     bench: sparsePrefill,
-    accepts: sparsePrefill.accepts,
+    ...sizesOf(sparsePrefill),
     operation: 'sparsePrefill',
     problem: prefillProblem,
   },
   {
     name: 'dense-attention',
     bench: denseAttention,
-    accepts: denseAttention.accepts,
+    ...sizesOf(denseAttention),
     operation: 'denseAttention',
     problem: attentionProblem,
   },
   {
     name: 'combine',
     bench: denseDecode,
-    accepts: denseDecode.accepts,
+    ...sizesOf(denseDecode),
     operation: 'denseDecode',
     role: 'combine',
     problem: denseProblem,
@@ -298,27 +307,27 @@ const list: readonly InspectOperation[] = [
   {
     name: 'metadata',
     bench: metadata,
-    accepts: metadata.accepts,
+    ...sizesOf(metadata),
     operation: 'computeSchedule',
     problem: metadataProblem,
   },
   {
     name: 'quantize',
     bench: quantize,
-    accepts: quantize.accepts,
+    ...sizesOf(quantize),
     operation: 'quantizeKvCache',
     problem: packProblem,
   },
   {
     name: 'dequantize',
-    accepts: quantize.accepts,
+    ...sizesOf(quantize),
     operation: 'dequantizeKvCache',
     problem: packProblem,
   },
   {
     name: 'append',
     bench: append,
-    accepts: append.accepts,
+    ...sizesOf(append),
     operation: 'appendKvCache',
     problem: appendProblem,
   },

@@ -18,6 +18,7 @@ import { metadata as metadataBench } from '../bench/operations/metadata.ts';
 import { quantize as quantizeBench } from '../bench/operations/quantize.ts';
 import { sparseDecode as sparseBench } from '../bench/operations/sparse-decode.ts';
 import { sparsePrefill as prefillBench } from '../bench/operations/sparse-prefill.ts';
+import { largest } from '../bench/sizes.ts';
 
 type View = (dtype: DType, ...shape: readonly number[]) => TensorView;
 type Launch = (
@@ -57,7 +58,7 @@ const dense: Launch = (options, view, capabilities) => {
   );
   const batch = lengths.length;
   const blocksOf = (tokens: number) => Math.ceil(tokens / pageSize);
-  const maxBlocks = Math.max(...lengths.map(blocksOf));
+  const maxBlocks = blocksOf(largest(lengths));
   const numBlocks = lengths.reduce((sum, tokens) => sum + blocksOf(tokens), 0);
   const problem: ScheduleProblem = {
     ...{ kind: 'dense', batch, seqLenQ: sQ, numHeadsQ: hQ, numHeadsKv: hKv },
@@ -152,7 +153,7 @@ const attention: Launch = (options, view) => {
       cuSeqlensQ: view('i32', batch + 1),
       cuSeqlensK: view('i32', batch + 1),
       maxSeqlenQ: sQ,
-      maxSeqlenK: Math.max(...lengths),
+      maxSeqlenK: largest(lengths),
       softmaxScale: 1 / Math.sqrt(dQk),
       causal,
       out: view(dtype, batch * sQ, hQ, dV),
