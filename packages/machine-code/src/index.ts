@@ -37,8 +37,10 @@ export {
   type Problem,
   RegisterError,
 } from './errors.ts';
+export { detectFeatures, featureWords, readFeatures } from './features/detect.ts';
 export { type Feature, withImplied } from './features/feature.ts';
 export type { Instructions, Mnemonic } from './instructions/table.ts';
+export { maxOfLanes, sumOfLanes } from './library/reduce.ts';
 export { listing } from './listing/listing.ts';
 export type { Label } from './operands/label.ts';
 export type { MaskedMemory, MaskedRegister } from './operands/masked.ts';

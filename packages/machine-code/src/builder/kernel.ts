@@ -23,7 +23,13 @@ import { registerOps } from './register_ops.ts';
 import { tileOps } from './tiles.ts';
 import { type Stream, weaveOps } from './weave.ts';
 
-function operations(code: Code, pool: RegisterPool, frame: Frame, streams: Stream[]) {
+function operations(
+  code: Code,
+  pool: RegisterPool,
+  frame: Frame,
+  streams: Stream[],
+  jobs: Gpr64[],
+) {
   const instructions = instructionsOf(code);
   const registers = registerOps(code, pool, instructions);
   const constant: ConstantOps = constantOps(code);
@@ -39,6 +45,10 @@ function operations(code: Code, pool: RegisterPool, frame: Frame, streams: Strea
     stack: (bytes: number, align = 16): Memory<'gpr64'> => frame.slot(bytes, align),
     /** Ends the kernel. */
     return: (): void => instructions.jmp(end),
+    /** Gives the register back that points to the job, when every field that is needed was read. */
+    freeJob(): void {
+      for (const job of jobs.splice(0)) pool.free(job);
+    },
     /** Whether an instruction that needs this feature may be used, to choose between ways. */
     has: (feature: Feature): boolean => code.allows(feature),
   };
@@ -100,10 +110,11 @@ export function defineKernel<
     const pool = new RegisterPool(abi, code.allows('avx512f') ? 32 : 16);
     const frame = new Frame(abi);
     const streams: Stream[] = [];
-    const { ops, end } = operations(code, pool, frame, streams);
+    const jobs: Gpr64[] = [];
+    const { ops, end } = operations(code, pool, frame, streams, jobs);
     code.guard = (register) => pool.check(register);
     const body = code.collect(() => {
-      const inputs = takeInputs(code, pool, abi, names, layout);
+      const inputs = takeInputs(code, pool, abi, names, layout, jobs);
       build(ops, inputs as unknown as KernelInputs<J, A>);
       checkStreams(name, streams);
       code.place(end);
@@ -134,6 +145,7 @@ function takeInputs(
   abi: Abi,
   names: readonly string[],
   layout: JobLayout,
+  jobs: Gpr64[],
 ): Record<string, Gpr64 | JobField> {
   if (names.length > abi.args.length) {
     throw new KernelError({
@@ -150,6 +162,7 @@ function takeInputs(
     code.comment(`${name} = ${register}`);
     if (name !== 'job') inputs[name] = register;
     else {
+      jobs.push(register);
       for (const [field, { type, offset }] of layout.offsets) {
         inputs[field] = new JobField(register, field, type, offset);
       }

@@ -21,6 +21,8 @@ interface Recording {
   readonly free: Held[];
 }
 
+const framePointer = 5;
+
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Scratch registers first, so that few need to be saved; rsp and rbp are the frame's. */
@@ -52,6 +54,7 @@ export class RegisterPool {
       mask: new Bank('mask', range(8).slice(1)),
       tile: new Bank('tile', range(8)),
     };
+    this.#banks.gpr.hold(framePointer, { name: 'the stack frame', ended: false });
   }
 
   /** A free register for each name. `below` limits their numbers. */

@@ -37,7 +37,8 @@ export class Bank {
   /** Who holds registers, as `acc (24), scale`. */
   holders(): string {
     const counts = new Map<string, number>();
-    for (const { name } of this.#holders.values()) {
+    for (const [number, { name }] of this.#holders) {
+      if (!this.order.includes(number)) continue;
       const family = name.replace(/\[.*\]$/, '');
       counts.set(family, (counts.get(family) ?? 0) + 1);
     }

@@ -10,3 +10,5 @@ export {
   groupNames,
   randomCases,
 } from './cases.ts';
+export { goldenFile, goldenFileName, parseGoldenFile } from './file.ts';
+export { randomProgram } from './programs.ts';
