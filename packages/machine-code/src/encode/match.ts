@@ -142,7 +142,8 @@ function badImmediate(
 ): Complaint | undefined {
   if (typeof operand !== 'number' && typeof operand !== 'bigint') return otherKind;
   const problem = {
-    near: 20,
+    // Of several forms' ranges the widest is told.
+    near: 20 + Math.log2(Number(range.most - range.least) + 1) / 100,
     expected: `an integer from ${range.least} to ${range.most}`,
     actual: String(operand),
     remedy: 'Put larger values into a register first.',

@@ -1,5 +1,13 @@
 import type { Feature } from '../features/feature.ts';
-import { detectFeatures, featureWords, type Program, readFeatures } from '../index.ts';
+import {
+  detectFeatures,
+  featureWords,
+  type JobDeclaration,
+  type JobValues,
+  type Kernel,
+  type Program,
+  readFeatures,
+} from '../index.ts';
 
 /** Memory that emitted code and JavaScript share. */
 export interface Native {
@@ -8,7 +16,13 @@ export interface Native {
   /** Address of an array's content; it stays while the array is referenced. */
   addressOf(array: ArrayBufferView): bigint;
   /** Makes code callable with up to six integers. */
-  load(program: Program): (...args: (bigint | number)[]) => bigint;
+  load(program: Program): Callable;
+}
+
+/** Loaded code. */
+export interface Callable {
+  (...args: (bigint | number)[]): bigint;
+  readonly address: bigint;
 }
 
 /** The convention of this process. */
@@ -36,8 +50,9 @@ async function open(): Promise<Native | undefined> {
     const prototypes = [0, 1, 2, 3, 4, 5, 6].map((n) =>
       koffi.proto('int64_t', Array<string>(n).fill('int64_t')),
     );
-    return (...args: (bigint | number)[]) =>
+    const call = (...args: (bigint | number)[]) =>
       BigInt(koffi.call(address, prototypes[args.length], ...args) as bigint | number);
+    return Object.assign(call, { address });
   };
   const addressOf = (array: ArrayBufferView) => BigInt(koffi.address(array));
   const found = new Uint32Array(featureWords);
@@ -59,4 +74,22 @@ export function missing(features: readonly Feature[]): string | undefined {
   if (native === undefined) return 'this process cannot run emitted code';
   const lacking = features.filter((feature) => !native.features.has(feature));
   return lacking.length > 0 ? `the processor lacks ${lacking.join(', ')}` : undefined;
+}
+
+/** The machine, for tests that are only run where there is one. */
+export function machine(): Native {
+  if (native === undefined) throw new Error('this process cannot run emitted code');
+  return native;
+}
+
+/** For `it.skipIf`: whether tests with these features cannot run, and what to add to their names. */
+export function needing(features: readonly Feature[]): { skipped: boolean; note: string } {
+  const reason = missing(features);
+  return { skipped: reason !== undefined, note: reason ? ` (skipped: ${reason})` : '' };
+}
+
+/** Calls a kernel once with a job of such values. */
+export function runKernel<J extends JobDeclaration>(kernel: Kernel<J>, values: JobValues<J>): void {
+  const job = kernel.packJob(values);
+  machine().load(kernel.assemble(abi))(machine().addressOf(job));
 }
