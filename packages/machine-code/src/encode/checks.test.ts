@@ -83,6 +83,7 @@ describe('operands out of range', () => {
         subject: 'vaddps',
       },
     ],
+    ['a tile twice', (a) => a.tdpbf16ps(tmm(0), tmm(1), tmm(1)), { actual: 'tmm1 twice' }],
     ['mixed lengths', (a) => a.vaddps(zmm(0), zmm(1), ymm(2) as never), { subject: 'vaddps' }],
     [
       'no operand at all',

@@ -2,7 +2,8 @@ import { FeatureError, OperandError } from '../errors.ts';
 import type { Feature } from '../features/feature.ts';
 import type { Forms } from '../instructions/signature.ts';
 import { Broadcast, Memory } from '../operands/memory.ts';
-import { memoryOf, type Operand } from '../operands/operand.ts';
+import { memoryOf, type Operand, registersOf } from '../operands/operand.ts';
+import { fileOf, type Register } from '../registers/register.ts';
 import { bytesAccessed, type Encoded, encode } from './bytes.ts';
 import type { Form } from './form.ts';
 import { type Mismatch, mismatch } from './match.ts';
@@ -41,6 +42,8 @@ export function select(
   const fitting = forms.filter((form) => mismatch(form, operands) === undefined);
   if (fitting.length === 0) throw unfit(mnemonic, forms, operands);
   checkSize(mnemonic, fitting, operands);
+  const twice = entry.distinct ? repeated(operands) : undefined;
+  if (twice !== undefined) throw notDistinct(mnemonic, operands, twice);
   const possible = fitting.filter(({ features }) => features.every((f) => allowed?.has(f) ?? true));
   if (possible.length === 0) throw unavailable(mnemonic, fitting, operands, allowed);
   const old = possible.filter(({ encoding }) => encoding.space !== 'evex');
@@ -53,6 +56,22 @@ export function select(
   }
   if (best === undefined) throw unfit(mnemonic, forms, operands);
   return best;
+}
+
+/** A vector or tile register that stands twice among the operands. */
+export function repeated(operands: readonly Operand[]): Register | undefined {
+  const files = ['vector', 'tile'];
+  const all = operands.flatMap(registersOf).filter(({ kind }) => files.includes(fileOf(kind)));
+  return all.find(({ number }, i) => all.findIndex((other) => other.number === number) < i);
+}
+
+function notDistinct(mnemonic: string, operands: readonly Operand[], register: Register) {
+  return new OperandError({
+    subject: call(mnemonic, operands),
+    expected: 'different registers: the processor refuses the same one twice',
+    actual: `${register} twice`,
+    remedy: 'Take another register.',
+  });
 }
 
 const call = (mnemonic: string, operands: readonly Operand[]): string =>

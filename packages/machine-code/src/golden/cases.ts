@@ -1,5 +1,5 @@
 import type { Access, Form, Slot } from '../encode/form.ts';
-import { formsOf, select } from '../encode/select.ts';
+import { formsOf, repeated, select } from '../encode/select.ts';
 import type { Forms } from '../instructions/signature.ts';
 import { groups } from '../instructions/table.ts';
 import { instructionText } from '../listing/text.ts';
@@ -33,32 +33,21 @@ export function chooserOf(seed: number): Chooser {
 const isJump = ({ slots }: Form): boolean =>
   slots.some(({ accesses }) => accesses[0].kind === 'target');
 
-/** Gathers fault unless destination, index and mask differ; assemblers refuse them otherwise. */
-function registersClash(form: Form, operands: readonly Operand[]): boolean {
-  const text = instructionText('', form, operands);
-  if (!/v(p?gather|pscatter)|tdp/.test(form.text) && !form.slots.some(isVectorIndexed)) {
-    return (
-      form.slots.every(({ text: t }) => t === 'tmm') &&
-      new Set(operands.map(String)).size < operands.length
-    );
-  }
-  const numbers = [...text.matchAll(/[xyz]mm(\d+)/g)].map((match) => match[1]);
-  return new Set(numbers).size < numbers.length;
-}
-
-const isVectorIndexed = ({ accesses }: Slot): boolean =>
-  accesses.some((access) => access.kind === 'memory' && access.index !== 'gpr64');
-
 function caseOf(mnemonic: string, entry: Forms, operands: readonly Operand[]): EncodingCase {
   const { form, encoded } = select(mnemonic, entry, operands, undefined);
   return { text: instructionText(mnemonic, form, operands), bytes: hex(encoded.bytes) };
 }
 
-function drawn(form: Form, choose: Chooser, pick: (slot: Slot, index: number) => Access) {
+function drawn(
+  entry: Forms,
+  form: Form,
+  choose: Chooser,
+  pick: (slot: Slot, index: number) => Access,
+) {
   const evex = form.encoding.space === 'evex';
   for (;;) {
     const operands = operandsFor(form.slots, evex, choose, pick);
-    if (!registersClash(form, operands)) return operands;
+    if (!entry.distinct || repeated(operands) === undefined) return operands;
   }
 }
 
@@ -75,7 +64,7 @@ export function goldenCases(group: GroupName): EncodingCase[] {
       const widest = Math.max(1, ...form.slots.map(({ accesses }) => accesses.length));
       for (let turn = 0; turn < widest * 2; turn++) {
         const pick = ({ accesses }: Slot) => accesses[Math.min(turn >> 1, accesses.length - 1)];
-        const made = caseOf(mnemonic, entry, drawn(form, choose, pick));
+        const made = caseOf(mnemonic, entry, drawn(entry, form, choose, pick));
         cases.set(made.text, made);
       }
     }
@@ -94,7 +83,7 @@ export function randomCases(count: number, seed: number): EncodingCase[] {
     if (forms.length === 0) continue;
     const form = forms[choose(forms.length)];
     const pick = ({ accesses }: Slot) => accesses[choose(accesses.length)];
-    cases.push(caseOf(mnemonic, entry, drawn(form, choose, pick)));
+    cases.push(caseOf(mnemonic, entry, drawn(entry, form, choose, pick)));
   }
   return cases;
 }

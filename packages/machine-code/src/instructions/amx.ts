@@ -1,8 +1,8 @@
 import type { Feature } from '../features/feature.ts';
-import { form } from './form.ts';
+import { distinct, form } from './form.ts';
 
 const product = (prefix: string, opcode: string, feature: Feature) =>
-  form('tmm, tmm, tmm', `VEX.128.${prefix}.0F38.W0 ${opcode} /r RMV`, feature);
+  distinct(form('tmm, tmm, tmm', `VEX.128.${prefix}.0F38.W0 ${opcode} /r RMV`, feature));
 
 /** Tile registers: C += A · B, where B holds its rows in pairs or fours, as the product reads them. */
 export const amx = {

@@ -151,3 +151,8 @@ export function writing<O extends readonly Operand[]>(
 ): Forms<O> {
   return { ...forms, implicit: numbers };
 }
+
+/** An instruction that faults when two of its vector or tile registers are the same. */
+export function distinct<O extends readonly Operand[]>(forms: Forms<O>): Forms<O> {
+  return { ...forms, distinct: true };
+}

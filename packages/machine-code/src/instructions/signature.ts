@@ -107,6 +107,8 @@ export interface Forms<out O extends readonly Operand[] = readonly Operand[]> {
   readonly forms: readonly FormText[];
   /** Registers that it writes without naming them. */
   readonly implicit?: readonly number[];
+  /** Set when the processor refuses to use a vector or tile register twice in one instruction. */
+  readonly distinct?: boolean;
   /** Exists for the compiler only. */
   readonly operands?: O;
 }

@@ -2,6 +2,7 @@ import type { Feature } from '../features/feature.ts';
 import {
   avx,
   avx2,
+  distinct,
   either,
   evexOnly,
   evexWide,
@@ -30,6 +31,17 @@ const signed = (map: string, load: string, store: string, w: string, vex: VexFea
   either(
     vexOnly('v, v, mv', `66.${map}.${w} ${load} /r`, vex),
     vexOnly('mv, v, v', `66.${map}.${w} ${store} /r MVR`, vex),
+  );
+
+const gathering = (opcode: string) =>
+  distinct(
+    either(
+      form('xmm, vm32x, xmm', `VEX.128.66.0F38.W0 ${opcode} /r RMV`, 'avx2'),
+      form('ymm, vm32y, ymm', `VEX.256.66.0F38.W0 ${opcode} /r RMV`, 'avx2'),
+      form('xmm{!}, vm32x', `EVEX.128.66.0F38.W0 ${opcode} /r`, 'avx512f', 'avx512vl'),
+      form('ymm{!}, vm32y', `EVEX.256.66.0F38.W0 ${opcode} /r`, 'avx512f', 'avx512vl'),
+      form('zmm{!}, vm32z', `EVEX.512.66.0F38.W0 ${opcode} /r`, 'avx512f'),
+    ),
   );
 
 /** Copies of whole vectors, of single elements and of chosen lanes. */
@@ -128,20 +140,8 @@ export const vectorMoves = {
     evexOnly('v{z}, r64', '66.0F38.W1 7C /r', 'avx512f'),
   ),
   /** Reads an element at each offset of the index vector; the mask is cleared as they arrive. */
-  vgatherdps: either(
-    form('xmm, vm32x, xmm', 'VEX.128.66.0F38.W0 92 /r RMV', 'avx2'),
-    form('ymm, vm32y, ymm', 'VEX.256.66.0F38.W0 92 /r RMV', 'avx2'),
-    form('xmm{!}, vm32x', 'EVEX.128.66.0F38.W0 92 /r', 'avx512f', 'avx512vl'),
-    form('ymm{!}, vm32y', 'EVEX.256.66.0F38.W0 92 /r', 'avx512f', 'avx512vl'),
-    form('zmm{!}, vm32z', 'EVEX.512.66.0F38.W0 92 /r', 'avx512f'),
-  ),
-  vpgatherdd: either(
-    form('xmm, vm32x, xmm', 'VEX.128.66.0F38.W0 90 /r RMV', 'avx2'),
-    form('ymm, vm32y, ymm', 'VEX.256.66.0F38.W0 90 /r RMV', 'avx2'),
-    form('xmm{!}, vm32x', 'EVEX.128.66.0F38.W0 90 /r', 'avx512f', 'avx512vl'),
-    form('ymm{!}, vm32y', 'EVEX.256.66.0F38.W0 90 /r', 'avx512f', 'avx512vl'),
-    form('zmm{!}, vm32z', 'EVEX.512.66.0F38.W0 90 /r', 'avx512f'),
-  ),
+  vgatherdps: gathering('92'),
+  vpgatherdd: gathering('90'),
   vpscatterdd: form('vm32z{!}, zmm', 'EVEX.512.66.0F38.W0 A0 /r MR', 'avx512f'),
   /** Clears the upper halves, so that other code's 128-bit instructions run at full speed. */
   vzeroupper: form('', 'VEX.128.NP.0F.WIG 77', 'avx'),
