@@ -40,7 +40,16 @@ export {
 export { detectFeatures, featureWords, readFeatures } from './features/detect.ts';
 export { type Feature, withImplied } from './features/feature.ts';
 export type { Instructions, Mnemonic } from './instructions/table.ts';
+export {
+  loadBf16,
+  loadE4m3Ymm,
+  loadE4m3Zmm,
+  loadF16,
+  roundToBf16,
+} from './library/convert.ts';
+export { exp2Coefficients, exp2Ymm, exp2Zmm } from './library/exp2.ts';
 export { maxOfLanes, sumOfLanes } from './library/reduce.ts';
+export { transpose16 } from './library/transpose.ts';
 export { listing } from './listing/listing.ts';
 export type { Label } from './operands/label.ts';
 export type { MaskedMemory, MaskedRegister } from './operands/masked.ts';

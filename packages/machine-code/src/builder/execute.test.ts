@@ -31,7 +31,11 @@ const address = (array: ArrayBufferView) => machine().addressOf(array);
 describe('control flow, executed', () => {
   executing('loops, conditions and early ends', [], () => {
     const kernel = defineKernel(
-      { name: 'control', features: [], job: { out: 'pointer', n: 'i64', stop: 'u32' } },
+      {
+        name: 'control',
+        features: [],
+        job: { out: 'pointer', n: 'i64', stop: 'u32', next: 'u32' },
+      },
       (k, job) => {
         const out = k.gpr('out', job.out);
         const n = k.gpr('n', job.n);
@@ -46,7 +50,7 @@ describe('control flow, executed', () => {
         k.set(sum, 1n << 40n);
         k.loop(n, () => k.add(sum, 1));
         k.mov(out.at(8), sum);
-        k.if(k.compare(job.stop.dword, 'eq', 7), () => k.return());
+        k.if(k.compare(job.stop, 'eq', 7), () => k.return());
         k.set(sum, -5);
         k.loop(10, () => k.loop(3, () => k.add(sum, 1)));
         k.if(
@@ -63,7 +67,7 @@ describe('control flow, executed', () => {
       [20, 0],
     ] as const) {
       const out = new BigInt64Array(3).fill(-1n);
-      runKernel(kernel, { out: address(out), n, stop });
+      runKernel(kernel, { out: address(out), n, stop, next: 1 });
       let sum = 0;
       for (let i = 0; i < n; i += 3) sum += i % 2 === 1 ? 2 * i : i;
       expect([...out]).toEqual([BigInt(sum), (1n << 40n) + BigInt(n), stop === 7 ? -1n : 1025n]);

@@ -11,21 +11,6 @@ export type JobValues<J extends JobDeclaration> = {
   readonly [F in keyof J]: J[F] extends 'pointer' | 'u64' | 'i64' ? bigint | number : number;
 };
 
-/** A field of the job in memory, as an operand. */
-export class JobField<out T extends FieldType = FieldType> extends Memory<'gpr64'> {
-  readonly name: string;
-  readonly type: T;
-
-  constructor(base: Gpr64, name: string, type: T, offset: number) {
-    super({ base, displacement: offset });
-    this.name = name;
-    this.type = type;
-  }
-}
-
-/** The fields of a job, as the kernel sees them. */
-export type JobFields<J extends JobDeclaration> = { readonly [F in keyof J]: JobField<J[F]> };
-
 const sizes: Readonly<Record<FieldType, 4 | 8>> = {
   pointer: 8,
   u64: 8,
@@ -35,6 +20,21 @@ const sizes: Readonly<Record<FieldType, 4 | 8>> = {
   i32: 4,
   f32: 4,
 };
+
+/** A field of the job in memory, as an operand of the field's size. */
+export class JobField<out T extends FieldType = FieldType> extends Memory<'gpr64'> {
+  readonly name: string;
+  readonly type: T;
+
+  constructor(base: Gpr64, name: string, type: T, offset: number) {
+    super({ base, displacement: offset, bytes: sizes[type] });
+    this.name = name;
+    this.type = type;
+  }
+}
+
+/** The fields of a job, as the kernel sees them. */
+export type JobFields<J extends JobDeclaration> = { readonly [F in keyof J]: JobField<J[F]> };
 
 /** Where the fields of a job lie: in their order, each aligned to its size, as in C. */
 export interface JobLayout {

@@ -1,4 +1,4 @@
-import { defineKernel, type KernelBuilder, type Memory, sumOfLanes, type Ymm } from '../index.ts';
+import { defineKernel, loadBf16, sumOfLanes } from '../index.ts';
 
 /** Sums that are kept apart, so that additions need not wait for each other. */
 const lanes = 4;
@@ -24,8 +24,9 @@ export const dotBf16 = defineKernel(
       for (const [lane, sum] of sums.entries()) {
         const place = 16 * lane; // bytes of eight bf16
         k.scope(() => {
-          const a = loadBf16(k, 'a', x.at(i.times(2), place));
-          const b = loadBf16(k, 'b', y.at(i.times(2), place));
+          const [a, b] = [k.ymm('a'), k.ymm('b')];
+          loadBf16(k, a, x.at(i.times(2), place));
+          loadBf16(k, b, y.at(i.times(2), place));
           k.vfmadd231ps(sum, a, b);
         });
       }
@@ -35,11 +36,3 @@ export const dotBf16 = defineKernel(
     k.vmovss(k.gpr('out', job.out).at(), total);
   },
 );
-
-/** Eight bf16 numbers as f32. */
-function loadBf16(k: KernelBuilder, name: string, from: Memory<'gpr64'>): Ymm {
-  const value = k.ymm(name);
-  k.vpmovzxwd(value, from);
-  k.vpslld(value, value, 16);
-  return value;
-}
