@@ -4,7 +4,7 @@ import type { Feature } from '../features/feature.ts';
 import { withImplied } from '../features/feature.ts';
 import type { Forms } from '../instructions/signature.ts';
 import { Label } from '../operands/label.ts';
-import { isOperand, memoryOf, type Operand, registersOf } from '../operands/operand.ts';
+import { eachRegister, isOperand, memoryOf, type Operand } from '../operands/operand.ts';
 import type { Register } from '../registers/register.ts';
 import { ConstantPool } from './constants.ts';
 import { finish } from './finish.ts';
@@ -118,7 +118,7 @@ export class Code {
 
   /** The finished program. @throws LabelError if a label that is used has no place. */
   finish(): Program {
-    return finish(this.name, this.#items, this.constants, [...this.features]);
+    return finish(this.name, [...this.#items], this.constants, [...this.features]);
   }
 
   #check(mnemonic: string, operand: Operand): void {
@@ -133,8 +133,7 @@ export class Code {
     if (operand instanceof Label) this.#own(operand);
     const base = memoryOf(operand)?.base;
     if (base instanceof Label) this.#own(base);
-    if (this.guard === undefined) return;
-    for (const register of registersOf(operand)) this.guard(register);
+    if (this.guard !== undefined) eachRegister(operand, this.guard);
   }
 
   #own(label: Label): void {

@@ -4,10 +4,10 @@ import type { Item } from '../assembler/item.ts';
 import { alignUp } from '../assembler/layout.ts';
 import { KernelError } from '../errors.ts';
 import { Memory } from '../operands/memory.ts';
-import { registersOf } from '../operands/operand.ts';
+import { eachRegister } from '../operands/operand.ts';
 import { Gpr64 } from '../registers/gpr.ts';
 import { rbp, rsp, xmm } from '../registers/names.ts';
-import { fileOf } from '../registers/register.ts';
+import { fileOf, type Register } from '../registers/register.ts';
 import type { Abi } from './abi.ts';
 
 /** More would need probes of each page on Windows; a job's workspace is the place for it. */
@@ -83,21 +83,20 @@ function survey(items: readonly Item[]) {
   const gprs = new Set<number>();
   const vectors = new Set<number>();
   let [calls, wide, tiles] = [false, false, false];
+  const note = ({ kind, number }: Register): void => {
+    const file = fileOf(kind);
+    if (file === 'gpr') gprs.add(number);
+    if (file === 'vector') vectors.add(number);
+    if (file === 'tile') tiles = true;
+    if (kind === 'ymm' || kind === 'zmm') wide = true;
+  };
   for (const item of items) {
     if (item.kind !== 'jump' && item.kind !== 'instruction') continue;
     if (item.mnemonic === 'call') calls = true;
     if (item.kind === 'jump') continue;
     for (const number of item.implicit) gprs.add(number);
     if (item.mnemonic === 'ldtilecfg') tiles = true;
-    for (const operand of item.operands) {
-      for (const { kind, number } of registersOf(operand)) {
-        const file = fileOf(kind);
-        if (file === 'gpr') gprs.add(number);
-        if (file === 'vector') vectors.add(number);
-        if (file === 'tile') tiles = true;
-        if (kind === 'ymm' || kind === 'zmm') wide = true;
-      }
-    }
+    for (const operand of item.operands) eachRegister(operand, note);
   }
   return { gprs, vectors, calls, wide, tiles };
 }

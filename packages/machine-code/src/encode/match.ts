@@ -19,6 +19,21 @@ type Complaint = Omit<Mismatch, 'index'>;
 
 const otherKind: Complaint = { near: 0, expected: '', actual: '', remedy: '' };
 
+/** Whether the form takes the operands. */
+export function fits({ slots, encoding }: Form, operands: readonly Operand[]): boolean {
+  if (slots.length !== operands.length) return false;
+  const evex = encoding.space === 'evex';
+  for (let i = 0; i < slots.length; i++) {
+    let fit = false;
+    for (const access of slots[i].accesses) {
+      fit = refusal(access, operands[i], evex) === undefined;
+      if (fit) break;
+    }
+    if (!fit) return false;
+  }
+  return true;
+}
+
 /** What keeps the operands from fitting the form; undefined if nothing does. */
 export function mismatch(form: Form, operands: readonly Operand[]): Mismatch | undefined {
   const { slots } = form;
@@ -112,8 +127,7 @@ function badMemory(
 ): Complaint | undefined {
   const { index, bytes } = memory;
   const kind = index?.register.kind ?? 'gpr64';
-  if (kind !== access.index) return { ...otherKind, near: 5 };
-  if (access.index !== 'gpr64' && index === undefined) return { ...otherKind, near: 5 };
+  if (kind !== access.index) return otherKind;
   if (!evex && index !== undefined && index.register.number > 15) {
     return badNumber(undefined, index.register, evex);
   }

@@ -6,7 +6,7 @@ import { memoryOf, type Operand, registersOf } from '../operands/operand.ts';
 import { fileOf, type Register } from '../registers/register.ts';
 import { bytesAccessed, type Encoded, encode } from './bytes.ts';
 import type { Form } from './form.ts';
-import { type Mismatch, mismatch } from './match.ts';
+import { fits, type Mismatch, mismatch } from './match.ts';
 import { readForm } from './notation.ts';
 
 const read = new WeakMap<Forms, readonly Form[]>();
@@ -39,12 +39,15 @@ export function select(
   allowed: ReadonlySet<Feature> | undefined,
 ): Selected {
   const forms = formsOf(entry);
-  const fitting = forms.filter((form) => mismatch(form, operands) === undefined);
+  const fitting = forms.filter((form) => fits(form, operands));
   if (fitting.length === 0) throw unfit(mnemonic, forms, operands);
   checkSize(mnemonic, fitting, operands);
   const twice = entry.distinct ? repeated(operands) : undefined;
   if (twice !== undefined) throw notDistinct(mnemonic, operands, twice);
-  const possible = fitting.filter(({ features }) => features.every((f) => allowed?.has(f) ?? true));
+  const possible =
+    allowed === undefined
+      ? fitting
+      : fitting.filter(({ features }) => features.every((feature) => allowed.has(feature)));
   if (possible.length === 0) throw unavailable(mnemonic, fitting, operands, allowed);
   const old = possible.filter(({ encoding }) => encoding.space !== 'evex');
   let best: Selected | undefined;
@@ -100,6 +103,7 @@ function unfit(mnemonic: string, forms: readonly Form[], operands: readonly Oper
 
 /** Memory without a size must not be readable as memory of two sizes. */
 function checkSize(mnemonic: string, fitting: readonly Form[], operands: readonly Operand[]) {
+  if (fitting.length < 2) return;
   for (const [i, operand] of operands.entries()) {
     const memory = memoryOf(operand);
     if (memory === undefined) continue;

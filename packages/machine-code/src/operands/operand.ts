@@ -14,15 +14,12 @@ export type Operand =
   | number
   | bigint;
 
+const kinds = [Register, Memory, MaskedRegister, MaskedMemory, Broadcast, Label];
+
 /** Whether a value is an operand: what a caller without type checks may get wrong. */
 export function isOperand(value: unknown): value is Operand {
-  return (
-    typeof value === 'number' ||
-    typeof value === 'bigint' ||
-    [Register, MaskedRegister, Memory, MaskedMemory, Broadcast, Label].some(
-      (type) => value instanceof type,
-    )
-  );
+  if (typeof value !== 'object') return typeof value === 'number' || typeof value === 'bigint';
+  return kinds.some((type) => value instanceof type);
 }
 
 /** The memory operand inside an operand. */
@@ -40,17 +37,26 @@ export function maskOf(operand: Operand): Register<'mask'> | undefined {
     : undefined;
 }
 
-/** Every register that an operand names: itself, its mask, base and index. */
-export function registersOf(operand: Operand): Register[] {
-  const registers: Register[] = [];
-  if (operand instanceof Register) registers.push(operand);
-  if (operand instanceof MaskedRegister) registers.push(operand.register);
+/** Visits every register that an operand names: itself, its mask, base and index. */
+export function eachRegister(operand: Operand, visit: (register: Register) => void): void {
+  if (typeof operand !== 'object') return;
+  if (operand instanceof Register) {
+    visit(operand);
+    return;
+  }
+  if (operand instanceof MaskedRegister) visit(operand.register);
   const memory = memoryOf(operand);
   if (memory !== undefined) {
-    if (!(memory.base instanceof Label)) registers.push(memory.base);
-    if (memory.index !== undefined) registers.push(memory.index.register);
+    if (!(memory.base instanceof Label)) visit(memory.base);
+    if (memory.index !== undefined) visit(memory.index.register);
   }
   const mask = maskOf(operand);
-  if (mask !== undefined) registers.push(mask);
+  if (mask !== undefined) visit(mask);
+}
+
+/** Every register that an operand names. */
+export function registersOf(operand: Operand): Register[] {
+  const registers: Register[] = [];
+  eachRegister(operand, (register) => registers.push(register));
   return registers;
 }
