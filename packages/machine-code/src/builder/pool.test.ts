@@ -152,6 +152,18 @@ describe('streams', () => {
     });
   });
 
+  it('need the registers of others until they are placed', () => {
+    const late = () =>
+      building((k) => {
+        const outer = k.zmm('outer');
+        const stream = k.record('s', () => k.vaddps(outer, outer, outer));
+        k.free(outer);
+        k.zmm('next');
+        stream.rest();
+      });
+    expect(late).toThrow('register "outer" (zmm0): expected a register that is still held');
+  });
+
   it('must be straight-line code, and be placed to the end', () => {
     expect(() => building((k) => k.record('s', () => k.loop(2, () => k.nop())))).toThrow(
       KernelError,

@@ -19,6 +19,8 @@ interface Held {
 interface Recording {
   readonly lease: Lease;
   readonly free: Held[];
+  /** Its own leases: ended or not, its instructions may name them. */
+  readonly own: Set<Lease>;
 }
 
 const framePointer = 5;
@@ -110,9 +112,10 @@ export class RegisterPool {
 
   /**
    * What `fill` takes and frees may be taken again inside, but not outside until `end` is called: its
-   * instructions will stand between others.
+   * instructions will stand between others. `check` is for when they do: registers of others must still
+   * be held then.
    */
-  record(name: string, fill: () => void): { end: () => void } {
+  record(name: string, fill: () => void): { check: (register: Register) => void; end: () => void } {
     if (this.#recording !== undefined) {
       throw new KernelError({
         subject: `stream "${name}"`,
@@ -121,7 +124,8 @@ export class RegisterPool {
         remedy: 'Record the streams one after the other.',
       });
     }
-    const recording: Recording = { lease: { name: `stream ${name}`, ended: false }, free: [] };
+    const lease: Lease = { name: `stream ${name}`, ended: false };
+    const recording: Recording = { lease, free: [], own: new Set() };
     this.#recording = recording;
     try {
       this.scope(fill);
@@ -129,6 +133,10 @@ export class RegisterPool {
       this.#recording = undefined;
     }
     return {
+      check: (register) => {
+        const known = register.lease !== undefined && recording.own.has(register.lease);
+        if (!known) this.check(register);
+      },
       end: () => {
         for (const { file, number } of recording.free) this.#banks[file].release(number);
         recording.free.length = 0;
@@ -166,6 +174,7 @@ export class RegisterPool {
   #hold(bank: Bank, number: number, name: string): Held {
     const held: Held = { file: bank.file, number, lease: { name, ended: false } };
     bank.hold(number, held.lease);
+    this.#recording?.own.add(held.lease);
     this.#scopes[this.#scopes.length - 1].push(held);
     return held;
   }
@@ -176,6 +185,7 @@ export class RegisterPool {
     if (this.#recording === undefined) this.#banks[file].release(number);
     else {
       this.#recording.free.push(held);
+      this.#recording.own.add(lease);
       this.#banks[file].hold(number, this.#recording.lease);
     }
   }

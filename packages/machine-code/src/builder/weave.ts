@@ -1,7 +1,10 @@
 import type { Code } from '../assembler/code.ts';
 import type { Item } from '../assembler/item.ts';
 import { KernelError } from '../errors.ts';
+import { eachRegister } from '../operands/operand.ts';
 import type { RegisterPool } from './pool.ts';
+
+type Registers = ReturnType<RegisterPool['record']>;
 
 /**
  * Instructions that were recorded to be placed between others: a softmax between the products of the
@@ -11,19 +14,19 @@ export class Stream {
   readonly name: string;
   readonly #code: Code;
   readonly #items: readonly Item[];
-  readonly #end: () => void;
+  readonly #registers: Registers;
   /** How many instructions it has. */
   readonly instructions: number;
   #placed = 0;
   #next = 0;
 
-  constructor(name: string, code: Code, items: readonly Item[], end: () => void) {
+  constructor(name: string, code: Code, items: readonly Item[], registers: Registers) {
     this.name = name;
     this.#code = code;
     this.#items = items;
-    this.#end = end;
+    this.#registers = registers;
     this.instructions = items.filter(({ kind }) => kind === 'instruction').length;
-    if (this.instructions === 0) end();
+    if (this.instructions === 0) registers.end();
   }
 
   /** Instructions that are still to be placed. */
@@ -31,15 +34,21 @@ export class Stream {
     return this.instructions - this.#placed;
   }
 
-  /** Places the next instructions: so many, or what is left. */
+  /**
+   * Places the next instructions: so many, or what is left.
+   * @throws RegisterError if a register from outside of the stream was freed since it was recorded.
+   */
   take(count: number): void {
     for (let left = count; left > 0 && this.remaining > 0; ) {
       const item = this.#items[this.#next++];
+      if (item.kind === 'instruction') {
+        for (const operand of item.operands) eachRegister(operand, this.#registers.check);
+      }
       this.#code.append([item]);
       if (item.kind !== 'instruction') continue;
       left--;
       this.#placed++;
-      if (this.remaining === 0) this.#end();
+      if (this.remaining === 0) this.#registers.end();
     }
   }
 
@@ -64,7 +73,7 @@ export function weaveOps(code: Code, pool: RegisterPool, streams: Stream[]) {
      */
     record(name: string, fill: () => void): Stream {
       let items: Item[] = [];
-      const { end } = pool.record(name, () => {
+      const registers = pool.record(name, () => {
         items = code.collect(fill);
       });
       const odd = items.find(({ kind }) => kind !== 'instruction' && kind !== 'comment');
@@ -76,7 +85,7 @@ export function weaveOps(code: Code, pool: RegisterPool, streams: Stream[]) {
           remedy: 'Put loops and conditions around the place where the stream is woven in.',
         });
       }
-      const stream = new Stream(name, code, items, end);
+      const stream = new Stream(name, code, items, registers);
       streams.push(stream);
       return stream;
     },
