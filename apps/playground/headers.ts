@@ -20,6 +20,15 @@ export function contentSecurityPolicy(styleNonce?: string): string {
   ].join('; ');
 }
 
+/**
+ * The same for a `<meta>` element of the page, where a host sends no headers (GitHub Pages). Who may
+ * frame the page can only be said in a header.
+ */
+export function policyInPage(styleNonce?: string): string {
+  const rules = contentSecurityPolicy(styleNonce).split('; ');
+  return rules.filter((rule) => !rule.startsWith('frame-ancestors')).join('; ');
+}
+
 /** Isolated from other origins: browsers share memory between threads only then. */
 export function pageHeaders(styleNonce?: string): Record<string, string> {
   return {

@@ -9,13 +9,14 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 export interface BuiltPage {
   readonly url: string;
-  /** The same files from a host that sends no header about isolation. */
+  /** The same files from a host that sends no header about isolation and no policy. */
   readonly plainUrl: string;
   close(): Promise<void>;
 }
 
 /** What a browser assumes where a host says nothing. */
 const plainHeaders = {
+  'Content-Security-Policy': '',
   'Cross-Origin-Opener-Policy': 'unsafe-none',
   'Cross-Origin-Embedder-Policy': 'unsafe-none',
 };

@@ -20,8 +20,11 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
     });
   });
 
-  it('has nothing inline that could run (and the tests would notice)', async () => {
-    const { page, complaints, close } = await openPage(harness.browser, harness.server.url);
+  it.each([
+    ['a host that sends its headers', () => harness.server.url],
+    ['a host that sends none, by the policy in the page', () => harness.server.plainUrl],
+  ])('lets nothing inline run from %s (and the tests would notice)', async (_, url) => {
+    const { page, complaints, close } = await openPage(harness.browser, url());
     await page.evaluate(() => {
       const script = document.createElement('script');
       script.textContent = 'globalThis.ran = true';

@@ -6,6 +6,7 @@ import {
   type OpenOptions,
 } from './backends/registry.ts';
 import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
+import { environmentFlag } from './environment.ts';
 import { BackendUnavailableError, describeValue, InvalidArgumentError } from './errors.ts';
 import { flashMlaKernels } from './kernel-libraries.ts';
 
@@ -56,7 +57,7 @@ export async function openDevice(
   options: DeviceOptions = {},
 ): Promise<Device> {
   checkOpenOptions(options);
-  const debug = options.debug ?? environmentDebug();
+  const debug = options.debug ?? environmentFlag('FLASH_MLA_DEBUG');
   const kernels = [...(options.kernels ?? []), flashMlaKernels];
   if (spec !== 'auto') {
     const { name, index } = parseSpec(spec);
@@ -178,9 +179,4 @@ function automatic(): BackendName[] {
   return (Object.keys(backendModules) as BackendName[]).filter(
     (name) => (name as string) !== 'sim',
   );
-}
-
-function environmentDebug(): boolean {
-  const value = globalThis.process?.env?.FLASH_MLA_DEBUG;
-  return value !== undefined && value !== '' && value !== '0';
 }

@@ -4,6 +4,7 @@ import { Choice } from '../widgets/choice.tsx';
 import { Slider } from '../widgets/slider.tsx';
 import { Adapter } from './adapter.tsx';
 import { OpenDevice } from './open-device.tsx';
+import { threadScale } from './thread-scale.ts';
 import { titles } from './titles.ts';
 
 /** What this browser offers, why the rest is missing, and the device to use. */
@@ -93,12 +94,11 @@ function Options() {
     );
   }
   const canShare = detection.value?.crossOriginIsolated ?? false;
-  const scale = Array.from({ length: most }, (_, i) => i + 1);
   return (
     <Slider
       label="Threads"
       name="threads"
-      scale={scale}
+      scale={threadScale(most, canShare ? threads : 0)}
       value={canShare ? threads || most : 1}
       disabled={!canShare}
       show={(n) => (n === most && canShare ? `all ${most}` : String(n))}

@@ -1,4 +1,5 @@
 import type { Tensor } from '../tensor/tensor.ts';
+import type { PackedKvLayout } from './quantize-kv-cache.ts';
 import type { FlashMlaSchedMeta } from './sched-meta.ts';
 import type { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
 
@@ -69,7 +70,8 @@ export interface SparseDecodeOptions<R extends 'u8' | 'bf16' = 'u8' | 'bf16'>
   readonly q: Tensor<'bf16'>;
   /**
    * u8 (blocks, page, 1, 656) `v32`, u8 (blocks, page, 1, 584) `model1`, or bf16 (blocks, page, 1,
-   * dQk); any page size. Blocks may be padded.
+   * dQk); any page size. Blocks may be padded. Scales of `v32` rows that are no powers of two are taken
+   * as the device can: {@link PackedKvLayout}.
    */
   readonly kCache: Tensor<R>;
   /** i32 (b, sQ, topk): block·page + offset; anything outside the cache is skipped. */

@@ -15,7 +15,16 @@ import {
 import { checkPackedRows } from './kv-rows.ts';
 import { checkOutput } from './outputs.ts';
 
-/** The packed FP8 row formats. */
+/**
+ * The packed FP8 row formats: e4m3 codes in tiles that share a scale, and 64 bf16 rope values. A value is
+ * its code times the scale. Where that is a power of two from 2^-117 to 2^119 (always in `model1`, and in
+ * `v32` for rows that {@link quantizeKvCache} wrote) every device computes with exactly this number. Of
+ * other scales `cpu` and `webgpu` round the product to float32, `cuda` and `sim` to bf16 as FlashMLA's own
+ * kernels do, which moves logits by about 1e-3 of their size.
+ *
+ * Packed scales are at least 2^-13: in tiles whose largest magnitude is below 0.0273, values below 2^-19
+ * have fewer than e4m3's four significant bits, and those up to 2^-23 become 0.
+ */
 export type PackedKvLayout = 'v32' | 'model1';
 
 /** Arguments of {@link quantizeKvCache}. */

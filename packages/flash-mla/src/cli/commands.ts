@@ -25,7 +25,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/bench.ts'),
   },
   inspect: {
-    summary: 'the CUDA kernels that are chosen for a problem',
+    summary: 'the CUDA or WebGPU kernels that are chosen for a problem',
     load: () => import('./commands/inspect.ts'),
   },
   doctor: {

@@ -11,8 +11,8 @@ export interface CommandContext {
   readonly colors: Colors;
   /** The stream for progress bars; undefined where nobody watches. */
   readonly progress: ProgressStream | undefined;
-  /** Width of the terminal in characters; 100 in a pipe. */
-  readonly columns: number;
+  /** Of the terminal in characters; undefined where stdout is none: nothing is fitted to a width then. */
+  readonly width: number | undefined;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** Runs before the process ends, also after Ctrl-C. In reverse order. */
@@ -28,7 +28,7 @@ export interface ProgressStream {
 /** What a file in `commands/` exports. */
 export interface CommandModule {
   /** Adds arguments, options and help to the (named, described) command. Must not load a backend. */
-  define(command: Command): void;
+  define(command: Command): void | Promise<void>;
   /** Runs it; resolves to the exit code. */
   run(command: Command, context: CommandContext): Promise<number>;
 }

@@ -1,4 +1,6 @@
+import { getSystemErrorMap } from 'node:util';
 import { FlashMlaError, InvalidArgumentError } from '../errors.ts';
+import { printable } from './terminal/printable.ts';
 
 /** Exit codes of the command. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, interrupted: 130, brokenPipe: 141 } as const;
@@ -22,16 +24,18 @@ export interface ErrorReport {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof InvalidArgumentError) return exitCodes.usage;
   if (error instanceof FlashMlaError && error.name === 'FileFormatError') return exitCodes.usage;
-  return fileProblem(error) === undefined ? exitCodes.failed : exitCodes.usage;
+  const { code = '', path } = systemError(error) ?? {};
+  return path === undefined || exhausted.has(code) ? exitCodes.failed : exitCodes.usage;
 }
 
-/** One readable paragraph, without a stack. */
+/** One readable paragraph, without a stack and without anything that a terminal would act on. */
 export function errorParagraph(error: unknown): string {
-  const message = messageOf(error)
-    .replace(/\s*\n\s*/g, ' ')
-    .trim();
-  if (error instanceof FlashMlaError) return message;
-  if (fileProblem(error) !== undefined) return message;
+  const message = printable(
+    messageOf(error)
+      .replace(/\s*\n\s*/g, ' ')
+      .trim(),
+  );
+  if (error instanceof FlashMlaError || systemError(error) !== undefined) return message;
   return `${message}. This is a bug of flash-mla: set FLASH_MLA_DEBUG=1 to see where it comes from.`;
 }
 
@@ -48,7 +52,7 @@ export function unavailableReason(message: string): string {
 }
 
 function messageOf(error: unknown): string {
-  return fileProblem(error) ?? (error instanceof Error ? error.message : String(error));
+  return systemProblem(error) ?? (error instanceof Error ? error.message : String(error));
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -60,13 +64,22 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
   EMFILE: 'too many files are open',
+  EEXIST: 'there is a file of that name already',
+  EDQUOT: 'the quota of the disk is used up',
 };
 
-/** What is wrong with a path that the user named; undefined where the error is of another kind. */
-function fileProblem(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { code, path } = error as NodeJS.ErrnoException;
-  const reason = code === undefined ? undefined : reasons[code];
-  if (reason === undefined || path === undefined) return undefined;
-  return `${path}: ${reason}`;
+/** The path that comes with these may be right. */
+const exhausted = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EIO']);
+
+/** An error of the operating system; undefined where the error is of another kind. */
+function systemError(error: unknown): NodeJS.ErrnoException | undefined {
+  return error instanceof Error && 'errno' in error ? (error as NodeJS.ErrnoException) : undefined;
+}
+
+/** What the operating system refused, with the path that it was about where there is one. */
+function systemProblem(error: unknown): string | undefined {
+  const { code = '', errno = 0, path, syscall } = systemError(error) ?? {};
+  if (errno === 0) return undefined;
+  const reason = reasons[code] ?? getSystemErrorMap().get(errno)?.[1] ?? code;
+  return `${path ?? syscall ?? 'system'}: ${reason}`;
 }

@@ -48,6 +48,15 @@ export function lastLevelCache(folder = '/sys/devices/system/cpu/cpu0/cache'): n
 
 /** The version of this package. */
 export function packageVersion(): string {
+  return packageFacts().version;
+}
+
+/** The versions of Node that this package is made for, such as `>=20.20.0`. */
+export function nodeEngines(): string {
+  return packageFacts().engines.node;
+}
+
+function packageFacts(): { version: string; engines: { node: string } } {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return JSON.parse(text) as { version: string; engines: { node: string } };
 }

@@ -18,7 +18,7 @@ export async function main(argv: readonly string[], context: CommandContext): Pr
     const command = program.command(name).description(summary).copyInheritedSettings(program);
     if (name !== named) continue;
     const module = await load();
-    module.define(command);
+    await module.define(command);
     command.action(async () => {
       exitCode = await module.run(command, context);
     });
@@ -30,18 +30,29 @@ export async function main(argv: readonly string[], context: CommandContext): Pr
     command.exitOverride().configureOutput({
       writeOut: (text) => context.write(text),
       writeErr: () => {},
-      getOutHelpWidth: () => context.columns,
+      getOutHelpWidth: () => context.width ?? 100,
     });
   }
   try {
     if (argv.length === 0) context.write(program.helpInformation());
-    else await program.parseAsync(argv, { from: 'user' });
+    else await program.parseAsync(wordsOf(argv), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0;
     throw new UsageError(usageMessage(error.message, named));
   }
   return exitCode;
+}
+
+/**
+ * What to parse: of `help nope`, for which Commander has no message, the command that it names; of
+ * `help help` the help itself.
+ */
+function wordsOf(argv: readonly string[]): readonly string[] {
+  const [first, second = ''] = argv;
+  if (first !== 'help' || second === '' || second.startsWith('-')) return argv;
+  if (second === 'help') return ['help'];
+  return Object.hasOwn(commands, second) ? argv : [second];
 }
 
 /** Commander's words, and where to read more. */

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import type { Device } from '../device.ts';
+import { BackendUnavailableError } from '../errors.ts';
 import { openDevice } from '../open-device.ts';
 import type { CommandContext } from './context.ts';
+import { unsupportedNode } from './doctor/node-version.ts';
+import { nodeEngines } from './machine.ts';
 import { integer } from './option-values.ts';
 
 /** Options of every command that uses a device. */
@@ -16,9 +19,19 @@ export function addDeviceOptions(command: Command): Command {
     .option('--threads <n>', 'cpu: worker threads (default: one per core)', integer(1, 64));
 }
 
-/** Opens the device that the options name and closes it when the command ends, however it ends. */
+/**
+ * Opens the device that the options name and closes it when the command ends, however it ends. Where
+ * that fails on a Node that is too old, this is the reason.
+ */
 export async function openFor(flags: DeviceFlags, context: CommandContext): Promise<Device> {
-  const device = await openDevice(flags.device, { threads: flags.threads });
+  const device = await openDevice(flags.device, { threads: flags.threads }).catch(
+    (error: unknown) => {
+      const old = unsupportedNode(process.versions.node, nodeEngines());
+      if (old === undefined || !(error instanceof BackendUnavailableError)) throw error;
+      const reason = `not with Node ${old.found}: flash-mla needs ${old.required} or later`;
+      throw new BackendUnavailableError(error.backend, reason, [], old.remedy, error);
+    },
+  );
   context.onExit(() => device.dispose());
   return device;
 }

@@ -1,10 +1,14 @@
 /** The `flash-mla` process: its streams, signals and exit code. */
 
 import { fstatSync } from 'node:fs';
+import { environmentFlag } from '../environment.ts';
 import type { CommandContext } from './context.ts';
 import { errorParagraph, errorReport, exitCodeOf, exitCodes } from './errors.ts';
+import { jsonText } from './json.ts';
 import { main } from './main.ts';
 import { colorsFor } from './terminal/colors.ts';
+import { printableLines } from './terminal/printable.ts';
+import { hanging } from './terminal/wrap.ts';
 
 /** Longest wait for devices to close before the process ends anyway. */
 const cleanupMilliseconds = 2000;
@@ -17,10 +21,10 @@ export async function runProcess(): Promise<void> {
   const abort = new AbortController();
   const context: CommandContext = {
     write: (text) => void stdout.write(text),
-    log: (text) => void stderr.write(`${text}\n`),
+    log: (text) => void stderr.write(`${wrapped(text, stderr)}\n`),
     colors: colorsFor(stdout.isTTY === true, env),
     progress: isWatched() ? stderr : undefined,
-    columns: stdout.columns ?? 100,
+    width: (stdout.isTTY && stdout.columns) || undefined,
     signal: abort.signal,
     onExit: (cleanup) => void cleanups.push(cleanup),
   };
@@ -33,15 +37,23 @@ export async function runProcess(): Promise<void> {
     );
     await Promise.race([all, sleepUnreferenced(cleanupMilliseconds)]);
   };
+  const complain = (error: unknown) => {
+    const { red } = colorsFor(stderr.isTTY === true, env);
+    context.log(`${red('error:')} ${errorParagraph(error)}`);
+    if (!environmentFlag('FLASH_MLA_DEBUG') || !(error instanceof Error)) return;
+    context.log(printableLines(error.stack ?? ''));
+  };
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // The reader has left, as in `flash-mla … | head -1`: there is nobody to tell anything.
       if (error.code === 'EPIPE') process.exit(exitCodes.brokenPipe);
-      throw error;
+      if (stream === stdout) complain(error);
+      process.exit(exitCodes.failed);
     });
   }
   process.once('SIGINT', () => {
-    // A second Ctrl-C takes Node's way out.
+    // A second Ctrl-C takes Node's way out. The command may end before everything is cleaned up.
+    process.exitCode = exitCodes.interrupted;
     abort.abort();
     void cleanUp().finally(() => process.exit(exitCodes.interrupted));
   });
@@ -51,16 +63,15 @@ export async function runProcess(): Promise<void> {
   } catch (error) {
     if (abort.signal.aborted) return;
     process.exitCode = exitCodeOf(error);
-    if (wantsJson(argv)) context.write(`${JSON.stringify(errorReport(error), null, 2)}\n`);
-    else
-      context.log(
-        `${colorsFor(stderr.isTTY === true, env).red('error:')} ${errorParagraph(error)}`,
-      );
-    if (env.FLASH_MLA_DEBUG && env.FLASH_MLA_DEBUG !== '0' && error instanceof Error) {
-      context.log(error.stack ?? '');
-    }
+    if (wantsJson(argv)) context.write(jsonText(errorReport(error)));
+    else complain(error);
   }
   await cleanUp();
+}
+
+/** A paragraph as lines of a terminal; text that has lines already, and that for a pipe, as it is. */
+function wrapped(text: string, { isTTY, columns }: NodeJS.WriteStream): string {
+  return isTTY && !text.includes('\n') ? hanging('', text, columns || undefined) : text;
 }
 
 /** Whether somebody sees stderr, and stdout does not go into another program. */

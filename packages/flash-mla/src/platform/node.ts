@@ -1,5 +1,6 @@
 /** What Node offers and a browser does not, behind the `#platform` import. */
 
+import { constants } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -29,7 +30,8 @@ const largestRead = 2 ** 30;
  */
 export async function openFile(path: string | URL): Promise<OpenFile> {
   if (path instanceof URL && path.protocol !== 'file:') return openBlob(path);
-  const handle = await open(path, 'r');
+  // A pipe without a writer would keep `open` waiting, for ever. Windows has neither.
+  const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   const stat = await handle.stat();
   if (!stat.isFile()) {
     await handle.close();
@@ -69,6 +71,8 @@ export async function writeFileChunks(
     await rename(partial, target);
   } catch (error) {
     await rm(partial, { force: true });
+    // The system names the partial file, or none where a write has failed: the caller knows neither.
+    if (error instanceof Error && 'errno' in error) Object.assign(error, { path: target });
     throw error;
   }
 }

@@ -4,7 +4,8 @@
  *
  * Conventions, FlashMLA's own: logits are scaled by `softmaxScale` (`smScale`) before anything else,
  * `lse` is their natural log-sum-exp and `maxLogits` their maximum. A row that attends to nothing has
- * out 0, lse +inf, maxLogits −inf. A sink changes out only. Packed rows mean value × scale, exactly.
+ * out 0, lse +inf, maxLogits −inf. A sink changes out only. Packed rows mean value × scale, exactly;
+ * devices round that where a scale is no power of two (`PackedKvLayout`).
  */
 
 export {

@@ -45,7 +45,11 @@ export const packedLayouts = { v32, model1 } as const;
 /** Scales are not taken below this, so that a row of zeros does not divide by zero. */
 const smallestScale = 1e-4;
 
-/** Decodes one packed row to `headDimQk` float64 values; exact: value × scale, no rounding. */
+/**
+ * Decodes one packed row to `headDimQk` float64 values; exact: value × scale, no rounding. A device
+ * computes with the same numbers where scales are powers of two that keep them normal in bf16; of
+ * other `v32` scales it rounds the products, to float32 or to bf16.
+ */
 export function decodePackedRow(
   layout: PackedLayout,
   block: Uint8Array,
@@ -84,8 +88,8 @@ function readScale(
 }
 
 /**
- * Encodes one row: the scale of a tile is the smallest power of two ≥ max|value| / 448 (and ≥ 2^-13),
- * values are rounded to nearest even; rope values become bf16. Bytes that carry nothing are 0.
+ * Encodes one row: the scale of a tile is the smallest power of two ≥ max(max|value| / 448, 1e-4), so
+ * at least 2^-13; values are rounded to nearest even; rope values become bf16. Bytes that carry nothing are 0.
  */
 export function encodePackedRow(
   layout: PackedLayout,

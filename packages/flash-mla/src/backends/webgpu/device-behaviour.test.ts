@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   BackendUnavailableError,
   type Device,
@@ -69,6 +69,14 @@ describe.skipIf(absent)(`a WebGPU device${why}`, () => {
     expect(reasons).toMatch(/'webgpu' is unavailable: its only adapter, SwiftShader.*is software/);
     await automatic.dispose();
     await expect(open(1, { kernels: [] }, false)).rejects.toThrow(BackendUnavailableError);
+  });
+
+  it('is not opened with a profile that the environment misspells', async () => {
+    vi.stubEnv('FLASH_MLA_WEBGPU_PROFILE', 'defaults');
+    await expect(openDevice('webgpu')).rejects.toThrow(
+      "FLASH_MLA_WEBGPU_PROFILE: expected 'adapter' or 'default', got 'defaults'",
+    );
+    vi.unstubAllEnvs();
   });
 
   it('returns at once although kernels compile, and keeps the order of calls', async () => {

@@ -1,6 +1,6 @@
 /** The WebGPU backend: WGSL kernels through the browser's WebGPU, or Dawn's in Node. */
 
-import { BackendUnavailableError } from '../../errors.ts';
+import { BackendUnavailableError, describeValue, InvalidArgumentError } from '../../errors.ts';
 import type { Backend } from '../backend.ts';
 import { loadAll } from '../kernel-library.ts';
 import type { OpenOptions, ProbedDevice } from '../registry.ts';
@@ -46,5 +46,11 @@ export async function open(
 
 /** For the command, whose options are the same for every backend. */
 function environmentProfile(): Profile {
-  return globalThis.process?.env?.FLASH_MLA_WEBGPU_PROFILE === 'default' ? 'default' : 'adapter';
+  const value = globalThis.process?.env?.FLASH_MLA_WEBGPU_PROFILE || 'adapter';
+  if (value === 'adapter' || value === 'default') return value;
+  throw new InvalidArgumentError(
+    'FLASH_MLA_WEBGPU_PROFILE',
+    "'adapter' or 'default'",
+    describeValue(value),
+  );
 }

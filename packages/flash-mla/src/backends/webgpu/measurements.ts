@@ -1,4 +1,4 @@
-import type { BackendMeasurements, DeviceCeilings } from '../backend.ts';
+import type { BackendMeasurements } from '../backend.ts';
 import { gpuProbe, measureCeilings, softwareProbe } from './ceilings.ts';
 import type { Recorder } from './runtime/recorder.ts';
 import type { Runtime } from './runtime/runtime.ts';
@@ -6,7 +6,7 @@ import type { Runtime } from './runtime/runtime.ts';
 /** Compute passes that one measurement can tell apart; later ones count as part of the last. */
 const mostPasses = 256;
 
-/** Device time by timestamp queries, where the adapter has them, and ceilings, measured once. */
+/** Device time by timestamp queries, where the adapter has them, and ceilings. */
 export function measurements(
   runtime: Runtime,
   recorder: Recorder,
@@ -15,14 +15,7 @@ export function measurements(
   const hasTimestamps = runtime.device.features.has('timestamp-query');
   const device = (enqueue: () => void) => deviceTime(runtime, recorder, enqueue);
   const clock = hasTimestamps ? device : (enqueue: () => void) => wallTime(runtime, enqueue);
-  let known: Promise<DeviceCeilings> | undefined;
-  const ceilings = () => {
-    known ??= measureCeilings(runtime, clock, isSoftware ? softwareProbe : gpuProbe);
-    known.catch(() => {
-      known = undefined; // What went wrong may not go wrong again.
-    });
-    return known;
-  };
+  const ceilings = () => measureCeilings(runtime, clock, isSoftware ? softwareProbe : gpuProbe);
   return hasTimestamps ? { deviceTime: device, ceilings } : { ceilings };
 }
 

@@ -14,7 +14,7 @@ export interface Exclusion {
 
 /**
  * Tensor cores multiply bf16 rows, so a value times a scale that is no power of two is rounded, by up
- * to 2^-9 of itself. That moves logits by about 1e-3 of their size; FlashMLA's kernels do the same.
+ * to 2^-8 of itself. That moves logits by about 1e-3 of their size; FlashMLA's kernels do the same.
  */
 const roundedRows = {
   cases: 'floatScales',

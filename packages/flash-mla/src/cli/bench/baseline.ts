@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { FileFormatError } from '../../errors.ts';
+import { readTextFile } from '../files.ts';
 import type { RowKey } from './operation.ts';
 
 /** Rows of an earlier measurement, by problem. */
@@ -41,9 +41,12 @@ const defaults: Readonly<Record<string, unknown>> = {
 /** Columns that are compared only where both rows have them. */
 const optional = new Set(['page_size', 'extra_page_size']);
 
+/** Thousands of times what a suite writes. */
+const largestFile = 64 * 2 ** 20;
+
 /** Reads a result file. Throws {@link FileFormatError}; rejects where there is no such file. */
 export async function readBaseline(path: string): Promise<Baseline> {
-  const text = await readFile(path, 'utf8');
+  const text = await readTextFile(path, largestFile);
   let rows: unknown;
   try {
     rows = (JSON.parse(text) as { rows?: unknown } | null)?.rows;

@@ -16,8 +16,11 @@ export function requestLengths(b: number, sK: number, varlen: boolean): number[]
 export function attendedPairs(sQ: number, lengths: readonly number[], causal: boolean): number {
   let pairs = 0;
   for (const sK of lengths) {
-    if (!causal) pairs += sQ * sK;
-    else for (let i = 0; i < sQ; i++) pairs += Math.max(0, sK - sQ + i + 1);
+    pairs += sQ * sK;
+    if (!causal) continue;
+    // Query i from the end does not see the last i keys; beyond sK of them there are none left to see.
+    const short = Math.min(sQ, sK);
+    pairs -= (short * (short - 1)) / 2 + (sQ - short) * sK;
   }
   return pairs;
 }
@@ -26,4 +29,10 @@ export function attendedPairs(sQ: number, lengths: readonly number[], causal: bo
 export function checkDivides(part: number, whole: number, partName: string, wholeName: string) {
   if (whole % part === 0) return;
   throw new UsageError(`${partName} must divide ${wholeName}: ${part} does not divide ${whole}.`);
+}
+
+/** Throws {@link UsageError} unless `part` is at most `whole`. */
+export function checkWithin(part: number, whole: number, partName: string, wholeName: string) {
+  if (part <= whole) return;
+  throw new UsageError(`${partName} ${part} is more than ${wholeName} ${whole}.`);
 }

@@ -49,7 +49,14 @@ export interface BenchOperation<P extends BenchProblem = BenchProblem> {
   readonly name: string;
   readonly summary: string;
   readonly accepts: readonly (keyof ProblemOptions)[];
-  /** Fills in what is not given. Throws {@link UsageError}. */
+  /** What `problem` takes where an option is not given; less what follows from other options. */
+  defaults(scale: Scale): ProblemOptions;
+  /** Which options follow from others and how, for the help. */
+  readonly derived?: string;
+  /**
+   * Fills in what is not given. Throws {@link UsageError} or {@link InvalidArgumentError} for what no
+   * kernel takes. Does not build what is as large as the problem.
+   */
   problem(options: ProblemOptions, scale: Scale): P;
   /** The problems of `bench suite`. */
   suite(scale: Scale): readonly ProblemOptions[];

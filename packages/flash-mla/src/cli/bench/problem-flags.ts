@@ -2,10 +2,11 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import { integer } from '../option-values.ts';
 import type { ProblemOptions } from './operation.ts';
+import { maxRequests } from './sizes.ts';
 
 /** Options that describe a problem; each operation takes some of them. */
 export const problemFlags: Readonly<Record<keyof ProblemOptions, Option>> = {
-  b: new Option('--b <n>', 'requests').argParser(integer(1)),
+  b: new Option('--b <n>', 'requests').argParser(integer(1, maxRequests)),
   sQ: new Option('--s-q <n>', 'queries per request').argParser(integer(1)),
   hQ: new Option('--h-q <n>', 'query heads').argParser(integer(1)),
   hKv: new Option('--h-kv <n>', 'KV heads').argParser(integer(1)),

@@ -1,5 +1,6 @@
 import type { DeviceCeilings } from '../../backends/backend.ts';
 import type { MachineFacts } from '../machine.ts';
+import type { MovedCeiling } from './ceilings.ts';
 import type { RowKey } from './operation.ts';
 
 /** What was measured of one problem; `row` says which. */
@@ -23,7 +24,10 @@ export interface BenchResult {
   readonly version: string;
   readonly device: { readonly id: string; readonly name: string; readonly parallelism: number };
   readonly machine: MachineFacts;
+  /** The higher of what was measured before and after the rows. */
   readonly ceilings: DeviceCeilings;
+  /** Those that differ by more than a tenth: then shares of them, and times, are in doubt. */
+  readonly ceilingsMoved: readonly MovedCeiling[];
   readonly comparedWith: string | undefined;
   readonly rows: readonly BenchRow[];
 }

@@ -1,4 +1,4 @@
-import { freemem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 import type { Device } from '../../device.ts';
 import { lastLevelCache } from '../machine.ts';
 import type { BenchProblem, Scale } from './operation.ts';
@@ -49,6 +49,13 @@ export function rotation(
 /** Which sizes suit a device. */
 export function scaleOf({ info }: Device): Scale {
   return info.backend === 'cpu' || info.backend === 'sim' ? 'cpu' : 'gpu';
+}
+
+/** All memory that a device may have for tensors; undefined where it does not say. */
+export function roomOf(device: Device): number | undefined {
+  const { memoryBytes } = device.info;
+  if (scaleOf(device) === 'gpu') return memoryBytes;
+  return Math.min(totalmem(), memoryBytes ?? Number.POSITIVE_INFINITY);
 }
 
 /** WebAssembly addresses 4 GiB at most; a GPU says what it has. */

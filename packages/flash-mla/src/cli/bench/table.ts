@@ -1,5 +1,5 @@
 import type { DeviceCeilings } from '../../backends/backend.ts';
-import type { Colors } from '../terminal/colors.ts';
+import type { CommandContext } from '../context.ts';
 import { percent, significant } from '../terminal/numbers.ts';
 import { type Column, formatTable } from '../terminal/table.ts';
 import type { RowKey } from './operation.ts';
@@ -27,27 +27,37 @@ export function describeProblem(row: RowKey): string {
 /** The results as a table for people. */
 export function resultTable(
   { rows, ceilings }: BenchResult,
-  { dim, green, yellow }: Colors,
+  { colors: { dim, green, yellow }, width }: Pick<CommandContext, 'colors' | 'width'>,
 ): string {
   // A processor's figures would begin with 0.0 in TFLOP/s.
   const inTera = rows.some((row) => teraflops(row) >= 1);
   const compared = rows.some((row) => row.baselineUs !== undefined);
   const columns: (Column & { cell(row: BenchRow): string })[] = [
     { title: 'operation', cell: ({ row }) => row.op },
-    { title: 'problem', cell: ({ row, cold }) => describeProblem(row) + (cold ? ' cold' : '') },
+    {
+      title: 'problem',
+      wraps: true,
+      cell: ({ row, cold }) => describeProblem(row) + (cold ? ' cold' : ''),
+    },
     { title: 'µs', align: 'right', cell: ({ us }) => significant(us) },
     {
       title: inTera ? 'TFLOP/s' : 'GFLOP/s',
       align: 'right',
       cell: (row) => whenPositive(teraflops(row) * (inTera ? 1 : 1e3), significant),
     },
-    { title: 'GB/s', align: 'right', cell: (row) => significant(gigabytesPerSecond(row)) },
+    {
+      title: 'GB/s',
+      align: 'right',
+      dispensable: 2,
+      cell: (row) => significant(gigabytesPerSecond(row)),
+    },
   ];
   const { flopsPerSecond, readBytesPerSecond } = ceilings;
   if (flopsPerSecond !== undefined) {
     columns.push({
       title: 'of FMA rate',
       align: 'right',
+      dispensable: 4,
       cell: (row) => whenPositive((teraflops(row) * 1e12) / flopsPerSecond, percent),
     });
   }
@@ -55,6 +65,7 @@ export function resultTable(
     columns.push({
       title: 'of read rate',
       align: 'right',
+      dispensable: 3,
       cell: (row) => percent((gigabytesPerSecond(row) * 1e9) / readBytesPerSecond),
     });
   }
@@ -63,6 +74,7 @@ export function resultTable(
       {
         title: 'baseline µs',
         align: 'right',
+        dispensable: 1,
         cell: ({ baselineUs }) => (baselineUs === undefined ? '–' : significant(baselineUs)),
       },
       {
@@ -79,7 +91,7 @@ export function resultTable(
   return formatTable(
     columns,
     rows.map((row) => columns.map(({ cell }) => cell(row))),
-    dim,
+    { dim, width },
   );
 }
 
@@ -87,20 +99,26 @@ function whenPositive(value: number, text: (value: number) => string): string {
   return value > 0 ? text(value) : '–';
 }
 
-/** What the shares refer to, one line each. */
+/** What the columns mean and what the shares refer to, one paragraph each. */
 export function ceilingLines(ceilings: DeviceCeilings): string[] {
   const { flopsPerSecond, flopsOf, readBytesPerSecond, copyBytesPerSecond } = ceilings;
-  const lines: string[] = [];
+  const lines = [
+    'GB/s: bytes of inputs (of a cache, the rows attended to) and outputs, each once, by time',
+  ];
   if (flopsPerSecond !== undefined) {
     const rate = flopsPerSecond / 1e9;
     const text =
       rate >= 1000 ? `${significant(rate / 1e3)} TFLOP/s` : `${significant(rate)} GFLOP/s`;
-    lines.push(`FMA rate: ${text}${flopsOf ? ` (${flopsOf})` : ''}`);
+    lines.push(`of FMA rate: share of ${text}, measured${flopsOf ? ` (${flopsOf})` : ''}`);
   }
-  const memory = [
-    readBytesPerSecond !== undefined && `read ${significant(readBytesPerSecond / 1e9)} GB/s`,
-    copyBytesPerSecond !== undefined && `copy ${significant(copyBytesPerSecond / 1e9)} GB/s`,
-  ].filter((part) => part !== false);
-  if (memory.length > 0) lines.push(`memory: ${memory.join(', ')}`);
+  const copied =
+    copyBytesPerSecond === undefined ? '' : `copy ${significant(copyBytesPerSecond / 1e9)} GB/s`;
+  if (readBytesPerSecond !== undefined) {
+    const read = `${significant(readBytesPerSecond / 1e9)} GB/s`;
+    const also = copied === '' ? '' : `; ${copied}`;
+    lines.push(
+      `of read rate: share of ${read} read from memory, measured${also}; a cache can give more than 100 %`,
+    );
+  } else if (copied !== '') lines.push(`memory, measured: ${copied}`);
   return lines;
 }

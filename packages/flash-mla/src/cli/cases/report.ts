@@ -1,7 +1,9 @@
 import type { Comparison } from '../../cases/index.ts';
-import type { Colors } from '../terminal/colors.ts';
+import type { CommandContext } from '../context.ts';
 import { scientific, significant } from '../terminal/numbers.ts';
+import { printable } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/table.ts';
+import { unbroken } from '../terminal/wrap.ts';
 
 /** What became of one case. */
 export interface CaseLine {
@@ -15,27 +17,30 @@ export interface CaseLine {
 }
 
 /** Case, shapes, largest error of `out`, time and verdict. */
-export function caseTable(lines: readonly CaseLine[], { dim, green, red }: Colors): string {
+export function caseTable(
+  lines: readonly CaseLine[],
+  { colors: { dim, green, red }, width }: Pick<CommandContext, 'colors' | 'width'>,
+): string {
   return formatTable(
     [
       { title: 'case' },
-      { title: 'shapes' },
+      { title: 'shapes', wraps: true },
       { title: 'error', align: 'right' },
-      { title: 'vs FlashMLA', align: 'right' },
-      { title: 'µs', align: 'right' },
-      { title: 'GB/s', align: 'right' },
+      { title: 'vs FlashMLA', align: 'right', dispensable: 3 },
+      { title: 'µs', align: 'right', dispensable: 2 },
+      { title: 'GB/s', align: 'right', dispensable: 1 },
       { title: 'result' },
     ],
     lines.map((line) => [
-      line.name,
-      line.shapes,
+      printable(line.name),
+      line.shapes.split(', ').map(unbroken).join(', '),
       largestError(line, 'expected'),
       largestError(line, 'flashmla'),
       significant(line.microseconds),
       significant(line.bytes / line.microseconds / 1e3),
       line.pass ? green(line.comparisons.length > 0 ? 'pass' : 'ran') : red('FAIL'),
     ]),
-    dim,
+    { dim, width },
   );
 }
 
@@ -43,11 +48,4 @@ export function caseTable(lines: readonly CaseLine[], { dim, green, red }: Color
 function largestError({ comparisons }: CaseLine, against: string): string {
   const found = comparisons.find((item) => item.answer === 'out' && item.against === against);
   return found === undefined ? '–' : scientific(found.maxAbsolute);
-}
-
-/** JSON knows no infinities and no NaN: they become words. */
-export function jsonText(value: unknown): string {
-  const plain = (_key: string, item: unknown) =>
-    typeof item === 'number' && !Number.isFinite(item) ? String(item) : item;
-  return `${JSON.stringify(value, plain, 2)}\n`;
 }

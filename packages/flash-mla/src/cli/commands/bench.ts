@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Device } from '../../device.ts';
 import { type Baseline, readBaseline } from '../bench/baseline.ts';
+import { highest, measureCeilings, movedCeilings, movedWarning } from '../bench/ceilings.ts';
+import { describeDefaults } from '../bench/defaults.ts';
 import { measure } from '../bench/measure.ts';
 import {
   type BenchOperation,
@@ -13,14 +14,20 @@ import {
 import { addProblemFlags, problemFlags, problemOptions } from '../bench/problem-flags.ts';
 import { type BenchResult, type BenchRow, resultJson } from '../bench/result.ts';
 import { rooflineSvg } from '../bench/roofline.ts';
-import { rotation, scaleOf, type Temperature } from '../bench/rotation.ts';
+import { roomOf, rotation, scaleOf, type Temperature } from '../bench/rotation.ts';
+import { checkRoom } from '../bench/sizes.ts';
 import { ceilingLines, describeProblem, resultTable } from '../bench/table.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes, UsageError } from '../errors.ts';
+import { writeTextFile } from '../files.ts';
+import { jsonText } from '../json.ts';
 import { machineFacts, packageVersion } from '../machine.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
 import { list } from '../option-values.ts';
+import { addNotes } from '../terminal/help.ts';
+import { printable } from '../terminal/printable.ts';
 import { startProgress } from '../terminal/progress.ts';
+import { hanging } from '../terminal/wrap.ts';
 
 interface BenchFlags extends DeviceFlags, ProblemOptions {
   readonly op?: string[];
@@ -31,7 +38,7 @@ interface BenchFlags extends DeviceFlags, ProblemOptions {
   readonly plot?: string;
 }
 
-export function define(command: Command): void {
+export async function define(command: Command): Promise<void> {
   const names = Object.keys(benchOperations).join(', ');
   command.argument('<op>', `${names}, or suite`);
   addProblemFlags(command);
@@ -41,12 +48,16 @@ export function define(command: Command): void {
     .option('--warm', 'one set of inputs')
     .option('--compare <file>', 'result file to compare with')
     .option('--json [file]', 'results as JSON to a file, or alone on stdout')
-    .option('--plot <file.svg>', 'draw a roofline')
-    .addHelpText(
-      'after',
-      '\nTimes are medians per call. Inputs are random normals, scheduling metadata is computed before.\n' +
-        'Without --cold or --warm: a GPU rotates up to 0.5 GB of inputs, a processor uses one set.',
-    );
+    .option('--plot <file.svg>', 'draw a roofline');
+  addNotes(command, [
+    'Times are medians per call. Inputs are random normals, scheduling metadata is computed before. ' +
+      'Without --cold or --warm: a GPU rotates up to 0.5 GB of inputs, a processor uses one set.',
+    'The ceilings that shares refer to (FMA rate, read rate) are measured on the device before and ' +
+      'after; where they differ by more than 10 %, a warning on stderr and ceilingsMoved in the JSON say so.',
+    '',
+    'Defaults (processor/GPU where they differ):',
+    ...describeDefaults(await loadOperations(Object.keys(benchOperations)), ['cpu', 'gpu']),
+  ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
@@ -59,21 +70,50 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const work = operations.flatMap(({ operation, choices }) =>
     choices(scale).map((options) => ({ operation, problem: operation.problem(options, scale) })),
   );
+  for (const { problem } of work) {
+    checkRoom(problem.footprint, roomOf(device), `device ${device.id}`);
+  }
   const temperature: Temperature = flags.cold ? 'cold' : flags.warm ? 'warm' : 'auto';
   const result = await measureAll(work, temperature, device, baseline, context);
 
-  const json = `${JSON.stringify(resultJson(result), null, 1)}\n`;
-  if (typeof flags.json === 'string') await writeFile(flags.json, json);
-  if (flags.plot !== undefined) await writeFile(flags.plot, rooflineSvg(result));
-  if (flags.json === true) {
-    context.write(json);
-    return exitCodes.ok;
+  const json = jsonText(resultJson(result), 1);
+  // On stdout first: what took minutes to measure is not lost where a file cannot be written.
+  if (flags.json === true) context.write(json);
+  else writeTable(result, context);
+  for (const warning of warningsOf(result)) context.log(`warning: ${warning}`);
+  const say = (line: string) =>
+    flags.json === true ? context.log(line) : context.write(`${line}\n`);
+  if (typeof flags.json === 'string') {
+    await writeTextFile(flags.json, json);
+    say(`wrote the results to ${printable(flags.json)}`);
   }
-  const { dim } = context.colors;
-  context.write(`${device.info.name}, ${device.info.parallelism} workers\n`);
-  context.write(resultTable(result, context.colors));
-  for (const line of ceilingLines(result.ceilings)) context.write(`${dim(line)}\n`);
+  if (flags.plot !== undefined) {
+    await writeTextFile(flags.plot, rooflineSvg(result));
+    say(`wrote a roofline to ${printable(flags.plot)}`);
+  }
   return exitCodes.ok;
+}
+
+function writeTable(result: BenchResult, context: CommandContext): void {
+  const { colors, width } = context;
+  context.write(`${result.device.name}, ${result.device.parallelism} workers\n`);
+  context.write(resultTable(result, context));
+  for (const line of ceilingLines(result.ceilings)) {
+    context.write(`${colors.dim(hanging('', line, width))}\n`);
+  }
+}
+
+function warningsOf({ ceilingsMoved, comparedWith, rows }: BenchResult): string[] {
+  const warnings = [movedWarning(ceilingsMoved)];
+  const matched = rows.filter(({ baselineUs }) => baselineUs !== undefined).length;
+  if (comparedWith !== undefined && matched < rows.length) {
+    const which = matched === 0 ? 'No row' : `Only ${matched} of ${rows.length} rows`;
+    warnings.push(
+      `${which} could be compared with ${printable(comparedWith)}, which has none of the same operation ` +
+        'and the same sizes.',
+    );
+  }
+  return warnings.filter((warning) => warning !== undefined);
 }
 
 /** Says no to words that would have no effect. Loads nothing. */
@@ -104,15 +144,16 @@ interface Chosen {
 async function chooseOperations(name: string, flags: BenchFlags): Promise<Chosen[]> {
   checkFlags(name, flags);
   const names = name === 'suite' ? (flags.op ?? Object.keys(benchOperations)) : [name];
-  return Promise.all(
-    names.map(async (op) => {
-      const operation = await (benchOperations[op] as () => Promise<BenchOperation>)();
-      if (name === 'suite') return { operation, choices: (scale: Scale) => operation.suite(scale) };
-      const options = problemOptions(operation, flags);
-      operation.problem(options, 'cpu');
-      return { operation, choices: () => [options] };
-    }),
-  );
+  return (await loadOperations(names)).map((operation) => {
+    if (name === 'suite') return { operation, choices: (scale: Scale) => operation.suite(scale) };
+    const options = problemOptions(operation, flags);
+    operation.problem(options, 'cpu');
+    return { operation, choices: () => [options] };
+  });
+}
+
+function loadOperations(names: readonly string[]): Promise<BenchOperation[]> {
+  return Promise.all(names.map((op) => (benchOperations[op] as () => Promise<BenchOperation>)()));
 }
 
 async function measureAll(
@@ -125,6 +166,8 @@ async function measureAll(
   const progress = startProgress(context.progress);
   context.onExit(() => progress.stop());
   const rows: BenchRow[] = [];
+  progress.update(0, work.length, 'ceilings of the device');
+  const before = await measureCeilings(device);
   for (const { operation, problem } of work) {
     const label = `${problem.row.op} ${describeProblem(problem.row)}`;
     progress.update(rows.length, work.length, label);
@@ -140,7 +183,7 @@ async function measureAll(
     }
   }
   progress.update(rows.length, work.length, 'ceilings of the device');
-  const ceilings = (await device.backend.measurements?.ceilings?.()) ?? {};
+  const after = await measureCeilings(device);
   progress.stop();
   const { id, info } = device;
   return {
@@ -148,7 +191,8 @@ async function measureAll(
     version: packageVersion(),
     device: { id, name: info.name, parallelism: info.parallelism },
     machine: machineFacts(),
-    ceilings,
+    ceilings: highest(before, after),
+    ceilingsMoved: movedCeilings(before, after),
     comparedWith: baseline?.path,
     rows,
   };

@@ -7,24 +7,27 @@ import {
   runCase,
 } from '../../cases/index.ts';
 import type { Device } from '../../device.ts';
-import { type CaseLine, caseTable, jsonText } from '../cases/report.ts';
+import { type CaseLine, caseTable } from '../cases/report.ts';
 import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
 import { decodeLoop, type LoopResult } from '../demo/decode-loop.ts';
 import { exitCodes, unavailableReason } from '../errors.ts';
+import { jsonText } from '../json.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
+import { addNotes } from '../terminal/help.ts';
 import { scientific, significant } from '../terminal/numbers.ts';
+import { printable } from '../terminal/printable.ts';
 import { type Progress, startProgress } from '../terminal/progress.ts';
+import { hanging } from '../terminal/wrap.ts';
 
 const steps = 64;
 
 export function define(command: Command): void {
-  addDeviceOptions(command)
-    .option('--json', 'print JSON only')
-    .addHelpText(
-      'after',
-      '\nRuns the case files that ship with the package (real problems, with the answers that FlashMLA\ngave on an H200), then decodes 64 tokens for each of 4 requests over a paged cache.',
-    );
+  addDeviceOptions(command).option('--json', 'print JSON only');
+  addNotes(command, [
+    'Runs the case files that ship with the package (real problems, with the answers that FlashMLA gave ' +
+      `on an H200), then decodes ${steps} tokens for each of 4 requests over a paged cache.`,
+  ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
@@ -43,9 +46,10 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     );
     for (const { message } of device.skipped) {
       const backend = /^backend '(\w+)'/.exec(message)?.[1] ?? 'a device';
-      context.write(dim(`no ${backend}: ${unavailableReason(message)} (see flash-mla doctor)\n`));
+      const why = `no ${backend}: ${unavailableReason(message)} (see flash-mla doctor)`;
+      context.write(`${dim(hanging('', printable(why), context.width))}\n`);
     }
-    context.write(`\n${caseTable(lines, context.colors)}`);
+    context.write(`\n${caseTable(lines, context)}`);
     context.write(
       dim('error: largest |out − float32 answer|; FlashMLA: as it came out of an H200\n'),
     );

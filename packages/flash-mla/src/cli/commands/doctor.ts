@@ -1,36 +1,49 @@
 import type { Command } from 'commander';
+import { BackendUnavailableError } from '../../errors.ts';
 import { type DeviceListing, listDevices } from '../../open-device.ts';
 import type { CommandContext } from '../context.ts';
-import { inspectMaca, type MacaReport } from '../doctor/maca.ts';
-import { exitCodes, unavailableReason } from '../errors.ts';
-import { type MachineFacts, machineFacts } from '../machine.ts';
-import type { Colors } from '../terminal/colors.ts';
-import { byteSize } from '../terminal/numbers.ts';
+import { inspectMaca, isRelevant } from '../doctor/maca.ts';
+import { type UnsupportedNode, unsupportedNode } from '../doctor/node-version.ts';
+import { doctorText } from '../doctor/report.ts';
+import { setVariables } from '../doctor/variables.ts';
+import { exitCodes } from '../errors.ts';
+import { jsonText } from '../json.ts';
+import { machineFacts, nodeEngines } from '../machine.ts';
+import { addNotes } from '../terminal/help.ts';
 
 export function define(command: Command): void {
-  command
-    .option('--json', 'print JSON only')
-    .addHelpText(
-      'after',
-      '\nLists every backend: what was looked for, what was found, and the remedy. Exits 0: an absent\nbackend is a finding, not a failure.',
-    );
+  command.option('--json', 'print JSON only');
+  addNotes(command, [
+    'Lists every backend: what was looked for, what was found, and the remedy. Exits 0: an absent ' +
+      'backend is a finding, not a failure.',
+  ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const { json } = command.opts<{ json?: boolean }>();
   const machine = machineFacts();
-  const devices = await listDevices();
+  const unsupported = unsupportedNode(process.versions.node, nodeEngines());
+  const listed = await listDevices();
+  const devices = unsupported ? listed.map((each) => onOldNode(each, unsupported)) : listed;
+  const variables = setVariables(process.env);
   const maca = inspectMaca();
   if (json) {
-    const report = { machine, devices: devices.map(deviceJson), maca };
-    context.write(`${JSON.stringify(report, null, 2)}\n`);
+    const found = { machine, unsupportedNode: unsupported, devices: devices.map(deviceJson) };
+    context.write(jsonText({ ...found, variables, maca }));
     return exitCodes.ok;
   }
-  context.write(machineText(machine, context.colors));
-  context.write('\n');
-  for (const device of devices) context.write(deviceText(device, context.colors));
-  context.write(macaText(maca, context.colors));
+  const shown = { machine, unsupported, devices, variables };
+  context.write(doctorText({ ...shown, maca: isRelevant(maca) ? maca : undefined }, context));
   return exitCodes.ok;
+}
+
+/** What a probe finds there is not what opening the device would. */
+function onOldNode(device: DeviceListing, { found, required, remedy }: UnsupportedNode) {
+  if (!device.available) return device;
+  const { id, backend } = device;
+  const reason = `not with Node ${found}: flash-mla needs ${required} or later`;
+  const error = new BackendUnavailableError(backend, reason, [], remedy);
+  return { available: false, id, backend, error } as const;
 }
 
 /** An error is no plain object: JSON gets the fields that a reader may act on. */
@@ -38,42 +51,4 @@ function deviceJson(device: DeviceListing): Record<string, unknown> {
   if (device.available) return { ...device };
   const { message, looked, remedy } = device.error;
   return { available: false, id: device.id, backend: device.backend, message, looked, remedy };
-}
-
-function machineText(machine: MachineFacts, { bold, dim }: Colors): string {
-  const cache = machine.cacheBytes === undefined ? '' : `, cache ${byteSize(machine.cacheBytes)}`;
-  return [
-    bold('machine'),
-    `  ${dim('node')}    ${machine.node} (V8 ${machine.v8})`,
-    `  ${dim('system')}  ${machine.system} ${machine.architecture}`,
-    `  ${dim('cpu')}     ${machine.cpu}, ${machine.cores} threads${cache}`,
-    `  ${dim('memory')}  ${byteSize(machine.memoryBytes)}`,
-    '',
-  ].join('\n');
-}
-
-function deviceText(device: DeviceListing, { bold, dim, green, yellow }: Colors): string {
-  if (device.available) {
-    const facts = Object.entries(device.details).map(
-      ([name, value]) => `    ${dim(`${name}:`)} ${value}`,
-    );
-    return [`${green('✓')} ${bold(device.id)}  ${device.name}`, ...facts, ''].join('\n');
-  }
-  const { looked, remedy, message } = device.error;
-  const lines = [`${yellow('✗')} ${bold(device.id)}  ${unavailableReason(message)}`];
-  for (const place of looked) lines.push(`    ${dim('looked for:')} ${place}`);
-  if (remedy !== '') lines.push(`    ${dim('remedy:')} ${remedy}`);
-  return [...lines, ''].join('\n');
-}
-
-function macaText(maca: MacaReport, { bold, dim, green }: Colors): string {
-  const { found, looked, version, advice } = maca;
-  const title = found ? `MetaX MACA ${version ?? 'of unknown version'}` : 'no MetaX MACA';
-  const lines = [`${found ? green('✓') : dim('·')} ${bold('maca')}  ${title}`];
-  for (const place of looked) {
-    const result = place.found ? 'found' : 'not there';
-    lines.push(`    ${dim('looked for:')} ${place.path} (${place.what}): ${result}`);
-  }
-  lines.push(`    ${dim('what to use:')} ${advice}`);
-  return [...lines, ''].join('\n');
 }

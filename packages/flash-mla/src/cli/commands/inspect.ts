@@ -1,12 +1,17 @@
+import { freemem } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
 import type { KnownAdapter } from '../../backends/webgpu/inspect/known-adapters.ts';
+import { describeDefaults } from '../bench/defaults.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import { addProblemFlags, problemOptions } from '../bench/problem-flags.ts';
+import { checkRoom } from '../bench/sizes.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes, UsageError } from '../errors.ts';
 import type { InspectOperation } from '../inspect/operations.ts';
+import { jsonText } from '../json.ts';
 import { integer } from '../option-values.ts';
+import { addNotes } from '../terminal/help.ts';
 
 interface InspectFlags extends ProblemOptions {
   readonly device: 'cuda' | 'webgpu';
@@ -23,7 +28,7 @@ interface InspectFlags extends ProblemOptions {
 const operations =
   'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize, append';
 
-export function define(command: Command): void {
+export async function define(command: Command): Promise<void> {
   command.argument('<op>', operations);
   addProblemFlags(command);
   command
@@ -45,15 +50,18 @@ export function define(command: Command): void {
     .option('--ptx', 'print the PTX of the kernel only')
     .option('--wgsl', 'print the WGSL of the kernel only')
     .option('--simulate', 'run the problem once in the simulator and count what kernels do')
-    .option('--json', 'print JSON only')
-    .addHelpText(
-      'after',
-      '\nShows the kernels that are chosen for a problem, their configuration, launch and memory; for CUDA\n' +
-        'registers and spills where ptxas is on the PATH, for WebGPU the bindings. Needs no GPU. With\n' +
-        '--ptx or --wgsl and several launches, the first is printed: `inspect combine --ptx` prints that\n' +
-        'of the combination. WebGPU: --limits is h200 unless given; default is what every device has.\n' +
-        'The simulator is slow: give --simulate a small problem.',
-    );
+    .option('--json', 'print JSON only');
+  const { inspectOperations } = await import('../inspect/operations.ts');
+  addNotes(command, [
+    'Shows the kernels that are chosen for a problem, their configuration, launch and memory; for CUDA ' +
+      'registers and spills where ptxas is on the PATH, for WebGPU the bindings. Needs no GPU. With ' +
+      '--ptx or --wgsl and several launches, the first is printed: `inspect combine --ptx` prints that ' +
+      'of the combination. WebGPU: --limits is h200 unless given; default is what every device has. ' +
+      'The simulator is slow: give --simulate a small problem.',
+    '',
+    'Defaults:',
+    ...describeDefaults([...inspectOperations.values()], ['gpu']),
+  ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
@@ -74,7 +82,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     const known = knownGpus.map(({ sm }) => `sm_${sm}`).join(', ');
     throw new UsageError(`--arch ${flags.arch}: choose ${known} or sm_90a.`);
   }
-  const options = problemOptions(operation, flags);
+  const options = checkedOptions(operation, flags);
   // Nothing of a backend is loaded before the words on the command line have proved right.
   const { traceCuda } = await import('../inspect/trace.ts');
   const { assemble } = await import('../../backends/cuda/inspect/ptxas.ts');
@@ -98,11 +106,11 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     assembly: assemble(launch.kernel, inspection.ptx(launch.role), launch.target),
   }));
   if (flags.json) {
-    context.write(`${JSON.stringify({ ...inspection, launches: inspected }, null, 2)}\n`);
+    context.write(jsonText({ ...inspection, launches: inspected }));
     return exitCodes.ok;
   }
   const { inspectionText } = await import('../inspect/report.ts');
-  context.write(inspectionText(inspection, inspected, context.colors));
+  context.write(inspectionText(inspection, inspected, context));
   return exitCodes.ok;
 }
 
@@ -114,7 +122,7 @@ async function inspectWebGpu(
 ): Promise<number> {
   checkGiven(command, 'webgpu', ['arch', 'ptx', 'simulate']);
   if (flags.wgsl && flags.json) throw new UsageError('Choose --wgsl or --json, not both.');
-  const options = problemOptions(operation, flags);
+  const options = checkedOptions(operation, flags);
   const { knownAdapters } = await import('../../backends/webgpu/inspect/known-adapters.ts');
   const { inspectTrace } = await import('../../backends/webgpu/inspect/inspect.ts');
   const { traceWebGpu } = await import('../inspect/trace.ts');
@@ -130,12 +138,24 @@ async function inspectWebGpu(
   if (flags.wgsl) {
     context.write(trace.dispatches[0]?.source().wgsl ?? '');
   } else if (flags.json) {
-    context.write(`${JSON.stringify(inspection, null, 2)}\n`);
+    context.write(jsonText(inspection));
   } else {
     const { webgpuReport } = await import('../inspect/webgpu-report.ts');
-    context.write(webgpuReport(inspection, context.colors));
+    context.write(webgpuReport(inspection, context));
   }
   return exitCodes.ok;
+}
+
+/** Hours of work; and beyond it a single tensor may be larger than an array can be. */
+const mostSimulated = 2 ** 30;
+
+/** The sizes; throws where no device has room for them: then there is nothing to inspect. */
+function checkedOptions(operation: InspectOperation, flags: InspectFlags): ProblemOptions {
+  const options = checkedOptions(operation, flags);
+  const bytes = operation.footprint(options);
+  checkRoom(bytes, undefined, '');
+  if (flags.simulate) checkRoom(bytes, Math.min(mostSimulated, freemem() / 2), 'the simulator');
+  return options;
 }
 
 /** Refuses options that say nothing about the kernels of a device. */

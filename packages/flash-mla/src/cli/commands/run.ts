@@ -1,14 +1,17 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describeComparison, loadCase, runCase, writeSafetensors } from '../../cases/index.ts';
 import type { Device } from '../../device.ts';
-import { type CaseLine, caseTable, jsonText } from '../cases/report.ts';
+import { type CaseLine, caseTable } from '../cases/report.ts';
 import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
 import { errorParagraph, errorReport, exitCodeOf, exitCodes } from '../errors.ts';
+import { makeFolder } from '../files.ts';
+import { jsonText } from '../json.ts';
 import { packageVersion } from '../machine.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
+import { addNotes } from '../terminal/help.ts';
+import { printable } from '../terminal/printable.ts';
 import { startProgress } from '../terminal/progress.ts';
 
 interface RunFlags extends DeviceFlags {
@@ -20,18 +23,15 @@ export function define(command: Command): void {
   command.argument('<file...>', 'case files (safetensors)');
   addDeviceOptions(command)
     .option('--out <dir>', 'write each result to <dir>/<case>.safetensors: out, lse, max_logits')
-    .option('--json', 'print JSON only')
-    .addHelpText(
-      'after',
-      '\nExits 1 when an answer is not met, and says which element of which tensor.',
-    );
+    .option('--json', 'print JSON only');
+  addNotes(command, ['Exits 1 when an answer is not met, and says which element of which tensor.']);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<RunFlags>();
   const files = command.args;
   const device = await openFor(flags, context);
-  if (flags.out !== undefined) await mkdir(flags.out, { recursive: true });
+  if (flags.out !== undefined) await makeFolder(flags.out);
 
   const progress = startProgress(context.progress);
   context.onExit(() => progress.stop());
@@ -94,11 +94,12 @@ function report(
   const { red } = context.colors;
   if (done.length > 0) {
     context.write(`${device.info.name} (${device.id})\n`);
-    context.write(caseTable(done, context.colors));
+    context.write(caseTable(done, context));
   }
   for (const { name, comparisons } of done) {
     for (const comparison of comparisons) {
-      if (!comparison.pass) context.write(`${red(name)}: ${describeComparison(comparison)}\n`);
+      if (!comparison.pass)
+        context.write(`${red(printable(name))}: ${describeComparison(comparison)}\n`);
     }
   }
   for (const { error } of broken) context.log(`${red('error:')} ${errorParagraph(error)}`);

@@ -1,11 +1,17 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type ConformanceResult, runConformance, selectCases } from '../../cases/index.ts';
-import { jsonText } from '../cases/report.ts';
+import {
+  type CaseSelection,
+  type ConformanceResult,
+  runConformance,
+  selectCases,
+} from '../../cases/index.ts';
+import type { Device } from '../../device.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes, UsageError } from '../errors.ts';
+import { jsonText } from '../json.ts';
 import { packageVersion } from '../machine.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
-import type { Colors } from '../terminal/colors.ts';
+import { addNotes } from '../terminal/help.ts';
 import { scientific } from '../terminal/numbers.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -24,11 +30,13 @@ export function define(command: Command): void {
     )
     .option('--filter <text>', 'only cases whose names contain these words')
     .option('--shard <i/n>', 'the i-th of n equal shares, for processes side by side', parseShard)
-    .option('--json', 'print JSON only')
-    .addHelpText(
-      'after',
-      '\nThe conformance suite: every operation against the float64 reference, within the bounds of\nFlashMLA’s own tests. quick takes minutes; full covers the whole grid and may take hours.',
-    );
+    .option('--json', 'print JSON only');
+  addNotes(command, [
+    'The conformance suite: every operation against the float64 reference, within the bounds of ' +
+      'FlashMLA’s own tests. quick takes about 10 s on a processor or a GPU and some minutes ' +
+      'on the simulator; full has 12,000 cases, two hours of work for two cores. ' +
+      'Ctrl-C prints the results so far and exits with 130.',
+  ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
@@ -41,45 +49,72 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   }
   const device = await openFor(flags, context);
   const progress = startProgress(context.progress);
-  context.onExit(() => progress.stop());
   const { red } = context.colors;
   const started = performance.now();
   const results: ConformanceResult[] = [];
   const { signal } = context;
+  context.onExit(() => {
+    progress.stop();
+    if (!signal.aborted) return;
+    const count = selectCases(selection).length;
+    report({ results, count, seconds: secondsSince(started), device, selection }, flags, context);
+  });
   const onProgress = (at: { done: number; total: number; name: string }) =>
     progress.update(at.done, at.total, at.name);
   for await (const result of runConformance(device, { ...selection, signal, onProgress })) {
+    signal.throwIfAborted();
     results.push(result);
     if (result.status !== 'failed' || flags.json) continue;
     progress.stop();
     context.write(`${red('FAIL')} ${result.name}: ${result.message}\n`);
   }
   progress.stop();
-  const seconds = (performance.now() - started) / 1e3;
-  const count = (status: ConformanceResult['status']) =>
-    results.filter((result) => result.status === status).length;
-  const totals = { passed: count('passed'), failed: count('failed'), excluded: count('excluded') };
+  const seconds = secondsSince(started);
+  report({ results, count: results.length, seconds, device, selection }, flags, context);
+  return results.some(({ status }) => status === 'failed') ? exitCodes.failed : exitCodes.ok;
+}
 
+/** What a run found out, to the end or until it was interrupted. */
+interface Outcome {
+  readonly results: readonly ConformanceResult[];
+  /** Cases of the selection: more than there are results after an interruption. */
+  readonly count: number;
+  readonly seconds: number;
+  readonly device: Device;
+  readonly selection: CaseSelection;
+}
+
+function report(outcome: Outcome, flags: SelftestFlags, context: CommandContext): void {
+  const { results, count, seconds, device, selection } = outcome;
+  const totals = { passed: 0, failed: 0, excluded: 0 };
+  for (const { status } of results) totals[status]++;
+  const notRun = count - results.length;
+  const { id, info } = device;
   if (flags.json) {
     const cases = results.map(withoutPassedComparisons);
-    const { id, info } = device;
-    const version = packageVersion();
-    context.write(
-      jsonText({ version, device: { id, name: info.name }, ...selection, seconds, totals, cases }),
-    );
-  } else {
-    const { name, parallelism } = device.info;
-    context.write(`${name} (${device.id}, ${parallelism} workers), ${flags.suite} suite\n`);
-    context.write(operationTable(results, context.colors));
-    for (const { name: excluded, message } of results.filter(isExcluded)) {
-      context.write(`excluded: ${excluded}: ${message}\n`);
-    }
-    const excluded = totals.excluded > 0 ? `, ${totals.excluded} excluded` : '';
-    context.write(
-      `${totals.passed} passed, ${totals.failed} failed${excluded} in ${seconds.toFixed(1)} s\n`,
-    );
+    const run = {
+      version: packageVersion(),
+      device: { id, name: info.name },
+      ...selection,
+      seconds,
+    };
+    context.write(jsonText({ ...run, interrupted: context.signal.aborted, notRun, totals, cases }));
+    return;
   }
-  return totals.failed === 0 ? exitCodes.ok : exitCodes.failed;
+  context.write(`${info.name} (${id}, ${info.parallelism} workers), ${flags.suite} suite\n`);
+  context.write(operationTable(results, context));
+  for (const { name: excluded, message } of results.filter(isExcluded)) {
+    context.write(`excluded: ${excluded}: ${message}\n`);
+  }
+  const excluded = totals.excluded > 0 ? `, ${totals.excluded} excluded` : '';
+  const rest = context.signal.aborted ? `; interrupted, ${notRun} not run` : '';
+  context.write(
+    `${totals.passed} passed, ${totals.failed} failed${excluded} in ${seconds.toFixed(1)} s${rest}\n`,
+  );
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1e3;
 }
 
 function parseShard(value: string): SelftestFlags['shard'] {
@@ -107,7 +142,10 @@ function largestError(comparisons: ConformanceResult['comparisons']): number {
     .reduce((worst, { maxAbsolute }) => Math.max(worst, maxAbsolute), 0);
 }
 
-function operationTable(results: readonly ConformanceResult[], { dim, red }: Colors): string {
+function operationTable(
+  results: readonly ConformanceResult[],
+  { colors: { dim, red }, width }: CommandContext,
+): string {
   const operations = [...new Set(results.map(({ op }) => op))];
   return formatTable(
     [
@@ -127,6 +165,6 @@ function operationTable(results: readonly ConformanceResult[], { dim, red }: Col
         scientific(worst),
       ];
     }),
-    dim,
+    { dim, width },
   );
 }

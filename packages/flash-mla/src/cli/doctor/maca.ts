@@ -11,6 +11,7 @@ export interface Looked {
 /** What is known of a MetaX MACA installation (the software stack of MetaX GPUs). */
 export interface MacaReport {
   readonly found: boolean;
+  /** `MACA_PATH` comes first, where it is set. */
   readonly looked: readonly Looked[];
   /** From its Version.txt. */
   readonly version: string | undefined;
@@ -60,6 +61,11 @@ export function inspectMaca(places: MacaPlaces = {}): MacaReport {
     if (named) return 'MACA_PATH names a folder that is not there: correct it or unset it.';
     return 'Nothing to do, unless this machine has a MetaX GPU: then set MACA_PATH.';
   }
+}
+
+/** Whether there is a trace of MACA, or somebody expects one: on other machines it is of no interest. */
+export function isRelevant({ looked }: MacaReport): boolean {
+  return looked.some(({ what, found }) => found || what === 'MACA_PATH');
 }
 
 /** Its file reads `Version:3.3.0.15`. */

@@ -13,6 +13,7 @@ import { appendRows, dequantizeRows, quantizeRows } from '../../kv-cache/operati
 import type { AnyOperation } from '../../operation/operation.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { HasDefaults } from '../bench/defaults.ts';
 import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
 import { append } from '../bench/operations/append.ts';
 import { denseAttention } from '../bench/operations/dense-attention.ts';
@@ -21,10 +22,10 @@ import { metadata } from '../bench/operations/metadata.ts';
 import { quantize } from '../bench/operations/quantize.ts';
 import { sparseDecode } from '../bench/operations/sparse-decode.ts';
 import { sparsePrefill } from '../bench/operations/sparse-prefill.ts';
+import { largest } from '../bench/sizes.ts';
 
 /** An operation that can be inspected: sizes come from the options of `bench`. */
-export interface InspectOperation {
-  readonly name: string;
+export interface InspectOperation extends HasDefaults {
   readonly accepts: readonly (keyof ProblemOptions)[];
   /** What of the traced calls is shown. */
   readonly operation: AnyOperation;
@@ -34,6 +35,8 @@ export interface InspectOperation {
   readonly bench?: BenchOperation;
   /** Makes the public call, with empty tensors of the problem's sizes. */
   call(device: Device, options: ProblemOptions): void;
+  /** Bytes of its inputs and outputs. */
+  footprint(options: ProblemOptions): number;
 }
 
 function callDense(device: Device, options: ProblemOptions): void {
@@ -43,7 +46,7 @@ function callDense(device: Device, options: ProblemOptions): void {
   );
   const blocksOf = (tokens: number) => Math.ceil(tokens / pageSize);
   const batch = lengths.length;
-  const maxBlocks = Math.max(...lengths.map(blocksOf));
+  const maxBlocks = blocksOf(largest(lengths));
   const numBlocks = lengths.reduce((sum, tokens) => sum + blocksOf(tokens), 0);
   const [schedMeta] = getMlaMetadata();
   flashMlaWithKvCache({
@@ -114,7 +117,7 @@ function callAttention(device: Device, options: ProblemOptions): void {
     cuSeqlensQo: device.empty([batch + 1], 'i32'),
     cuSeqlensKv: device.empty([batch + 1], 'i32'),
     maxSeqlenQo: sQ,
-    maxSeqlenKv: Math.max(...lengths),
+    maxSeqlenKv: largest(lengths),
     causal,
   });
 }
@@ -148,39 +151,45 @@ function callAppend(device: Device, options: ProblemOptions): void {
   });
 }
 
+/** What an operation takes from that of `bench` whose sizes it has. */
+function sizesOf({ accepts, defaults, derived, problem }: BenchOperation) {
+  const footprint = (options: ProblemOptions) => problem(options, 'gpu').footprint;
+  return { accepts, defaults, derived, footprint };
+}
+
 const list: readonly InspectOperation[] = [
   {
     name: 'dense-decode',
     bench: denseDecode,
-    accepts: denseDecode.accepts,
+    ...sizesOf(denseDecode),
     operation: attention.denseDecode,
     call: callDense,
   },
   {
     name: 'sparse-decode',
     bench: sparseDecode,
-    accepts: sparseDecode.accepts,
+    ...sizesOf(sparseDecode),
     operation: attention.sparseDecode,
     call: callSparse,
   },
   {
     name: 'sparse-prefill',
     bench: sparsePrefill,
-    accepts: sparsePrefill.accepts,
+    ...sizesOf(sparsePrefill),
     operation: attention.sparsePrefill,
     call: callPrefill,
   },
   {
     name: 'dense-attention',
     bench: denseAttention,
-    accepts: denseAttention.accepts,
+    ...sizesOf(denseAttention),
     operation: attention.denseAttention,
     call: callAttention,
   },
   {
     name: 'combine',
     bench: denseDecode,
-    accepts: denseDecode.accepts,
+    ...sizesOf(denseDecode),
     operation: attention.denseDecode,
     role: 'combine',
     call: callDense,
@@ -188,27 +197,27 @@ const list: readonly InspectOperation[] = [
   {
     name: 'metadata',
     bench: metadata,
-    accepts: metadata.accepts,
+    ...sizesOf(metadata),
     operation: attention.computeSchedule,
     call: callMetadata,
   },
   {
     name: 'quantize',
     bench: quantize,
-    accepts: quantize.accepts,
+    ...sizesOf(quantize),
     operation: quantizeRows,
     call: callQuantize,
   },
   {
     name: 'dequantize',
-    accepts: quantize.accepts,
+    ...sizesOf(quantize),
     operation: dequantizeRows,
     call: callDequantize,
   },
   {
     name: 'append',
     bench: append,
-    accepts: append.accepts,
+    ...sizesOf(append),
     operation: appendRows,
     call: callAppend,
   },

@@ -15,7 +15,7 @@ export function scientific(value: number): string {
 
 /** `1.5 GiB`, `64 MiB`, `512 B`. */
 export function byteSize(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
   let unit = 0;
   let value = bytes;
   while (value >= 1024 && unit < units.length - 1) {

@@ -1,4 +1,5 @@
 import type { ProgressStream } from '../context.ts';
+import { printable } from './printable.ts';
 
 /** Shows how far long work has come. */
 export interface Progress {
@@ -34,5 +35,5 @@ export function progressLine(done: number, total: number, label: string, columns
   const barWidth = 24;
   const filled = Math.round(share * barWidth);
   const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled);
-  return `${bar}  ${done}/${total}  ${label}`.slice(0, Math.max(0, columns - 1));
+  return `${bar}  ${done}/${total}  ${printable(label)}`.slice(0, Math.max(0, columns - 1));
 }

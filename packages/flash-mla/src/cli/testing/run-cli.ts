@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, mkdtempSync, openSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,8 @@ export interface CliOptions {
   readonly cwd?: string;
   /** Another installation than this one. */
   readonly binary?: string;
+  /** A file that stdout goes to instead of a pipe. */
+  readonly stdout?: string;
   /** Called with the process once it runs. */
   readonly started?: (child: ReturnType<typeof spawn>) => void;
 }
@@ -31,19 +33,21 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
     throw new Error('the command is not built: run `npm run build`');
   }
   const { NO_COLOR: _no, FORCE_COLOR: _force, FLASH_MLA_DEBUG: _debug, ...inherited } = process.env;
+  const file = options.stdout === undefined ? undefined : openSync(options.stdout, 'w');
   const child = spawn(process.execPath, [options.binary ?? binary, ...args], {
     cwd: options.cwd ?? packageRoot,
     env: { ...inherited, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', file ?? 'pipe', 'pipe'],
   });
+  if (file !== undefined) closeSync(file);
   options.started?.(child);
   return new Promise((resolve, reject) => {
     let stdout = '';
     let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
     });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
     child.on('error', reject);

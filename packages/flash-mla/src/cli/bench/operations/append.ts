@@ -19,21 +19,30 @@ export interface AppendBenchProblem extends BenchProblem {
   readonly pageSize: number;
 }
 
+const defaults = (scale: Scale) =>
+  ({
+    ...(scale === 'cpu' ? { b: 16, sK: 512 } : { b: 128, sK: 4096 }),
+    ...{ sQ: 1, hKv: 1, dQk: 576, kvLayout: 'bf16', pageSize: 64, dtype: 'bf16' },
+  }) satisfies ProblemOptions;
+
 export const append: BenchOperation<AppendBenchProblem> = {
   name: 'append',
   summary: 'appendKvCache of --s-q rows for each of --b requests to caches of --s-k tokens',
   accepts: ['b', 'sQ', 'sK', 'hKv', 'dQk', 'kvLayout', 'pageSize', 'dtype'],
 
+  defaults,
+  derived: 'packed layouts have their own --d-qk',
+
   problem(options: ProblemOptions, scale: Scale): AppendBenchProblem {
-    const { b = scale === 'cpu' ? 16 : 128, sQ = 1, hKv = 1, pageSize = 64 } = options;
-    const { sK = scale === 'cpu' ? 512 : 4096, kvLayout = 'bf16', dtype = 'bf16' } = options;
+    const sizes = { ...defaults(scale), ...options };
+    const { b, sQ, hKv, pageSize, sK, kvLayout, dtype } = sizes;
     const isPlain = kvLayout === 'bf16';
     if (!isPlain && (dtype !== 'bf16' || hKv !== 1 || options.dQk !== undefined)) {
       throw new UsageError(
         'Packed rows have one KV head and their own width, and are bf16 before.',
       );
     }
-    const { dQk = isPlain ? 576 : packedRows[kvLayout].headDimQk } = options;
+    const dQk = isPlain ? sizes.dQk : packedRows[kvLayout].headDimQk;
     const name = isPlain ? dtype : kvLayout;
     const rows = b * sQ;
     const blocks = b * Math.ceil(Math.max(sK, sQ) / pageSize);

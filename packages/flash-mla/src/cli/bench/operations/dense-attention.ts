@@ -1,3 +1,4 @@
+import { checkHeadDim } from '../../../api/head-dims.ts';
 import { flashAttnVarlenFunc } from '../../../api/index.ts';
 import type { Device } from '../../../device.ts';
 import { UsageError } from '../../errors.ts';
@@ -5,6 +6,7 @@ import { attendedPairs, checkDivides, requestLengths } from '../lengths.ts';
 import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
 import { fillNormal, uniform } from '../random.ts';
 import { Resources } from '../resources.ts';
+import { largest } from '../sizes.ts';
 
 export interface DenseAttentionProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16';
@@ -17,17 +19,27 @@ export interface DenseAttentionProblem extends BenchProblem {
   readonly lengths: readonly number[];
 }
 
+const defaults = (scale: Scale) =>
+  ({
+    ...(scale === 'cpu' ? { b: 1, sK: 512, hQ: 16 } : { b: 4, sK: 4096, hQ: 128 }),
+    ...{ dQk: 192, dV: 128, causal: true, dtype: 'bf16' },
+  }) satisfies ProblemOptions;
+
 export const denseAttention: BenchOperation<DenseAttentionProblem> = {
   name: 'dense-attention',
   summary: 'flashAttnVarlenFunc over packed sequences',
   accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'dQk', 'dV', 'varlen', 'causal', 'dtype'],
 
+  defaults,
+  derived: '--s-q is --s-k, --h-kv is --h-q',
+
   problem(options: ProblemOptions, scale: Scale): DenseAttentionProblem {
-    const { b = scale === 'cpu' ? 1 : 4, sK = scale === 'cpu' ? 512 : 4096, sQ = sK } = options;
-    const { hQ = scale === 'cpu' ? 16 : 128, hKv = hQ, dQk = 192, dV = 128 } = options;
-    const { varlen = false, causal = true, dtype = 'bf16' } = options;
+    const { varlen = false, ...sizes } = { ...defaults(scale), ...options };
+    const { b, sK, sQ = sK, hQ, hKv = hQ, dQk, dV, causal, dtype } = sizes;
     if (dtype === 'e4m3') throw new UsageError('--dtype of dense-attention is bf16 or f16.');
     checkDivides(hKv, hQ, '--h-kv', '--h-q');
+    checkHeadDim('--d-qk', dQk, 8, 256);
+    checkHeadDim('--d-v', dV, 8, 256);
     const lengths = requestLengths(b, sK, varlen);
     const tokens = lengths.reduce((sum, n) => sum + n, 0);
     const bytes = 2 * (b * sQ * hQ * (dQk + dV) + tokens * hKv * (dQk + dV));
@@ -87,7 +99,7 @@ export const denseAttention: BenchOperation<DenseAttentionProblem> = {
         for (const tensor of [q, k, v]) fillNormal(tensor, next);
         const out = own.add(device.empty([b * sQ, hQ, dV], dtype));
         const lse = own.add(device.empty([hQ, b * sQ], 'f32'));
-        const sizes = { maxSeqlenQo: sQ, maxSeqlenKv: Math.max(...lengths), causal };
+        const sizes = { maxSeqlenQo: sQ, maxSeqlenKv: largest(lengths), causal };
         return { q, k, v, cuSeqlensQo, cuSeqlensKv, out, lse, ...sizes };
       });
       await device.synchronize();

@@ -1,10 +1,12 @@
+import { checkHeadDim } from '../../../api/head-dims.ts';
 import { flashMlaWithKvCache, getMlaMetadata } from '../../../api/index.ts';
 import type { Device } from '../../../device.ts';
 import { dtypeSize } from '../../../tensor/dtype.ts';
-import { checkDivides, requestLengths } from '../lengths.ts';
+import { checkDivides, checkWithin, requestLengths } from '../lengths.ts';
 import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
 import { fillNormal, permutation, uniform } from '../random.ts';
 import { Resources } from '../resources.ts';
+import { largest } from '../sizes.ts';
 
 export interface DenseDecodeProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16' | 'e4m3';
@@ -18,16 +20,26 @@ export interface DenseDecodeProblem extends BenchProblem {
   readonly lengths: readonly number[];
 }
 
+const defaults = (scale: Scale) =>
+  ({
+    ...(scale === 'cpu' ? { b: 4, sK: 4096 } : { b: 128, sK: 8192 }),
+    ...{ sQ: 1, hQ: 128, hKv: 1, dQk: 576, dV: 512, pageSize: 64, dtype: 'bf16' },
+  }) satisfies ProblemOptions;
+
 export const denseDecode: BenchOperation<DenseDecodeProblem> = {
   name: 'dense-decode',
   summary: 'flashMlaWithKvCache over a paged cache',
   accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'dQk', 'dV', 'pageSize', 'varlen', 'causal', 'dtype'],
 
+  defaults,
+
   problem(options: ProblemOptions, scale: Scale): DenseDecodeProblem {
-    const { b = scale === 'cpu' ? 4 : 128, sQ = 1, hQ = 128, hKv = 1 } = options;
-    const { sK = scale === 'cpu' ? 4096 : 8192, dQk = 576, dV = 512, pageSize = 64 } = options;
-    const { varlen = false, causal = false, dtype = 'bf16' } = options;
+    const { varlen = false, causal = false, ...sizes } = { ...defaults(scale), ...options };
+    const { b, sQ, hQ, hKv, sK, dQk, dV, pageSize, dtype } = sizes;
     checkDivides(hKv, hQ, '--h-kv', '--h-q');
+    checkHeadDim('--d-qk', dQk, 16, 576);
+    checkHeadDim('--d-v', dV, 16, 512);
+    checkWithin(dV, dQk, '--d-v', '--d-qk');
     const lengths = requestLengths(b, sK, varlen);
     const tokens = lengths.reduce((sum, n) => sum + n, 0);
     const size = dtypeSize(dtype);
@@ -101,7 +113,7 @@ export const denseDecode: BenchOperation<DenseDecodeProblem> = {
     const next = uniform(1);
     const own = new Resources();
     try {
-      const maxBlocks = Math.max(...lengths.map((n) => Math.ceil(n / pageSize)));
+      const maxBlocks = Math.ceil(largest(lengths) / pageSize);
       const blocks = lengths.reduce((sum, n) => sum + Math.ceil(n / pageSize), 0);
       const cacheSeqlens = own.add(device.tensor(lengths, [b], 'i32'));
       const [schedMeta, numSplits] = getMlaMetadata(

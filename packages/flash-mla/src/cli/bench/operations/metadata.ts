@@ -1,6 +1,6 @@
 import { TileSchedulerMetadata } from '../../../api/index.ts';
 import type { Device } from '../../../device.ts';
-import { requestLengths } from '../lengths.ts';
+import { checkDivides, requestLengths } from '../lengths.ts';
 import type { BenchOperation, BenchProblem, ProblemOptions } from '../operation.ts';
 import { Resources } from '../resources.ts';
 
@@ -11,13 +11,20 @@ export interface MetadataProblem extends BenchProblem {
   readonly lengths: readonly number[];
 }
 
+const defaults = {
+  ...{ b: 128, sQ: 1, hQ: 128, hKv: 1, sK: 4096, varlen: true },
+} satisfies ProblemOptions;
+
 export const metadata: BenchOperation<MetadataProblem> = {
   name: 'metadata',
   summary: 'tile-scheduler metadata of a dense decode',
   accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'varlen'],
 
+  defaults: () => defaults,
+
   problem(options: ProblemOptions): MetadataProblem {
-    const { b = 128, sQ = 1, hQ = 128, hKv = 1, sK = 4096, varlen = true } = options;
+    const { b, sQ, hQ, hKv, sK, varlen } = { ...defaults, ...options };
+    checkDivides(hKv, hQ, '--h-kv', '--h-q');
     return {
       row: { op: 'metadata', b, s_q: sQ, h_q: hQ, h_kv: hKv, s_k: sK, varlen },
       flops: 0,

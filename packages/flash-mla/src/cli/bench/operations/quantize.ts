@@ -12,14 +12,20 @@ export interface QuantizeProblem extends BenchProblem {
   readonly pageSize: number;
 }
 
+const defaults = (scale: Scale) =>
+  ({
+    ...{ sK: scale === 'cpu' ? 16384 : 262144, kvLayout: 'v32', pageSize: 64 },
+  }) satisfies ProblemOptions;
+
 export const quantize: BenchOperation<QuantizeProblem> = {
   name: 'quantize',
   summary: 'quantizeKvCache of --s-k tokens',
   accepts: ['sK', 'kvLayout', 'pageSize'],
 
+  defaults,
+
   problem(options: ProblemOptions, scale: Scale): QuantizeProblem {
-    const { sK = scale === 'cpu' ? 16384 : 262144, kvLayout: layout = 'v32' } = options;
-    const { pageSize = 64 } = options;
+    const { sK, kvLayout: layout, pageSize } = { ...defaults(scale), ...options };
     if (layout === 'bf16') throw new UsageError('--kv-layout of quantize is v32 or model1.');
     const blocks = Math.ceil(sK / pageSize);
     const { rowBytes, headDimQk } = packedRows[layout];

@@ -29,6 +29,13 @@ export interface SparseDecodeProblem extends BenchProblem {
 const rowBytes = (layout: Layout, dQk: number) =>
   layout === 'bf16' ? 2 * dQk : packedRows[layout].rowBytes;
 
+const defaults = (scale: Scale) =>
+  ({
+    ...(scale === 'cpu' ? { b: 4, sK: 8192 } : { b: 128, sK: 32768 }),
+    ...{ sQ: 1, hQ: 128, topk: 2048, extraTopk: 0, kvLayout: 'v32', dQk: 576 },
+    ...{ pageSize: 64, extraPageSize: 64 },
+  }) satisfies ProblemOptions;
+
 export const sparseDecode: BenchOperation<SparseDecodeProblem> = {
   name: 'sparse-decode',
   summary: 'flashMlaWithKvCache over the tokens that indices name',
@@ -46,12 +53,16 @@ export const sparseDecode: BenchOperation<SparseDecodeProblem> = {
     'extraPageSize',
   ],
 
+  defaults,
+  derived:
+    '--kv-layout model1 has --d-qk 512 --page-size 256 and is the layout of --d-qk 512, --extra-len has --extra-page-size 2, --s-k is at least --topk and --extra-topk',
+
   problem(options: ProblemOptions, scale: Scale): SparseDecodeProblem {
-    const { b = scale === 'cpu' ? 4 : 128, sQ = 1, hQ = 128, topk = 2048 } = options;
-    const { extraTopk = 0, extraLen = false } = options;
-    const { sK: sKv = Math.max(scale === 'cpu' ? 8192 : 32768, topk, extraTopk) } = options;
-    const { kvLayout: layout = options.dQk === 512 ? 'model1' : 'v32' } = options;
-    const dQk = options.dQk ?? (layout === 'model1' ? 512 : 576);
+    const { sK: usual, extraLen = false, ...sizes } = { ...defaults(scale), ...options };
+    const { b, sQ, hQ, topk, extraTopk } = sizes;
+    const { sK: sKv = Math.max(usual, topk, extraTopk) } = options;
+    const { kvLayout: layout = options.dQk === 512 ? 'model1' : sizes.kvLayout } = options;
+    const dQk = options.dQk ?? (layout === 'model1' ? 512 : sizes.dQk);
     const dV = 512;
     if (layout !== 'bf16' && packedRows[layout].headDimQk !== dQk) {
       throw new UsageError(
@@ -64,8 +75,8 @@ export const sparseDecode: BenchOperation<SparseDecodeProblem> = {
       throw new UsageError(`--extra-topk ${extraTopk} is more than the ${sKv} tokens of --s-k.`);
     }
     if (extraLen && extraTopk === 0) throw new UsageError('--extra-len needs --extra-topk.');
-    const { pageSize = layout === 'model1' ? 256 : 64 } = options;
-    const { extraPageSize = extraLen ? 2 : 64 } = options;
+    const { pageSize = layout === 'model1' ? 256 : sizes.pageSize } = options;
+    const { extraPageSize = extraLen ? 2 : sizes.extraPageSize } = options;
     const next = uniform(2);
     const extraLengths = extraLen
       ? Array.from({ length: b }, () => Math.floor(next() * (extraTopk + 1)))

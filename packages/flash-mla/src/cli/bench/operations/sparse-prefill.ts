@@ -16,16 +16,23 @@ export interface SparsePrefillProblem extends BenchProblem {
   readonly dV: number;
 }
 
+const defaults = (scale: Scale) =>
+  ({
+    ...(scale === 'cpu' ? { sQ: 64, sK: 8192 } : { sQ: 4096, sK: 32768 }),
+    ...{ hQ: 128, hKv: 1, topk: 2048, dQk: 576 },
+  }) satisfies ProblemOptions;
+
 export const sparsePrefill: BenchOperation<SparsePrefillProblem> = {
   name: 'sparse-prefill',
   summary: 'flashMlaSparseFwd',
   accepts: ['sQ', 'hQ', 'hKv', 'sK', 'topk', 'dQk'],
 
+  defaults,
+  derived: '--s-k is at least --topk',
+
   problem(options: ProblemOptions, scale: Scale): SparsePrefillProblem {
-    const small = scale === 'cpu';
-    const { sQ = small ? 64 : 4096, topk = 2048 } = options;
-    const { sK: sKv = Math.max(small ? 8192 : 32768, topk) } = options;
-    const { hQ = 128, hKv = 1, dQk = 576 } = options;
+    const { sQ, hQ, hKv, topk, dQk, sK: usual } = { ...defaults(scale), ...options };
+    const { sK: sKv = Math.max(usual, topk) } = options;
     const dV = 512;
     if (dQk !== 576 && dQk !== 512)
       throw new UsageError('--d-qk of a sparse prefill is 576 or 512.');
