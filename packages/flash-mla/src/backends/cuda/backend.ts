@@ -80,7 +80,11 @@ export class CudaBackend implements Backend {
       if (parts.debug) {
         const buffer = this.#memory.allocate(reportBytes);
         const clear = () => context.fill(buffer.address, 0, reportBytes / 4, this.#stream);
-        const checks = new DebugChecks((check) => this.#run(checkNumbers, check), buffer, clear);
+        const checks = new DebugChecks(
+          (check) => this.#kernels.run(checkNumbers, check, this.#state),
+          buffer,
+          clear,
+        );
         this.#debug = { checks, buffer };
       }
     } catch (error) {
@@ -123,7 +127,11 @@ export class CudaBackend implements Backend {
 
   run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
     if (this.#debug !== undefined && !this.#passes(operation.checks?.(args) ?? [])) return;
-    this.#run(operation, args);
+    try {
+      this.#kernels.run(operation, args, this.#state);
+    } finally {
+      this.#state.endCall();
+    }
   }
 
   traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits {
@@ -190,14 +198,6 @@ export class CudaBackend implements Backend {
   readonly #onLost = (error: DeviceLostError): void => {
     this.#timeline?.stop(error);
   };
-
-  #run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
-    try {
-      this.#kernels.run(operation, args, this.#state);
-    } finally {
-      this.#state.endCall();
-    }
-  }
 
   /** Debug mode: whether an operation may run. What it must not run for is reported later. */
   #passes(conditions: readonly NumberCheck[]): boolean {

@@ -90,20 +90,9 @@ export function bindDecode(
   };
 }
 
-/** The same with the parameters that dense decoding adds: all but the keys'. */
-export function bindDenseDecode(
-  context: BindContext,
-  main: PreparedLaunch<CommonDenseParams>,
-  combine: CombineLaunch | undefined,
-) {
-  const { set } = main;
-  const enqueue = bindDecode(context, main, combine);
-  return (
-    args: DenseDecodeArgs,
-    problem: DenseDecodeProblem,
-    sizes: DecodeSizes,
-    call: Call,
-  ): void => {
+/** A function that sets the parameters that dense decoding adds: all but the keys'. */
+export function denseSetter(context: BindContext, { set }: PreparedLaunch<CommonDenseParams>) {
+  return (args: DenseDecodeArgs, problem: DenseDecodeProblem): void => {
     const { maxBlocks, pageSize } = problem;
     set.q(context.address(args.q));
     set.qStrides(problem.q.strides);
@@ -113,6 +102,5 @@ export function bindDenseDecode(
     set.capacity(Math.min(maxBlocks * pageSize, 2 ** 31 - 1 - blockTokens));
     set.groupSize(problem.numHeadsQ / problem.numHeadsKv);
     set.causal(problem.causal ? 1 : 0);
-    enqueue(args, problem, sizes, call);
   };
 }

@@ -3,7 +3,7 @@ import type { KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import { bindDenseDecode, type DenseKernel, planWithCombine } from './decode_launch.ts';
+import { bindDecode, type DenseKernel, denseSetter, planWithCombine } from './decode_launch.ts';
 import { denseShapeOf } from './decode-shape.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
@@ -165,9 +165,11 @@ export function denseDecodeKernel({ choose = chooseMerge } = {}) {
       const main = context.prepare(launches.main);
       const { set } = main;
       const { tile, merge } = launches.main.config;
-      const enqueue = bindDenseDecode(context, main, launches.combine);
+      const setDense = denseSetter(context, main);
+      const enqueue = bindDecode(context, main, launches.combine);
       return (args, problem, call) => {
         const sizes = sizesOf(problem, tile, merge);
+        setDense(args, problem);
         set.kCache(context.address(args.kCache));
         set.kStrides(problem.kCache.strides);
         set.descaleQ(context.address(args.descaleQ));

@@ -4,7 +4,7 @@ import type { Grid } from '../driver/driver.ts';
 import type { BindContext, Call, KernelKey, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
-import { bindDenseDecode, type DecodePlan, planWithCombine } from './decode_launch.ts';
+import { bindDecode, type DecodePlan, denseSetter, planWithCombine } from './decode_launch.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimV } from './hopper/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
@@ -74,23 +74,27 @@ export function decodeGrid(problem: DenseDecodeProblem, rowTiles: number): Grid 
   return batch === 0 ? [0, 0, 0] : [rowTiles, numHeadsKv, plan.numParts];
 }
 
-/** Enqueues calls of a prepared kernel and its combine; `keyMap` says how a cache is copied. */
+/** How a kernel of this family runs a call. */
+interface MappedDecode {
+  readonly partial: 'f16' | 'f32';
+  /** How the cache at an address is copied. */
+  keyMap(problem: DenseDecodeProblem, address: number): TensorMapDescription;
+  rowTiles(problem: DenseDecodeProblem): number;
+}
+
+/** The function that runs on every call of a prepared kernel and its combine. */
 export function bindMappedDecode(
   context: BindContext,
   main: PreparedLaunch<MappedParams>,
   { launches }: DecodePlan,
-  partial: 'f16' | 'f32',
-  keyMap: (problem: DenseDecodeProblem, address: number) => TensorMapDescription,
+  { partial, keyMap, rowTiles }: MappedDecode,
 ) {
-  const enqueue = bindDenseDecode(context, main, launches.combine);
-  return (
-    args: DenseDecodeArgs,
-    problem: DenseDecodeProblem,
-    rowTiles: number,
-    call: Call,
-  ): void => {
+  const setDense = denseSetter(context, main);
+  const enqueue = bindDecode(context, main, launches.combine);
+  return (args: DenseDecodeArgs, problem: DenseDecodeProblem, call: Call): void => {
     main.set.keys(keyMap(problem, context.address(args.kCache)));
-    const sizes = { grid: decodeGrid(problem, rowTiles), splits: splitsOf(problem, partial) };
-    enqueue(args, problem, sizes, call);
+    setDense(args, problem);
+    const grid = decodeGrid(problem, rowTiles(problem));
+    enqueue(args, problem, { grid, splits: splitsOf(problem, partial) }, call);
   };
 }

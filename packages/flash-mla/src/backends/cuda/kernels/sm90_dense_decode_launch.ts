@@ -73,8 +73,7 @@ export const fewRowsDenseDecode = {
 
   bind(context, plan) {
     const main = context.prepare(plan.launches.main);
-    const enqueue = bindMappedDecode(context, main, plan, 'f32', keyMap);
-    return (args, problem, call) => enqueue(args, problem, 1, call);
+    return bindMappedDecode(context, main, plan, { partial: 'f32', keyMap, rowTiles: () => 1 });
   },
 
   traits(shape, limits) {
@@ -124,8 +123,8 @@ export const hopperDenseDecode = {
 
   bind(context, plan) {
     const main = context.prepare(plan.launches.main);
-    const enqueue = bindMappedDecode(context, main, plan, 'f16', keyMap);
-    return (args, problem, call) => enqueue(args, problem, tilesOf(problem).rowTiles, call);
+    const rowTiles = (problem: DenseDecodeProblem) => tilesOf(problem).rowTiles;
+    return bindMappedDecode(context, main, plan, { partial: 'f16', keyMap, rowTiles });
   },
 
   traits(shape, limits) {

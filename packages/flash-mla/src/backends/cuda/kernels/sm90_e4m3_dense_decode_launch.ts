@@ -58,11 +58,12 @@ export const e4m3DenseDecode = {
 
   bind(context, plan) {
     const main = context.prepare(plan.launches.main);
-    const enqueue = bindMappedDecode(context, main, plan, 'f32', keyMap);
+    const rowTiles = () => 1;
+    const enqueue = bindMappedDecode(context, main, plan, { partial: 'f32', keyMap, rowTiles });
     return (args, problem, call) => {
       main.set.descaleQ(context.address(args.descaleQ));
       main.set.descaleK(context.address(args.descaleK));
-      enqueue(args, problem, 1, call);
+      enqueue(args, problem, call);
     };
   },
 
