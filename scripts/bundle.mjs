@@ -21,7 +21,8 @@ export async function bundle(packageRoot) {
   const build = await rollup({
     input: Object.fromEntries(modules.map((path) => [path.replace(/\.js$/, ''), join(out, path)])),
     // What the build makes beside `dist` is there only later.
-    external: (id) => /\/wasm\/[\w-]+\.js$/.test(id) || (!id.startsWith('.') && !id.startsWith(out)),
+    external: (id) =>
+      /\/wasm\/[\w-]+\.js$/.test(id) || (!id.startsWith('.') && !id.startsWith(out)),
     preserveEntrySignatures: 'strict',
     ...common,
   });

@@ -52,8 +52,6 @@ export const missingModuleRemedy =
 export const wasmPolicyRemedy =
   "Let the page compile WebAssembly: script-src 'wasm-unsafe-eval' in its Content-Security-Policy.";
 
-let inlineScript: string | undefined;
-
 /** The script as a file where there is one, otherwise its text, which every bundle has. */
 export async function findCpuWorkers(): Promise<CpuWorkers> {
   const file = cpuWorkerFile();
@@ -66,10 +64,7 @@ export async function findCpuWorkers(): Promise<CpuWorkers> {
       start: () => startCpuWorker(file),
     };
   }
-  const { script } = await import('../../wasm/cpu-worker.js');
-  const inline = (inlineScript ??= URL.createObjectURL(
-    new Blob([script], { type: 'text/javascript' }),
-  ));
+  const inline = await inlineScriptUrl();
   return {
     source: 'a worker from a blob: URL',
     remedy:
@@ -77,6 +72,17 @@ export async function findCpuWorkers(): Promise<CpuWorkers> {
       'flash-mla so that its worker stays a file, as docs/bundlers.md of flash-mla says.',
     start: () => startCpuWorker(inline),
   };
+}
+
+let inlineScript: string | undefined;
+
+/** One URL for the life of the page: threads may start at any time. */
+async function inlineScriptUrl(): Promise<string> {
+  if (inlineScript === undefined) {
+    const { script } = await import('../../wasm/cpu-worker.js');
+    inlineScript = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
+  }
+  return inlineScript;
 }
 
 /** Where the script is from the module that asks for it, when nobody moved either. */

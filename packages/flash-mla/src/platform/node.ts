@@ -116,7 +116,8 @@ export async function findCpuWorkers(): Promise<CpuWorkers> {
   const { script } = await import('../../wasm/cpu-worker.js');
   return {
     source: 'threads of node:worker_threads',
-    remedy: 'Open fewer devices at once, or with fewer `threads`, and raise the limits of the process.',
+    remedy:
+      'Open fewer devices at once, or with fewer `threads`, and raise the limits of the process.',
     start: () => startCpuWorker(script),
   };
 }

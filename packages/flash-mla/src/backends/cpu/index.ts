@@ -1,6 +1,12 @@
 /** The CPU backend: WebAssembly SIMD kernels on worker threads over one shared memory. */
 
-import { type CpuWorkers, findCpuWorkers, hardwareThreads, missingModuleRemedy, processorName } from '#platform';
+import {
+  type CpuWorkers,
+  findCpuWorkers,
+  hardwareThreads,
+  missingModuleRemedy,
+  processorName,
+} from '#platform';
 import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
 import type { Backend, DeviceInfo } from '../backend.ts';
 import type { BackendOptions, ProbedDevice } from '../registry.ts';
