@@ -1,13 +1,12 @@
 import type { ScheduleProblem } from '../backends/backend.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { checkNotEmpty, checkTensor, optionNames, readOptions, show } from './arguments.ts';
 import type {
+  DecodeOptionsFor,
   DecodeResult,
-  DenseDecodeOptions,
-  FlashMlaWithKvCacheOptions,
+  OutputDType,
   QueryDType,
-  Scheduling,
-  SparseDecodeOptions,
   UncheckedDecodeOptions,
 } from './decode-options.ts';
 import { type DecodeCall, prepareDenseDecode } from './dense-decode.ts';
@@ -53,20 +52,11 @@ const known = optionNames(
  *
  * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
  */
-export function flashMlaWithKvCache(
-  options: Scheduling & (DenseDecodeOptions<'bf16'> | DenseDecodeOptions<'e4m3'>),
-): DecodeResult<'bf16'>;
-export function flashMlaWithKvCache(
-  options: Scheduling & DenseDecodeOptions<'f16'>,
-): DecodeResult<'f16'>;
-export function flashMlaWithKvCache<R extends 'u8' | 'bf16'>(
-  options: Scheduling & SparseDecodeOptions<R>,
-): DecodeResult<'bf16'>;
-/** For callers whose dtype is known only at run time. */
-export function flashMlaWithKvCache<D extends QueryDType>(
-  options: Scheduling & DenseDecodeOptions<D>,
-): DecodeResult;
-export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult;
+export function flashMlaWithKvCache<
+  D extends QueryDType = 'bf16',
+  R extends 'u8' | 'bf16' = 'u8' | 'bf16',
+  I extends Tensor<'i32'> | null | undefined = undefined,
+>(options: DecodeOptionsFor<D, R, I>): DecodeResult<OutputDType<D>>;
 export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResult {
   const given = readOptions(options, known);
   const { q, schedMeta, numSplits } = given;

@@ -40,19 +40,14 @@ describe("the file of the processor's worker in a browser", () => {
   const installed = `${origin}/node_modules/flash-mla/dist/platform/browser.js`;
 
   it.each([
-    ['where nobody moved anything', installed, '../backends/cpu/worker.js', true],
-    ['where a query follows', `${installed}?v=1`, '../backends/cpu/worker.js', true],
-    ['where a bundler moved the file, too', `${origin}/index.js`, '/assets/worker-1f.js', true],
-    ['where webpack says where the source was', `file://${installed}`, `${origin}/1f.js`, true],
-    [
-      'not where a bundler left it behind',
-      `${origin}/index.js`,
-      '../backends/cpu/worker.js',
-      false,
-    ],
-    ['not of another origin', 'https://cdn.example/dist/platform/browser.js', '../w.js', false],
-    ['not as a data: URL', `${origin}/index.js`, 'data:text/javascript,1', false],
-  ])('is used %s', (_where, own, relative, isUsed) => {
+    ['is used where nobody moved anything', installed, '../backends/cpu/worker.js', true],
+    ['is used where a query follows', `${installed}?v=1`, '../backends/cpu/worker.js', true],
+    ['is used where it was moved, too', `${origin}/index.js`, '/assets/worker-1f.js', true],
+    ['is used as webpack names it', 'file:///a/dist/platform/browser.js', `${origin}/1f.js`, true],
+    ['was left behind', `${origin}/index.js`, '../backends/cpu/worker.js', false],
+    ['is of another origin', 'https://cdn.example/dist/platform/browser.js', '../w.js', false],
+    ['is a data: URL', `${origin}/index.js`, 'data:text/javascript,1', false],
+  ])('%s', (_where, own, relative, isUsed) => {
     const url = new URL(relative, own);
     expect(browser.cpuWorkerFile(() => url, own, origin)).toBe(isUsed ? url.href : undefined);
   });
