@@ -163,9 +163,9 @@ function removeOthers(packageRoot, output) {
   const written = new Set(output.map(({ fileName }) => fileName));
   for (const path of files(dist)) {
     const isScript = /\.js(\.map)?$/.test(path);
-    const source = join(packageRoot, 'src', path.replace(/\.d\.ts(\.map)?$/, '.ts'));
+    const source = join(packageRoot, 'src', path.replace(/\.d\.ts$/, '.ts'));
     if (path === '.tsbuildinfo') continue;
-    if (isScript ? written.has(path) : path.includes('.d.ts') && existsSync(source)) continue;
+    if (isScript ? written.has(path) : path.endsWith('.d.ts') && existsSync(source)) continue;
     rmSync(join(dist, path));
   }
 }

@@ -154,13 +154,18 @@ export interface DawnSearch {
   readonly cause?: unknown;
 }
 
+/** The version that this library is tested with, as `peerDependencies` have it. */
+export const dawnPackage = 'webgpu@0.6.2';
+
 /**
  * Loads Dawn, which the optional package `webgpu` brings, where there is a driver that it could use.
  * Never throws.
  */
 export async function findDawn(options: readonly string[]): Promise<DawnSearch> {
   const looked: string[] = [];
-  const remedy = 'Install the Vulkan driver of your GPU and the loader libvulkan.so.1.';
+  const remedy =
+    'Install the Vulkan driver of your GPU and the loader libvulkan.so.1, and beside flash-mla the ' +
+    `optional package ${dawnPackage}.`;
   if (process.platform === 'linux') {
     const vulkan = await findVulkanDrivers();
     looked.push(`${vulkan.looked.join(', ')}: ${vulkan.manifests.length || 'none'}`);
@@ -175,6 +180,12 @@ export async function findDawn(options: readonly string[]): Promise<DawnSearch> 
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     looked.push(`the package 'webgpu' (Dawn): ${reason}`);
-    return { looked, remedy: 'Install it: `npm install webgpu`.', cause };
+    return {
+      looked,
+      remedy:
+        'In Node, WebGPU needs Dawn, an optional package of 132 MB that is not installed by itself: ' +
+        `\`npm install ${dawnPackage}\`.`,
+      cause,
+    };
   }
 }
