@@ -8,7 +8,6 @@ import { FileFormatError } from '../errors.ts';
 import { type Device, openDevice } from '../index.ts';
 import type { HostTensor } from '../reference/index.ts';
 import {
-  recordedCaseNames,
   bundledCaseUrl,
   type CaseParams,
   type CaseProblem,
@@ -18,6 +17,7 @@ import {
   generateProblem,
   loadCase,
   openSafetensors,
+  recordedCaseNames,
   runCase,
   saveCase,
   type WritableTensor,

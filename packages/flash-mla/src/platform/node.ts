@@ -165,7 +165,7 @@ export async function findDawn(options: readonly string[]): Promise<DawnSearch> 
   const looked: string[] = [];
   const remedy =
     'Install the Vulkan driver of your GPU and the loader libvulkan.so.1, and beside flash-mla the ' +
-    `optional package ${dawnPackage}.`;
+    `optional package ${dawnPackage} (132 MB).`;
   if (process.platform === 'linux') {
     const vulkan = await findVulkanDrivers();
     looked.push(`${vulkan.looked.join(', ')}: ${vulkan.manifests.length || 'none'}`);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  recordedCaseNames,
   bundledCaseUrl,
   describeComparison,
   loadCase,
+  recordedCaseNames,
   runCase,
   runConformance,
   selectCases,
