@@ -6,4 +6,5 @@ import { root } from './workspace.mjs';
 
 const target = join(root, 'packages', 'flash-mla', 'docs');
 mkdirSync(target, { recursive: true });
-for (const page of ['api.md', 'bundlers.md']) cpSync(join(root, 'docs', page), join(target, page));
+const pages = ['api.md', 'bundlers.md', 'decode-loop.md', 'packed-rows.md'];
+for (const page of pages) cpSync(join(root, 'docs', page), join(target, page));
