@@ -80,6 +80,11 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     const scale = isPacked ? p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK()) : p.scale;
 
     const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
+    const missing = tile.scattered ? k.shared.missing.at(0) : undefined;
+    if (missing !== undefined) {
+      k.if(place.thread.eq(0), () => missing.store(0));
+      k.barrier();
+    }
 
     const attendPiece = (piece: Piece) => {
       const end = piece.end().as('u32');
@@ -97,19 +102,18 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         tokenStride: p.kStrides[1],
         pageSize: config.pageSize,
         pages: p.blockTable.at(k.mulWide(request, p.blockTableStride)),
+        numBlocks: p.numBlocks,
         length: length.as('u32'),
       };
-      const lookup = pagedLookup(k, tile, tokens, rows);
+      const watch = { seenByAll: seenBy(length, 0), flag: missing };
+      const lookup = pagedLookup(k, tile, tokens, rows, watch);
       const { keyAlignment } = config;
       const keys = tile.rawKeys
         ? rawKeys(k, tile, k.shared, place, lookup, keyAlignment)
         : isPacked
           ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
           : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
-      const limits = {
-        all: seenBy(length, 0),
-        ofRow: (row: Value<'u32'>) => seenBy(length, queryAndHead(row).query),
-      };
+      const limitOfRow = (row: Value<'u32'>) => seenBy(length, queryAndHead(row).query);
 
       const tilesPerBlock = blockTokens / tile.tokens;
       const used = length
@@ -131,7 +135,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
           },
         },
         keys,
-        mask: maskBeyond(k, tile, place, limits),
+        mask: maskBeyond(k, tile, place, lookup.missing, limitOfRow),
         from,
         to: end.mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,

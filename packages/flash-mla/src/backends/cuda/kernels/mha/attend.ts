@@ -59,7 +59,7 @@ export function attendMha(
   };
   const attendTile = (t: Value<'u32'>, stage: Value<'u32'>) => {
     const scores = k.section('scores', () => scoresOf(k, tile, shared, loaded, stage));
-    hideBeyond(k, tile, t, scores, limits);
+    hideBeyond(k, tile, t, scores, limits, tokens.missing);
     const weights = k.section('softmax', () => softmaxStep(k, tile, states, scores, scale));
     k.section('values', () => {
       rescaleOutputs(k, outputs, weights);

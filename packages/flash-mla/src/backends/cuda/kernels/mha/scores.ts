@@ -1,5 +1,7 @@
 import type { Ops, SharedArray, Value, Var } from '@flash-mla/ptx';
 import { type Fragment, leftFragments, rightFragments, rowBytes } from '../mla/fragments.ts';
+import { hideMissing } from '../mla/mask.ts';
+import type { MissingPages } from '../mla/page-table.ts';
 import type { Element } from '../mla/tile.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
 
@@ -66,18 +68,21 @@ export interface RowLimits {
   rows(): readonly (readonly Value<'u32'>[])[];
 }
 
-/** Hides tokens at or beyond the rows' limits. Few tiles have any. */
+/** Hides tokens at or beyond the rows' limits, and those in no page. Few tiles have any. */
 export function hideBeyond(
   k: Ops,
   tile: MhaTile,
   t: Value<'u32'>,
   scores: Accumulators,
   limits: RowLimits,
+  missing: MissingPages | undefined,
 ): void {
   const first = t.mul(tile.tokens);
-  const hides = first.add(tile.tokens).gt(limits.all);
+  const seenByAll = missing?.seenByAll() ?? limits.all;
+  const hides = first.add(tile.tokens).gt(seenByAll);
   const hide = () => {
-    const column = first.add(k.laneId.and(3).shl(1));
+    const laneColumn = k.laneId.and(3).shl(1);
+    const column = first.add(laneColumn);
     const rows = limits.rows();
     scores.forEach((rowScores, m) => {
       rowScores.forEach((acc, j) => {
@@ -87,6 +92,11 @@ export function hideBeyond(
         });
       });
     });
+    if (missing === undefined) return;
+    const hideAll = () => {
+      for (const rowScores of scores) hideMissing(k, missing, first, laneColumn, rowScores);
+    };
+    k.if(seenByAll.eq(0), hideAll, { uniform: true });
   };
   k.if(hides, hide, { uniform: true });
 }

@@ -44,8 +44,8 @@ export function mhaShape({ warps, rowTiles, headDimQk, headDimV }: MhaTile) {
   };
 }
 
-/** The shared memory of a CTA. */
-export function mhaShared(tile: MhaTile) {
+/** The shared memory of a CTA. `scattered`: whether the tokens of a step may lie in several pages. */
+export function mhaShared(tile: MhaTile, scattered: boolean) {
   const { element, tokens, query } = tile;
   const { rows, widthQk, widthV } = mhaShape(tile);
   const swizzle = '128B';
@@ -59,6 +59,8 @@ export function mhaShared(tile: MhaTile) {
         values: field(element, [mhaStages, tokens, widthV], { swizzle }),
       }),
     }),
+    /** Whether a thread has met a token in no page: not 0. */
+    missing: field('u32', [scattered ? 1 : 0]),
   });
 }
 

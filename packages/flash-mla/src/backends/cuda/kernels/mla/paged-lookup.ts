@@ -1,6 +1,6 @@
 import type { MemType, Ops, Pointer, Value } from '@flash-mla/ptx';
 import type { RowLookup } from './keys.ts';
-import { type Pages, pageTable } from './page-table.ts';
+import { type MissingPages, type Pages, type PageWatch, pageTable } from './page-table.ts';
 import type { MlaTile } from './tile.ts';
 
 /** A request's tokens in a paged cache. */
@@ -18,10 +18,12 @@ export function pagedLookup(
   tile: MlaTile,
   tokens: PagedTokens,
   rows: readonly Value<'u32'>[],
-): RowLookup {
-  const table = pageTable(k, tile.tokens, tokens, rows);
+  watch: PageWatch,
+): RowLookup & { readonly missing: MissingPages } {
+  const table = pageTable(k, tile.tokens, tokens, rows, watch);
   return {
     seek: table.seek,
+    missing: table.missing,
     locate(t, i) {
       const { present, page, within } = table.locate(t, i);
       const from = tokens.cache

@@ -4,7 +4,8 @@ import { ctaThreads, ctaWarps, type MlaTile, tileShape } from './tile.ts';
 
 /** The shared memory of an attention CTA. */
 export function mlaShared(tile: MlaTile) {
-  const { element, rows, tokens, stages, packedSlots, rawKeys, gathered, exchangeRounds } = tile;
+  const { element, rows, tokens, stages, packedSlots, rawKeys, gathered, exchangeRounds, scattered } =
+    tile;
   const { width, queryWidth, rowTiles, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
   const senders = splitsDepth ? ctaWarps / exchangeRounds : 0;
   return sharedLayout({
@@ -33,6 +34,8 @@ export function mlaShared(tile: MlaTile) {
     moved: field('b32', [rows / 16]),
     /** What to add to the scores of a token: 0, or −inf where it is missing. */
     tokenBias: field('f32', [gathered ? Math.max(stages, packedSlots > 0 ? 2 : 1) : 0, tokens]),
+    /** Whether a thread has met a token in no page: not 0. */
+    missing: field('u32', [scattered ? 1 : 0]),
   });
 }
 
