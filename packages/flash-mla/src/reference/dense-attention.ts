@@ -61,8 +61,8 @@ export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswe
   const queries = decodeAll(q);
 
   for (let i = 0; i + 1 < cuSeqlensQo.data.length; i++) {
-    const [beginQ, endQ] = range(cuSeqlensQo, i, totalQ);
-    const [beginK, endK] = range(cuSeqlensKv, i, totalK);
+    const [beginQ, endQ] = packedSpan(cuSeqlensQo, i, totalQ);
+    const [beginK, endK] = packedSpan(cuSeqlensKv, i, totalK);
     for (let headK = 0; headK < hK; headK++) {
       attendSequence({
         queries,
@@ -181,7 +181,11 @@ function gatherPacked(source: HostTensor, begin: number, end: number, head: numb
 }
 
 /** Where a request begins and ends in a packed array of `total` rows. */
-function range(offsets: HostTensor<'i32'>, request: number, total: number): [number, number] {
+export function packedSpan(
+  offsets: HostTensor<'i32'>,
+  request: number,
+  total: number,
+): [begin: number, end: number] {
   const begin = Math.min(total, Math.max(0, offsets.data[request] as number));
   const end = Math.min(total, offsets.data[request + 1] as number);
   return [begin, Math.max(begin, end)];
