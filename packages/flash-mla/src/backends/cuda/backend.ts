@@ -27,11 +27,7 @@ import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
 import { type CudaBuffer, DeviceMemory } from './memory/device-memory.ts';
 import { Transfers } from './memory/transfers.ts';
-import {
-  type Check,
-  decodeChecks,
-  denseAttentionChecks,
-} from './operations/checks.ts';
+import { type Check, decodeChecks, denseAttentionChecks } from './operations/checks.ts';
 import { Operations, scheduleOf } from './operations/operations.ts';
 import { Timeline } from './stream/timeline.ts';
 

@@ -16,11 +16,7 @@ import type {
   SparseDecodeArgs,
   SparsePrefillArgs,
 } from '../backend.ts';
-import {
-  type Check,
-  decodeChecks,
-  denseAttentionChecks,
-} from '../debug/checks.ts';
+import { type Check, decodeChecks, denseAttentionChecks } from '../debug/checks.ts';
 import { DebugChecks } from './debug-checks.ts';
 import { denseDecode, sparseDecode } from './launch/decode.ts';
 import { denseAttention } from './launch/dense-attention.ts';

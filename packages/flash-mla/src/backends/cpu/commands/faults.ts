@@ -14,8 +14,14 @@ const faults: Readonly<Record<number, Describe>> = {
     argument: 'tileSchedulerMetadata',
     expected: `a row for split ${column} of request ${row}`,
   }),
-  3: ({ row }) => ({ argument: `cuSeqlensQo[${row}]`, expected: 'an offset not below the one before' }),
-  4: ({ row }) => ({ argument: `cuSeqlensKv[${row}]`, expected: 'an offset not below the one before' }),
+  3: ({ row }) => ({
+    argument: `cuSeqlensQo[${row}]`,
+    expected: 'an offset not below the one before',
+  }),
+  4: ({ row }) => ({
+    argument: `cuSeqlensKv[${row}]`,
+    expected: 'an offset not below the one before',
+  }),
 };
 
 /** The typed error for what a kernel found wrong with data on the device. */

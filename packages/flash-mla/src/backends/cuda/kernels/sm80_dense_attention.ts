@@ -13,7 +13,7 @@ import { laneRows, writeResults } from './mha/results.ts';
 import { type MhaTile, mhaShape, mhaShared } from './mha/tile.ts';
 import { type RequestTokens, tokenTiles } from './mha/tokens.ts';
 import type { Alignment } from './mla/copy.ts';
-import { isScattered } from './mla/page-table.ts';
+import { clearMissing, pagesOf } from './mla/page-table.ts';
 import type { Element } from './mla/tile.ts';
 
 /** What the code of the dense attention kernel depends on. */
@@ -78,7 +78,10 @@ export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseA
   const options = {
     name: 'sm80_dense_attention',
     params: params(tile.element),
-    shared: mhaShared(tile, hasScatteredTokens(config)),
+    shared: mhaShared(
+      tile,
+      pagesOf(config.keys === 'paged' ? config.pageSize : undefined, tile.tokens),
+    ),
     block: [threads],
   } as const;
   return defineKernel(options, (k, p) => {
@@ -98,11 +101,7 @@ export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseA
       const head = k.mad(headK, p.groupSize, index.sub(query.mul(p.groupSize)));
       return { query, head };
     };
-    const missing = hasScatteredTokens(config) ? k.shared.missing.at(0) : undefined;
-    if (missing !== undefined) {
-      k.if(k.threadIdx.x.eq(0), () => missing.store(0));
-      k.barrier();
-    }
+    clearMissing(k, k.shared);
     const keys = requestKeys(k, config, p, request, headK);
     /** Tokens that a row of the CTA sees. */
     const limit = (row: Value<'u32'>) => {
@@ -135,7 +134,7 @@ export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseA
           return p.q.at(token.mul(p.qStrides[0])).at(k.widen(head).mul(p.qStrides[1]));
         },
       },
-      tokens: tokenTiles(k, tile, k.shared, keys, { seenByAll: limits.all, flag: missing }),
+      tokens: tokenTiles(k, tile, k.shared, keys),
       limits,
       tiles,
       scale: p.scale,
@@ -177,11 +176,6 @@ function span(offsets: Params['lengthsK'], request: Value<'u32'>, total: Value<'
   const at = offsets.at(request);
   const begin = at.load({ nc: true }).max(0).min(total);
   return { begin, length: at.at(1).load({ nc: true }).min(total).sub(begin).max(0) };
-}
-
-/** Whether the tokens of a step may lie in several pages. */
-function hasScatteredTokens({ keys, pageSize, tile }: DenseAttentionConfig): boolean {
-  return keys === 'paged' && isScattered(pageSize, tile.tokens);
 }
 
 /** Where the keys and values of a request are. */

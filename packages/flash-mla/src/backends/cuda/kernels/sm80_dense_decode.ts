@@ -18,6 +18,7 @@ import { maskBeyond } from './mla/mask.ts';
 import { type SplitMerge, splitMergeParams, writeMergedResults } from './mla/merge-splits.ts';
 import { e4m3Format } from './mla/packed-formats.ts';
 import { packedKeys, packedRow } from './mla/packed-keys.ts';
+import { clearMissing } from './mla/page-table.ts';
 import { pagedLookup } from './mla/paged-lookup.ts';
 import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import { warpPlace } from './mla/place.ts';
@@ -80,11 +81,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     const scale = isPacked ? p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK()) : p.scale;
 
     const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
-    const missing = tile.scattered ? k.shared.missing.at(0) : undefined;
-    if (missing !== undefined) {
-      k.if(place.thread.eq(0), () => missing.store(0));
-      k.barrier();
-    }
+    clearMissing(k, k.shared);
 
     const attendPiece = (piece: Piece) => {
       const end = piece.end().as('u32');
@@ -105,15 +102,17 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         numBlocks: p.numBlocks,
         length: length.as('u32'),
       };
-      const watch = { seenByAll: seenBy(length, 0), flag: missing };
-      const lookup = pagedLookup(k, tile, tokens, rows, watch);
+      const lookup = pagedLookup(k, tile, k.shared, tokens, rows);
       const { keyAlignment } = config;
       const keys = tile.rawKeys
         ? rawKeys(k, tile, k.shared, place, lookup, keyAlignment)
         : isPacked
           ? packedKeys(k, tile, k.shared, place, lookup, e4m3Format(tile.headDimQk), keyAlignment)
           : directKeys(k, tile, k.shared, place, lookup, keyAlignment);
-      const limitOfRow = (row: Value<'u32'>) => seenBy(length, queryAndHead(row).query);
+      const limits = {
+        all: seenBy(length, 0),
+        ofRow: (row: Value<'u32'>) => seenBy(length, queryAndHead(row).query),
+      };
 
       const tilesPerBlock = blockTokens / tile.tokens;
       const used = length
@@ -135,7 +134,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
           },
         },
         keys,
-        mask: maskBeyond(k, tile, place, lookup.missing, limitOfRow),
+        mask: maskBeyond(k, tile, k.shared, place, limits),
         from,
         to: end.mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,

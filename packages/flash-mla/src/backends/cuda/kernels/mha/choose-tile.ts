@@ -1,5 +1,5 @@
 import type { DeviceLimits } from '../../limits.ts';
-import { isScattered } from '../mla/page-table.ts';
+import { pagesOf } from '../mla/page-table.ts';
 import type { Element } from '../mla/tile.ts';
 import { type MhaTile, mhaShape, mhaShared } from './tile.ts';
 
@@ -50,8 +50,8 @@ export function chooseMhaTile(problem: MhaProblem, limits: DeviceLimits): MhaTil
   for (const candidate of candidates) {
     const tile: MhaTile = { element, headDimQk, headDimV, ...candidate };
     if (leavesGaps(problem, mhaShape(tile).rows, limits) || registers(tile) > 255) continue;
-    const scattered = pageSize !== undefined && isScattered(pageSize, tile.tokens);
-    if (mhaShared(tile, scattered).bytes <= limits.maxSharedPerBlock) return tile;
+    if (mhaShared(tile, pagesOf(pageSize, tile.tokens)).bytes <= limits.maxSharedPerBlock)
+      return tile;
   }
   throw new RangeError(
     `no tile for head dimensions ${headDimQk} and ${headDimV} fits ${limits.maxSharedPerBlock} bytes of shared memory`,

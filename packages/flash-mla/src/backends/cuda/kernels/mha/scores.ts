@@ -1,7 +1,5 @@
 import type { Ops, SharedArray, Value, Var } from '@flash-mla/ptx';
 import { type Fragment, leftFragments, rightFragments, rowBytes } from '../mla/fragments.ts';
-import { hideMissing } from '../mla/mask.ts';
-import type { MissingPages } from '../mla/page-table.ts';
 import type { Element } from '../mla/tile.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
 
@@ -68,21 +66,18 @@ export interface RowLimits {
   rows(): readonly (readonly Value<'u32'>[])[];
 }
 
-/** Hides tokens at or beyond the rows' limits, and those in no page. Few tiles have any. */
+/** Hides tokens at or beyond the rows' limits. Few tiles have any. */
 export function hideBeyond(
   k: Ops,
   tile: MhaTile,
   t: Value<'u32'>,
   scores: Accumulators,
   limits: RowLimits,
-  missing: MissingPages | undefined,
 ): void {
   const first = t.mul(tile.tokens);
-  const seenByAll = missing?.seenByAll() ?? limits.all;
-  const hides = first.add(tile.tokens).gt(seenByAll);
+  const hides = first.add(tile.tokens).gt(limits.all);
   const hide = () => {
-    const laneColumn = k.laneId.and(3).shl(1);
-    const column = first.add(laneColumn);
+    const column = first.add(k.laneId.and(3).shl(1));
     const rows = limits.rows();
     scores.forEach((rowScores, m) => {
       rowScores.forEach((acc, j) => {
@@ -92,11 +87,6 @@ export function hideBeyond(
         });
       });
     });
-    if (missing === undefined) return;
-    const hideAll = () => {
-      for (const rowScores of scores) hideMissing(k, missing, first, laneColumn, rowScores);
-    };
-    k.if(seenByAll.eq(0), hideAll, { uniform: true });
   };
   k.if(hides, hide, { uniform: true });
 }

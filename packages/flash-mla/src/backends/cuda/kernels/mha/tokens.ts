@@ -1,6 +1,6 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 import { type Alignment, copyRow, segmentChunks } from '../mla/copy.ts';
-import { type MissingPages, type Pages, type PageWatch, pageTable } from '../mla/page-table.ts';
+import { type Pages, pageTable } from '../mla/page-table.ts';
 import type { Element } from '../mla/tile.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
 
@@ -29,8 +29,6 @@ export interface TokenTiles {
   /** Start copying the tile that was sought last. */
   fetchKeys(tile: Value<'u32'>, stage: Value<'u32'>): void;
   fetchValues(tile: Value<'u32'>, stage: Value<'u32'>): void;
-  /** Absent: no pages. */
-  readonly missing: MissingPages | undefined;
 }
 
 /** The rows of a tile that a thread copies a share of: eight threads share a row. */
@@ -45,41 +43,40 @@ export function tokenTiles(
   tile: MhaTile,
   shared: MhaShared,
   { keys, values, length, paged }: RequestTokens,
-  watch: PageWatch,
 ): TokenTiles {
   const { widthQk, widthV } = mhaShape(tile);
   const { keys: keyTiles, values: valueTiles } = shared.tiles.stages;
   const chunk = k.threadIdx.x.and(segmentChunks - 1);
   const rows = threadRows(k, tile, tile.tokens);
-  const table = paged && pageTable(k, tile.tokens, { ...paged, length }, rows, watch);
+  const table = paged && pageTable(k, tile.tokens, { ...paged, length }, rows, shared);
 
-  const locate = (t: Value<'u32'>, i: number, source: TokenRows, notes: boolean) => {
+  const locate = (t: Value<'u32'>, i: number, source: TokenRows) => {
     if (table === undefined) {
       const token = t.mul(tile.tokens).add(rows[i]);
       const from = source.first.at(k.widen(token).mul(source.tokenStride));
       return { present: token.lt(length), from };
     }
-    const { present, page, within } = table.locate(t, i, notes);
+    const { present, page, within } = table.locate(t, i);
     const from = source.first
       .at(k.widen(page).mul(source.pageStride))
       .at(k.widen(within).mul(source.tokenStride));
     return { present, from };
   };
   return {
-    missing: table?.missing,
     seek: (t) => table?.seek(t),
     fetchKeys(t, stage) {
+      table?.note(t, stage);
       rows.forEach((row, i) => {
         const to = keyTiles.row(stage, row);
         const size = { columns: tile.headDimQk, begin: 0, end: widthQk, alignment: keys.alignment };
-        copyRow(k, { to, chunk, ...locate(t, i, keys, true), ...size });
+        copyRow(k, { to, chunk, ...locate(t, i, keys), ...size });
       });
     },
     fetchValues(t, stage) {
       rows.forEach((row, i) => {
         const to = valueTiles.row(stage, row);
         const size = { columns: tile.headDimV, begin: 0, end: widthV, alignment: values.alignment };
-        copyRow(k, { to, chunk, ...locate(t, i, values, false), ...size });
+        copyRow(k, { to, chunk, ...locate(t, i, values), ...size });
       });
     },
   };

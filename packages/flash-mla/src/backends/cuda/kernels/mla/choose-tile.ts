@@ -1,5 +1,5 @@
 import type { DeviceLimits } from '../../limits.ts';
-import { isScattered } from './page-table.ts';
+import { isScattered, pagesOf } from './page-table.ts';
 import { blockTokens } from './pieces.ts';
 import { mlaShared } from './shared.ts';
 import { ctaThreads, type Element, type MlaTile } from './tile.ts';
@@ -66,8 +66,8 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
     const raw = rawKeys ? halvedDepth(candidate) : noRawKeys;
     const tile = { ...candidate, ...stages, ...raw, element, headDimQk, headDimV };
     const inShared = rawKeys ? 0 : sharedQuerySteps(problem, tile.rows);
-    const scattered = pageSize !== undefined && isScattered(pageSize, tile.tokens);
-    const chosen = { ...tile, gathered, scattered, sharedQuerySteps: inShared };
+    const pages = pagesOf(pageSize, tile.tokens);
+    const chosen = { ...tile, gathered, pages, sharedQuerySteps: inShared };
     if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
   }
   throw new RangeError(
