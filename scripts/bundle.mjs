@@ -4,12 +4,14 @@
 // Every module keeps its file, path and exports, but for most of them it only hands on what lives in
 // a chunk. Modules that are always loaded together share a chunk, so nothing loads earlier than its
 // own import says: what is a dynamic import stays one.
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
 import { rollup } from 'rollup';
 
 /** Where chunks go below `dist`. */
 const chunkFolder = 'chunks';
+/** The script of a worker thread, which stands alone: one file, which can also be carried as text. */
+const workerScript = 'backends/cpu/worker.js';
 const mapComment = /\n\/\/# sourceMappingURL=.*\s*$/;
 
 /** Bundles `out/**.js`, as the compiler leaves it, into `dist`. */
@@ -18,20 +20,17 @@ export async function bundle(packageRoot) {
   const modules = modulesOf(packageRoot, out);
   const build = await rollup({
     input: Object.fromEntries(modules.map((path) => [path.replace(/\.js$/, ''), join(out, path)])),
-    external: (id) => !id.startsWith('.') && !id.startsWith(out),
+    // What the build makes beside `dist` is there only later.
+    external: (id) =>
+      /\/wasm\/[\w-]+\.js$/.test(id) || (!id.startsWith('.') && !id.startsWith(out)),
     preserveEntrySignatures: 'strict',
-    treeshake: false,
-    plugins: [withSourceMaps],
-    onwarn(warning) {
-      // The compiler's helpers look for one: `(this && this.__helper) || …`.
-      if (warning.code === 'THIS_IS_UNDEFINED') return;
-      throw new Error(`rollup: ${warning.message}`);
-    },
+    ...common,
   });
   const { output } = await build.write({
     dir: join(packageRoot, 'dist'),
     format: 'es',
-    sourcemap: true,
+    // Maps are for this repository. The package has none, so no file may point to one.
+    sourcemap: 'hidden',
     entryFileNames: '[name].js',
     chunkFileNames: `${chunkFolder}/[name].js`,
     hoistTransitiveImports: false,
@@ -39,13 +38,30 @@ export async function bundle(packageRoot) {
     manualChunks: chunksOf(out, publicDoors(packageRoot)),
   });
   await build.close();
-  removeOthers(packageRoot, output);
+  const worker = await bundleWorker(packageRoot, out);
+  removeOthers(packageRoot, [...output, ...worker]);
+}
+
+/** Writes the worker's script as a file, and as a module that holds it as text. */
+async function bundleWorker(packageRoot, out) {
+  const build = await rollup({ input: join(out, workerScript), ...common, treeshake: true });
+  const file = join(packageRoot, 'dist', workerScript);
+  const { output } = await build.write({ file, format: 'iife', sourcemap: 'hidden' });
+  await build.close();
+  mkdirSync(join(packageRoot, 'wasm'), { recursive: true });
+  writeFileSync(
+    join(packageRoot, 'wasm', 'cpu-worker.js'),
+    `export const script = ${JSON.stringify(output[0].code)};\n`,
+  );
+  const folder = dirname(workerScript);
+  return output.map(({ fileName }) => ({ fileName: `${folder}/${fileName}` }));
 }
 
 /** Compiled modules whose source is still there. */
 function modulesOf(packageRoot, out) {
   return files(out)
     .filter((path) => path.endsWith('.js'))
+    .filter((path) => path !== workerScript)
     .filter((path) => existsSync(join(packageRoot, 'src', path.replace(/js$/, 'ts'))));
 }
 
@@ -55,6 +71,16 @@ const withSourceMaps = {
   load(id) {
     const code = readFileSync(id, 'utf8').replace(mapComment, '\n');
     return { code, map: JSON.parse(readFileSync(`${id}.map`, 'utf8')) };
+  },
+};
+
+const common = {
+  treeshake: false,
+  plugins: [withSourceMaps],
+  onwarn(warning) {
+    // The compiler's helpers look for one: `(this && this.__helper) || …`.
+    if (warning.code === 'THIS_IS_UNDEFINED') return;
+    throw new Error(`rollup: ${warning.message}`);
   },
 };
 
@@ -99,8 +125,9 @@ function nameChunks(out, publicDoors, ids, infoOf) {
   const names = new Map();
   for (const id of own) {
     const doors = doorsOf.get(id);
-    // What finds files by its own address stays where it is, and so do scripts.
+    // What finds files by its own address stays where it is, and so do scripts and the sides of a platform.
     if (infoOf(id).code.includes('import.meta') || infoOf(id).exports.length === 0) continue;
+    if (/\/platform\/(node|browser)\.js$/.test(id)) continue;
     names.set(id, doors.includes(publicDoors[0]) ? 'core' : chunkName(out, doors));
   }
   return names;
@@ -136,9 +163,9 @@ function removeOthers(packageRoot, output) {
   const written = new Set(output.map(({ fileName }) => fileName));
   for (const path of files(dist)) {
     const isScript = /\.js(\.map)?$/.test(path);
-    const source = join(packageRoot, 'src', path.replace(/\.d\.ts(\.map)?$/, '.ts'));
+    const source = join(packageRoot, 'src', path.replace(/\.d\.ts$/, '.ts'));
     if (path === '.tsbuildinfo') continue;
-    if (isScript ? written.has(path) : path.includes('.d.ts') && existsSync(source)) continue;
+    if (isScript ? written.has(path) : path.endsWith('.d.ts') && existsSync(source)) continue;
     rmSync(join(dist, path));
   }
 }

@@ -1,5 +1,5 @@
-// Compiles the kernels to packages/flash-mla/wasm: with and without relaxed SIMD (fused multiply-add),
-// each for shared memory (threads) and for private memory (where SharedArrayBuffer is absent).
+// Compiles the kernels to packages/flash-mla/wasm, with and without relaxed SIMD (fused multiply-add), and
+// writes each into a module of its own: a bundler follows an import where it may lose a file.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,18 +25,18 @@ async function compile(name, options) {
   if (error) throw new Error(`${name}: ${error.message}\n${stderr.toString()}`);
 }
 
-/**
- * The same module for a private memory: the memory import ("env" "memory") loses its shared flag.
- * Atomic instructions are valid on private memory too.
- */
-function makePrivate(name, target) {
-  const dir = join(here, '..', 'wasm');
-  const bytes = readFileSync(join(dir, `${name}.wasm`));
-  const entry = Buffer.from('\x03env\x06memory\x02\x03', 'latin1');
-  const at = bytes.indexOf(entry);
+/** The module that holds a build: its bytes, and where they say that the imported memory is shared. */
+function embed(name) {
+  const folder = join(here, '..', 'wasm');
+  const bytes = readFileSync(join(folder, `${name}.wasm`));
+  const memoryImport = Buffer.from('\x03env\x06memory\x02\x03', 'latin1');
+  const at = bytes.indexOf(memoryImport);
   if (at < 0) throw new Error(`${name}: no shared memory import`);
-  bytes[at + entry.length - 1] = 1;
-  writeFileSync(join(dir, `${target}.wasm`), bytes);
+  const memoryFlags = at + memoryImport.length - 1;
+  writeFileSync(
+    join(folder, `${name}.js`),
+    `export const memoryFlags = ${memoryFlags};\nexport const base64 =\n  '${bytes.toString('base64')}';\n`,
+  );
 }
 
 if (isMainThread) {
@@ -55,7 +55,7 @@ if (isMainThread) {
         }),
     ),
   );
-  for (const [name] of builds) makePrivate(name, `${name}-private`);
+  for (const [name] of builds) embed(name);
 } else {
   await compile(...workerData);
 }

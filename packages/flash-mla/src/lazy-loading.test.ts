@@ -10,7 +10,8 @@ const entry = new URL('index.js', dist);
 
 /** Modules of `src` that went into built files, by their source maps. */
 function sourcesOf(files: readonly URL[]): string[] {
-  return files.flatMap((file) => {
+  const built = files.filter((file) => file.href.startsWith(dist.href));
+  return built.flatMap((file) => {
     const map = JSON.parse(readFileSync(`${fileURLToPath(file)}.map`, 'utf8')) as SourceMap;
     const paths = map.sources.map((source) => new URL(source, file).href);
     return paths.map((path) => path.slice(new URL('src/', packageRoot).href.length));
@@ -182,6 +183,12 @@ describe('the built package', () => {
     expect(sources).toContain('safetensors/source.ts');
     expect(sources).toContain('backends/cpu/index.ts');
     expect(sources).toContain('backends/cpu/worker.ts');
+    const embedded = [...graph.keys()].filter((href) => !href.startsWith(dist.href));
+    expect(embedded.map((href) => href.slice(packageRoot.href.length)).sort()).toEqual([
+      'wasm/cpu-plain.js',
+      'wasm/cpu-relaxed.js',
+      'wasm/cpu-worker.js',
+    ]);
     const offenders = [...graph].filter(([, bare]) =>
       bare.some((name) => name.startsWith('node:')),
     );

@@ -31,6 +31,10 @@ const modules = new Map<BackendName, Promise<BackendModule>>();
 /** Why a device could not be opened; it stays so for this process. */
 const failures = new Map<string, BackendUnavailableError>();
 
+const notServed =
+  'The server did not give this part of flash-mla: load the page again, since a newer release may have ' +
+  'replaced it. docs/bundlers.md of flash-mla says more.';
+
 function loadBackend(name: BackendName): Promise<BackendModule> {
   const loaded: Promise<BackendModule> =
     modules.get(name) ??
@@ -39,7 +43,7 @@ function loadBackend(name: BackendName): Promise<BackendModule> {
         name,
         'its module does not load',
         [`module backends/${name}`],
-        'Reinstall flash-mla.',
+        globalThis.process === undefined ? notServed : 'Reinstall flash-mla.',
         cause,
       );
     });

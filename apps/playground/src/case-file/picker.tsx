@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals';
-import { bundledCaseNames } from 'flash-mla/cases';
+import { recordedCaseNames } from 'flash-mla/cases';
 import type { Settings } from '../settings/settings.ts';
 import { change, deviceState, settings } from '../state.ts';
 import { runCase } from './case-state.ts';
@@ -53,7 +53,7 @@ export function Picker() {
             change({ example: event.currentTarget.value as Settings['example'] })
           }
         >
-          {bundledCaseNames.map((name) => (
+          {recordedCaseNames.map((name) => (
             <option key={name} value={name}>
               {name}
             </option>

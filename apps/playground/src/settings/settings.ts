@@ -1,6 +1,6 @@
 /** What the user chose, as a link carries it: only what differs from the defaults is written. */
 
-import { bundledCaseNames } from 'flash-mla/cases';
+import { recordedCaseNames } from 'flash-mla/cases';
 
 interface Field<T extends string | number> {
   readonly initial: T;
@@ -57,7 +57,7 @@ const fields = {
   spread: choice(50, scales.spread),
   topk: choice(512, scales.topk),
   page: choice(64, scales.page),
-  example: choice('sparse_v32', bundledCaseNames),
+  example: choice('sparse_v32', recordedCaseNames),
   suite: choice('quick', ['quick', 'full']),
   filter: {
     initial: '',

@@ -9,17 +9,20 @@ export type QueryDType = 'bf16' | 'f16' | 'e4m3';
 /** The output has the dtype of q, or bf16 where q is e4m3. */
 export type OutputDType<D extends QueryDType> = D extends 'e4m3' ? 'bf16' : D;
 
-/** Either form of scheduling metadata. */
+/**
+ * Either form of scheduling metadata. The usual one is last, because of several types that fit equally
+ * little, the compiler's message is about the last.
+ */
 export type Scheduling =
-  | {
-      /** From `getMlaMetadata()`: filled by the first call, fixed from then on. */
-      readonly schedMeta: FlashMlaSchedMeta;
-      readonly numSplits?: null | undefined;
-    }
   | {
       /** Both tensors from `getMlaMetadata(cacheSeqlens, …)`. */
       readonly schedMeta: TileSchedulerMetadata;
       readonly numSplits: Tensor<'i32'>;
+    }
+  | {
+      /** From `getMlaMetadata()`: filled by the first call, fixed from then on. */
+      readonly schedMeta: FlashMlaSchedMeta;
+      readonly numSplits?: null | undefined;
     };
 
 /** What dense and sparse calls share. */
@@ -104,6 +107,18 @@ export type FlashMlaWithKvCacheOptions = Scheduling &
     | SparseDecodeOptions<'u8'>
     | SparseDecodeOptions<'bf16'>
   );
+
+/**
+ * Arguments of one call. Whether there are `indices` decides the mode first, so that the compiler's
+ * message about a mistake is about the mode that was meant.
+ */
+export type DecodeOptionsFor<
+  D extends QueryDType,
+  R extends 'u8' | 'bf16',
+  I extends Tensor<'i32'> | null | undefined,
+> = Scheduling & { readonly indices?: I } & (I extends Tensor<'i32'>
+    ? SparseDecodeOptions<R>
+    : DenseDecodeOptions<D>);
 
 /** What the checks start from: any mode, the dtype not known yet. */
 export type UncheckedDecodeOptions = Scheduling &

@@ -41,7 +41,7 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
   const [b, sQ, hQ, headDimQk] = q.shape as [number, number, number, number];
 
   checkOperand('kCache', kCache, 4, dtype, device);
-  checkNotEmpty('kCache', kCache);
+  checkNotEmpty('kCache', kCache, 1);
   checkInnerStride('kCache', kCache);
   checkExtent('kCache', kCache, 3, headDimQk, 'dQk of q');
   const [, page, hK] = kCache.shape as [number, number, number, number];
@@ -50,7 +50,6 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
   checkDenseHeadDims(headDimQk, headDimV);
 
   checkOperand('blockTable', blockTable, 2, 'i32', device);
-  checkNotEmpty('blockTable', blockTable);
   checkExtent('blockTable', blockTable, 0, b, 'b of q');
   checkInnerStride('blockTable', blockTable);
   checkVector('cacheSeqlens', cacheSeqlens, 'i32', device, b, 'b');

@@ -1,13 +1,12 @@
 import type { ScheduleProblem } from '../attention/schedule-contract.ts';
 import { InvalidArgumentError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { checkNotEmpty, checkTensor, optionNames, readOptions, show } from './arguments.ts';
 import type {
+  DecodeOptionsFor,
   DecodeResult,
-  DenseDecodeOptions,
-  FlashMlaWithKvCacheOptions,
+  OutputDType,
   QueryDType,
-  Scheduling,
-  SparseDecodeOptions,
   UncheckedDecodeOptions,
 } from './decode-options.ts';
 import { type DecodeCall, prepareDenseDecode } from './dense-decode.ts';
@@ -45,28 +44,20 @@ const known = optionNames(
  * once; `out.read()` waits.
  *
  * Everything is checked before anything is enqueued, and a call that throws leaves nothing allocated.
- * What lives on the device cannot be checked here: lengths out of range count as the nearest valid
- * one, entries of `blockTable` must be blocks of the cache (checked where the device was opened with
- * `debug`), indices outside the cache are skipped.
+ * What lives on the device cannot be checked here, and means something whatever it is: lengths out of
+ * range count as the nearest valid one; an entry of `blockTable` that is no block of the cache names
+ * nothing, and its tokens are skipped, as are indices outside the cache. Rows that then see nothing have
+ * out 0 and lse +inf. A cache may have no blocks, and a block table no columns.
  *
  * Source: FlashMLA's `flash_mla_with_kvcache`.
  *
  * @throws {InvalidArgumentError} naming the argument; {@link DisposedError}; {@link OutOfMemoryError}.
  */
-export function flashMlaWithKvCache(
-  options: Scheduling & (DenseDecodeOptions<'bf16'> | DenseDecodeOptions<'e4m3'>),
-): DecodeResult<'bf16'>;
-export function flashMlaWithKvCache(
-  options: Scheduling & DenseDecodeOptions<'f16'>,
-): DecodeResult<'f16'>;
-export function flashMlaWithKvCache<R extends 'u8' | 'bf16'>(
-  options: Scheduling & SparseDecodeOptions<R>,
-): DecodeResult<'bf16'>;
-/** For callers whose dtype is known only at run time. */
-export function flashMlaWithKvCache<D extends QueryDType>(
-  options: Scheduling & DenseDecodeOptions<D>,
-): DecodeResult;
-export function flashMlaWithKvCache(options: FlashMlaWithKvCacheOptions): DecodeResult;
+export function flashMlaWithKvCache<
+  D extends QueryDType = 'bf16',
+  R extends 'u8' | 'bf16' = 'u8' | 'bf16',
+  I extends Tensor<'i32'> | null | undefined = undefined,
+>(options: DecodeOptionsFor<D, R, I>): DecodeResult<OutputDType<D>>;
 export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResult {
   const given = readOptions(options, known);
   const { q, schedMeta, numSplits } = given;

@@ -3,13 +3,18 @@ import type { Tensor } from '../tensor/tensor.ts';
 import {
   appendKvCache,
   type DecodeResult,
+  type DenseDecodeOptions,
   type FlashMlaSchedMeta,
+  type FlashMlaWithKvCacheOptions,
   flashAttnVarlenFunc,
   flashMlaSparseFwd,
   flashMlaWithKvCache,
   getMlaMetadata,
   type PackedKvLayout,
+  type QueryDType,
   quantizeKvCache,
+  type Scheduling,
+  type SparseDecodeOptions,
   type TileSchedulerMetadata,
 } from './index.ts';
 
@@ -83,6 +88,27 @@ describe('the types of flashMlaWithKvCache', () => {
         extraIndicesInKvCache: i32,
         extraTopkLength: i32,
       });
+    });
+  });
+
+  it('accept what is known only at run time, and what wrappers hand on', () => {
+    void (() => {
+      const unknown = (options: FlashMlaWithKvCacheOptions) => flashMlaWithKvCache(options);
+      expectTypeOf(unknown).returns.toEqualTypeOf<DecodeResult>();
+      const anyDense = (options: Scheduling & DenseDecodeOptions<QueryDType>) =>
+        flashMlaWithKvCache(options);
+      expectTypeOf(anyDense).returns.toEqualTypeOf<DecodeResult>();
+      const anySparse = (options: Scheduling & SparseDecodeOptions) => flashMlaWithKvCache(options);
+      expectTypeOf(anySparse).returns.toEqualTypeOf<DecodeResult<'bf16'>>();
+      const denseOf = <D extends QueryDType>(options: Scheduling & DenseDecodeOptions<D>) =>
+        flashMlaWithKvCache(options);
+      const half = () => denseOf({ ...dense, q: f16, kCache: f16, schedMeta });
+      expectTypeOf(half).returns.toEqualTypeOf<DecodeResult<'f16'>>();
+      const sparseOf = <R extends 'u8' | 'bf16'>(options: Scheduling & SparseDecodeOptions<R>) =>
+        flashMlaWithKvCache(options);
+      sparseOf({ q: bf16, kCache: u8, indices: i32, headDimV: 512, schedMeta });
+      flashMlaWithKvCache({ ...dense, q: bf16, kCache: bf16, schedMeta, indices: null });
+      flashMlaWithKvCache<'f16'>({ ...dense, q: f16, kCache: f16, schedMeta });
     });
   });
 

@@ -2,13 +2,7 @@
 
 import { defineOperation } from '../operation/operation.ts';
 import type { TensorView } from '../tensor/view.ts';
-import {
-  computeScheduleChecks,
-  denseAttentionChecks,
-  denseDecodeChecks,
-  sparseDecodeChecks,
-  sparsePrefillChecks,
-} from './checks.ts';
+import { decodeChecks, denseAttentionChecks } from './checks.ts';
 import type {
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -23,7 +17,6 @@ export const computeSchedule = defineOperation<ComputeScheduleArgs>({
   name: 'computeSchedule',
   reads: ({ seqlens, topkLength, extraTopkLength }) => [seqlens, topkLength, extraTopkLength],
   writes: ({ metadata, numSplits }) => [metadata, numSplits],
-  checks: computeScheduleChecks,
 });
 
 /** Dense MLA decoding over a paged cache. Traits: how the kernel wants the work to be cut. */
@@ -40,7 +33,7 @@ export const denseDecode = defineOperation<DenseDecodeArgs, DecodeShape, Schedul
     args.schedule.numSplits,
   ],
   writes: ({ out, lse }) => [out, lse],
-  checks: denseDecodeChecks,
+  checks: decodeChecks,
 });
 
 /** Token-sparse MLA decoding. Traits: how the kernel wants the work to be cut. */
@@ -55,7 +48,7 @@ export const sparseDecode = defineOperation<SparseDecodeArgs, DecodeShape, Sched
     schedule.numSplits,
   ],
   writes: ({ out, lse }) => [out, lse],
-  checks: sparseDecodeChecks,
+  checks: decodeChecks,
 });
 
 /** Token-sparse attention over an unpaged KV. */
@@ -63,7 +56,6 @@ export const sparsePrefill = defineOperation<SparsePrefillArgs>({
   name: 'sparsePrefill',
   reads: ({ q, kv, indices, topkLength, attnSink }) => [q, kv, indices, topkLength, attnSink],
   writes: ({ out, maxLogits, lse }) => [out, maxLogits, lse],
-  checks: sparsePrefillChecks,
 });
 
 /** Dense MHA and GQA over packed sequences or a cache. */

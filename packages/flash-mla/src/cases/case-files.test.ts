@@ -8,7 +8,6 @@ import { FileFormatError } from '../errors.ts';
 import { type Device, openDevice } from '../index.ts';
 import type { HostTensor } from '../reference/index.ts';
 import {
-  bundledCaseNames,
   bundledCaseUrl,
   type CaseParams,
   type CaseProblem,
@@ -18,6 +17,7 @@ import {
   generateProblem,
   loadCase,
   openSafetensors,
+  recordedCaseNames,
   runCase,
   saveCase,
   type WritableTensor,
@@ -44,7 +44,7 @@ function withDigests(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withDigests(each)]));
 }
 
-describe.each(bundledCaseNames)('%s', (name) => {
+describe.each(recordedCaseNames)('%s', (name) => {
   it.each([
     ['as it is', {}],
     ['strided', { gap: 16 }],
@@ -124,7 +124,7 @@ it('a wrong answer in the file is found, with its place', async () => {
 describe('a case file that is wrong is refused, naming the field', () => {
   type Edit = (tensors: Map<string, WritableTensor>, metadata: Record<string, string>) => void;
 
-  async function edited(name: (typeof bundledCaseNames)[number], edit: Edit) {
+  async function edited(name: (typeof recordedCaseNames)[number], edit: Edit) {
     const file = await openSafetensors(new Uint8Array(readFileSync(bundledCaseUrl(name))));
     const tensors = new Map<string, WritableTensor>();
     for (const key of file.entries.keys()) tensors.set(key, await file.read(key));
@@ -151,7 +151,7 @@ describe('a case file that is wrong is refused, naming the field', () => {
     return { dtype: 'i32', shape, data: new Int32Array(count).fill(fill) };
   };
 
-  it.each<[string, (typeof bundledCaseNames)[number], Edit, string]>([
+  it.each<[string, (typeof recordedCaseNames)[number], Edit, string]>([
     ['no op', 'dense_varlen', (_, m) => delete m.op, '__metadata__.op'],
     ['an unknown op', 'dense_varlen', set('op', 'x'), '__metadata__.op'],
     ['no q', 'dense_varlen', drop('q'), 'tensor q'],

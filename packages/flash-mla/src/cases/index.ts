@@ -1,7 +1,12 @@
 /** Case files, tolerances and the conformance suite. */
 
 export * from '../safetensors/index.ts';
-export { bundledCaseNames, bundledCaseUrl } from './bundled-cases.ts';
+export {
+  bundledCaseNames,
+  bundledCaseUrl,
+  type RecordedCaseName,
+  recordedCaseNames,
+} from './bundled-cases.ts';
 export { type Comparison, compare, describeComparison, type ElementError } from './compare.ts';
 export { type Exclusion, exclusions } from './conformance/exclusions.ts';
 export { generateProblem } from './conformance/generate/index.ts';

@@ -34,3 +34,27 @@ it('Node opens URLs that are no files by fetching them', async () => {
   expect(opened.size).toBe(file.length);
   await opened.close();
 });
+
+describe("the file of the processor's worker in a browser", () => {
+  const origin = 'https://host.example';
+  const installed = `${origin}/node_modules/flash-mla/dist/platform/browser.js`;
+
+  it.each([
+    ['is used where nobody moved anything', installed, '../backends/cpu/worker.js', true],
+    ['is used where a query follows', `${installed}?v=1`, '../backends/cpu/worker.js', true],
+    ['is used where it was moved, too', `${origin}/index.js`, '/assets/worker-1f.js', true],
+    ['is used as webpack names it', 'file:///a/dist/platform/browser.js', `${origin}/1f.js`, true],
+    ['was left behind', `${origin}/index.js`, '../backends/cpu/worker.js', false],
+    ['is of another origin', 'https://cdn.example/dist/platform/browser.js', '../w.js', false],
+    ['is a data: URL', `${origin}/index.js`, 'data:text/javascript,1', false],
+  ])('%s', (_where, own, relative, isUsed) => {
+    const url = new URL(relative, own);
+    expect(browser.cpuWorkerFile(() => url, own, origin)).toBe(isUsed ? url.href : undefined);
+  });
+
+  it('is not looked for in a script that is no module', () => {
+    expect(
+      browser.cpuWorkerFile(() => new URL('../backends/cpu/worker.js', ''), '', origin),
+    ).toBeUndefined();
+  });
+});

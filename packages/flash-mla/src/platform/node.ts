@@ -1,7 +1,7 @@
 /** What Node offers and a browser does not, behind the `#platform` import. */
 
 import { constants } from 'node:fs';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -9,12 +9,6 @@ import { Worker } from 'node:worker_threads';
 import { openBlob } from './blob.ts';
 import type { OpenFile } from './open-file.ts';
 import { findVulkanDrivers } from './vulkan.ts';
-
-/** Reads a file that ships with the package. */
-export async function readAsset(url: URL): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = await readFile(url);
-  return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength);
-}
 
 /** Threads that can run side by side. */
 export function hardwareThreads(): number {
@@ -100,12 +94,36 @@ export interface WorkerHandle {
   terminate(): Promise<void>;
 }
 
-/** Where the worker script is looked for. */
-export const cpuWorkerUrl = new URL('../../dist/backends/cpu/worker.js', import.meta.url);
+/** How the threads of the CPU backend are started, and what to say where they do not start. */
+export interface CpuWorkers {
+  /** Where their script comes from, for messages. */
+  readonly source: string;
+  readonly remedy: string;
+  start(): WorkerHandle;
+}
 
-/** Starts a thread; a missing script shows as its death. */
-export function startCpuWorker(): WorkerHandle {
-  const worker = new Worker(cpuWorkerUrl, { execArgv: [], name: 'flash-mla' });
+/** What to do where a module of this package that is imported later is not there. */
+export const missingModuleRemedy =
+  'Reinstall flash-mla, or run `npm run build` in a clone of its repository. ' +
+  'In a bundle, keep all of its chunks together.';
+
+/** What to do where the kernels do not compile. */
+export const wasmPolicyRemedy =
+  'Use Node 20.20 or newer, without flags that switch WebAssembly off, and reinstall flash-mla.';
+
+/** The script is text in a module, which also a bundle has, and not a file, which it may have lost. */
+export async function findCpuWorkers(): Promise<CpuWorkers> {
+  const { script } = await import('../../wasm/cpu-worker.js');
+  return {
+    source: 'threads of node:worker_threads',
+    remedy:
+      'Open fewer devices at once, or with fewer `threads`, and raise the limits of the process.',
+    start: () => startCpuWorker(script),
+  };
+}
+
+function startCpuWorker(script: string): WorkerHandle {
+  const worker = new Worker(script, { eval: true, execArgv: [], name: 'flash-mla' });
   let stopped = false;
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
@@ -136,13 +154,18 @@ export interface DawnSearch {
   readonly cause?: unknown;
 }
 
+/** The version that this library is tested with, as `peerDependencies` have it. */
+export const dawnPackage = 'webgpu@0.6.2';
+
 /**
  * Loads Dawn, which the optional package `webgpu` brings, where there is a driver that it could use.
  * Never throws.
  */
 export async function findDawn(options: readonly string[]): Promise<DawnSearch> {
   const looked: string[] = [];
-  const remedy = 'Install the Vulkan driver of your GPU and the loader libvulkan.so.1.';
+  const remedy =
+    'Install the Vulkan driver of your GPU and the loader libvulkan.so.1, and beside flash-mla the ' +
+    `optional package ${dawnPackage} (132 MB).`;
   if (process.platform === 'linux') {
     const vulkan = await findVulkanDrivers();
     looked.push(`${vulkan.looked.join(', ')}: ${vulkan.manifests.length || 'none'}`);
@@ -157,6 +180,12 @@ export async function findDawn(options: readonly string[]): Promise<DawnSearch> 
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     looked.push(`the package 'webgpu' (Dawn): ${reason}`);
-    return { looked, remedy: 'Install it: `npm install webgpu`.', cause };
+    return {
+      looked,
+      remedy:
+        'In Node, WebGPU needs Dawn, an optional package of 132 MB that is not installed by itself: ' +
+        `\`npm install ${dawnPackage}\`.`,
+      cause,
+    };
   }
 }

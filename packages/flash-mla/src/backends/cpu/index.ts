@@ -1,6 +1,12 @@
 /** The CPU backend: WebAssembly SIMD kernels on worker threads over one shared memory. */
 
-import { cpuWorkerUrl, hardwareThreads, processorName } from '#platform';
+import {
+  type CpuWorkers,
+  findCpuWorkers,
+  hardwareThreads,
+  missingModuleRemedy,
+  processorName,
+} from '#platform';
 import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
 import type { Backend, DeviceInfo } from '../backend.ts';
 import { loadAll } from '../kernel-library.ts';
@@ -116,16 +122,18 @@ async function startWorkers(
   count: number,
   startOf: (index: number) => Promise<WorkerStart>,
 ): Promise<WorkerGroup> {
+  let workers: CpuWorkers | undefined;
   try {
-    return await WorkerGroup.start(count, startOf);
+    workers = await findCpuWorkers();
+    return await WorkerGroup.start(count, workers.start, startOf);
   } catch (cause) {
     if (cause instanceof BackendUnavailableError) throw cause;
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new BackendUnavailableError(
       'cpu',
       'its worker threads do not start',
-      [`${cpuWorkerUrl.href}: ${message}`],
-      'Run `npm run build` in a clone, or reinstall flash-mla.',
+      [workers ? `${workers.source}: ${message}` : message],
+      workers?.remedy ?? missingModuleRemedy,
       cause,
     );
   }

@@ -1,4 +1,4 @@
-import { allowRelaxedSimd, readAsset } from '#platform';
+import { allowRelaxedSimd, missingModuleRemedy, wasmPolicyRemedy } from '#platform';
 import { BackendUnavailableError } from '../../errors.ts';
 
 /** One build of the kernels, compiled. */
@@ -20,17 +20,21 @@ const simdProbe = new Uint8Array([
   11,
 ]);
 
-/** Where each build is; literal, so that bundlers find the files. */
-const assets = {
-  relaxed: {
-    shared: () => new URL('../../../wasm/cpu-relaxed.wasm', import.meta.url),
-    private: () => new URL('../../../wasm/cpu-relaxed-private.wasm', import.meta.url),
-  },
-  plain: {
-    shared: () => new URL('../../../wasm/cpu-plain.wasm', import.meta.url),
-    private: () => new URL('../../../wasm/cpu-plain-private.wasm', import.meta.url),
-  },
+/** One build of the kernels as `assembly/build.mjs` leaves it. */
+export interface EmbeddedKernels {
+  readonly base64: string;
+  /** Offset of the byte with the flags of the imported memory. */
+  readonly memoryFlags: number;
+}
+
+/** Literal imports: every bundler follows these, few know what a `.wasm` file beside a module is. */
+const builds = {
+  relaxed: (): Promise<EmbeddedKernels> => import('../../../wasm/cpu-relaxed.js'),
+  plain: (): Promise<EmbeddedKernels> => import('../../../wasm/cpu-plain.js'),
 } as const;
+
+/** Limits of a memory that is not shared but has a maximum. Atomic instructions are valid on it, too. */
+const privateMemory = 1;
 
 /** Throws {@link BackendUnavailableError} where the engine has no WebAssembly SIMD. */
 export function requireSimd(): void {
@@ -50,23 +54,24 @@ export function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(relaxedProbe);
 }
 
-/** Throws {@link BackendUnavailableError} where the file is missing. */
+/** Throws {@link BackendUnavailableError} where they cannot be had, or the page forbids WebAssembly. */
 export async function compileKernels(
   relaxedSimd: boolean,
   sharedMemory: boolean,
+  load: () => Promise<EmbeddedKernels> = builds[relaxedSimd ? 'relaxed' : 'plain'],
 ): Promise<CompiledKernels> {
-  const build = assets[relaxedSimd ? 'relaxed' : 'plain'];
-  const url = build[sharedMemory ? 'shared' : 'private']();
-  try {
-    return { module: await WebAssembly.compile(await readAsset(url)), relaxedSimd };
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new BackendUnavailableError(
-      'cpu',
-      'its kernels cannot be loaded',
-      [`${url.href}: ${message}`],
-      'Run `npm run build` in a clone, or reinstall flash-mla.',
-      cause,
-    );
-  }
+  const { base64, memoryFlags } = await load().catch((cause: unknown) => {
+    throw unusable('its kernels cannot be loaded', cause, missingModuleRemedy);
+  });
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  if (!sharedMemory) bytes[memoryFlags] = privateMemory;
+  const module = await WebAssembly.compile(bytes).catch((cause: unknown) => {
+    throw unusable('its kernels do not compile', cause, wasmPolicyRemedy);
+  });
+  return { module, relaxedSimd };
+}
+
+function unusable(reason: string, cause: unknown, remedy: string): BackendUnavailableError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new BackendUnavailableError('cpu', reason, [message], remedy, cause);
 }

@@ -8,14 +8,14 @@ export interface CheckNumbersArgs {
   readonly sequence: number;
   /**
    * Address of i32 [sequence, index, value, 0]. The kernel writes it only if [0] is still 0 and an
-   * element is bad: `index` is the smallest bad one's, row-major over the shape of the values.
+   * element is bad: `index` is the smallest bad one's.
    */
   readonly report: number;
 }
 
-/** Debug mode: finds the first element of an i32 tensor that is out of range. */
+/** Debug mode: finds the first element of an i32 tensor that is out of range or below the one before it. */
 export const checkNumbers = defineOperation<CheckNumbersArgs>({
   name: 'checkNumbers',
-  reads: ({ check }) => [check.values, check.counts],
+  reads: ({ check }) => [check.values],
   writes: () => [],
 });

@@ -54,6 +54,8 @@ export interface DenseDecodeShape {
 export interface DenseDecodeProblem extends DenseDecodeShape {
   readonly outDtype: 'bf16' | 'f16';
   readonly plan: SchedulePlan;
+  /** The longest sequence that the schedule may count, in tokens; undefined: any. */
+  readonly scheduledSeqLenK: number | undefined;
 }
 
 /** One cache of a {@link SparseDecodeProblem}. */
@@ -114,6 +116,8 @@ export interface DenseAttentionProblem {
   readonly dtype: 'bf16' | 'f16';
   readonly batch: number;
   readonly totalQ: number;
+  /** Rows of packed keys; 0 for a cache. */
+  readonly totalK: number;
   readonly numHeadsQ: number;
   readonly numHeadsKv: number;
   readonly headDimQk: number;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  bundledCaseNames,
   bundledCaseUrl,
   describeComparison,
   loadCase,
+  recordedCaseNames,
   runCase,
   runConformance,
   selectCases,
@@ -42,7 +42,7 @@ describe.skipIf(absent).each([
   });
 
   it.each(
-    bundledCaseNames.flatMap((name) => [
+    recordedCaseNames.flatMap((name) => [
       [name, {}] as const,
       [name, { gap: 1 }] as const,
       [name, { metadata: 'tensors', graph: true }] as const,

@@ -1,4 +1,4 @@
-import { startCpuWorker, type WorkerHandle } from '#platform';
+import type { WorkerHandle } from '#platform';
 import { DeviceLostError } from '../../../errors.ts';
 import type { WorkerReply, WorkerStart } from './protocol.ts';
 
@@ -21,9 +21,10 @@ export class WorkerGroup {
    */
   static async start(
     count: number,
+    startWorker: () => WorkerHandle,
     startOf: (index: number) => Promise<WorkerStart>,
   ): Promise<WorkerGroup> {
-    const group = new WorkerGroup(Array.from({ length: count }, startCpuWorker));
+    const group = new WorkerGroup(Array.from({ length: count }, startWorker));
     try {
       await Promise.all(group.#workers.map((worker, i) => group.#prepare(worker, startOf(i))));
     } catch (error) {

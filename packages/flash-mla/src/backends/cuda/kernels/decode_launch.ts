@@ -12,7 +12,13 @@ import type {
 import type { DenseDecodeProblem, SparseDecodeProblem } from '../problems.ts';
 import type { CommonDecodeParams, CommonDenseParams } from './mla/decode-params.ts';
 import { blockTokens } from './mla/pieces.ts';
-import { bindCombine, type CombineLaunch, type SplitResults } from './sm80_combine_launch.ts';
+import type { CombineConfig } from './sm80_combine.ts';
+import {
+  bindCombine,
+  type CombineLaunch,
+  planSplits,
+  type SplitResults,
+} from './sm80_combine_launch.ts';
 
 /** A decode kernel, and the combine that merges its splits where there can be any. */
 export interface DecodePlan<Main extends LaunchPlan = LaunchPlan> extends OperationPlan {
@@ -40,6 +46,21 @@ export function planWithCombine<Main extends LaunchPlan>(
     splits,
     workspaceBytes: splits.workspaceBytes,
   };
+}
+
+/** Tokens that a row of the block table can name, so far below 2^31 that rounding up does not overflow. */
+export function capacityOf({ maxBlocks, pageSize }: DenseDecodeProblem): number {
+  return Math.min(maxBlocks * pageSize, 2 ** 31 - 1 - blockTokens);
+}
+
+/** Room for the splits of dense decoding: see {@link planSplits}. */
+export function planDenseSplits(
+  problem: DenseDecodeProblem,
+  partial: CombineConfig['partial'],
+): SplitResults {
+  const blocks = (tokens: number) => Math.max(1, Math.ceil(tokens / blockTokens));
+  const scheduled = blocks(problem.scheduledSeqLenK ?? Number.POSITIVE_INFINITY);
+  return planSplits(problem, problem.plan, blocks(capacityOf(problem)), partial, scheduled);
 }
 
 /** Of a call: its schedule and where results go. */
@@ -80,7 +101,10 @@ export function bindDecode(
     set.lse(results.lse);
     set.partialOut(workspace);
     set.partialLse(workspace + splits.outputBytes);
-    set.slots(Math.max(1, splits.slots));
+    set.slots(splits.slots);
+    set.batch(problem.batch);
+    set.mostBlocks(splits.mostBlocks);
+    set.mostSplits(splits.mostSplits);
     set.seqLenQ(problem.seqLenQ);
     set.numHeadsQ(problem.numHeadsQ);
     set.splitBlocks(problem.plan.splitBlocks);
@@ -93,13 +117,13 @@ export function bindDecode(
 /** A function that sets the parameters that dense decoding adds: all but the keys'. */
 export function denseSetter(context: BindContext, { set }: PreparedLaunch<CommonDenseParams>) {
   return (args: DenseDecodeArgs, problem: DenseDecodeProblem): void => {
-    const { maxBlocks, pageSize } = problem;
     set.q(context.address(args.q));
     set.qStrides(problem.q.strides);
     set.blockTable(context.address(args.blockTable));
     set.blockTableStride(problem.blockTableStride);
     set.seqlens(context.address(args.seqlens));
-    set.capacity(Math.min(maxBlocks * pageSize, 2 ** 31 - 1 - blockTokens));
+    set.capacity(capacityOf(problem));
+    set.numBlocks(problem.numBlocks);
     set.groupSize(problem.numHeadsQ / problem.numHeadsKv);
     set.causal(problem.causal ? 1 : 0);
   };

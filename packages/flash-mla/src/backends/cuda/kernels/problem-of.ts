@@ -38,12 +38,17 @@ export function computeScheduleProblem(args: ComputeScheduleArgs): ComputeSchedu
 }
 
 export function denseDecodeProblem(args: DenseDecodeArgs): DenseDecodeProblem {
-  return denseDecode(args, args.out.dtype as DenseDecodeProblem['outDtype'], args.schedule.plan);
+  return denseDecode(
+    args,
+    args.out.dtype as DenseDecodeProblem['outDtype'],
+    args.schedule.plan,
+    args.schedule.maxSeqLenK,
+  );
 }
 
 /** What is known of a problem before its schedule is planned. */
 export function denseDecodeShape(args: DenseDecodeInputs): DenseDecodeShape {
-  return denseDecode(args, 'bf16', unplanned);
+  return denseDecode(args, 'bf16', unplanned, undefined);
 }
 
 const unplanned = { numParts: 0, blockTokens: 0, overheadBlocks: 0, splitBlocks: 0 };
@@ -52,11 +57,13 @@ function denseDecode(
   args: DenseDecodeInputs,
   outDtype: DenseDecodeProblem['outDtype'],
   plan: DenseDecodeProblem['plan'],
+  scheduledSeqLenK: number | undefined,
 ): DenseDecodeProblem {
   const { q, kCache, blockTable } = args;
   return {
     outDtype,
     plan,
+    scheduledSeqLenK,
     dtype: q.dtype as DenseDecodeShape['dtype'],
     batch: extent(q, 0),
     seqLenQ: extent(q, 1),
@@ -149,6 +156,7 @@ export function denseAttentionProblem(args: DenseAttentionArgs): DenseAttentionP
     dtype: q.dtype as DenseAttentionProblem['dtype'],
     batch: lengths ? extent(lengths, 0) - 1 : extent(seqlensK, 0),
     totalQ: extent(q, 0),
+    totalK: inCache ? 0 : extent(k, 0),
     numHeadsQ: extent(q, 1),
     numHeadsKv: extent(k, outer.length - 1),
     headDimQk: extent(q, 2),

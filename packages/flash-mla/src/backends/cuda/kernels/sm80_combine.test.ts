@@ -84,7 +84,8 @@ function merge({ partial, splits, numParts, numHeadsQ, headDimV, scale }: Merge)
     lse: context.address(lse),
     sink: 0,
   };
-  const room = { slots, outputBytes, workspaceBytes: 0 };
+  const sizes = { mostBlocks: 1, mostSplits: 1, slotsPerRequest: 0, outputBytes };
+  const room = { slots, ...sizes, workspaceBytes: 0 };
   bindCombine(context, launch)(addresses, room, rows, context);
 
   const expected = splits.flatMap((count, request) =>

@@ -32,12 +32,14 @@ const longest = 2 ** 31 - 1024;
 const tileOf = remembered(
   (problem: DenseAttentionProblem, { sm, smCount, maxSharedPerBlock }: DeviceLimits) =>
     [
+      pageSizeOf(problem),
       ...[problem.dtype, problem.headDimQk, problem.headDimV, rowsPerRequest(problem)],
       ...[problem.batch * problem.numHeadsKv, sm, smCount, maxSharedPerBlock],
     ].join(),
   (problem, limits): MhaTile => {
     const { dtype: element, headDimQk, headDimV, batch, numHeadsKv } = problem;
-    const shape = { element, headDimQk, headDimV, rows: rowsPerRequest(problem) };
+    const rows = rowsPerRequest(problem);
+    const shape = { element, headDimQk, headDimV, rows, pageSize: pageSizeOf(problem) };
     return chooseMhaTile({ ...shape, parallel: batch * numHeadsKv }, limits);
   },
 );
@@ -54,12 +56,12 @@ export const portableDenseAttention = {
   problemOf: denseAttentionProblem,
 
   keyOf(problem, limits) {
-    const { keys, pageSize, q, k, v, hasCuSeqlensQ } = problem;
+    const { keys, q, k, v, hasCuSeqlensQ } = problem;
     return {
       ...tileOf(problem, limits),
       hasCuSeqlensQ,
       keys,
-      pageSize: keys === 'paged' ? pageSize : 0,
+      pageSize: pageSizeOf(problem),
       queryAlignment: q.alignment,
       keyAlignment: k.alignment,
       valueAlignment: v.alignment,
@@ -73,7 +75,7 @@ export const portableDenseAttention = {
       tile,
       hasCuSeqlensQ: problem.hasCuSeqlensQ,
       keys,
-      pageSize: keys === 'paged' ? problem.pageSize : 0,
+      pageSize: pageSizeOf(problem) ?? 0,
       queryAlignment: asAlignment(problem.q.alignment),
       keyAlignment: asAlignment(problem.k.alignment),
       valueAlignment: asAlignment(problem.v.alignment),
@@ -91,7 +93,7 @@ export const portableDenseAttention = {
     const { tile } = launches.main.config;
     return (args, problem, call) => {
       const { rowTiles, grid } = sizesOf(problem, tile);
-      const { maxBlocks, pageSize, numHeadsQ, numHeadsKv } = problem;
+      const { numHeadsQ, numHeadsKv } = problem;
       set.q(context.address(args.q));
       set.k(context.address(args.k));
       set.v(context.address(args.v));
@@ -101,7 +103,8 @@ export const portableDenseAttention = {
       set.cuSeqlensQ(context.address(args.cuSeqlensQ));
       set.lengthQ(problem.maxSeqlenQ);
       set.lengthsK(context.address(args.seqlensK ?? args.cuSeqlensK));
-      set.capacity(Math.min(longest, (maxBlocks || 1) * pageSize));
+      set.capacity(Math.min(longest, capacityOf(problem)));
+      set.numBlocks(problem.numBlocks);
       set.blockTable(context.address(args.blockTable));
       set.blockTableStride(problem.blockTableStride);
       set.out(context.address(args.out));
@@ -116,6 +119,17 @@ export const portableDenseAttention = {
     };
   },
 } satisfies CudaKernel<DenseAttentionArgs, DenseAttentionProblem, DenseAttentionPlan>;
+
+/** Tokens of a page; undefined where keys have none. */
+function pageSizeOf({ keys, pageSize }: DenseAttentionProblem): number | undefined {
+  return keys === 'paged' ? pageSize : undefined;
+}
+
+/** The most keys that a request can have. */
+function capacityOf({ keys, totalK, maxBlocks, pageSize }: DenseAttentionProblem): number {
+  if (keys === 'packed') return totalK;
+  return (keys === 'paged' ? maxBlocks : 1) * pageSize;
+}
 
 /** The most rows (queries × heads that share a KV head) of a request. */
 function rowsPerRequest({ maxSeqlenQ, numHeadsQ, numHeadsKv }: DenseAttentionProblem): number {

@@ -3,13 +3,18 @@ import type { KernelSpec, LaunchPlan } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import { bindDecode, type DenseKernel, denseSetter, planWithCombine } from './decode_launch.ts';
+import {
+  bindDecode,
+  type DenseKernel,
+  denseSetter,
+  planDenseSplits,
+  planWithCombine,
+} from './decode_launch.ts';
 import { denseShapeOf } from './decode-shape.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
 import { mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
 import { e4m3Format, packedSlots } from './mla/packed-formats.ts';
-import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
 import { denseDecodeProblem } from './problem-of.ts';
 import { remembered } from './remembered.ts';
@@ -17,7 +22,6 @@ import {
   combineSplitsAtOnce,
   combineWarpsPerRow,
   planCombine,
-  planSplits,
   type SplitResults,
 } from './sm80_combine_launch.ts';
 import {
@@ -42,12 +46,10 @@ type TileShape = Pick<
 const rowsOf = ({ seqLenQ, numHeadsQ, numHeadsKv }: TileShape) =>
   (seqLenQ * numHeadsQ) / numHeadsKv;
 
-const isScattered = ({ pageSize }: TileShape) => pageSize % blockTokens !== 0;
-
 const denseTile = remembered(
   (shape: TileShape, { sm, maxSharedPerBlock }: DeviceLimits) =>
     [
-      ...[shape.dtype, rowsOf(shape), shape.headDimQk, shape.headDimV, isScattered(shape)],
+      ...[shape.dtype, rowsOf(shape), shape.headDimQk, shape.headDimV, shape.pageSize],
       ...[sm, maxSharedPerBlock],
     ].join(),
   (shape, limits): MlaTile => {
@@ -60,7 +62,7 @@ const denseTile = remembered(
         headDimV,
         rows: rowsOf(shape),
         gathered: false,
-        scattered: isScattered(shape),
+        pageSize: shape.pageSize,
         rawKeys: isFp8,
         packedSlots: (threads) => (isFp8 ? packedSlots(e4m3Format(headDimQk), threads).all : 0),
       },
@@ -86,10 +88,7 @@ export function chooseMerge(problem: DenseDecodeProblem, tile: MlaTile): SplitMe
 }
 
 /** Room for the results of splits that another kernel merges. */
-function unmergedSplits(problem: DenseDecodeProblem): SplitResults {
-  const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
-  return planSplits(problem, problem.plan, maxBlocks, 'f32');
-}
+const unmergedSplits = (problem: DenseDecodeProblem) => planDenseSplits(problem, 'f32');
 
 function combineOf(problem: DenseDecodeProblem, limits: DeviceLimits) {
   const { outDtype: outElement, headDimV } = problem;
@@ -105,7 +104,7 @@ function sizesOf(problem: DenseDecodeProblem, tile: MlaTile, merge: SplitMerge |
   const ctas = rowTiles * numHeadsKv;
   return {
     grid: batch === 0 ? ([0, 0, 0] as const) : ([rowTiles, numHeadsKv, plan.numParts] as const),
-    splits: merge ? mergedSplits(unmerged.slots, ctas, tile, merge) : unmerged,
+    splits: merge ? mergedSplits(unmerged, ctas, tile, merge) : unmerged,
     /** Counters of CTAs that merge splits. */
     arrivals: merge ? ctas * plan.numParts : 0,
   };
@@ -189,9 +188,16 @@ export function denseDecodeKernel({ choose = chooseMerge } = {}) {
 /** Dense decoding on tensor cores, from sm_80 up. */
 export const portableDenseDecode = denseDecodeKernel();
 
-/** Room for the results of `slots` splits, each of so many CTAs. */
-function mergedSplits(slots: number, ctas: number, tile: MlaTile, merge: SplitMerge): SplitResults {
+/** Room for the results of splits, each of so many CTAs. */
+function mergedSplits(
+  unmerged: SplitResults,
+  ctas: number,
+  tile: MlaTile,
+  merge: SplitMerge,
+): SplitResults {
+  const { slots } = unmerged;
   const { outputs, statistics } = mergedBytes(tile, merge);
   const outputBytes = slots * ctas * outputs;
-  return { slots, outputBytes, workspaceBytes: outputBytes + slots * ctas * statistics };
+  const workspaceBytes = outputBytes + slots * ctas * statistics;
+  return { ...unmerged, outputBytes, workspaceBytes };
 }

@@ -1,5 +1,6 @@
 import { computeSchedule } from '../../../attention/operations.ts';
 import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
+import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
 import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
 import type { ComputeScheduleProblem } from '../problems.ts';
 import { computeScheduleProblem } from './problem-of.ts';
@@ -18,9 +19,6 @@ export const tileScheduleSpec: KernelSpec<TileScheduleConfig, TileScheduleParams
 interface TileSchedulePlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<TileScheduleConfig, TileScheduleParams> };
 }
-
-/** Longest length that counts, where the problem names none. */
-const unbounded = 2 ** 31 - 1;
 
 /**
  * A thread for each request as far as a CTA has them, not many more: warps without work delay the
@@ -59,8 +57,9 @@ export const tileSchedule = {
       const isDense = problem.kind === 'dense';
       set.lengths(context.address(isDense ? args.seqlens : args.topkLength));
       set.extraLengths(context.address(args.extraTopkLength));
-      set.mostTokens(isDense ? (problem.maxSeqLenK ?? unbounded) : (problem.topk ?? 0));
-      set.mostExtra(problem.extraTopk ?? 0);
+      const most = (tokens: number | undefined) => mostScheduledTokens(plan, problem.batch, tokens);
+      set.mostTokens(most(isDense ? problem.maxSeqLenK : (problem.topk ?? 0)));
+      set.mostExtra(most(problem.extraTopk ?? 0));
       set.metadata(context.address(args.metadata));
       set.numSplits(context.address(args.numSplits));
       set.batch(problem.batch);

@@ -4,38 +4,33 @@ import type { Grid } from '../driver/driver.ts';
 import type { BindContext, Call, KernelKey, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
-import { bindDecode, type DecodePlan, denseSetter, planWithCombine } from './decode_launch.ts';
+import {
+  bindDecode,
+  type DecodePlan,
+  denseSetter,
+  planDenseSplits,
+  planWithCombine,
+} from './decode_launch.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimV } from './hopper/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
-import {
-  combineSplitsAtOnce,
-  combineWarpsPerRow,
-  planCombine,
-  planSplits,
-  type SplitResults,
-} from './sm80_combine_launch.ts';
+import { combineSplitsAtOnce, combineWarpsPerRow, planCombine } from './sm80_combine_launch.ts';
 
 /** What parameters of the family's decode kernels have in common. */
 type MappedParams = DecodeParams<Element | 'e4m3'>;
 
 /** Whether tensor copies of whole blocks can bring the keys, whose elements have so many bytes. */
 export function mapsKeys(problem: DenseDecodeShape, bytes: 1 | 2): boolean {
-  const { pageSize, q, kCache, numBlocks } = problem;
+  const { pageSize, q, kCache, numBlocks, maxBlocks } = problem;
   return (
     pageSize % blockTokens === 0 &&
     q.alignment >= 16 &&
     kCache.alignment >= 16 &&
     numBlocks > 0 &&
+    maxBlocks > 0 &&
     kCache.strides.every((stride) => stride * bytes < 2 ** 40)
   );
-}
-
-/** Room for the results of splits, which a kernel leaves as `partial`. */
-function splitsOf(problem: DenseDecodeProblem, partial: 'f16' | 'f32'): SplitResults {
-  const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
-  return planSplits(problem, problem.plan, maxBlocks, partial);
 }
 
 /** The plan of a kernel that leaves results of splits as `partial`. */
@@ -47,7 +42,7 @@ export function planDecode<Main extends LaunchPlan>(
 ): DecodePlan<Main> {
   const results = { outElement: problem.outDtype, headDimV, hasSink: false, partial } as const;
   const combine = planCombine({ ...results, overlaps: true }, problem, limits);
-  return planWithCombine(main, splitsOf(problem, partial), combine);
+  return planWithCombine(main, planDenseSplits(problem, partial), combine);
 }
 
 /** What decides the code of these kernels: `tile` says what of their tiles is chosen by the problem. */
@@ -57,7 +52,7 @@ export function decodeKey(
   partial: 'f16' | 'f32',
   tile: number,
 ): KernelKey {
-  const isSplit = splitsOf(problem, partial).slots > 0;
+  const isSplit = planDenseSplits(problem, partial).slots > 0;
   return {
     dtype: problem.dtype,
     outDtype: problem.outDtype,
@@ -95,6 +90,6 @@ export function bindMappedDecode(
     main.set.keys(keyMap(problem, context.address(args.kCache)));
     setDense(args, problem);
     const grid = decodeGrid(problem, rowTiles(problem));
-    enqueue(args, problem, { grid, splits: splitsOf(problem, partial) }, call);
+    enqueue(args, problem, { grid, splits: planDenseSplits(problem, partial) }, call);
   };
 }

@@ -4,6 +4,7 @@ import type {
   SchedulePlan,
   ScheduleProblem,
 } from '../../../attention/schedule-contract.ts';
+import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
 import { type AttentionConfig, attentionShape } from '../attention/config.ts';
 import { type PartDType, plainRows, sparseRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';
@@ -94,6 +95,8 @@ export function computeSchedule(runtime: LaunchTarget, args: ComputeScheduleArgs
   const { problem, plan, metadata, numSplits } = args;
   const { capabilities } = runtime;
   const dense = problem.kind === 'dense';
+  const most = (tokens: number | undefined) =>
+    Math.min(mostTokens, mostScheduledTokens(plan, problem.batch, tokens));
   const lengths = {
     ...(dense && args.seqlens && { seqlens: args.seqlens }),
     ...(!dense && args.topkLength && { topkLength: args.topkLength }),
@@ -114,8 +117,8 @@ export function computeSchedule(runtime: LaunchTarget, args: ComputeScheduleArgs
       blockTokens: plan.blockTokens,
       overheadBlocks: plan.overheadBlocks,
       splitBlocks: plan.splitBlocks,
-      topk: dense ? Math.min(problem.maxSeqLenK ?? mostTokens, mostTokens) : (problem.topk ?? 0),
-      extraTopk: problem.extraTopk ?? 0,
+      topk: most(dense ? problem.maxSeqLenK : (problem.topk ?? 0)),
+      extraTopk: most(problem.extraTopk ?? 0),
       ...Object.fromEntries(bound.map(([name, { firstByte }]) => [name, firstByte / 4])),
     },
     storage: Object.fromEntries(bound.map(([name, { resource }]) => [name, resource])),
