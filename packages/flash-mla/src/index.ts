@@ -6,10 +6,10 @@
 
 export * from './api/index.ts';
 export type { DeviceInfo, MemoryStats } from './backends/backend.ts';
-export { type CpuKernel, defineCpuKernel } from './backends/cpu/kernel.ts';
-export { type CudaKernel, defineCudaKernel, type KernelSpec } from './backends/cuda/kernel.ts';
+export type { CpuKernel } from './backends/cpu/kernel.ts';
+export type { CudaKernel, KernelSpec } from './backends/cuda/kernel.ts';
 export type { KernelLibrary } from './backends/kernel-library.ts';
-export { defineWebGpuKernel, type WebGpuKernel } from './backends/webgpu/kernel.ts';
+export type { WebGpuKernel } from './backends/webgpu/kernel.ts';
 export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
 export {
   BackendUnavailableError,
@@ -24,6 +24,11 @@ export {
 } from './errors.ts';
 export type { KvRowLayout } from './kv-cache/row-layout.ts';
 export { type DeviceListing, listDevices, openDevice } from './open-device.ts';
+export {
+  defineCpuKernel,
+  defineCudaKernel,
+  defineWebGpuKernel,
+} from './operation/define-kernels.ts';
 export { defineOperation, type Operation } from './operation/operation.ts';
 export { type DType, dtypeSize, dtypes, type StorageOf } from './tensor/dtype.ts';
 export { Tensor } from './tensor/tensor.ts';

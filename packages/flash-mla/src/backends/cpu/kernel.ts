@@ -20,9 +20,4 @@ export interface AnyCpuKernel {
   traits?(shape: unknown, context: CommandContext): unknown;
 }
 
-/** Checks a kernel against its contract and forgets its types. */
-export function defineCpuKernel<Args extends object, Shape, Traits>(
-  kernel: CpuKernel<Args, Shape, Traits>,
-): AnyCpuKernel {
-  return kernel as unknown as AnyCpuKernel;
-}
+export { defineCpuKernel } from '../../operation/define-kernels.ts';

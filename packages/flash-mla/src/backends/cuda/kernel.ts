@@ -150,16 +150,7 @@ export interface AnyCudaKernel {
   traits?(shape: unknown, limits: DeviceLimits): unknown;
 }
 
-/** Forgets the types of a kernel that its definition was checked against. */
-export function defineCudaKernel<
-  Args extends object,
-  Problem extends object,
-  Plan extends OperationPlan,
-  Shape,
-  Traits,
->(kernel: CudaKernel<Args, Problem, Plan, Shape, Traits>): AnyCudaKernel {
-  return kernel as unknown as AnyCudaKernel;
-}
+export { defineCudaKernel } from '../../operation/define-kernels.ts';
 
 /** Kernels for a range of architectures, imported only when a device of it is opened. */
 export interface KernelFamily {

@@ -23,9 +23,4 @@ export interface AnyWebGpuKernel {
   traits?(shape: unknown, capabilities: Capabilities): unknown;
 }
 
-/** Checks a kernel against its contract and forgets its types. */
-export function defineWebGpuKernel<Args extends object, Shape, Traits>(
-  kernel: WebGpuKernel<Args, Shape, Traits>,
-): AnyWebGpuKernel {
-  return kernel as unknown as AnyWebGpuKernel;
-}
+export { defineWebGpuKernel } from '../../operation/define-kernels.ts';

@@ -151,7 +151,7 @@ const mostSimulated = 2 ** 30;
 
 /** The sizes; throws where no device has room for them: then there is nothing to inspect. */
 function checkedOptions(operation: InspectOperation, flags: InspectFlags): ProblemOptions {
-  const options = checkedOptions(operation, flags);
+  const options = problemOptions(operation, flags);
   const bytes = operation.footprint(options);
   checkRoom(bytes, undefined, '');
   if (flags.simulate) checkRoom(bytes, Math.min(mostSimulated, freemem() / 2), 'the simulator');
