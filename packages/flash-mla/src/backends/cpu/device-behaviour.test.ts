@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Device } from '../../device.ts';
 import { DeviceLostError, InvalidArgumentError, OutOfMemoryError } from '../../errors.ts';
@@ -261,6 +262,8 @@ describe('a worker that dies', () => {
   );
 });
 
+const closeWithWork = fileURLToPath(new URL('testing/close-with-work.mjs', import.meta.url));
+
 /** Runs a program against the built package; returns how long it lived and what it printed. */
 function runProgram(body: string) {
   const url = new URL('../../../dist/backends/cpu/index.js', import.meta.url).href;
@@ -285,6 +288,21 @@ describe('the process', () => {
       expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '7\n', stderr: '' });
     },
   );
+
+  // A late reply used to make the group let go of threads that were being terminated. The process then
+  // ended with code 13: always with 8 threads, in two runs of three with 2.
+  it.each([
+    [2, 15],
+    [8, 5],
+  ])('outlives devices of %d threads that close with unfinished work', (threads, devices) => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [closeWithWork, '../../../../dist/index.js', `${devices}`, `${threads}`],
+      { timeout: 60_000, encoding: 'utf8' },
+    );
+    const expected = { status: 0, stdout: `closed ${devices}\n`, stderr: '' };
+    expect({ status, stdout, stderr }).toEqual(expected);
+  });
 
   it('waits for pending work that somebody reads', () => {
     const { status, stdout } = runProgram(

@@ -41,8 +41,10 @@ export class WorkerGroup {
         (message) => {
           const reply = message as WorkerReply;
           if (reply.kind === 'ready') resolve();
-          else if (reply.kind !== 'crash') this.onReply(reply);
-          else {
+          else if (reply.kind !== 'crash') {
+            // Sent before it was stopped: whoever waited for it has been told.
+            if (!this.#lost) this.onReply(reply);
+          } else {
             reject(new Error(reply.message));
             this.#lose(`a worker thread failed: ${reply.message}`);
           }
@@ -68,7 +70,9 @@ export class WorkerGroup {
 
   /** Whether the threads keep the process alive: while there is work, and only then. */
   hold(pending: boolean): void {
-    if (pending === this.#holding) return;
+    // A thread that is being terminated keeps the process alive by itself until it is gone; letting go
+    // of it would end a process that waits for nothing but that.
+    if (this.#lost || pending === this.#holding) return;
     this.#holding = pending;
     // One is enough: its messages are what the event loop waits for.
     for (const worker of this.#workers) worker.hold(pending);
