@@ -11,6 +11,7 @@ import {
   type StorageOf,
   type TypedArray,
 } from './tensor/dtype.ts';
+import { Recording } from './tensor/recording.ts';
 import { numElements } from './tensor/shape.ts';
 import { areCounts, Tensor, type TensorHost } from './tensor/tensor.ts';
 
@@ -20,29 +21,45 @@ export type DeviceSpec = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'webgpu' |
 /** Options of {@link openDevice}. */
 export interface DeviceOptions extends BackendOptions {}
 
-/** A recorded sequence of operations, replayed as one. Lengths on the device may change between. */
+/**
+ * A recorded sequence of operations, replayed as one. Lengths on the device may change between.
+ *
+ * The graph keeps the memory of every tensor that was used while it was recorded, until it is disposed
+ * of itself. So tensors may be disposed of before, outputs and temporaries within the captured function
+ * too, and a replay never reads or writes what others have got since. `memoryStats` counts that memory
+ * as allocated.
+ */
 export class Graph implements Disposable {
   readonly #device: Device;
   readonly #graph: BackendGraph;
+  readonly #recording: Recording;
   #disposed = false;
 
   /** Use {@link Device.capture}. */
-  constructor(device: Device, graph: BackendGraph) {
+  constructor(device: Device, graph: BackendGraph, recording: Recording) {
     this.#device = device;
     this.#graph = graph;
+    this.#recording = recording;
   }
 
   /** Enqueues everything that was recorded. Throws {@link DisposedError}. */
   replay(): void {
+    this.#device.recording?.refuse('replay() of a graph');
     if (this.#disposed || this.#device.closed) throw new DisposedError('graph');
     this.#graph.replay();
   }
 
-  /** Gives up what the graph holds; its tensors stay. Idempotent. */
+  /**
+   * Gives up what the graph holds, once the replays under way are done: its own memory, and that of
+   * tensors that were disposed of before. Other tensors stay. Idempotent.
+   */
   dispose(): void {
     if (this.#disposed) return;
+    this.#device.recording?.refuse('dispose() of a graph');
     this.#disposed = true;
-    if (!this.#device.closed) this.#graph.dispose();
+    if (this.#device.closed) return;
+    this.#graph.dispose();
+    this.#recording.release(this.#device.backend);
   }
 
   [Symbol.dispose](): void {
@@ -58,8 +75,9 @@ export class Device implements TensorHost, AsyncDisposable {
   readonly skipped: readonly Error[];
   readonly #backend: Backend;
   #closed = false;
+  #closing: Promise<void> | undefined;
   #epoch = 0;
-  #capturing = false;
+  #recording: Recording | undefined;
 
   /** Use {@link openDevice}. */
   constructor(backend: Backend, debug: boolean, skipped: readonly Error[]) {
@@ -79,6 +97,11 @@ export class Device implements TensorHost, AsyncDisposable {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** The capture under way. */
+  get recording(): Recording | undefined {
+    return this.#recording;
   }
 
   get backend(): Backend {
@@ -145,19 +168,25 @@ export class Device implements TensorHost, AsyncDisposable {
   }
 
   /**
-   * Records what `enqueue` enqueues, without running it. Tensors it uses must outlive the graph.
-   * `enqueue` must not await, read, free or capture. Throws {@link InvalidArgumentError}.
+   * Records what `enqueue` enqueues, without running it; {@link Graph.replay} runs it. `enqueue` may make
+   * tensors, write them and dispose of them: what it writes is written by each replay, and the graph
+   * keeps the memory that it uses (see {@link Graph}).
+   *
+   * It must not be async, and must not read, synchronise, capture, replay, or dispose of a graph or the
+   * device: that throws {@link InvalidArgumentError}, and so does this. What `enqueue` throws ends the
+   * capture and is thrown on.
    */
   capture(enqueue: () => void): Graph {
-    if (typeof enqueue !== 'function' || this.#capturing) {
+    if (typeof enqueue !== 'function' || this.#recording) {
       throw new InvalidArgumentError(
         'enqueue',
         'a function, outside of any other capture',
-        this.#capturing ? 'one inside a capture' : describeValue(enqueue),
+        this.#recording ? 'one inside a capture' : describeValue(enqueue),
       );
     }
     const { backend } = this;
-    this.#capturing = true;
+    const recording = new Recording();
+    this.#recording = recording;
     this.#epoch++;
     try {
       const run = () => {
@@ -170,15 +199,23 @@ export class Device implements TensorHost, AsyncDisposable {
           );
         }
       };
-      return new Graph(this, backend.capture(run));
+      return new Graph(this, backend.capture(run), recording);
+    } catch (error) {
+      recording.release(backend);
+      throw error;
     } finally {
-      this.#capturing = false;
+      this.#recording = undefined;
       this.#epoch++;
     }
   }
 
-  /** Resolves once all work enqueued so far is done; rejects with what went wrong in it. */
+  /**
+   * Resolves once all work enqueued so far is done; rejects with what went wrong in it, and with
+   * {@link DisposedError} if the device is disposed of meanwhile. Within a capture it throws
+   * {@link InvalidArgumentError}.
+   */
   synchronize(): Promise<void> {
+    this.#recording?.refuse('synchronize()');
     return this.backend.synchronize();
   }
 
@@ -187,15 +224,20 @@ export class Device implements TensorHost, AsyncDisposable {
     return this.backend.memoryStats();
   }
 
-  /** Stops the device and frees all its tensors. Pending reads reject. Idempotent. */
-  async dispose(): Promise<void> {
-    if (this.#closed) return;
+  /**
+   * Stops the device and frees all its tensors; resolves when it has stopped. Reads and
+   * {@link synchronize} that are pending reject with {@link DisposedError}: await them first to have
+   * their results. Idempotent.
+   */
+  dispose(): Promise<void> {
+    this.#recording?.refuse('dispose() of its device');
     this.#closed = true;
-    await this.#backend.close();
+    this.#closing ??= this.#backend.close();
+    return this.#closing;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.dispose();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 }
 

@@ -105,12 +105,25 @@ export class DeviceLostError extends FlashMlaError {
   }
 }
 
-/** A tensor or device was used after it was disposed. */
+/** A tensor, graph or device was used after it was disposed, or a device while something waited for it. */
 export class DisposedError extends FlashMlaError {
   override readonly name = 'DisposedError';
 
-  constructor(what: string) {
-    super(`${what} was used after dispose(). Keep it alive until its last use has been enqueued.`);
+  constructor(
+    what: string,
+    happened = 'was used after dispose()',
+    remedy = 'Keep it alive until its last use has been enqueued.',
+  ) {
+    super(`${what} ${happened}. ${remedy}`);
+  }
+
+  /** What a pending `read()` or `synchronize()` of a device rejects with when its user closes it. */
+  static whilePending(device: string): DisposedError {
+    return new DisposedError(
+      `device '${device}'`,
+      'was disposed of before this was done',
+      'Await read() and synchronize() before dispose().',
+    );
   }
 }
 

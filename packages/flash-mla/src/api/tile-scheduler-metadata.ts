@@ -1,6 +1,7 @@
 import type { Schedule, SchedulePlan, ScheduleProblem } from '../backends/backend.ts';
 import { metadataWidth } from '../scheduling/tile-scheduler.ts';
-import { allocateMemory, Tensor, type TensorHost } from '../tensor/tensor.ts';
+import { allocateMemory } from '../tensor/allocation.ts';
+import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 
 /** What a schedule is computed from. */
 export interface ScheduleRequest {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
 import type { Device } from '../device.ts';
-import { DisposedError, InvalidArgumentError } from '../errors.ts';
+import { DisposedError, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
 import type { DType } from './dtype.ts';
 import { dtypeSize, dtypes, isDType, storageFromBytes } from './dtype.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
@@ -166,6 +166,14 @@ describe('data', () => {
     expect(() => tensor.write('x'.repeat(32) as never)).toThrow(InvalidArgumentError);
     expect(() => tensor.slice(1, 0, 2).write(new Int32Array(4))).toThrow(/strided/);
     tensor.slice(0, 1, 2).write(new Int32Array(4));
+  });
+
+  it('of more elements than the host can hold end in a typed error', async () => {
+    const view = device.tensor([1], [1], 'f32').asStrided([2 ** 45], [0]);
+    await expect(view.read()).rejects.toThrow(OutOfMemoryError);
+    await expect(view.readFloat32()).rejects.toThrow(
+      /'host' cannot allocate 140737488355328 bytes/,
+    );
   });
 
   it('of no elements are read without asking the device', async () => {

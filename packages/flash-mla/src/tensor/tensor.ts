@@ -1,23 +1,24 @@
-import type { Backend, BackendBuffer, TensorView } from '../backends/backend.ts';
-import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
+import type { BackendBuffer, TensorView } from '../backends/backend.ts';
+import { DisposedError, describeValue, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
+import {
+  type Allocation,
+  type AllocationHost,
+  allocateMemory,
+  allocationLabel,
+  disposeMemory,
+} from './allocation.ts';
 import { decodeElements } from './convert.ts';
 import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
-import { type Allocation, allocationLabel, trackLeak, untrackLeak } from './leaks.ts';
 import { packedRows } from './packed-rows.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
 import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
 
 /** What a tensor needs of the device it lives on. */
-export interface TensorHost {
+export interface TensorHost extends AllocationHost {
   /** The spec that opened the device, for messages. */
   readonly id: string;
-  readonly debug: boolean;
-  /** Whether the device was disposed of, and with it all memory. */
-  readonly closed: boolean;
   /** Changes whenever a capture begins or ends: what was enqueued in another epoch may not have run. */
   readonly epoch: number;
-  /** Throws {@link DisposedError} or {@link DeviceLostError} when the device is closed. */
-  readonly backend: Backend;
 }
 
 /**
@@ -89,8 +90,11 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
   get buffer(): BackendBuffer {
-    if (this.#allocation.disposed) throw new DisposedError(allocationLabel(this.#allocation));
-    return this.#allocation.buffer;
+    const allocation = this.#allocation;
+    if (allocation.disposed) throw new DisposedError(allocationLabel(allocation));
+    // Whoever asks within a capture records a use of it.
+    this.device.recording?.hold(allocation);
+    return allocation.buffer;
   }
 
   get disposed(): boolean {
@@ -188,7 +192,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /**
    * Overwrites a contiguous tensor, in order with the work already enqueued. Takes what {@link read}
-   * gives, or the same as bytes. Throws {@link InvalidArgumentError}.
+   * gives, or the same as bytes. Within a capture the graph repeats the write, with the bytes of now.
+   * Throws {@link InvalidArgumentError}.
    */
   write(data: StorageOf<D> | Uint8Array): void {
     if (!(data instanceof Uint8Array) && !isStorageOf(this.dtype, data)) {
@@ -212,32 +217,44 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /**
    * The elements in row-major order once all work enqueued so far is done: bit codes for f16, bf16,
-   * e4m3, e8m0. Rejects with what went wrong in that work.
+   * e4m3, e8m0. Rejects with what went wrong in that work, with {@link DisposedError} if the device is
+   * disposed of meanwhile, and with {@link OutOfMemoryError} where the host has no room for the elements.
+   * Within a capture it throws {@link InvalidArgumentError}.
    */
-  async read(): Promise<StorageOf<D>> {
+  read(): Promise<StorageOf<D>> {
+    this.device.recording?.refuse('read()');
+    return this.#read();
+  }
+
+  async #read(): Promise<StorageOf<D>> {
     const { buffer } = this;
     const size = dtypeSize(this.dtype);
     if (this.size === 0) return storageFromBytes(this.dtype, new Uint8Array(0));
     const last = this.shape.reduce((sum, n, i) => sum + (n - 1) * (this.strides[i] ?? 0), 0);
-    const bytes = await this.device.backend.read(buffer, this.byteOffset, (last + 1) * size);
-    if (this.isContiguous) return storageFromBytes(this.dtype, bytes);
-    return storageFromBytes(this.dtype, gather(bytes, this.shape, this.strides, size));
+    try {
+      const bytes = await this.device.backend.read(buffer, this.byteOffset, (last + 1) * size);
+      if (this.isContiguous) return storageFromBytes(this.dtype, bytes);
+      return storageFromBytes(this.dtype, gather(bytes, this.shape, this.strides, size));
+    } catch (error) {
+      // What engines throw for a typed array that is too long, or that there is no memory for.
+      if (!(error instanceof RangeError)) throw error;
+      const remedy = 'Read the tensor in slices.';
+      throw new OutOfMemoryError('host', this.size * size, undefined, remedy);
+    }
   }
 
   /** As {@link read}, decoded to float32. */
-  async readFloat32(): Promise<Float32Array> {
-    return decodeElements(this.dtype, await this.read());
+  readFloat32(): Promise<Float32Array> {
+    return this.read().then((elements) => decodeElements(this.dtype, elements));
   }
 
   /**
-   * Gives the memory back, for this tensor and every view of it, once the work that uses it is done.
-   * Idempotent, and without effect where the device was disposed of before.
+   * Gives the memory back, for this tensor and every view of it, once the work that uses it is done and
+   * every {@link Graph} that uses it is disposed of. Idempotent, and without effect where the device was
+   * disposed of before.
    */
   dispose(): void {
-    if (this.#allocation.disposed) return;
-    this.#allocation.disposed = true;
-    untrackLeak(this.#allocation);
-    if (!this.device.closed) this.device.backend.release(this.#allocation.buffer);
+    disposeMemory(this.device, this.#allocation);
   }
 
   [Symbol.dispose](): void {
@@ -266,23 +283,6 @@ export function areCounts(value: unknown): value is readonly number[] {
 
 function badDimension(expected: string, actual: unknown): InvalidArgumentError {
   return new InvalidArgumentError('dimension', expected, describeValue(actual));
-}
-
-/** Memory for a contiguous tensor, watched for leaks in debug mode. Throws {@link OutOfMemoryError}. */
-export function allocateMemory(
-  device: TensorHost,
-  shape: readonly number[],
-  dtype: DType,
-): Allocation {
-  const allocation: Allocation = {
-    buffer: device.backend.allocate(numElements(shape) * dtypeSize(dtype)),
-    dtype,
-    shape,
-    tracked: device.debug,
-    disposed: false,
-  };
-  if (allocation.tracked) trackLeak(allocation, device);
-  return allocation;
 }
 
 function gather(

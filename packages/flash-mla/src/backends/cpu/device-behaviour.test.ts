@@ -2,7 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Device } from '../../device.ts';
-import { DeviceLostError, InvalidArgumentError, OutOfMemoryError } from '../../errors.ts';
+import {
+  DeviceLostError,
+  DisposedError,
+  InvalidArgumentError,
+  OutOfMemoryError,
+} from '../../errors.ts';
 import { open, probe } from './index.ts';
 import { denseProblem, expectedDense, runDense } from './testing/dense-problem.ts';
 import { excessOf, openCpu, randomSource, upload } from './testing/problems.ts';
@@ -95,7 +100,7 @@ describe('a private memory', () => {
   it('rejects pending reads when it is closed', async () => {
     const device = await openCpu({ sharedMemory: false });
     const pending = enqueueLong(device, 3).out.read();
-    await Promise.all([expect(pending).rejects.toThrow(DeviceLostError), device.dispose()]);
+    await Promise.all([expect(pending).rejects.toThrow(DisposedError), device.dispose()]);
   });
 });
 
@@ -233,10 +238,13 @@ describe('closing', () => {
     await backend.close();
     for (const result of await outcome) {
       expect(result.status).toBe('rejected');
-      expect((result as PromiseRejectedResult).reason).toBeInstanceOf(DeviceLostError);
+      expect((result as PromiseRejectedResult).reason).toBeInstanceOf(DisposedError);
+      expect(result).toMatchObject({
+        reason: { message: expect.stringContaining('before this was done') },
+      });
     }
-    await expect(out.read()).rejects.toThrow(DeviceLostError);
-    expect(() => runDense(device, short)).toThrow(DeviceLostError);
+    await expect(out.read()).rejects.toThrow(DisposedError);
+    expect(() => runDense(device, short)).toThrow(DisposedError);
   });
 });
 

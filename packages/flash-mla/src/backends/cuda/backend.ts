@@ -1,4 +1,9 @@
-import { DeviceLostError, type FlashMlaError, InvalidArgumentError } from '../../errors.ts';
+import {
+  DeviceLostError,
+  DisposedError,
+  type FlashMlaError,
+  InvalidArgumentError,
+} from '../../errors.ts';
 import type {
   AppendArgs,
   Backend,
@@ -214,7 +219,7 @@ export class CudaBackend implements Backend {
     if (this.#closed) return;
     this.#closed = true;
     const { context } = this.#shared;
-    this.#timeline.stop(new DeviceLostError(this.info.id, 'it was closed'));
+    this.#timeline.stop(DisposedError.whilePending(this.info.id));
     try {
       await this.#timeline.drain();
       for (const graph of [...this.#graphs]) graph.dispose();

@@ -1,14 +1,14 @@
 import type { WorkerHandle } from '#platform';
-import { DeviceLostError } from '../../../errors.ts';
+import { DeviceLostError, DisposedError } from '../../../errors.ts';
 import type { WorkerReply, WorkerStart } from './protocol.ts';
 
 /** The threads of one device: started together, lost together. */
 export class WorkerGroup {
   readonly #workers: readonly WorkerHandle[];
   #holding = false;
-  #lost: DeviceLostError | undefined;
+  #lost: DeviceLostError | DisposedError | undefined;
   /** Called once, with the reason, when a thread dies or {@link stop} is called. */
-  onLost: (error: DeviceLostError) => void = () => {};
+  onLost: (error: DeviceLostError | DisposedError) => void = () => {};
   onReply: (reply: WorkerReply) => void = () => {};
 
   private constructor(workers: readonly WorkerHandle[]) {
@@ -46,12 +46,12 @@ export class WorkerGroup {
             if (!this.#lost) this.onReply(reply);
           } else {
             reject(new Error(reply.message));
-            this.#lose(`a worker thread failed: ${reply.message}`);
+            this.#lose(new DeviceLostError('cpu', `a worker thread failed: ${reply.message}`));
           }
         },
         (error) => {
           reject(error);
-          this.#lose(`a worker thread died: ${error.message}`, error);
+          this.#lose(new DeviceLostError('cpu', `a worker thread died: ${error.message}`, error));
         },
       );
     });
@@ -59,7 +59,8 @@ export class WorkerGroup {
     await Promise.all([ready, start.then((message) => worker.post(message))]);
   }
 
-  get lost(): DeviceLostError | undefined {
+  /** Why nothing runs any more. */
+  get lost(): DeviceLostError | DisposedError | undefined {
     return this.#lost;
   }
 
@@ -79,14 +80,14 @@ export class WorkerGroup {
   }
 
   async stop(): Promise<void> {
-    this.#lose('it was closed');
+    this.#lose(DisposedError.whilePending('cpu'));
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  #lose(reason: string, cause?: unknown): void {
+  #lose(error: DeviceLostError | DisposedError): void {
     if (this.#lost) return;
-    this.#lost = new DeviceLostError('cpu', reason, cause);
-    this.onLost(this.#lost);
+    this.#lost = error;
+    this.onLost(error);
     for (const worker of this.#workers) void worker.terminate();
   }
 }
