@@ -10,6 +10,7 @@ import {
   isStorageOf,
   type StorageOf,
   type TypedArray,
+  typedArrayName,
 } from './tensor/dtype.ts';
 import { Recording } from './tensor/recording.ts';
 import { numElements } from './tensor/shape.ts';
@@ -111,9 +112,10 @@ export class Device implements TensorHost, AsyncDisposable {
 
   /**
    * A contiguous tensor with a copy of `data`. Numbers (arrays, `Float32Array` for a 16- or 8-bit
-   * float) are encoded: nearest even, e4m3 saturating. A typed array of the dtype's own storage
-   * (`Uint16Array` for f16 and bf16, `Uint8Array` for e4m3, e8m0 and u8) is taken as bit codes.
-   * Throws {@link InvalidArgumentError} and {@link OutOfMemoryError}.
+   * float) are encoded: nearest even, e4m3 saturating; for u8, i32 and i64 they must be integers that the
+   * dtype holds. A typed array of the dtype's own storage (`Uint16Array` for f16 and bf16, `Uint8Array`
+   * for e4m3, e8m0 and u8) is taken as bit codes. Throws {@link InvalidArgumentError} and
+   * {@link OutOfMemoryError}.
    */
   tensor<D extends DType>(
     data: ArrayLike<number> | ArrayLike<bigint> | TypedArray,
@@ -125,11 +127,12 @@ export class Device implements TensorHost, AsyncDisposable {
     checkData(data, shape);
     const storage = toStorage(dtype, data);
     const tensor = this.empty(shape, dtype);
-    this.backend.write(
-      tensor.buffer,
-      0,
-      new Uint8Array(storage.buffer, storage.byteOffset, storage.byteLength),
-    );
+    try {
+      tensor.write(storage);
+    } catch (error) {
+      tensor.dispose();
+      throw error;
+    }
     return tensor;
   }
 
@@ -137,7 +140,7 @@ export class Device implements TensorHost, AsyncDisposable {
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
     checkShape(shape);
     checkDType(dtype);
-    return Tensor.allocate(this, [...shape], dtype);
+    return Tensor.allocate(this, shape, dtype);
   }
 
   /**
@@ -250,8 +253,7 @@ function toStorage<D extends DType>(
 
 /** Numbers or a typed array, one for each element. */
 function checkData(data: unknown, shape: readonly number[]): void {
-  const isTyped = ArrayBuffer.isView(data) && !(data instanceof DataView);
-  if (!isTyped && !isNumberArray(data)) {
+  if (typedArrayName(data) === undefined && !isNumberArray(data)) {
     throw new InvalidArgumentError('data', 'numbers or a typed array', describeValue(data));
   }
   const { length } = data as ArrayLike<number>;

@@ -72,7 +72,7 @@ export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResu
   const isFresh = schedMeta instanceof FlashMlaSchedMeta && !schedMeta.haveInitialized;
   const outputs = new Outputs(device);
   try {
-    const [b, sQ, hQ] = q.shape as [number, number, number];
+    const { 0: b, 1: sQ, 2: hQ } = q.shape as [number, number, number];
     const outDType = q.dtype === 'f16' ? 'f16' : 'bf16';
     const out = outputs.take('out', given.out, [b, sQ, hQ, call.headDimV], outDType);
     const lse = outputs.take('lse', given.lse, [b, hQ, sQ], 'f32');

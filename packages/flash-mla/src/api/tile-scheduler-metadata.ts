@@ -1,6 +1,7 @@
 import type { Schedule, SchedulePlan, ScheduleProblem } from '../backends/backend.ts';
 import { metadataWidth } from '../scheduling/tile-scheduler.ts';
 import { allocateMemory } from '../tensor/allocation.ts';
+import { contiguousLayout } from '../tensor/shape.ts';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 
 /** What a schedule is computed from. */
@@ -28,8 +29,8 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
   readonly schedule: Schedule;
 
   private constructor(device: TensorHost, problem: ScheduleProblem, plan: SchedulePlan) {
-    const shape = [plan.numParts, metadataWidth];
-    super(device, allocateMemory(device, shape, 'i32'), 'i32', shape, [metadataWidth, 1], 0);
+    const { shape, strides } = contiguousLayout([plan.numParts, metadataWidth]);
+    super(device, allocateMemory(device, shape, 'i32'), 'i32', shape, strides, 0);
     try {
       this.numSplits = Tensor.allocate(device, [problem.batch + 1], 'i32');
     } catch (error) {
@@ -38,6 +39,7 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
     }
     this.problem = problem;
     this.schedule = { metadata: this, numSplits: this.numSplits, plan };
+    Object.freeze(this);
   }
 
   /** Plans the cut and enqueues its computation. Throws {@link OutOfMemoryError}. */

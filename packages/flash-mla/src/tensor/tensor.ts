@@ -8,9 +8,16 @@ import {
   disposeMemory,
 } from './allocation.ts';
 import { decodeElements } from './convert.ts';
-import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
+import {
+  type DType,
+  dtypeSize,
+  isStorageOf,
+  type StorageOf,
+  storageFromBytes,
+  typedArrayName,
+} from './dtype.ts';
 import { packedRows } from './packed-rows.ts';
-import { contiguousStrides, isContiguous, numElements } from './shape.ts';
+import { contiguousLayout, contiguousStrides, isContiguous, numElements } from './shape.ts';
 import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
 
 /** What a tensor needs of the device it lives on. */
@@ -28,6 +35,7 @@ export interface TensorHost extends AllocationHost {
 export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   readonly device: TensorHost;
   readonly dtype: D;
+  /** Frozen, for which V8 takes long to destructure as an array: `{ 0: b, 1: sQ }` on hot paths. */
   readonly shape: readonly number[];
   /** Elements between neighbours along each dimension. */
   readonly strides: readonly number[];
@@ -36,7 +44,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   /** The `model1` blocks that this tensor is a view of. */
   readonly #blocks: WholeBlocks | undefined;
 
-  /** Use `device.tensor()` or `device.empty()`. */
+  /** Use `device.tensor()` or `device.empty()`. `shape` and `strides` must be frozen. */
   constructor(
     device: TensorHost,
     allocation: Allocation,
@@ -53,6 +61,9 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     this.strides = strides;
     this.byteOffset = byteOffset;
     this.#blocks = blocks;
+    // Kernels follow these into memory, so they are as the constructors have checked them. A class that
+    // has more fields freezes when they are set.
+    if (new.target === Tensor) Object.freeze(this);
   }
 
   /** Whether a value is a tensor of this library, whatever its dtype. Never throws. */
@@ -62,8 +73,9 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** Allocates memory for a contiguous tensor. Throws {@link OutOfMemoryError}. */
   static allocate<D extends DType>(device: TensorHost, shape: readonly number[], dtype: D) {
-    const allocation = allocateMemory(device, shape, dtype);
-    return new Tensor(device, allocation, dtype, shape, contiguousStrides(shape), 0);
+    const layout = contiguousLayout(shape);
+    const allocation = allocateMemory(device, layout.shape, dtype);
+    return new Tensor(device, allocation, dtype, layout.shape, layout.strides, 0);
   }
 
   /** Allocates a packed cache (blocks, page, 1, rowBytes). Throws {@link OutOfMemoryError}. */
@@ -76,8 +88,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     const { rowBytes, blockPadding } = packedRows[layout];
     const blockBytes = Math.ceil((page * rowBytes) / blockPadding) * blockPadding;
     const allocation = allocateMemory(device, [blocks * blockBytes], 'u8');
-    const shape = [blocks, page, 1, rowBytes];
-    const strides = [blockBytes, rowBytes, rowBytes, 1];
+    const shape = Object.freeze([blocks, page, 1, rowBytes]);
+    const strides = Object.freeze([blockBytes, rowBytes, rowBytes, 1]);
     const whole = blocksOf({ dtype: 'u8', shape, strides, byteOffset: 0 }, true);
     return new Tensor(device, allocation, 'u8', shape, strides, 0, whole);
   }
@@ -143,7 +155,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
         `${describeValue(begin)}, ${describeValue(end)}`,
       );
     }
-    const shape = this.shape.map((n, i) => (i === dimension ? end - begin : n));
+    const shape = Object.freeze(this.shape.map((n, i) => (i === dimension ? end - begin : n)));
     const byteOffset = this.byteOffset + begin * this.stride(dimension) * dtypeSize(this.dtype);
     return this.#view('dimension, begin, end', shape, this.strides, byteOffset);
   }
@@ -175,7 +187,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
         `one that ends at byte ${end}`,
       );
     }
-    return this.#view('shape, strides', [...shape], [...strides], byteOffset);
+    const frozen = { shape: Object.freeze([...shape]), strides: Object.freeze([...strides]) };
+    return this.#view('shape, strides', frozen.shape, frozen.strides, byteOffset);
   }
 
   /** The same elements under another shape. Needs a contiguous tensor. Shares memory. */
@@ -196,23 +209,27 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
    * Throws {@link InvalidArgumentError}.
    */
   write(data: StorageOf<D> | Uint8Array): void {
-    if (!(data instanceof Uint8Array) && !isStorageOf(this.dtype, data)) {
+    if (typedArrayName(data) !== 'Uint8Array' && !isStorageOf(this.dtype, data)) {
       throw new InvalidArgumentError(
         'data',
         `the typed array of ${this.dtype} elements, or bytes`,
         describeValue(data),
       );
     }
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const { buffer } = this;
+    // Of a detached array this is 0.
+    const { byteLength } = data;
     const expected = this.size * dtypeSize(this.dtype);
-    if (!this.isContiguous || bytes.byteLength !== expected) {
+    if (!this.isContiguous || byteLength !== expected) {
       throw new InvalidArgumentError(
         'data',
         `${expected} bytes for a contiguous tensor`,
-        `${bytes.byteLength} bytes${this.isContiguous ? '' : ' for a strided tensor'}`,
+        `${byteLength} bytes${this.isContiguous ? '' : ' for a strided tensor'}`,
       );
     }
-    this.device.backend.write(this.buffer, this.byteOffset, bytes);
+    if (byteLength === 0) return;
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, byteLength);
+    this.device.backend.write(buffer, this.byteOffset, bytes);
   }
 
   /**
