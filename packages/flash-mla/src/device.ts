@@ -136,7 +136,11 @@ export class Device implements TensorHost, AsyncDisposable {
     return tensor;
   }
 
-  /** A contiguous tensor with undefined contents. Throws {@link OutOfMemoryError}. */
+  /**
+   * A contiguous tensor with undefined contents. Throws {@link OutOfMemoryError}. WebGPU says late that
+   * memory has run out: there this throws only where the device would hold more than 512 GiB, and else
+   * the next `read()` or {@link synchronize} rejects.
+   */
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
     checkShape(shape);
     checkDType(dtype);

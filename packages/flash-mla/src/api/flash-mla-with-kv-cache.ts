@@ -46,7 +46,8 @@ const known = optionNames(
  * Everything is checked before anything is enqueued, and a call that throws leaves nothing allocated.
  * What lives on the device cannot be checked here: lengths out of range count as the nearest valid
  * one, entries of `blockTable` must be blocks of the cache (checked where the device was opened with
- * `debug`), indices outside the cache are skipped.
+ * `debug`), indices outside the cache are skipped. A NaN that a row attends to, in its query or in a key,
+ * makes its output and its lse NaN and touches no other row.
  *
  * Source: FlashMLA's `flash_mla_with_kvcache`.
  *

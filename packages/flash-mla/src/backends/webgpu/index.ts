@@ -8,8 +8,9 @@ import { requestAdapter } from './gpu.ts';
 import { openAdapter } from './open.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {
+  const profile = environmentProfile();
   const adapter = await requestAdapter();
-  return [{ name: adapterName(adapter), details: adapterDetails(adapter, environmentProfile()) }];
+  return [{ name: adapterName(adapter), details: adapterDetails(adapter, profile) }];
 }
 
 /**
@@ -29,6 +30,7 @@ export async function open(
       "Open 'webgpu'.",
     );
   }
+  const profile = options.webgpuProfile ?? environmentProfile();
   const adapter = await requestAdapter();
   if (isAutomatic && isSoftware(adapter)) {
     throw new BackendUnavailableError(
@@ -38,11 +40,10 @@ export async function open(
       "Open 'webgpu' by name to use it all the same.",
     );
   }
-  const profile = options.webgpuProfile ?? environmentProfile();
   return openAdapter(adapter, profile, options.debug);
 }
 
-/** For the command, whose options are the same for every backend. */
+/** For the command, whose options are the same for every backend. Throws {@link InvalidArgumentError}. */
 function environmentProfile(): Profile {
   const value = globalThis.process?.env?.FLASH_MLA_WEBGPU_PROFILE || 'adapter';
   if (value === 'adapter' || value === 'default') return value;
@@ -50,5 +51,6 @@ function environmentProfile(): Profile {
     'FLASH_MLA_WEBGPU_PROFILE',
     "'adapter' or 'default'",
     describeValue(value),
+    'Correct the variable, or leave it out for all that the adapter has.',
   );
 }
