@@ -41,6 +41,8 @@ export class BackendUnavailableError extends FlashMlaError {
   /** What was looked for and where, in order, each with what was found. */
   readonly looked: readonly string[];
   readonly remedy: string;
+  /** Whether this cannot change while the process lives, so that there is no use in trying again. */
+  readonly lasting: boolean;
 
   constructor(
     backend: string,
@@ -48,6 +50,7 @@ export class BackendUnavailableError extends FlashMlaError {
     looked: readonly string[],
     remedy: string,
     cause?: unknown,
+    lasting = false,
   ) {
     const trail = looked.length > 0 ? ` Looked for: ${looked.join('; ')}.` : '';
     super(
@@ -58,6 +61,7 @@ export class BackendUnavailableError extends FlashMlaError {
     this.reason = reason;
     this.looked = looked;
     this.remedy = remedy;
+    this.lasting = lasting;
   }
 }
 
