@@ -312,6 +312,26 @@ describe('the process', () => {
     expect({ status, stdout, stderr }).toEqual(expected);
   });
 
+  it('opens a device again after it was short of file descriptors', () => {
+    const url = new URL('../../../dist/index.js', import.meta.url).href;
+    const program = `import { listDevices, openDevice } from '${url}';
+      import { closeSync, openSync } from 'node:fs';
+      await listDevices(['cpu']); // Loads the backend's module, for which Node 20 tries only once.
+      const held = [];
+      try { for (;;) held.push(openSync('/dev/null', 'r')); } catch {}
+      const error = await openDevice('cpu').catch((thrown) => thrown);
+      for (const file of held) closeSync(file);
+      const device = await openDevice('cpu');
+      console.log(error.name, /ulimit -n/.test(error.remedy), device.id);
+      await device.dispose();`;
+    const shell = 'ulimit -n 200 && exec "$0" --input-type=module -e "$1"';
+    const { status, stdout } = spawnSync('sh', ['-c', shell, process.execPath, program], {
+      timeout: 30_000,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'BackendUnavailableError true cpu\n' });
+  });
+
   it('waits for pending work that somebody reads', () => {
     const { status, stdout } = runProgram(
       `const d = await open(0, {});
