@@ -76,6 +76,21 @@ describe('capture', () => {
 });
 
 describe('dispose', () => {
+  it('resolves each time only when the device has stopped', async () => {
+    let stop = () => {};
+    backend.close = () =>
+      new Promise((resolve) => {
+        stop = resolve;
+      });
+    const done: number[] = [];
+    const disposals = [0, 1].map((i) => device.dispose().then(() => done.push(i)));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(done).toEqual([]);
+    stop();
+    await Promise.all(disposals);
+    expect(done).toEqual([0, 1]);
+  });
+
   it('closes the backend once and refuses everything after', async () => {
     const close = vi.spyOn(backend, 'close');
     await device.dispose();

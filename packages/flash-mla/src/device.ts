@@ -11,7 +11,9 @@ import {
   isStorageOf,
   type StorageOf,
   type TypedArray,
+  typedArrayName,
 } from './tensor/dtype.ts';
+import { Recording } from './tensor/recording.ts';
 import { numElements } from './tensor/shape.ts';
 import { areCounts, Tensor, type TensorHost } from './tensor/tensor.ts';
 
@@ -21,29 +23,45 @@ export type DeviceSpec = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'webgpu' |
 /** Options of {@link openDevice}. */
 export interface DeviceOptions extends BackendOptions {}
 
-/** A recorded sequence of operations, replayed as one. Lengths on the device may change between. */
+/**
+ * A recorded sequence of operations, replayed as one. Lengths on the device may change between.
+ *
+ * The graph keeps the memory of every tensor that was used while it was recorded, until it is disposed
+ * of itself. So tensors may be disposed of before, outputs and temporaries within the captured function
+ * too, and a replay never reads or writes what others have got since. `memoryStats` counts that memory
+ * as allocated.
+ */
 export class Graph implements Disposable {
   readonly #device: Device;
   readonly #graph: BackendGraph;
+  readonly #recording: Recording;
   #disposed = false;
 
   /** Use {@link Device.capture}. */
-  constructor(device: Device, graph: BackendGraph) {
+  constructor(device: Device, graph: BackendGraph, recording: Recording) {
     this.#device = device;
     this.#graph = graph;
+    this.#recording = recording;
   }
 
   /** Enqueues everything that was recorded. Throws {@link DisposedError}. */
   replay(): void {
+    this.#device.recording?.refuse('replay() of a graph');
     if (this.#disposed || this.#device.closed) throw new DisposedError('graph');
     this.#graph.replay();
   }
 
-  /** Gives up what the graph holds; its tensors stay. Idempotent. */
+  /**
+   * Gives up what the graph holds, once the replays under way are done: its own memory, and that of
+   * tensors that were disposed of before. Other tensors stay. Idempotent.
+   */
   dispose(): void {
     if (this.#disposed) return;
+    this.#device.recording?.refuse('dispose() of a graph');
     this.#disposed = true;
-    if (!this.#device.closed) this.#graph.dispose();
+    if (this.#device.closed) return;
+    this.#graph.dispose();
+    this.#recording.release(this.#device.backend);
   }
 
   [Symbol.dispose](): void {
@@ -59,8 +77,9 @@ export class Device implements TensorHost, AsyncDisposable {
   readonly skipped: readonly Error[];
   readonly #backend: Backend;
   #closed = false;
+  #closing: Promise<void> | undefined;
   #epoch = 0;
-  #capturing = false;
+  #recording: Recording | undefined;
 
   /** Use {@link openDevice}. */
   constructor(backend: Backend, debug: boolean, skipped: readonly Error[]) {
@@ -82,6 +101,11 @@ export class Device implements TensorHost, AsyncDisposable {
     return this.#epoch;
   }
 
+  /** The capture under way. */
+  get recording(): Recording | undefined {
+    return this.#recording;
+  }
+
   get backend(): Backend {
     if (this.#closed) throw new DisposedError(`device '${this.id}'`);
     return this.#backend;
@@ -89,9 +113,10 @@ export class Device implements TensorHost, AsyncDisposable {
 
   /**
    * A contiguous tensor with a copy of `data`. Numbers (arrays, `Float32Array` for a 16- or 8-bit
-   * float) are encoded: nearest even, e4m3 saturating. A typed array of the dtype's own storage
-   * (`Uint16Array` for f16 and bf16, `Uint8Array` for e4m3, e8m0 and u8) is taken as bit codes.
-   * Throws {@link InvalidArgumentError} and {@link OutOfMemoryError}.
+   * float) are encoded: nearest even, e4m3 saturating; for u8, i32 and i64 they must be integers that the
+   * dtype holds. A typed array of the dtype's own storage (`Uint16Array` for f16 and bf16, `Uint8Array`
+   * for e4m3, e8m0 and u8) is taken as bit codes. Throws {@link InvalidArgumentError} and
+   * {@link OutOfMemoryError}.
    */
   tensor<D extends DType>(
     data: ArrayLike<number> | ArrayLike<bigint> | TypedArray,
@@ -103,19 +128,24 @@ export class Device implements TensorHost, AsyncDisposable {
     checkData(data, shape);
     const storage = toStorage(dtype, data);
     const tensor = this.empty(shape, dtype);
-    this.backend.write(
-      tensor.buffer,
-      0,
-      new Uint8Array(storage.buffer, storage.byteOffset, storage.byteLength),
-    );
+    try {
+      tensor.write(storage);
+    } catch (error) {
+      tensor.dispose();
+      throw error;
+    }
     return tensor;
   }
 
-  /** A contiguous tensor with undefined contents. Throws {@link OutOfMemoryError}. */
+  /**
+   * A contiguous tensor with undefined contents. Throws {@link OutOfMemoryError}. WebGPU says late that
+   * memory has run out: there this throws only where the device would hold more than 512 GiB, and else
+   * the next `read()` or {@link synchronize} rejects.
+   */
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
     checkShape(shape);
     checkDType(dtype);
-    return Tensor.allocate(this, [...shape], dtype);
+    return Tensor.allocate(this, shape, dtype);
   }
 
   /**
@@ -146,19 +176,25 @@ export class Device implements TensorHost, AsyncDisposable {
   }
 
   /**
-   * Records what `enqueue` enqueues, without running it. Tensors it uses must outlive the graph.
-   * `enqueue` must not await, read, free or capture. Throws {@link InvalidArgumentError}.
+   * Records what `enqueue` enqueues, without running it; {@link Graph.replay} runs it. `enqueue` may make
+   * tensors, write them and dispose of them: what it writes is written by each replay, and the graph
+   * keeps the memory that it uses (see {@link Graph}).
+   *
+   * It must not be async, and must not read, synchronise, capture, replay, or dispose of a graph or the
+   * device: that throws {@link InvalidArgumentError}, and so does this. What `enqueue` throws ends the
+   * capture and is thrown on.
    */
   capture(enqueue: () => void): Graph {
-    if (typeof enqueue !== 'function' || this.#capturing) {
+    if (typeof enqueue !== 'function' || this.#recording) {
       throw new InvalidArgumentError(
         'enqueue',
         'a function, outside of any other capture',
-        this.#capturing ? 'one inside a capture' : describeValue(enqueue),
+        this.#recording ? 'one inside a capture' : describeValue(enqueue),
       );
     }
     const { backend } = this;
-    this.#capturing = true;
+    const recording = new Recording();
+    this.#recording = recording;
     this.#epoch++;
     try {
       const run = () => {
@@ -171,9 +207,12 @@ export class Device implements TensorHost, AsyncDisposable {
           );
         }
       };
-      return new Graph(this, backend.capture(run));
+      return new Graph(this, backend.capture(run), recording);
+    } catch (error) {
+      recording.release(backend);
+      throw error;
     } finally {
-      this.#capturing = false;
+      this.#recording = undefined;
       this.#epoch++;
     }
   }
@@ -188,8 +227,13 @@ export class Device implements TensorHost, AsyncDisposable {
     this.backend.run(operation, args);
   }
 
-  /** Resolves once all work enqueued so far is done; rejects with what went wrong in it. */
+  /**
+   * Resolves once all work enqueued so far is done; rejects with what went wrong in it, and with
+   * {@link DisposedError} if the device is disposed of meanwhile. Within a capture it throws
+   * {@link InvalidArgumentError}.
+   */
   synchronize(): Promise<void> {
+    this.#recording?.refuse('synchronize()');
     return this.backend.synchronize();
   }
 
@@ -198,15 +242,20 @@ export class Device implements TensorHost, AsyncDisposable {
     return this.backend.memoryStats();
   }
 
-  /** Stops the device and frees all its tensors. Pending reads reject. Idempotent. */
-  async dispose(): Promise<void> {
-    if (this.#closed) return;
+  /**
+   * Stops the device and frees all its tensors; resolves when it has stopped. Reads and
+   * {@link synchronize} that are pending reject with {@link DisposedError}: await them first to have
+   * their results. Idempotent.
+   */
+  dispose(): Promise<void> {
+    this.#recording?.refuse('dispose() of its device');
     this.#closed = true;
-    await this.#backend.close();
+    this.#closing ??= this.#backend.close();
+    return this.#closing;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.dispose();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 }
 
@@ -219,8 +268,7 @@ function toStorage<D extends DType>(
 
 /** Numbers or a typed array, one for each element. */
 function checkData(data: unknown, shape: readonly number[]): void {
-  const isTyped = ArrayBuffer.isView(data) && !(data instanceof DataView);
-  if (!isTyped && !isNumberArray(data)) {
+  if (typedArrayName(data) === undefined && !isNumberArray(data)) {
     throw new InvalidArgumentError('data', 'numbers or a typed array', describeValue(data));
   }
   const { length } = data as ArrayLike<number>;

@@ -62,6 +62,11 @@ describe('errors', () => {
       'graph was used after dispose(). Keep it alive until its last use has been enqueued.',
     ],
     [
+      DisposedError.whilePending('cpu'),
+      'DisposedError',
+      "device 'cpu' was disposed of before this was done. Await read() and synchronize() before dispose().",
+    ],
+    [
       new FileFormatError('a.safetensors', 'header', 'JSON', 'text'),
       'FileFormatError',
       'a.safetensors: header: expected JSON, got text',

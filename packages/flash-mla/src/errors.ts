@@ -41,6 +41,8 @@ export class BackendUnavailableError extends FlashMlaError {
   /** What was looked for and where, in order, each with what was found. */
   readonly looked: readonly string[];
   readonly remedy: string;
+  /** Whether this cannot change while the process lives, so that there is no use in trying again. */
+  readonly lasting: boolean;
 
   constructor(
     backend: string,
@@ -48,6 +50,7 @@ export class BackendUnavailableError extends FlashMlaError {
     looked: readonly string[],
     remedy: string,
     cause?: unknown,
+    lasting = false,
   ) {
     const trail = looked.length > 0 ? ` Looked for: ${looked.join('; ')}.` : '';
     super(
@@ -58,6 +61,7 @@ export class BackendUnavailableError extends FlashMlaError {
     this.reason = reason;
     this.looked = looked;
     this.remedy = remedy;
+    this.lasting = lasting;
   }
 }
 
@@ -120,12 +124,25 @@ export class DeviceLostError extends FlashMlaError {
   }
 }
 
-/** A tensor or device was used after it was disposed. */
+/** A tensor, graph or device was used after it was disposed, or a device while something waited for it. */
 export class DisposedError extends FlashMlaError {
   override readonly name = 'DisposedError';
 
-  constructor(what: string) {
-    super(`${what} was used after dispose(). Keep it alive until its last use has been enqueued.`);
+  constructor(
+    what: string,
+    happened = 'was used after dispose()',
+    remedy = 'Keep it alive until its last use has been enqueued.',
+  ) {
+    super(`${what} ${happened}. ${remedy}`);
+  }
+
+  /** What a pending `read()` or `synchronize()` of a device rejects with when its user closes it. */
+  static whilePending(device: string): DisposedError {
+    return new DisposedError(
+      `device '${device}'`,
+      'was disposed of before this was done',
+      'Await read() and synchronize() before dispose().',
+    );
   }
 }
 

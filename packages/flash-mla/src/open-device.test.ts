@@ -61,23 +61,38 @@ describe('openDevice', () => {
     expect(cpu.open).toHaveBeenCalledWith(1, expect.objectContaining({ debug: false }), false);
   });
 
-  it('says why a device cannot be opened, and finds out only once', async () => {
-    const thrown: unknown[] = [];
-    for (let i = 0; i < 2; i++) {
-      thrown.push(await openDevice('cuda').catch((error: unknown) => error));
-    }
-    expect(thrown[0]).toBeInstanceOf(errors.BackendUnavailableError);
-    expect((thrown[0] as Error).message).toBe(
+  it('says why a device cannot be opened, and asks again, since that may have changed', async () => {
+    const thrown = await openDevice('cuda').catch((error: unknown) => error);
+    expect(thrown).toBeInstanceOf(errors.BackendUnavailableError);
+    expect((thrown as Error).message).toBe(
       "backend 'cuda' is unavailable: no driver. Looked for: libcuda.so.1: absent. Install a driver.",
     );
-    expect(thrown[1]).toBe(thrown[0]);
-    expect(cuda.open).toHaveBeenCalledTimes(1);
+    cuda.open.mockResolvedValueOnce(new RecordingBackend('cuda'));
+    expect((await openDevice('cuda')).id).toBe('cuda');
     expect(load.cuda).toHaveBeenCalledTimes(1);
     const broken = await openDevice('webgpu').catch((error: unknown) => error);
     expect(broken).toBeInstanceOf(errors.BackendUnavailableError);
     expect((broken as Error).cause).toBeInstanceOf(SyntaxError);
-    await openDevice('webgpu').catch(() => {});
-    expect(load.webgpu).toHaveBeenCalledTimes(1);
+    load.webgpu.mockResolvedValueOnce(cpu as BackendModule);
+    expect((await openDevice('webgpu')).id).toBe('cpu:0');
+  });
+
+  it('does not advise to reinstall where a module only lacked a file descriptor', async () => {
+    const cause = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    load.webgpu.mockRejectedValueOnce(cause);
+    const error = await openDevice('webgpu').catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ lasting: false, cause });
+    expect((error as Unavailable).remedy).toMatch(/ulimit -n.*open it again/);
+    expect((error as Unavailable).looked).toEqual([
+      'module backends/webgpu: EMFILE: too many open files',
+    ]);
+  });
+
+  it('remembers what cannot change while the process lives', async () => {
+    const never = new errors.BackendUnavailableError('cuda', 'no', [], '', undefined, true);
+    cuda.open.mockRejectedValueOnce(never);
+    for (let i = 0; i < 2; i++) await expect(openDevice('cuda')).rejects.toBe(never);
+    expect(cuda.open).toHaveBeenCalledTimes(1);
   });
 
   it("fails with every reason where 'auto' finds nothing", async () => {
@@ -135,7 +150,10 @@ describe('openDevice', () => {
       vi.unstubAllEnvs();
       return debug;
     };
-    expect([await opened(''), await opened('0'), await opened('1')]).toEqual([false, false, true]);
+    for (const off of ['', '0', 'false', 'FALSE', 'no', 'off', ' 0 ']) {
+      expect([off, await opened(off)]).toEqual([off, false]);
+    }
+    for (const on of ['1', 'true', 'yes', 'on']) expect([on, await opened(on)]).toEqual([on, true]);
     expect(await opened('1', { debug: false })).toBe(false);
     expect(await opened('0', { debug: true })).toBe(true);
   });

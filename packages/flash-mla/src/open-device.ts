@@ -7,8 +7,14 @@ import {
 } from './backends/registry.ts';
 import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
 import { environmentFlag } from './environment.ts';
-import { BackendUnavailableError, describeValue, InvalidArgumentError } from './errors.ts';
+import {
+  BackendUnavailableError,
+  describeValue,
+  FlashMlaError,
+  InvalidArgumentError,
+} from './errors.ts';
 import { flashMlaKernels } from './kernel-libraries.ts';
+import { shortageOfModule } from './shortages.ts';
 
 /** One line of {@link listDevices}: a device that can be opened, or a backend that cannot. */
 export type DeviceListing =
@@ -28,7 +34,7 @@ export type DeviceListing =
     };
 
 const modules = new Map<BackendName, Promise<BackendModule>>();
-/** Why a device could not be opened; it stays so for this process. */
+/** Why a device could not be opened, where that stays so for this process. */
 const failures = new Map<string, BackendUnavailableError>();
 
 const notServed =
@@ -39,11 +45,13 @@ function loadBackend(name: BackendName): Promise<BackendModule> {
   const loaded: Promise<BackendModule> =
     modules.get(name) ??
     backendModules[name]().catch((cause: unknown) => {
+      modules.delete(name);
+      const otherwise = globalThis.process === undefined ? notServed : 'Reinstall flash-mla.';
       throw new BackendUnavailableError(
         name,
         'its module does not load',
-        [`module backends/${name}`],
-        globalThis.process === undefined ? notServed : 'Reinstall flash-mla.',
+        [`module backends/${name}: ${messageOf(cause)}`],
+        shortageOfModule(cause) ?? otherwise,
         cause,
       );
     });
@@ -107,9 +115,12 @@ export async function listDevices(
           ? cause
           : new BackendUnavailableError(
               backend,
-              cause instanceof Error ? cause.message : String(cause),
+              messageOf(cause),
               [],
-              'Please report this with the output of `flash-mla doctor --json`.',
+              // A typed error says itself what is wrong, e.g. with a variable of the environment.
+              cause instanceof FlashMlaError
+                ? ''
+                : 'Please report this with the output of `flash-mla doctor --json`.',
               cause,
             );
       listings.push({ available: false, id: backend, backend, error });
@@ -130,7 +141,7 @@ async function openBackend(
   try {
     return await (await loadBackend(name)).open(index, options, isAutomatic);
   } catch (error) {
-    if (error instanceof BackendUnavailableError) failures.set(key, error);
+    if (error instanceof BackendUnavailableError && error.lasting) failures.set(key, error);
     throw error;
   }
 }
@@ -183,4 +194,9 @@ function automatic(): BackendName[] {
   return (Object.keys(backendModules) as BackendName[]).filter(
     (name) => (name as string) !== 'sim',
   );
+}
+
+/** Without its last full stop: more words follow. */
+function messageOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
 }

@@ -175,11 +175,15 @@ export function checkFlag(name: string, value: unknown, fallback: boolean): bool
   throw new InvalidArgumentError(name, 'true or false', show(value));
 }
 
-/** Softmax scale: any finite number above 0; by default 1/√dQk. */
+/** The normal numbers of float32. Kernels compute with these; devices may count what is less as 0. */
+const leastScale = 2 ** -126;
+const mostScale = (2 - 2 ** -23) * 2 ** 127;
+
+/** Softmax scale: a positive number that is a normal float32; by default 1/√dQk. */
 export function checkScale(name: string, value: unknown, headDimQk: number): number {
   if (value === undefined || value === null) return 1 / Math.sqrt(headDimQk);
-  if (typeof value === 'number' && value > 0 && value < Number.POSITIVE_INFINITY) return value;
-  throw new InvalidArgumentError(name, 'a finite number above 0', show(value));
+  if (typeof value === 'number' && value >= leastScale && value <= mostScale) return value;
+  throw new InvalidArgumentError(name, 'a number from 2^-126 to 3.4e38', show(value));
 }
 
 /** Refuses an argument that the chosen mode has no use for. */

@@ -29,7 +29,7 @@ export type Scheduling =
 export interface DecodeOptionsBase<O extends 'bf16' | 'f16'> {
   /** Columns of V, the first of a cache row: FlashMLA's is 512. */
   readonly headDimV: number;
-  /** Factor of the logits, finite and above 0. Default 1/√dQk. */
+  /** Factor of the logits, a normal float32: 2^-126 to 3.4e38. Default 1/√dQk. */
   readonly softmaxScale?: number | null | undefined;
   /** Split each request the same way in any batch, so that its bits do not depend on the others. */
   readonly deterministic?: boolean | undefined;

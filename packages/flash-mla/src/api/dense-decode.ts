@@ -38,13 +38,13 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
     throw new InvalidArgumentError('q', 'dtype bf16, f16 or e4m3', dtype);
   }
   checkInnerStride('q', q);
-  const [b, sQ, hQ, headDimQk] = q.shape as [number, number, number, number];
+  const { 0: b, 1: sQ, 2: hQ, 3: headDimQk } = q.shape as [number, number, number, number];
 
   checkOperand('kCache', kCache, 4, dtype, device);
   checkNotEmpty('kCache', kCache, 1);
   checkInnerStride('kCache', kCache);
   checkExtent('kCache', kCache, 3, headDimQk, 'dQk of q');
-  const [, page, hK] = kCache.shape as [number, number, number, number];
+  const { 1: page, 2: hK } = kCache.shape as [number, number, number, number];
   checkHeads(hQ, hK, 'kCache.shape[2]');
   const headDimV = checkInteger('headDimV', options.headDimV, 1, headDimQk);
   checkDenseHeadDims(headDimQk, headDimV);

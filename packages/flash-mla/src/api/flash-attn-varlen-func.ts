@@ -37,7 +37,7 @@ export interface FlashAttnVarlenOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16
   readonly maxSeqlenKv: number;
   /** Only 0: dropout belongs to training. */
   readonly dropoutP?: 0 | undefined;
-  /** Factor of the logits, finite and above 0. Default 1/√dQk. */
+  /** Factor of the logits, a normal float32: 2^-126 to 3.4e38. Default 1/√dQk. */
   readonly softmaxScale?: number | null | undefined;
   /** Aligned to the end: the last query of a request sees all its keys. Default false. */
   readonly causal?: boolean | undefined;

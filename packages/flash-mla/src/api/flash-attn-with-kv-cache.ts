@@ -30,7 +30,7 @@ export interface FlashAttnWithKvCacheOptions<D extends 'bf16' | 'f16' = 'bf16' |
   readonly cacheSeqlens: Tensor<'i32'>;
   /** i32 (b, maxBlocks): blocks of each request, in order. Absent: request i owns block i. */
   readonly blockTable?: Tensor<'i32'> | null | undefined;
-  /** Factor of the logits, finite and above 0. Default 1/√dQk. */
+  /** Factor of the logits, a normal float32: 2^-126 to 3.4e38. Default 1/√dQk. */
   readonly softmaxScale?: number | null | undefined;
   /** Aligned to the end: query i sees keys up to seqlen − sQ + i. Default false. */
   readonly causal?: boolean | undefined;

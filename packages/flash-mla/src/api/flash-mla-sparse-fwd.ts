@@ -24,7 +24,7 @@ export interface FlashMlaSparseFwdOptions {
   readonly kv: Tensor<'bf16'>;
   /** i32 (sQ, hKv, topk): rows of `kv`; anything outside (−1, ≥ sKv) is skipped. */
   readonly indices: Tensor<'i32'>;
-  /** Factor of the logits, finite and above 0. */
+  /** Factor of the logits, a normal float32: 2^-126 to 3.4e38. */
   readonly smScale: number;
   /** Columns of V. Default 512. */
   readonly dV?: number | undefined;

@@ -47,7 +47,8 @@ const known = optionNames(
  * What lives on the device cannot be checked here, and means something whatever it is: lengths out of
  * range count as the nearest valid one; an entry of `blockTable` that is no block of the cache names
  * nothing, and its tokens are skipped, as are indices outside the cache. Rows that then see nothing have
- * out 0 and lse +inf. A cache may have no blocks, and a block table no columns.
+ * out 0 and lse +inf. A cache may have no blocks, and a block table no columns. A NaN that a row attends
+ * to, in its query or in a key, makes its output and its lse NaN and touches no other row.
  *
  * Source: FlashMLA's `flash_mla_with_kvcache`.
  *
@@ -73,7 +74,7 @@ export function flashMlaWithKvCache(options: UncheckedDecodeOptions): DecodeResu
   const isFresh = schedMeta instanceof FlashMlaSchedMeta && !schedMeta.haveInitialized;
   const outputs = new Outputs(device);
   try {
-    const [b, sQ, hQ] = q.shape as [number, number, number];
+    const { 0: b, 1: sQ, 2: hQ } = q.shape as [number, number, number];
     const outDType = q.dtype === 'f16' ? 'f16' : 'bf16';
     const out = outputs.take('out', given.out, [b, sQ, hQ, call.headDimV], outDType);
     const lse = outputs.take('lse', given.lse, [b, hQ, sQ], 'f32');

@@ -27,7 +27,7 @@ export function prepareSparseDecode(options: UncheckedDecodeOptions): DecodeCall
   const { device } = q;
   checkOperand('q', q, 4, 'bf16', device);
   checkInnerStride('q', q);
-  const [b, sQ, hQ, headDimQk] = q.shape as [number, number, number, number];
+  const { 0: b, 1: sQ, 2: hQ, 3: headDimQk } = q.shape as [number, number, number, number];
   const headDimV = checkInteger('headDimV', options.headDimV, 1, headDimQk);
   checkSparseHeadDims('q.shape[3]', headDimQk, 'headDimV', headDimV);
 

@@ -6,7 +6,9 @@ import type {
   ScheduleProblem,
 } from '../attention/schedule-contract.ts';
 import { metadataWidth } from '../scheduling/tile-scheduler.ts';
-import { allocateMemory, Tensor, type TensorHost } from '../tensor/tensor.ts';
+import { allocateMemory } from '../tensor/allocation.ts';
+import { contiguousLayout } from '../tensor/shape.ts';
+import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 
 /** What a schedule is computed from. */
 export interface ScheduleRequest extends DecodeShape {
@@ -32,8 +34,8 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
   readonly schedule: Schedule;
 
   private constructor(device: TensorHost, problem: ScheduleProblem, plan: SchedulePlan) {
-    const shape = [plan.numParts, metadataWidth];
-    super(device, allocateMemory(device, shape, 'i32'), 'i32', shape, [metadataWidth, 1], 0);
+    const { shape, strides } = contiguousLayout([plan.numParts, metadataWidth]);
+    super(device, allocateMemory(device, shape, 'i32'), 'i32', shape, strides, 0);
     try {
       this.numSplits = Tensor.allocate(device, [problem.batch + 1], 'i32');
     } catch (error) {
@@ -43,6 +45,7 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
     this.problem = problem;
     const { maxSeqLenK } = problem;
     this.schedule = { metadata: this, numSplits: this.numSplits, plan, maxSeqLenK };
+    Object.freeze(this);
   }
 
   /** Plans the cut and enqueues its computation. Throws {@link OutOfMemoryError}. */

@@ -26,7 +26,7 @@ export interface DeviceInfo {
 
 /** Device memory in bytes. */
 export interface MemoryStats {
-  /** Held by live tensors. */
+  /** Held by live tensors, and by graphs for tensors that are disposed of. */
   readonly allocated: number;
   /** Taken from the system, including caches and workspaces. */
   readonly reserved: number;
@@ -91,6 +91,6 @@ export interface Backend {
   /** Records what `enqueue` enqueues instead of running it. */
   capture(enqueue: () => void): BackendGraph;
 
-  /** Stops the device; pending reads reject with {@link DeviceLostError}. Idempotent. */
+  /** Stops the device; what is pending rejects with `DisposedError.whilePending`. Idempotent. */
   close(): Promise<void>;
 }

@@ -140,6 +140,8 @@ function startCpuWorker(script: string): WorkerHandle {
     },
     async terminate() {
       stopped = true;
+      // Who waits for the end may wait for nothing else.
+      worker.ref();
       await worker.terminate();
     },
   };

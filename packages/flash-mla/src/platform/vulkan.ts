@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { homeFolder } from './home.ts';
 
 /** Where the Vulkan loader looks for drivers, and what is there. */
 export interface VulkanDrivers {
@@ -18,16 +18,18 @@ export async function findVulkanDrivers(
 ): Promise<VulkanDrivers> {
   const files = environment.VK_DRIVER_FILES || environment.VK_ICD_FILENAMES;
   if (files) return { manifests: split(files), looked: [`VK_DRIVER_FILES=${files}`] };
-  const home = homedir();
+  const home = homeFolder();
   const roots = [
-    environment.XDG_CONFIG_HOME || join(home, '.config'),
+    environment.XDG_CONFIG_HOME || (home && join(home, '.config')),
     ...split(environment.XDG_CONFIG_DIRS || '/etc/xdg'),
     '/etc',
     '/usr/local/etc',
-    environment.XDG_DATA_HOME || join(home, '.local', 'share'),
+    environment.XDG_DATA_HOME || (home && join(home, '.local', 'share')),
     ...split(environment.XDG_DATA_DIRS || '/usr/local/share:/usr/share'),
   ];
-  const folders = [...new Set(roots)].map((root) => join(root, 'vulkan', 'icd.d'));
+  const folders = [...new Set(roots)]
+    .filter((root) => root !== undefined)
+    .map((root) => join(root, 'vulkan', 'icd.d'));
   const found = await Promise.all(
     folders.map((folder) =>
       readdir(folder).then(

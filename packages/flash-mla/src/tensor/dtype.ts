@@ -58,21 +58,33 @@ export type StorageOf<D extends DType> = D extends 'f32'
         ? BigInt64Array
         : Uint8Array;
 
+const nameOf = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)?.get as (this: unknown) => string | undefined;
+
+/**
+ * `'Uint16Array'` and the like for a typed array, also one of another realm (an iframe, a `vm` context, a
+ * test runner's), for which `instanceof` says no. Undefined for anything else.
+ */
+export function typedArrayName(value: unknown): string | undefined {
+  return nameOf.call(value);
+}
+
+const storageNames: Readonly<Record<DType, string>> = {
+  f32: 'Float32Array',
+  f16: 'Uint16Array',
+  bf16: 'Uint16Array',
+  e4m3: 'Uint8Array',
+  e8m0: 'Uint8Array',
+  u8: 'Uint8Array',
+  i32: 'Int32Array',
+  i64: 'BigInt64Array',
+};
+
 /** Whether a value is the typed array that {@link StorageOf} names for a dtype. */
 export function isStorageOf<D extends DType>(dtype: D, value: unknown): value is StorageOf<D> {
-  switch (dtype as DType) {
-    case 'f32':
-      return value instanceof Float32Array;
-    case 'f16':
-    case 'bf16':
-      return value instanceof Uint16Array;
-    case 'i32':
-      return value instanceof Int32Array;
-    case 'i64':
-      return value instanceof BigInt64Array;
-    default:
-      return value instanceof Uint8Array;
-  }
+  return typedArrayName(value) === storageNames[dtype];
 }
 
 /** Views bytes as the storage array of a dtype; copies only when the bytes are not aligned for it. */

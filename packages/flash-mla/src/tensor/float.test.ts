@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { InvalidArgumentError } from '../errors.ts';
 import { decodeElements, encodeElements } from './convert.ts';
+import type { DType } from './dtype.ts';
 import { decodeE4m3, decodeE8m0, encodeE4m3, encodeE8m0 } from './float8.ts';
 import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from './float16.ts';
 
@@ -217,24 +219,29 @@ describe('encodeElements and decodeElements', () => {
     expect(encodeElements('e4m3', values)).toEqual(Uint8Array.from(values, encodeE4m3));
   });
 
-  it('truncate and saturate integers', () => {
-    const wild = [1.9, -1.9, 300, -300, Number.NaN, Number.POSITIVE_INFINITY, 1e30, -1e30];
-    expect([...encodeElements('u8', wild)]).toEqual([1, 0, 255, 0, 0, 255, 255, 0]);
-    expect([...encodeElements('i32', wild)]).toEqual([
-      1,
-      -1,
-      300,
-      -300,
-      0,
-      2 ** 31 - 1,
-      2 ** 31 - 1,
-      -(2 ** 31),
-    ]);
+  it('hold every integer of a dtype, and refuse what it does not hold', () => {
     const most = 2n ** 63n - 1n;
     const least = -(2n ** 63n);
-    expect([...encodeElements('i64', wild)]).toEqual([1n, -1n, 300n, -300n, 0n, most, most, least]);
-    expect([...encodeElements('i64', [5n, most, least])]).toEqual([5n, most, least]);
-    expect([...encodeElements('i64', [most + 1n, least - 1n])]).toEqual([most, least]);
+    expect([...encodeElements('u8', [0, 255, -0, 7n])]).toEqual([0, 255, 0, 7]);
+    const ends = [-(2 ** 31), 2 ** 31 - 1];
+    expect([...encodeElements('i32', ends)]).toEqual(ends);
+    expect([...encodeElements('i32', Float32Array.of(5, -6))]).toEqual([5, -6]);
+    expect([...encodeElements('i64', [5n, most, least, -3, 2 ** 60])]).toEqual([
+      ...[5n, most, least, -3n, 2n ** 60n],
+    ]);
     expect([...decodeElements('i64', BigInt64Array.of(-7n))]).toEqual([-7]);
+    const bad = {
+      u8: [-1, 256, 0.5, Number.NaN, 256n],
+      i32: [1.7, 1e10, -(2 ** 31) - 1, Number.NaN, Number.POSITIVE_INFINITY, 2n ** 31n],
+      i64: [0.5, Number.NaN, 2 ** 63, most + 1n, least - 1n],
+    } as const;
+    for (const [dtype, values] of Object.entries(bad)) {
+      for (const value of values) {
+        expect(() => encodeElements(dtype as DType, [1, value])).toThrow(InvalidArgumentError);
+        expect(() => encodeElements(dtype as DType, [1, value])).toThrow(
+          /^data\[1\]: expected an integer from .* for dtype [ui]\d+, got /,
+        );
+      }
+    }
   });
 });

@@ -1,8 +1,10 @@
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { flashMlaWithKvCache, getMlaMetadata } from '../api/index.ts';
 import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
 import type { Device } from '../device.ts';
-import { DisposedError, InvalidArgumentError } from '../errors.ts';
+import { DisposedError, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
 import type { DType } from './dtype.ts';
 import { dtypeSize, dtypes, isDType, storageFromBytes } from './dtype.ts';
 import { contiguousStrides, isContiguous, numElements } from './shape.ts';
@@ -115,6 +117,46 @@ describe('views', () => {
   });
 });
 
+describe('the fields of a tensor', () => {
+  it('cannot be changed, not even by JavaScript', () => {
+    const shape = [2, 3];
+    const made = device.empty(shape, 'f32');
+    const [schedMeta] = getMlaMetadata();
+    flashMlaWithKvCache({
+      q: device.empty([1, 1, 1, 576], 'bf16'),
+      kCache: device.empty([1, 64, 1, 576], 'bf16'),
+      blockTable: device.empty([1, 1], 'i32'),
+      cacheSeqlens: device.empty([1], 'i32'),
+      headDimV: 512,
+      schedMeta,
+    });
+    const { tileSchedulerMetadata, numSplits } = schedMeta;
+    const tensors = [
+      made,
+      made.slice(0, 0, 1),
+      made.reshape([6]),
+      made.asStrided([2], [2], 1),
+      device.emptyStrided([2, 2], [4, 1], 'f32'),
+      tileSchedulerMetadata,
+      numSplits,
+    ];
+    for (const tensor of tensors) {
+      const open = tensor as unknown as Record<string, unknown> & { shape: number[] };
+      for (const name of ['shape', 'strides', 'byteOffset', 'dtype', 'device']) {
+        expect(() => {
+          open[name] = [9];
+        }).toThrow(TypeError);
+      }
+      expect(() => open.shape.push(9)).toThrow(TypeError);
+      expect(() => {
+        (open.strides as number[])[0] = 400_000_000;
+      }).toThrow(TypeError);
+    }
+    shape[0] = 9;
+    expect(made.shape).toEqual([2, 3]);
+  });
+});
+
 describe('data', () => {
   it.each(dtypes)('of %s come back as they were stored', async (dtype) => {
     const bytes = Uint8Array.from({ length: 16 * dtypeSize(dtype) }, (_, i) => (i * 37) & 0x7f);
@@ -166,6 +208,53 @@ describe('data', () => {
     expect(() => tensor.write('x'.repeat(32) as never)).toThrow(InvalidArgumentError);
     expect(() => tensor.slice(1, 0, 2).write(new Int32Array(4))).toThrow(/strided/);
     tensor.slice(0, 1, 2).write(new Int32Array(4));
+  });
+
+  it('of another realm mean what those of this one do', async () => {
+    const foreign = (source: string) => runInNewContext(source);
+    const codes = foreign('Uint16Array.of(0x3f80, 0x4000)');
+    const tensor = device.tensor(codes, [2], 'bf16');
+    expect([...(await tensor.readFloat32())]).toEqual([1, 2]);
+    tensor.write(foreign('Uint16Array.of(0x4000, 0x3f80)'));
+    expect([...(await tensor.readFloat32())]).toEqual([2, 1]);
+    tensor.write(foreign('Uint8Array.of(0, 0, 0, 0)'));
+    expect([...(await tensor.readFloat32())]).toEqual([0, 0]);
+    expect([...(await device.tensor(foreign('[3, 4]'), [2], 'i32').read())]).toEqual([3, 4]);
+    expect(() => device.tensor(foreign('new DataView(new ArrayBuffer(2))'), [2], 'u8')).toThrow(
+      InvalidArgumentError,
+    );
+  });
+
+  it('whose memory has gone elsewhere are refused', () => {
+    const detached = (length: number) => {
+      const data = new Float32Array(length);
+      structuredClone(data.buffer, { transfer: [data.buffer] });
+      return data;
+    };
+    expect(() => device.tensor(detached(4), [4], 'f32')).toThrow(InvalidArgumentError);
+    const tensor = device.empty([4], 'f32');
+    expect(() => tensor.write(detached(4))).toThrow(/expected 16 bytes .*, got 0 bytes/);
+    device.empty([0], 'f32').write(detached(4));
+    expect(device.tensor(detached(0), [0], 'f32').size).toBe(0);
+  });
+
+  it('that an integer dtype does not hold leave nothing allocated', () => {
+    expect(() => device.tensor([0, Number.NaN], [2], 'i32')).toThrow(/^data\[1\]: .*got NaN/);
+    expect(() => device.tensor([1.7], [1], 'i32')).toThrow(/^data\[0\]: .*got 1.7/);
+    expect(() => device.tensor(Float32Array.of(1e10), [1], 'i32')).toThrow(InvalidArgumentError);
+    backend.write = () => {
+      throw new OutOfMemoryError('cpu', 8, 0, 'Free some.');
+    };
+    expect(() => device.tensor([1], [1], 'i32')).toThrow(OutOfMemoryError);
+    expect(backend.live.size).toBe(0);
+  });
+
+  it('of more elements than the host can hold end in a typed error', async () => {
+    const view = device.tensor([1], [1], 'f32').asStrided([2 ** 45], [0]);
+    await expect(view.read()).rejects.toThrow(OutOfMemoryError);
+    await expect(view.readFloat32()).rejects.toThrow(
+      /'host' cannot allocate 140737488355328 bytes/,
+    );
   });
 
   it('of no elements are read without asking the device', async () => {

@@ -1,24 +1,31 @@
-import type { Backend } from '../backends/backend.ts';
-import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
+import { DisposedError, describeValue, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
+import {
+  type Allocation,
+  type AllocationHost,
+  allocateMemory,
+  allocationLabel,
+  disposeMemory,
+} from './allocation.ts';
 import { decodeElements } from './convert.ts';
-import { type DType, dtypeSize, isStorageOf, type StorageOf, storageFromBytes } from './dtype.ts';
-import { type Allocation, allocationLabel, trackLeak, untrackLeak } from './leaks.ts';
+import {
+  type DType,
+  dtypeSize,
+  isStorageOf,
+  type StorageOf,
+  storageFromBytes,
+  typedArrayName,
+} from './dtype.ts';
 import { packedRows } from './packed-rows.ts';
-import { contiguousStrides, isContiguous, numElements } from './shape.ts';
+import { contiguousLayout, contiguousStrides, isContiguous, numElements } from './shape.ts';
 import type { DeviceBuffer, TensorView } from './view.ts';
 import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
 
 /** What a tensor needs of the device it lives on. */
-export interface TensorHost {
+export interface TensorHost extends AllocationHost {
   /** The spec that opened the device, for messages. */
   readonly id: string;
-  readonly debug: boolean;
-  /** Whether the device was disposed of, and with it all memory. */
-  readonly closed: boolean;
   /** Changes whenever a capture begins or ends: what was enqueued in another epoch may not have run. */
   readonly epoch: number;
-  /** Throws {@link DisposedError} or {@link DeviceLostError} when the device is closed. */
-  readonly backend: Backend;
 }
 
 /**
@@ -28,6 +35,7 @@ export interface TensorHost {
 export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   readonly device: TensorHost;
   readonly dtype: D;
+  /** Frozen, for which V8 takes long to destructure as an array: `{ 0: b, 1: sQ }` on hot paths. */
   readonly shape: readonly number[];
   /** Elements between neighbours along each dimension. */
   readonly strides: readonly number[];
@@ -36,7 +44,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   /** The `model1` blocks that this tensor is a view of. */
   readonly #blocks: WholeBlocks | undefined;
 
-  /** Use `device.tensor()` or `device.empty()`. */
+  /** Use `device.tensor()` or `device.empty()`. `shape` and `strides` must be frozen. */
   constructor(
     device: TensorHost,
     allocation: Allocation,
@@ -53,6 +61,9 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     this.strides = strides;
     this.byteOffset = byteOffset;
     this.#blocks = blocks;
+    // Kernels follow these into memory, so they are as the constructors have checked them. A class that
+    // has more fields freezes when they are set.
+    if (new.target === Tensor) Object.freeze(this);
   }
 
   /** Whether a value is a tensor of this library, whatever its dtype. Never throws. */
@@ -62,8 +73,9 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** Allocates memory for a contiguous tensor. Throws {@link OutOfMemoryError}. */
   static allocate<D extends DType>(device: TensorHost, shape: readonly number[], dtype: D) {
-    const allocation = allocateMemory(device, shape, dtype);
-    return new Tensor(device, allocation, dtype, shape, contiguousStrides(shape), 0);
+    const layout = contiguousLayout(shape);
+    const allocation = allocateMemory(device, layout.shape, dtype);
+    return new Tensor(device, allocation, dtype, layout.shape, layout.strides, 0);
   }
 
   /** Allocates a packed cache (blocks, page, 1, rowBytes). Throws {@link OutOfMemoryError}. */
@@ -76,8 +88,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     const { rowBytes, blockPadding } = packedRows[layout];
     const blockBytes = Math.ceil((page * rowBytes) / blockPadding) * blockPadding;
     const allocation = allocateMemory(device, [blocks * blockBytes], 'u8');
-    const shape = [blocks, page, 1, rowBytes];
-    const strides = [blockBytes, rowBytes, rowBytes, 1];
+    const shape = Object.freeze([blocks, page, 1, rowBytes]);
+    const strides = Object.freeze([blockBytes, rowBytes, rowBytes, 1]);
     const whole = blocksOf({ dtype: 'u8', shape, strides, byteOffset: 0 }, true);
     return new Tensor(device, allocation, 'u8', shape, strides, 0, whole);
   }
@@ -90,8 +102,11 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /** Device memory. Throws {@link DisposedError} after {@link dispose}. */
   get buffer(): DeviceBuffer {
-    if (this.#allocation.disposed) throw new DisposedError(allocationLabel(this.#allocation));
-    return this.#allocation.buffer;
+    const allocation = this.#allocation;
+    if (allocation.disposed) throw new DisposedError(allocationLabel(allocation));
+    // Whoever asks within a capture records a use of it.
+    this.device.recording?.hold(allocation);
+    return allocation.buffer;
   }
 
   get disposed(): boolean {
@@ -140,7 +155,7 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
         `${describeValue(begin)}, ${describeValue(end)}`,
       );
     }
-    const shape = this.shape.map((n, i) => (i === dimension ? end - begin : n));
+    const shape = Object.freeze(this.shape.map((n, i) => (i === dimension ? end - begin : n)));
     const byteOffset = this.byteOffset + begin * this.stride(dimension) * dtypeSize(this.dtype);
     return this.#view('dimension, begin, end', shape, this.strides, byteOffset);
   }
@@ -172,7 +187,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
         `one that ends at byte ${end}`,
       );
     }
-    return this.#view('shape, strides', [...shape], [...strides], byteOffset);
+    const frozen = { shape: Object.freeze([...shape]), strides: Object.freeze([...strides]) };
+    return this.#view('shape, strides', frozen.shape, frozen.strides, byteOffset);
   }
 
   /** The same elements under another shape. Needs a contiguous tensor. Shares memory. */
@@ -189,56 +205,73 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
 
   /**
    * Overwrites a contiguous tensor, in order with the work already enqueued. Takes what {@link read}
-   * gives, or the same as bytes. Throws {@link InvalidArgumentError}.
+   * gives, or the same as bytes. Within a capture the graph repeats the write, with the bytes of now.
+   * Throws {@link InvalidArgumentError}.
    */
   write(data: StorageOf<D> | Uint8Array): void {
-    if (!(data instanceof Uint8Array) && !isStorageOf(this.dtype, data)) {
+    if (typedArrayName(data) !== 'Uint8Array' && !isStorageOf(this.dtype, data)) {
       throw new InvalidArgumentError(
         'data',
         `the typed array of ${this.dtype} elements, or bytes`,
         describeValue(data),
       );
     }
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const { buffer } = this;
+    // Of a detached array this is 0.
+    const { byteLength } = data;
     const expected = this.size * dtypeSize(this.dtype);
-    if (!this.isContiguous || bytes.byteLength !== expected) {
+    if (!this.isContiguous || byteLength !== expected) {
       throw new InvalidArgumentError(
         'data',
         `${expected} bytes for a contiguous tensor`,
-        `${bytes.byteLength} bytes${this.isContiguous ? '' : ' for a strided tensor'}`,
+        `${byteLength} bytes${this.isContiguous ? '' : ' for a strided tensor'}`,
       );
     }
-    this.device.backend.write(this.buffer, this.byteOffset, bytes);
+    if (byteLength === 0) return;
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, byteLength);
+    this.device.backend.write(buffer, this.byteOffset, bytes);
   }
 
   /**
    * The elements in row-major order once all work enqueued so far is done: bit codes for f16, bf16,
-   * e4m3, e8m0. Rejects with what went wrong in that work.
+   * e4m3, e8m0. Rejects with what went wrong in that work, with {@link DisposedError} if the device is
+   * disposed of meanwhile, and with {@link OutOfMemoryError} where the host has no room for the elements.
+   * Within a capture it throws {@link InvalidArgumentError}.
    */
-  async read(): Promise<StorageOf<D>> {
+  read(): Promise<StorageOf<D>> {
+    this.device.recording?.refuse('read()');
+    return this.#read();
+  }
+
+  async #read(): Promise<StorageOf<D>> {
     const { buffer } = this;
     const size = dtypeSize(this.dtype);
     if (this.size === 0) return storageFromBytes(this.dtype, new Uint8Array(0));
     const last = this.shape.reduce((sum, n, i) => sum + (n - 1) * (this.strides[i] ?? 0), 0);
-    const bytes = await this.device.backend.read(buffer, this.byteOffset, (last + 1) * size);
-    if (this.isContiguous) return storageFromBytes(this.dtype, bytes);
-    return storageFromBytes(this.dtype, gather(bytes, this.shape, this.strides, size));
+    try {
+      const bytes = await this.device.backend.read(buffer, this.byteOffset, (last + 1) * size);
+      if (this.isContiguous) return storageFromBytes(this.dtype, bytes);
+      return storageFromBytes(this.dtype, gather(bytes, this.shape, this.strides, size));
+    } catch (error) {
+      // What engines throw for a typed array that is too long, or that there is no memory for.
+      if (!(error instanceof RangeError)) throw error;
+      const remedy = 'Read the tensor in slices.';
+      throw new OutOfMemoryError('host', this.size * size, undefined, remedy);
+    }
   }
 
   /** As {@link read}, decoded to float32. */
-  async readFloat32(): Promise<Float32Array> {
-    return decodeElements(this.dtype, await this.read());
+  readFloat32(): Promise<Float32Array> {
+    return this.read().then((elements) => decodeElements(this.dtype, elements));
   }
 
   /**
-   * Gives the memory back, for this tensor and every view of it, once the work that uses it is done.
-   * Idempotent, and without effect where the device was disposed of before.
+   * Gives the memory back, for this tensor and every view of it, once the work that uses it is done and
+   * every {@link Graph} that uses it is disposed of. Idempotent, and without effect where the device was
+   * disposed of before.
    */
   dispose(): void {
-    if (this.#allocation.disposed) return;
-    this.#allocation.disposed = true;
-    untrackLeak(this.#allocation);
-    if (!this.device.closed) this.device.backend.release(this.#allocation.buffer);
+    disposeMemory(this.device, this.#allocation);
   }
 
   [Symbol.dispose](): void {
@@ -267,23 +300,6 @@ export function areCounts(value: unknown): value is readonly number[] {
 
 function badDimension(expected: string, actual: unknown): InvalidArgumentError {
   return new InvalidArgumentError('dimension', expected, describeValue(actual));
-}
-
-/** Memory for a contiguous tensor, watched for leaks in debug mode. Throws {@link OutOfMemoryError}. */
-export function allocateMemory(
-  device: TensorHost,
-  shape: readonly number[],
-  dtype: DType,
-): Allocation {
-  const allocation: Allocation = {
-    buffer: device.backend.allocate(numElements(shape) * dtypeSize(dtype)),
-    dtype,
-    shape,
-    tracked: device.debug,
-    disposed: false,
-  };
-  if (allocation.tracked) trackLeak(allocation, device);
-  return allocation;
 }
 
 function gather(

@@ -8,6 +8,7 @@ import {
   processorName,
 } from '#platform';
 import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
+import { shortageRemedy } from '../../shortages.ts';
 import type { Backend, DeviceInfo } from '../backend.ts';
 import { loadAll } from '../kernel-library.ts';
 import type { OpenOptions, ProbedDevice } from '../registry.ts';
@@ -113,7 +114,7 @@ function createMemory(shared: boolean): { memory: WebAssembly.Memory; pages: num
     'cpu',
     'no WebAssembly memory can be reserved',
     memoryPages.map((pages) => `${pages / 16} MiB of address space`),
-    'Raise the address-space limit of the process (ulimit -v).',
+    'Dispose of other devices, or raise the address-space limit of the process (ulimit -v).',
     cause,
   );
 }
@@ -133,7 +134,7 @@ async function startWorkers(
       'cpu',
       'its worker threads do not start',
       [workers ? `${workers.source}: ${message}` : message],
-      workers?.remedy ?? missingModuleRemedy,
+      shortageRemedy(cause) ?? workers?.remedy ?? missingModuleRemedy,
       cause,
     );
   }

@@ -1,5 +1,6 @@
 import { allowRelaxedSimd, missingModuleRemedy, wasmPolicyRemedy } from '#platform';
 import { BackendUnavailableError } from '../../errors.ts';
+import { shortageOfModule, shortageRemedy } from '../../shortages.ts';
 
 /** One build of the kernels, compiled. */
 export interface CompiledKernels {
@@ -44,6 +45,8 @@ export function requireSimd(): void {
     'this JavaScript engine has no WebAssembly SIMD',
     ['WebAssembly.validate() of a module with v128'],
     'Use Node 20.20 or newer, or a browser of 2023 or newer.',
+    undefined,
+    true,
   );
 }
 
@@ -61,12 +64,14 @@ export async function compileKernels(
   load: () => Promise<EmbeddedKernels> = builds[relaxedSimd ? 'relaxed' : 'plain'],
 ): Promise<CompiledKernels> {
   const { base64, memoryFlags } = await load().catch((cause: unknown) => {
-    throw unusable('its kernels cannot be loaded', cause, missingModuleRemedy);
+    const remedy = shortageOfModule(cause) ?? missingModuleRemedy;
+    throw unusable('its kernels cannot be loaded', cause, remedy);
   });
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   if (!sharedMemory) bytes[memoryFlags] = privateMemory;
   const module = await WebAssembly.compile(bytes).catch((cause: unknown) => {
-    throw unusable('its kernels do not compile', cause, wasmPolicyRemedy);
+    const remedy = shortageRemedy(cause) ?? wasmPolicyRemedy;
+    throw unusable('its kernels do not compile', cause, remedy);
   });
   return { module, relaxedSimd };
 }

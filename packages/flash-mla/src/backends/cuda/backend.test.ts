@@ -249,7 +249,7 @@ describe('a graph', () => {
     const tensor = device.tensor([1], [1], 'f32');
     let inside: Promise<unknown> | undefined;
     device.capture(() => {
-      inside = tensor.read();
+      inside = device.backend.read(tensor.buffer, 0, 4);
       inside.catch(() => {});
     });
     await expect(inside).rejects.toThrow(InvalidArgumentError);
@@ -334,7 +334,7 @@ describe('closing', () => {
     pending.catch(() => {});
     setTimeout(() => driver.advance(), 2);
     await device.dispose();
-    await expect(pending).rejects.toThrow(DeviceLostError);
+    await expect(pending).rejects.toThrow(/disposed of before this was done/);
     const [context] = driver.contexts;
     expect([context?.memory.blocks.size, context?.pinnedBlocks]).toEqual([0, 0]);
     expect(calls('createEvent')).toBe(calls('destroyEvent'));

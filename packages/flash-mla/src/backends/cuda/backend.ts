@@ -1,4 +1,9 @@
-import { DeviceLostError, type FlashMlaError, InvalidArgumentError } from '../../errors.ts';
+import {
+  DeviceLostError,
+  DisposedError,
+  type FlashMlaError,
+  InvalidArgumentError,
+} from '../../errors.ts';
 import type { NumberCheck } from '../../operation/number-check.ts';
 import type { Operation } from '../../operation/operation.ts';
 import type { DeviceBuffer } from '../../tensor/view.ts';
@@ -179,7 +184,7 @@ export class CudaBackend implements Backend {
     if (this.#closed) return;
     this.#closed = true;
     const { context } = this.#shared;
-    this.#timeline.stop(new DeviceLostError(this.info.id, 'it was closed'));
+    this.#timeline.stop(DisposedError.whilePending(this.info.id));
     try {
       await this.#timeline.drain();
       for (const graph of [...this.#graphs]) graph.dispose();

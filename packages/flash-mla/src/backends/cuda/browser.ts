@@ -14,5 +14,12 @@ export async function open(_index: number, _options: BackendOptions): Promise<Ba
 
 function unavailable(): BackendUnavailableError {
   const remedy = "Use openDevice('webgpu') or openDevice('cpu') here.";
-  return new BackendUnavailableError('cuda', 'a browser has no CUDA driver', [], remedy);
+  return new BackendUnavailableError(
+    'cuda',
+    'a browser has no CUDA driver',
+    [],
+    remedy,
+    undefined,
+    true,
+  );
 }

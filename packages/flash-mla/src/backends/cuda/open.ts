@@ -123,6 +123,7 @@ function describe(driver: CudaDriver, facts: DeviceFacts): ProbedDevice['details
     'shared memory per block (KiB)': facts.maxSharedPerBlock / 1024,
     'shared memory per multiprocessor (KiB)': facts.maxSharedPerSm / 1024,
     'L2 cache (MiB)': facts.l2Bytes / 2 ** 20,
+    ...(driver.kernelCache !== undefined && { 'kernel cache': driver.kernelCache }),
     ...(facts.sm < leastSm && { supported: 'no: compute capability 8.0 or newer is needed' }),
   };
 }

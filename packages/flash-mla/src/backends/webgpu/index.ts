@@ -9,8 +9,9 @@ import { requestAdapter } from './gpu.ts';
 import { openAdapter } from './open.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {
+  const profile = environmentProfile();
   const adapter = await requestAdapter();
-  return [{ name: adapterName(adapter), details: adapterDetails(adapter, environmentProfile()) }];
+  return [{ name: adapterName(adapter), details: adapterDetails(adapter, profile) }];
 }
 
 /**
@@ -30,6 +31,7 @@ export async function open(
       "Open 'webgpu'.",
     );
   }
+  const profile = options.webgpuProfile ?? environmentProfile();
   const adapter = await requestAdapter();
   if (isAutomatic && isSoftware(adapter)) {
     throw new BackendUnavailableError(
@@ -39,12 +41,11 @@ export async function open(
       "Open 'webgpu' by name to use it all the same.",
     );
   }
-  const profile = options.webgpuProfile ?? environmentProfile();
   const kernels = await loadAll(options.kernels.map(({ webgpu }) => webgpu));
   return openAdapter(adapter, profile, kernels, options.debug);
 }
 
-/** For the command, whose options are the same for every backend. */
+/** For the command, whose options are the same for every backend. Throws {@link InvalidArgumentError}. */
 function environmentProfile(): Profile {
   const value = globalThis.process?.env?.FLASH_MLA_WEBGPU_PROFILE || 'adapter';
   if (value === 'adapter' || value === 'default') return value;
@@ -52,5 +53,6 @@ function environmentProfile(): Profile {
     'FLASH_MLA_WEBGPU_PROFILE',
     "'adapter' or 'default'",
     describeValue(value),
+    'Correct the variable, or leave it out for all that the adapter has.',
   );
 }

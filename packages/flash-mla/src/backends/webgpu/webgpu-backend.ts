@@ -1,4 +1,9 @@
-import { DeviceLostError, FlashMlaError, UnsupportedOperationError } from '../../errors.ts';
+import {
+  DeviceLostError,
+  DisposedError,
+  FlashMlaError,
+  UnsupportedOperationError,
+} from '../../errors.ts';
 import type { AnyOperation, Operation } from '../../operation/operation.ts';
 import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
@@ -46,8 +51,11 @@ export class WebGpuBackend implements Backend {
     this.#debug = debug ? new DebugChecks(this.#runtime, this.#readback) : undefined;
     this.measurements = measurements(this.#runtime, recorder, info.details.software === true);
     void device.lost.then(({ reason, message }) => {
-      const why = reason === 'destroyed' ? 'it was closed' : message || 'the driver gave no reason';
-      queue.close(new DeviceLostError(info.id, why));
+      queue.close(
+        reason === 'destroyed'
+          ? DisposedError.whilePending(info.id)
+          : new DeviceLostError(info.id, message || 'the driver gave no reason'),
+      );
     });
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
@@ -113,7 +121,7 @@ export class WebGpuBackend implements Backend {
     return {
       replay: () => {
         this.#checkOpen();
-        if (disposed) throw new FlashMlaError('a graph was replayed after it was disposed');
+        if (disposed) throw new DisposedError('graph');
         for (const command of commands) runtime.queue.enqueue(command);
       },
       dispose: () => {
@@ -126,7 +134,7 @@ export class WebGpuBackend implements Backend {
 
   async close(): Promise<void> {
     const { queue, device } = this.#runtime;
-    queue.close(new DeviceLostError(this.info.id, 'it was closed'));
+    queue.close(DisposedError.whilePending(this.info.id));
     device.destroy();
     await device.lost;
   }

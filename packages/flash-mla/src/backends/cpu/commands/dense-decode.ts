@@ -6,8 +6,8 @@ import { type CommandContext, decodeWorkspace } from './workspace.ts';
 /** See assembly/ops/dense-decode.ts. */
 export function denseDecodeCommand(context: CommandContext, args: DenseDecodeArgs): Command {
   const { q, kCache, blockTable, seqlens, headDimV, schedule, out } = args;
-  const [batch = 0, seqLenQ = 0, numHeadsQ = 0, headDimQk = 0] = q.shape;
-  const [blocks = 0, page = 0, numHeadsKv = 1] = kCache.shape;
+  const { 0: batch = 0, 1: seqLenQ = 0, 2: numHeadsQ = 0, 3: headDimQk = 0 } = q.shape;
+  const { 0: blocks = 0, 1: page = 0, 2: numHeadsKv = 1 } = kCache.shape;
   const tableWidth = extentOf(blockTable, 1);
   const { plan } = schedule;
   const workspace = decodeWorkspace(

@@ -6,7 +6,7 @@ import { type CommandContext, decodeWorkspace } from './workspace.ts';
 /** See assembly/ops/sparse-decode.ts. */
 export function sparseDecodeCommand(context: CommandContext, args: SparseDecodeArgs): Command {
   const { q, layout, main, extra, headDimV, schedule } = args;
-  const [batch = 0, seqLenQ = 0, numHeadsQ = 0, headDimQk = 0] = q.shape;
+  const { 0: batch = 0, 1: seqLenQ = 0, 2: numHeadsQ = 0, 3: headDimQk = 0 } = q.shape;
   const { plan } = schedule;
   const blocksOf = (cache: SparseCache) => Math.ceil(extentOf(cache.indices, 2) / plan.blockTokens);
   const workspace = decodeWorkspace(

@@ -1,14 +1,14 @@
 import type { WorkerHandle } from '#platform';
-import { DeviceLostError } from '../../../errors.ts';
+import { DeviceLostError, DisposedError } from '../../../errors.ts';
 import type { WorkerReply, WorkerStart } from './protocol.ts';
 
 /** The threads of one device: started together, lost together. */
 export class WorkerGroup {
   readonly #workers: readonly WorkerHandle[];
   #holding = false;
-  #lost: DeviceLostError | undefined;
+  #lost: DeviceLostError | DisposedError | undefined;
   /** Called once, with the reason, when a thread dies or {@link stop} is called. */
-  onLost: (error: DeviceLostError) => void = () => {};
+  onLost: (error: DeviceLostError | DisposedError) => void = () => {};
   onReply: (reply: WorkerReply) => void = () => {};
 
   private constructor(workers: readonly WorkerHandle[]) {
@@ -41,15 +41,17 @@ export class WorkerGroup {
         (message) => {
           const reply = message as WorkerReply;
           if (reply.kind === 'ready') resolve();
-          else if (reply.kind !== 'crash') this.onReply(reply);
-          else {
+          else if (reply.kind !== 'crash') {
+            // Sent before it was stopped: whoever waited for it has been told.
+            if (!this.#lost) this.onReply(reply);
+          } else {
             reject(new Error(reply.message));
-            this.#lose(`a worker thread failed: ${reply.message}`);
+            this.#lose(new DeviceLostError('cpu', `a worker thread failed: ${reply.message}`));
           }
         },
         (error) => {
           reject(error);
-          this.#lose(`a worker thread died: ${error.message}`, error);
+          this.#lose(new DeviceLostError('cpu', `a worker thread died: ${error.message}`, error));
         },
       );
     });
@@ -57,7 +59,8 @@ export class WorkerGroup {
     await Promise.all([ready, start.then((message) => worker.post(message))]);
   }
 
-  get lost(): DeviceLostError | undefined {
+  /** Why nothing runs any more. */
+  get lost(): DeviceLostError | DisposedError | undefined {
     return this.#lost;
   }
 
@@ -68,21 +71,23 @@ export class WorkerGroup {
 
   /** Whether the threads keep the process alive: while there is work, and only then. */
   hold(pending: boolean): void {
-    if (pending === this.#holding) return;
+    // A thread that is being terminated keeps the process alive by itself until it is gone; letting go
+    // of it would end a process that waits for nothing but that.
+    if (this.#lost || pending === this.#holding) return;
     this.#holding = pending;
     // One is enough: its messages are what the event loop waits for.
     for (const worker of this.#workers) worker.hold(pending);
   }
 
   async stop(): Promise<void> {
-    this.#lose('it was closed');
+    this.#lose(DisposedError.whilePending('cpu'));
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  #lose(reason: string, cause?: unknown): void {
+  #lose(error: DeviceLostError | DisposedError): void {
     if (this.#lost) return;
-    this.#lost = new DeviceLostError('cpu', reason, cause);
-    this.onLost(this.#lost);
+    this.#lost = error;
+    this.onLost(error);
     for (const worker of this.#workers) void worker.terminate();
   }
 }

@@ -1,9 +1,11 @@
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -91,6 +93,52 @@ describe('the cubin cache', () => {
     const cache = new CubinCache({ directory: join(directory, 'file', 'sub'), maxBytes: 2 ** 20 });
     cache.write(key, code);
     expect(cache.read(key)).toBeUndefined();
+  });
+});
+
+describe('a folder that others could write to', () => {
+  it('is not made', () => {
+    const before = process.umask(0);
+    const deep = join(directory, 'a', 'b');
+    new CubinCache({ directory: deep, maxBytes: 2 ** 20 }).write(key, code);
+    process.umask(before);
+    for (const folder of [deep, join(directory, 'a')]) {
+      expect(statSync(folder).mode & 0o777).toBe(0o700);
+    }
+  });
+
+  it.each([0o777, 0o770, 0o702])('is not used: mode %o', (mode) => {
+    open().write(key, code);
+    chmodSync(directory, mode);
+    const cache = open();
+    expect(cache.read(key)).toBeUndefined();
+    cache.write(cubinKey('other', ''), code);
+    cache.remove(key);
+    expect(readdirSync(directory)).toEqual([`${key}.cubin`]);
+    expect(cache.state).toMatch(/^off: others may write to .*chmod 700/);
+    chmodSync(directory, 0o755);
+    expect(cache.read(key)).toEqual(code);
+    expect(cache.state).toBe(directory);
+  });
+
+  it('is not used where it belongs to somebody else', () => {
+    open().write(key, code);
+    const uid = statSync(directory).uid + 1;
+    const files = { ...nodeFiles, statSync: () => ({ uid, mode: 0o40700 }) };
+    const cache = new CubinCache({ directory, maxBytes: 2 ** 20 }, files);
+    expect(cache.read(key)).toBeUndefined();
+    cache.write(cubinKey('other', ''), code);
+    expect(readdirSync(directory)).toEqual([`${key}.cubin`]);
+    expect(cache.state).toMatch(/^off: .* belongs to another user/);
+  });
+});
+
+describe('no cache', () => {
+  it('is kept where there is no place for one', () => {
+    const cache = new CubinCache({ directory: undefined, maxBytes: 2 ** 20 });
+    cache.write(key, code);
+    expect(cache.read(key)).toBeUndefined();
+    expect(cache.state).toMatch(/^off: the user has no home/);
   });
 });
 

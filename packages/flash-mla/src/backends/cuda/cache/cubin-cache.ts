@@ -2,6 +2,9 @@
  * Compiled kernels on disk. A cache can only save time: whatever goes wrong with it is noted for
  * debugging and counts as a miss.
  *
+ * Whoever can write to the folder decides what code runs in the user's context, so it must be the user's
+ * own, and nobody else may write to it.
+ *
  * An entry is one file: magic, SHA-256 of the code, the code. It is written under another name and
  * renamed, so that a reader sees all of it or nothing, and two processes that fill the same entry at
  * once both end with a good one.
@@ -14,6 +17,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   utimesSync,
   writeFileSync,
@@ -37,12 +41,16 @@ export function cubinKey(ptx: string, environment: string): string {
   return createHash('sha256').update(environment).update('\0').update(ptx).digest('hex');
 }
 
+type FileFacts = Pick<Stats, 'uid' | 'mode'>;
+
 /** The calls to the file system, so that a test can put a full or read-only disk there. */
 export interface CacheFiles {
-  mkdirSync(path: string, options: { readonly recursive: true }): unknown;
+  mkdirSync(path: string, options: { readonly recursive: true; readonly mode: number }): unknown;
   readFileSync(path: string): Buffer;
   renameSync(from: string, to: string): void;
   rmSync(path: string, options: { readonly force: true }): void;
+  /** Undefined where there is nothing. */
+  statSync(path: string): FileFacts | undefined;
   utimesSync(path: string, accessed: Date, modified: Date): void;
   writeFileSync(path: string, data: Uint8Array): void;
 }
@@ -52,14 +60,18 @@ export const nodeFiles: CacheFiles = {
   readFileSync,
   renameSync,
   rmSync,
+  statSync: (path) => statSync(path, { throwIfNoEntry: false }),
   utimesSync,
   writeFileSync,
 };
 
+const groupOrOthersWrite = 0o022;
+
 export class CubinCache {
-  readonly #directory: string;
+  readonly #directory: string | undefined;
   readonly #maxBytes: number;
   readonly #files: CacheFiles;
+  #noted = false;
 
   constructor(settings: CacheSettings, files: CacheFiles = nodeFiles) {
     this.#directory = settings.directory;
@@ -67,10 +79,17 @@ export class CubinCache {
     this.#files = files;
   }
 
+  /** Where it is, or why it is not used: for `doctor`. */
+  get state(): string {
+    const refused = this.#refusal();
+    return refused === undefined ? `${this.#directory}` : `off: ${refused}`;
+  }
+
   /** The code stored under a key; undefined where there is none or it is damaged. */
   read(key: string): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#maxBytes === 0) return undefined;
-    const path = this.#path(key);
+    const directory = this.#trusted();
+    if (directory === undefined) return undefined;
+    const path = pathOf(directory, key);
     let file: Buffer;
     try {
       file = this.#files.readFileSync(path);
@@ -89,17 +108,18 @@ export class CubinCache {
   }
 
   write(key: string, code: Uint8Array): void {
-    if (this.#maxBytes === 0) return;
-    const path = this.#path(key);
+    const directory = this.#trusted();
+    if (directory === undefined) return;
+    const path = pathOf(directory, key);
     const temporary = join(
-      this.#directory,
+      directory,
       `${key.slice(0, 16)}-${process.pid}-${randomBytes(4).toString('hex')}${temporarySuffix}`,
     );
     try {
-      this.#files.mkdirSync(this.#directory, { recursive: true });
+      this.#files.mkdirSync(directory, { recursive: true, mode: 0o700 });
       this.#files.writeFileSync(temporary, Buffer.concat([magic, digest(code), code]));
       this.#files.renameSync(temporary, path);
-      this.#evict();
+      this.#evict(directory);
     } catch (error) {
       note('write', path, error);
       try {
@@ -111,19 +131,50 @@ export class CubinCache {
   }
 
   remove(key: string): void {
+    const directory = this.#trusted();
+    if (directory === undefined) return;
+    const path = pathOf(directory, key);
     try {
-      this.#files.rmSync(this.#path(key), { force: true });
+      this.#files.rmSync(path, { force: true });
     } catch (error) {
-      note('remove', this.#path(key), error);
+      note('remove', path, error);
     }
   }
 
+  /** The folder, or undefined where it must not be used. Asked each time: folders change. */
+  #trusted(): string | undefined {
+    const refused = this.#refusal();
+    if (refused === undefined) return this.#directory;
+    if (!this.#noted) debugNote(`cache off: ${refused}`);
+    this.#noted = true;
+    return undefined;
+  }
+
+  /** Why the cache is not used. */
+  #refusal(): string | undefined {
+    const directory = this.#directory;
+    if (directory === undefined) return 'the user has no home; FLASH_MLA_CACHE_DIR names a folder';
+    if (this.#maxBytes === 0) return 'FLASH_MLA_CACHE_MB is 0';
+    let facts: FileFacts | undefined;
+    try {
+      facts = this.#files.statSync(directory);
+    } catch (error) {
+      return `${directory}: ${error instanceof Error ? error.message : error}`;
+    }
+    const user = process.getuid?.();
+    // Absent: it is made when it is needed. Windows has access lists in place of both.
+    if (facts === undefined || user === undefined) return undefined;
+    if (facts.uid !== user) return `${directory} belongs to another user (${facts.uid})`;
+    if ((facts.mode & groupOrOthersWrite) === 0) return undefined;
+    return `others may write to ${directory}; remove it, or chmod 700 it if you trust its contents`;
+  }
+
   /** Removes what was used least recently until the bound holds. */
-  #evict(): void {
+  #evict(directory: string): void {
     const entries: { path: string; bytes: number; used: number }[] = [];
     let total = 0;
-    for (const name of readdirSync(this.#directory)) {
-      const path = join(this.#directory, name);
+    for (const name of readdirSync(directory)) {
+      const path = join(directory, name);
       const stat = statSync(path, { throwIfNoEntry: false });
       if (stat === undefined) continue;
       if (name.endsWith(temporarySuffix) && Date.now() - stat.mtimeMs > temporaryLifetimeMs) {
@@ -151,10 +202,10 @@ export class CubinCache {
       note('touch', path, error);
     }
   }
+}
 
-  #path(key: string): string {
-    return join(this.#directory, `${key}${suffix}`);
-  }
+function pathOf(directory: string, key: string): string {
+  return join(directory, `${key}${suffix}`);
 }
 
 function unpack(file: Buffer): Uint8Array<ArrayBuffer> | undefined {

@@ -1,10 +1,11 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '../../../errors.ts';
+import { homeFolder } from '../../../platform/home.ts';
 
 /** Where compiled kernels are kept, and how many bytes of them. */
 export interface CacheSettings {
-  readonly directory: string;
+  /** Undefined: there is no place for a cache. */
+  readonly directory: string | undefined;
   /** 0: keep nothing. */
   readonly maxBytes: number;
 }
@@ -28,15 +29,23 @@ export function cacheSettings(environment: {
       `'${variables.FLASH_MLA_CACHE_MB}'`,
     );
   }
-  return { directory: join(root(environment), 'cubin'), maxBytes: megabytes * 2 ** 20 };
+  const folder = root(environment);
+  const directory = folder === undefined ? undefined : join(folder, 'cubin');
+  return { directory, maxBytes: megabytes * 2 ** 20 };
 }
 
-function root({ platform, variables }: Parameters<typeof cacheSettings>[0]): string {
+/** Undefined where it would be in a home that the user does not have. */
+function root({ platform, variables }: Parameters<typeof cacheSettings>[0]): string | undefined {
+  const within = (...names: string[]) => {
+    const home = homeFolder();
+    return home === undefined ? undefined : join(home, ...names);
+  };
   if (variables.FLASH_MLA_CACHE_DIR) return variables.FLASH_MLA_CACHE_DIR;
   if (platform === 'win32') {
-    const local = variables.LOCALAPPDATA || join(homedir(), 'AppData', 'Local');
-    return join(local, 'flash-mla', 'Cache');
+    const local = variables.LOCALAPPDATA || within('AppData', 'Local');
+    return local && join(local, 'flash-mla', 'Cache');
   }
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'flash-mla');
-  return join(variables.XDG_CACHE_HOME || join(homedir(), '.cache'), 'flash-mla');
+  if (platform === 'darwin') return within('Library', 'Caches', 'flash-mla');
+  const caches = variables.XDG_CACHE_HOME || within('.cache');
+  return caches && join(caches, 'flash-mla');
 }

@@ -20,6 +20,8 @@ export interface CudaDriver {
   readonly version: number;
   /** Where it was found, for `doctor`. */
   readonly origin: string;
+  /** Where compiled kernels are kept or why they are not, for `doctor`; absent where none are compiled. */
+  readonly kernelCache?: string;
   deviceCount(): number;
   deviceFacts(ordinal: number): DeviceFacts;
   /**

@@ -58,6 +58,10 @@ export class LibcudaDriver implements CudaDriver {
     return this.library.path;
   }
 
+  get kernelCache(): string {
+    return this.cache.state;
+  }
+
   /** Throws {@link CudaDriverError}, e.g. where there is no GPU. */
   async initialise(): Promise<void> {
     this.check('cuDriverGetVersion', this.api.cuDriverGetVersion(this.out.address));

@@ -33,6 +33,8 @@ export async function openLibcuda(
       `there is no CUDA driver for ${environment.platform}`,
       [],
       'Use another backend: `flash-mla doctor` lists them.',
+      undefined,
+      true,
     );
   }
   let loader: NativeLoader;
@@ -101,8 +103,14 @@ function readBuild(): string {
   }
 }
 
-function unavailable(reason: string, looked: readonly string[], remedy: string, cause?: unknown) {
-  return new BackendUnavailableError('cuda', reason, looked, remedy, cause);
+function unavailable(
+  reason: string,
+  looked: readonly string[],
+  remedy: string,
+  cause?: unknown,
+  lasting = false,
+) {
+  return new BackendUnavailableError('cuda', reason, looked, remedy, cause, lasting);
 }
 
 function messageOf(cause: unknown): string {

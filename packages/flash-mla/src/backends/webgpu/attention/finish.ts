@@ -1,3 +1,4 @@
+import { nanFunctions } from '../wgsl/numbers.ts';
 import { each, join } from '../wgsl/text.ts';
 import { type AttentionConfig, attentionShape } from './config.ts';
 import { sinkShare } from './sink.ts';
@@ -7,10 +8,7 @@ import { list, type Work } from './work.ts';
 
 /** Functions that {@link finishPiece} calls. */
 export function finishFunctions(config: AttentionConfig): string {
-  return join(
-    'fn isNan(value: f32) -> bool { return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u; }',
-    config.lists.includes('sink') && sinkShare,
-  );
+  return join(nanFunctions, config.lists.includes('sink') && sinkShare);
 }
 
 /**
@@ -35,8 +33,9 @@ export function finishPiece(config: AttentionConfig, work: Work): string {
       let sumOfRow = ${element(0)};
       let maximumOfRow = ${element(vectors)};
       let isEmpty = sumOfRow == 0.0;
-      let lse2 = maximumOfRow + log2(sumOfRow);
-      var factor = select(1.0 / sumOfRow, 0.0, isEmpty);
+      let isNan = !isFinite(sumOfRow);
+      let lse2 = select(maximumOfRow + log2(sumOfRow), toNan(sumOfRow), isNan);
+      var factor = select(select(1.0 / sumOfRow, 0.0, isEmpty), lse2, isNan);
       ${
         work.results === 'partial'
           ? `workspace[at * ${workspacePitch(headDimV)}u + ${headDimV / 4}u] = vec4(select(lse2, MASKED, isEmpty), 0.0, 0.0, 0.0);`
@@ -57,7 +56,7 @@ function finalRow(config: AttentionConfig, work: Work & { results: 'final' }): s
     `lse[params.lse + ${work.lseIndex('row', 'at')}] = select(bitcast<u32>(lse2 * LN2), 0x7f800000u, isEmpty);`,
     work.maxLogits &&
       `let logit = select(bitcast<u32>(maximumOfRow * LN2), 0xff800000u, isEmpty);
-      maxLogits[params.maxLogits + at] = select(logit, bitcast<u32>(sumOfRow), isNan(sumOfRow));`,
+      maxLogits[params.maxLogits + at] = select(logit, bitcast<u32>(lse2), isNan);`,
     work.head &&
       lists.includes('sink') &&
       `factor *= sinkShare(lse2, u32(${list(config, 'sink', work.head('row'))}));`,

@@ -2,7 +2,7 @@ import { workspacePitch } from '../attention/finish.ts';
 import { sinkShare } from '../attention/sink.ts';
 import { splitParams } from '../attention/work.ts';
 import { type KernelSource, kernel } from '../wgsl/kernel.ts';
-import { encode16 } from '../wgsl/numbers.ts';
+import { encode16, nanFunctions } from '../wgsl/numbers.ts';
 import { Params } from '../wgsl/params.ts';
 import { join } from '../wgsl/text.ts';
 
@@ -48,6 +48,7 @@ export function combineKernel(config: CombineConfig): KernelSource {
     join(
       'const MASKED = -1e30;',
       encode16,
+      nanFunctions,
       sink && sinkShare,
       `
       @compute @workgroup_size(${invocations})
@@ -77,8 +78,9 @@ export function combineKernel(config: CombineConfig): KernelSource {
           sum += select(exp2(lse2 - maximum), 0.0, lse2 <= MASKED);
         }
         let isEmpty = sum == 0.0;
-        let total = maximum + log2(sum);
-        var factor = select(1.0 / sum, 0.0, isEmpty)${descale ? ' * params.descaleK' : ''};
+        let isNan = !isFinite(sum);
+        let total = select(maximum + log2(sum), toNan(sum), isNan);
+        var factor = select(select(1.0 / sum, 0.0, isEmpty), total, isNan)${descale ? ' * params.descaleK' : ''};
         let head = rowOfRequest % params.numHeadsQ;
         ${sink ? 'factor *= sinkShare(total, sink[params.sink + head]);' : ''}
         if (thread == 0u) {

@@ -12,6 +12,12 @@ export interface WebGpuBuffer extends DeviceBuffer {
 
 const usage = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC: the globals are not there in Node.
 
+/**
+ * The most that a device may hold, in bytes. WebGPU does not say how much memory there is, and tells only
+ * later that there was none; no GPU has this much, so what is beyond is refused at once.
+ */
+export const mostBytes = 2 ** 39;
+
 /** Free buffers are kept up to this many bytes, because making one means clearing it. */
 const keptBytes = 256 * 2 ** 20;
 
@@ -45,14 +51,15 @@ export class Memory {
   }
 
   /**
-   * Throws {@link OutOfMemoryError} for what no device could hold. WebGPU tells of memory that runs out
-   * later: then the next `read` or `synchronize` rejects with that error.
+   * Throws {@link OutOfMemoryError} beyond {@link mostBytes}. WebGPU tells of memory that runs out before
+   * that later: then the next `read` or `synchronize` rejects with that error.
    */
   allocate(byteLength: number): WebGpuBuffer {
     // A word of slack: the last word of an odd number of bytes is read and written whole.
     const size = Math.max(16, Math.ceil(byteLength / 16) * 16);
-    if (!Number.isSafeInteger(size)) {
-      throw new OutOfMemoryError(this.#id, byteLength, undefined, 'Ask for less.');
+    if (this.#allocated + size > mostBytes) {
+      const remedy = `Ask for less: a WebGPU device holds ${mostBytes / 2 ** 30} GiB at most here.`;
+      throw new OutOfMemoryError(this.#id, byteLength, mostBytes - this.#allocated, remedy);
     }
     const parts: GPUBuffer[] = [];
     for (let begin = 0; begin < size; begin += this.#partBytes) {

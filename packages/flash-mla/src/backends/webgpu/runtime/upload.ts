@@ -29,11 +29,12 @@ function writeWords(
   byteOffset: number,
   bytes: Uint8Array,
 ): void {
-  // Now if nothing is ahead of it; else later, from a copy.
+  // Now if nothing is ahead of it; else later, from a copy. Dawn in Node reads memory that is shared
+  // between threads as if it were not, and the process ends.
   const now = runtime.queue.isIdle;
   const length = Math.ceil(bytes.byteLength / 4) * 4;
   let source = bytes;
-  if (!now || length !== bytes.byteLength) {
+  if (!now || length !== bytes.byteLength || isShared(bytes.buffer)) {
     source = new Uint8Array(length);
     source.set(bytes);
   }
@@ -63,4 +64,9 @@ function writeWords(
       write();
     },
   });
+}
+
+/** Also of another realm. */
+function isShared(buffer: ArrayBufferLike): boolean {
+  return Object.prototype.toString.call(buffer) === '[object SharedArrayBuffer]';
 }

@@ -75,3 +75,13 @@ fn e8m0(code: u32) -> f32 {
   return bitcast<f32>(select(power, 0x7fc00000u, code == 255u));
 }
 `;
+
+/**
+ * A sum of weights is finite unless a logit was NaN or infinite: each weight is at most 1. Asked of its
+ * bits, because WGSL lets a compiler assume that there are no such values, and because exp2(NaN) is an
+ * infinity on SwiftShader. `toNan` makes a NaN of such a sum.
+ */
+export const nanFunctions = `
+fn isFinite(value: f32) -> bool { return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u; }
+fn toNan(value: f32) -> f32 { return bitcast<f32>(bitcast<u32>(value) | 0x00400000u); }
+`.trim();
