@@ -58,14 +58,10 @@ export function barrier(): void {
 }
 
 // What is wrong with a command's device data; protocol.ts has the texts.
-export const BAD_SEQLEN: i32 = 1;
-export const BAD_BLOCK: i32 = 2;
-export const BAD_SPLITS: i32 = 3;
-export const BAD_METADATA: i32 = 4;
-export const BAD_TOPK_LENGTH: i32 = 5;
-export const BAD_EXTRA_TOPK_LENGTH: i32 = 6;
-export const BAD_CU_SEQLENS_Q: i32 = 7;
-export const BAD_CU_SEQLENS_K: i32 = 8;
+export const BAD_SPLITS: i32 = 1;
+export const BAD_METADATA: i32 = 2;
+export const BAD_CU_SEQLENS_Q: i32 = 3;
+export const BAD_CU_SEQLENS_K: i32 = 4;
 
 /**
  * Records what is wrong; the command then has no effect. Every thread runs the same checks and comes

@@ -16,15 +16,7 @@ import {
 } from '../attend/tile';
 import { decodeRows, elementBytes } from '../decode/row';
 import { LOG2E } from '../scalar';
-import {
-  BAD_BLOCK,
-  BAD_CU_SEQLENS_K,
-  BAD_CU_SEQLENS_Q,
-  BAD_SEQLEN,
-  enterCommand,
-  fail,
-  takeItem,
-} from '../work';
+import { BAD_CU_SEQLENS_K, BAD_CU_SEQLENS_Q, enterCommand, fail, takeItem } from '../work';
 
 let dtype: i32 = 0;
 let headDimQk: i32 = 0;
@@ -36,15 +28,18 @@ let v: usize = 0;
 let vBlock: usize = 0;
 let vToken: usize = 0;
 let page: i32 = 1;
+let blockCount: i32 = 0;
 let table: usize = 0;
 let tableRow: usize = 0;
 let tableEntry: usize = 0;
 let pagesPerRow: i32 = 1;
 
 /**
- * Queries of request i: tokens cuQ[i] to cuQ[i + 1], or `maxSeqQ` each where cuQ is 0.
+ * Queries of request i: tokens cuQ[i] to cuQ[i + 1], at most `maxSeqQ`, or that many where cuQ is 0.
  * Keys of request i: tokens cuK[i] to cuK[i + 1] of a packed k (`page` 0), or `seqlensK[i]` tokens in
- * the pages that row i of the table names, or in block i where there is no table.
+ * the pages that row i of the table names, or in block i where there is no table. Offsets and lengths out
+ * of range count as the nearest that is in range; a request that ends before it begins has no tokens.
+ * `checkOrder` reports offsets that fall.
  */
 export function denseAttention(
   context: usize,
@@ -86,7 +81,7 @@ export function denseAttention(
   causal: i32,
   out: usize,
   lse: usize,
-  checkLengths: i32,
+  checkOrder: i32,
 ): void {
   enterCommand(context, worker, workers);
   dtype = dtypeCode;
@@ -101,11 +96,10 @@ export function denseAttention(
   tableRow = tableRowStride;
   tableEntry = tableEntryStride;
   pagesPerRow = table == 0 ? 1 : maxBlocks;
-  if (cuQ != 0 && !prefixIsSound(cuQ, batch, totalQ, BAD_CU_SEQLENS_Q)) return;
-  if (page == 0) {
-    if (!prefixIsSound(cuK, batch, totalK, BAD_CU_SEQLENS_K)) return;
-  } else if (!cacheIsSound(seqlensK, batch, blocks, checkLengths != 0)) {
-    return;
+  blockCount = blocks;
+  if (checkOrder != 0) {
+    if (cuQ != 0 && !isAscending(cuQ, batch, BAD_CU_SEQLENS_Q)) return;
+    if (page == 0 && !isAscending(cuK, batch, BAD_CU_SEQLENS_K)) return;
   }
 
   const group = hQ / hK;
@@ -114,9 +108,9 @@ export function denseAttention(
   let item = takeItem();
   let base = 0;
   for (let request = 0; request < batch; request++) {
-    const at = cuQ + (<usize>request << 2);
-    const firstQ = cuQ == 0 ? request * maxSeqQ : load<i32>(at);
-    const seqQ = cuQ == 0 ? maxSeqQ : load<i32>(at, 4) - firstQ;
+    const firstQ = cuQ == 0 ? request * maxSeqQ : offsetOf(cuQ, request, totalQ);
+    const seqQ = cuQ == 0 ? maxSeqQ : min(maxSeqQ, offsetOf(cuQ, request + 1, totalQ) - firstQ);
+    if (seqQ <= 0) continue;
     const rows = seqQ * group;
     const tiles = (rows + padded - 1) / padded;
     const end = base + tiles * hK;
@@ -124,10 +118,10 @@ export function denseAttention(
       base = end;
       continue;
     }
-    const firstK = page == 0 ? load<i32>(cuK + (<usize>request << 2)) : 0;
+    const firstK = page == 0 ? offsetOf(cuK, request, totalK) : 0;
     const seqK =
       page == 0
-        ? load<i32>(cuK + (<usize>request << 2), 4) - firstK
+        ? max(0, offsetOf(cuK, request + 1, totalK) - firstK)
         : seqlenOf(seqlensK, request);
     while (item < end) {
       // Late tiles see most keys under a causal mask: they go first, so that threads end together.
@@ -174,49 +168,63 @@ function attendTile(
     seenByAny = seqK - seqQ + (firstRow + rowCount - 1) / group + 1;
   }
   for (let token = 0; token < seenByAny; token += BLOCK) {
-    const count = min(BLOCK, seenByAny - token);
-    decodeBlock(request, token, count);
-    attendBlock(count, token + count > seenByAll, token);
+    attendTokens(request, token, min(BLOCK, seenByAny - token), seenByAll);
   }
 }
 
-function decodeBlock(request: i32, token: i32, count: i32): void {
-  let done = 0;
-  while (done < count) {
+/**
+ * Attends to tokens `token` to `token + count`. An entry of the table that is no block of the cache names
+ * nothing: its tokens are skipped.
+ */
+function attendTokens(request: i32, token: i32, count: i32, seenByAll: i32): void {
+  let first = token;
+  let ready = 0;
+  while (count > 0) {
     let run = count;
-    let block: usize = 0;
+    let block = 0;
     let offset = token;
     if (page > 0) {
       const pageIndex = token / page;
       offset = token - pageIndex * page;
-      run = min(count - done, page - offset);
-      block = <usize>(table == 0 ? request : blockOf(request, pageIndex));
+      run = min(count, page - offset);
+      block = table == 0 ? request : blockOf(request, pageIndex);
     }
-    const rows = <usize>done;
+    token += run;
+    count -= run;
+    if (page > 0 && <u32>block >= <u32>blockCount) {
+      if (ready > 0) attendBlock(ready, first + ready > seenByAll, first);
+      first = token;
+      ready = 0;
+      continue;
+    }
+    const rows = <usize>ready;
     const at = <usize>offset;
-    const kSource = k + block * kBlock + at * kToken;
-    const vSource = v + block * vBlock + at * vToken;
+    const kSource = k + <usize>block * kBlock + at * kToken;
+    const vSource = v + <usize>block * vBlock + at * vToken;
     decodeRows(dtype, keys + rows * keyStride, keyStride, kSource, kToken, run, headDimQk);
     decodeRows(dtype, values + rows * valueStride, valueStride, vSource, vToken, run, headDimV);
-    done += run;
-    token += run;
+    ready += run;
   }
+  if (ready > 0) attendBlock(ready, first + ready > seenByAll, first);
 }
 
 function blockOf(request: i32, pageIndex: i32): i32 {
   return load<i32>(table + <usize>request * tableRow + <usize>pageIndex * tableEntry);
 }
 
-/** Whether prefix sums begin at or above 0, never fall and end within `total`. */
-function prefixIsSound(prefix: usize, batch: i32, total: i32, code: i32): bool {
-  let before = 0;
-  for (let i = 0; i <= batch; i++) {
-    const at = load<i32>(prefix + (<usize>i << 2));
-    if (at < before || at > total) {
-      fail(code, i, total, at);
+/** An offset into a packed array of `total` rows. */
+function offsetOf(offsets: usize, index: i32, total: i32): i32 {
+  return max(0, min(total, load<i32>(offsets + (<usize>index << 2))));
+}
+
+/** Whether offsets never fall. */
+function isAscending(offsets: usize, batch: i32, code: i32): bool {
+  for (let i = 1; i <= batch; i++) {
+    const at = load<i32>(offsets + (<usize>i << 2));
+    if (at < load<i32>(offsets + (<usize>(i - 1) << 2))) {
+      fail(code, i, 0, at);
       return false;
     }
-    before = at;
   }
   return true;
 }
@@ -225,24 +233,4 @@ function prefixIsSound(prefix: usize, batch: i32, total: i32, code: i32): bool {
 function seqlenOf(seqlensK: usize, index: i32): i32 {
   const length = <i64>load<i32>(seqlensK + (<usize>index << 2));
   return <i32>max<i64>(0, min(length, <i64>pagesPerRow * <i64>page));
-}
-
-function cacheIsSound(seqlensK: usize, batch: i32, blocks: i32, checkLengths: bool): bool {
-  for (let i = 0; i < batch; i++) {
-    const length = seqlenOf(seqlensK, i);
-    const given = load<i32>(seqlensK + (<usize>i << 2));
-    if (checkLengths && length != given) {
-      fail(BAD_SEQLEN, i, pagesPerRow, given);
-      return false;
-    }
-    const pages = (length + page - 1) / page;
-    for (let p = 0; p < pages; p++) {
-      const block = table == 0 ? i : blockOf(i, p);
-      if (<u32>block >= <u32>blocks) {
-        fail(BAD_BLOCK, i, p, block);
-        return false;
-      }
-    }
-  }
-  return true;
 }

@@ -6,7 +6,7 @@ import { packQueries, setQueries } from '../attend/pack';
 import { BLOCK, begin, keyStride, keys, layOut, limits, rowVecs } from '../attend/tile';
 import { decodeRows } from '../decode/row';
 import { LOG2E } from '../scalar';
-import { BAD_BLOCK, BAD_SEQLEN, enterCommand, fail } from '../work';
+import { enterCommand } from '../work';
 import { DENSE, runDecode, setGroupRows } from './decode';
 import { rowsPerTile, tileCount } from './rows';
 import { beginBlock, endBlock, scheduleIsSound, setSchedule, setSlots } from './splits';
@@ -22,6 +22,7 @@ let qBatch: usize = 0;
 let qPosition: usize = 0;
 let qHead: usize = 0;
 let cache: usize = 0;
+let blocks: i32 = 0;
 let page: i32 = 0;
 let blockStride: usize = 0;
 let tokenStride: usize = 0;
@@ -88,9 +89,9 @@ export function denseDecode(
   parts: i32,
   numSplits: usize,
   splitBlocks: i32,
+  mostSplits: i32,
   outAddress: usize,
   lseAddress: usize,
-  checkLengths: i32,
 ): void {
   enterCommand(context, worker, workers);
   seqlens = seqlensAddress;
@@ -100,10 +101,9 @@ export function denseDecode(
   tableEntry = tableEntryStride;
   page = pageTokens;
   maxSeqlen = <i32>min<i64>(<i64>maxBlocks * <i64>pageTokens, <i64>i32.MAX_VALUE);
-  setSchedule(metadata, parts, numSplits, splitBlocks);
+  setSchedule(metadata, parts, numSplits, splitBlocks, mostSplits);
   setSlots(workspace + <usize>workers * scratchBytes, slotBytes, slotCount);
-  if (checkLengths != 0 && !lengthsAreSound(batch, maxBlocks)) return;
-  if (!blocksAreSound(batch, cacheBlocks) || !scheduleIsSound(batch)) return;
+  if (!scheduleIsSound(batch)) return;
 
   dtype = dtypeCode;
   outType = outTypeCode;
@@ -117,6 +117,7 @@ export function denseDecode(
   qPosition = qPositionStride;
   qHead = qHeadStride;
   cache = cacheAddress;
+  blocks = cacheBlocks;
   blockStride = cacheBlockStride;
   tokenStride = cacheTokenStride;
   kvHeadStride = cacheHeadStride;
@@ -139,32 +140,6 @@ function seqlenOf(index: i32): i32 {
 
 function blockOf(index: i32, pageIndex: i32): i32 {
   return load<i32>(table + <usize>index * tableRow + <usize>pageIndex * tableEntry);
-}
-
-function lengthsAreSound(batch: i32, maxBlocks: i32): bool {
-  for (let i = 0; i < batch; i++) {
-    const length = load<i32>(seqlens + <usize>i * seqlensStride);
-    if (length != seqlenOf(i)) {
-      fail(BAD_SEQLEN, i, maxBlocks, length);
-      return false;
-    }
-  }
-  return true;
-}
-
-/** Whether all blocks that will be read lie in the cache: anything else could leave the memory. */
-function blocksAreSound(batch: i32, cacheBlocks: i32): bool {
-  for (let i = 0; i < batch; i++) {
-    const pages = (seqlenOf(i) + page - 1) / page;
-    for (let p = 0; p < pages; p++) {
-      const block = blockOf(i, p);
-      if (<u32>block >= <u32>cacheBlocks) {
-        fail(BAD_BLOCK, i, p, block);
-        return false;
-      }
-    }
-  }
-  return true;
 }
 
 /** Points the tile's inputs and outputs at a group; returns the request's blocks. */
@@ -206,25 +181,37 @@ export function denseItem(rowCount: i32, firstRow: i32): void {
   const end = <i32>min<i64>(<i64>endBlock * <i64>BLOCK, <i64>seenByAny);
   for (let token = beginBlock * BLOCK; token < end; token += BLOCK) {
     const count = min(BLOCK, end - token);
-    decodeKeys(token, count);
-    attendBlock(count, token + count > seenByAll, token);
+    attendTokens(token, count, seenByAll);
   }
 }
 
-/** Decodes keys `token` to `token + count`, page by page, in place. */
-function decodeKeys(token: i32, count: i32): void {
-  let target = keys;
+/**
+ * Attends to tokens `token` to `token + count`, read page by page, in place. An entry of the table that
+ * is no block of the cache names nothing: its tokens are skipped.
+ */
+function attendTokens(token: i32, count: i32, seenByAll: i32): void {
+  let first = token;
+  let ready = 0;
   while (count > 0) {
     const offset = token % page;
     const run = min(count, page - offset);
-    const source =
-      cache +
-      <usize>blockOf(request, token / page) * blockStride +
-      <usize>offset * tokenStride +
-      <usize>kvHead * kvHeadStride;
-    decodeRows(dtype, target, keyStride, source, tokenStride, run, headDimQk);
-    target += <usize>run * keyStride;
+    const block = blockOf(request, token / page);
     token += run;
     count -= run;
+    if (<u32>block < <u32>blocks) {
+      const source =
+        cache +
+        <usize>block * blockStride +
+        <usize>offset * tokenStride +
+        <usize>kvHead * kvHeadStride;
+      const target = keys + <usize>ready * keyStride;
+      decodeRows(dtype, target, keyStride, source, tokenStride, run, headDimQk);
+      ready += run;
+    } else {
+      if (ready > 0) attendBlock(ready, first + ready > seenByAll, first);
+      first = token;
+      ready = 0;
+    }
   }
+  if (ready > 0) attendBlock(ready, first + ready > seenByAll, first);
 }

@@ -6,7 +6,7 @@ import { packQueries, setQueries } from '../attend/pack';
 import { BLOCK, begin, keyStride, keys, layOut } from '../attend/tile';
 import { BF16 } from '../decode/row';
 import { LOG2E } from '../scalar';
-import { BAD_EXTRA_TOPK_LENGTH, BAD_TOPK_LENGTH, enterCommand, fail } from '../work';
+import { enterCommand } from '../work';
 import { runDecode, SPARSE, setGroupRows } from './decode';
 import { rowsPerTile, tileCount } from './rows';
 import { decodeSparseRow } from './sparse-rows';
@@ -54,10 +54,7 @@ let lengths1: usize = 0;
 let request: i32 = 0;
 let position: i32 = 0;
 
-/**
- * Lengths are i32 (b), or at address 0 where all entries count. They are clamped to 0…topk;
- * `checkLengths` reports one that lies outside.
- */
+/** Lengths are i32 (b), or at address 0 where all entries count. They are clamped to 0…topk. */
 export function sparseDecode(
   context: usize,
   worker: i32,
@@ -83,6 +80,7 @@ export function sparseDecode(
   parts: i32,
   numSplits: usize,
   splitBlocks: i32,
+  mostSplits: i32,
   outAddress: usize,
   lseAddress: usize,
   cacheAddress: usize,
@@ -105,16 +103,14 @@ export function sparseDecode(
   extraIndicesPositionStride: usize,
   extraTopk: i32,
   extraTopkLengths: usize,
-  checkLengths: i32,
 ): void {
   enterCommand(context, worker, workers);
   topk0 = topk;
   lengths0 = topkLengths;
   topk1 = extraTopk;
   lengths1 = extraTopkLengths;
-  setSchedule(metadata, parts, numSplits, splitBlocks);
+  setSchedule(metadata, parts, numSplits, splitBlocks, mostSplits);
   setSlots(workspace + <usize>workers * scratchBytes, slotBytes, slotCount);
-  if (checkLengths != 0 && !lengthsAreSound(batch)) return;
   if (!scheduleIsSound(batch)) return;
 
   layout = rowLayout;
@@ -167,26 +163,6 @@ function clamp(length: i32, topk: i32): i32 {
 /** Blocks of the main list: at least one. The extra list starts in a block of its own. */
 function mainBlocks(index: i32): i32 {
   return max(1, (lengthOf(index) + BLOCK - 1) / BLOCK);
-}
-
-function lengthsAreSound(batch: i32): bool {
-  for (let i = 0; i < batch; i++) {
-    if (lengths0 != 0) {
-      const length = load<i32>(lengths0 + (<usize>i << 2));
-      if (length != clamp(length, topk0)) {
-        fail(BAD_TOPK_LENGTH, i, topk0, length);
-        return false;
-      }
-    }
-    if (lengths1 != 0) {
-      const length = load<i32>(lengths1 + (<usize>i << 2));
-      if (length != clamp(length, topk1)) {
-        fail(BAD_EXTRA_TOPK_LENGTH, i, topk1, length);
-        return false;
-      }
-    }
-  }
-  return true;
 }
 
 /** Points the tile's inputs and outputs at a group; returns the request's blocks. */

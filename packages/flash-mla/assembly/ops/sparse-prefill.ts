@@ -7,13 +7,10 @@ import { BLOCK, begin, keyStride, keys, layOut } from '../attend/tile';
 import { decodeBf16 } from '../decode/bf16';
 import { BF16 } from '../decode/row';
 import { LOG2E } from '../scalar';
-import { BAD_TOPK_LENGTH, enterCommand, fail, takeItem } from '../work';
+import { enterCommand, takeItem } from '../work';
 import { rowsPerTile, tileCount } from './rows';
 
-/**
- * Lengths are i32 (sQ), or at address 0 where all entries count. They are clamped to 0…topk;
- * `checkLengths` reports one that lies outside.
- */
+/** Lengths are i32 (sQ), or at address 0 where all entries count. They are clamped to 0…topk. */
 export function sparsePrefill(
   context: usize,
   worker: i32,
@@ -43,15 +40,8 @@ export function sparsePrefill(
   out: usize,
   maxLogits: usize,
   lse: usize,
-  checkLengths: i32,
 ): void {
   enterCommand(context, worker, workers);
-  if (topkLengths != 0 && checkLengths != 0) {
-    for (let i = 0; i < sQ; i++) {
-      const length = load<i32>(topkLengths + (<usize>i << 2));
-      if (<u32>length > <u32>topk) return fail(BAD_TOPK_LENGTH, i, topk, length);
-    }
-  }
   const group = hQ / hKv;
   const tiles = tileCount(group, maxTileRows);
   const tileRows = rowsPerTile(group, maxTileRows);

@@ -22,6 +22,8 @@ let parts: i32 = 0;
 let numSplits: usize = 0;
 /** Blocks of a split in the deterministic mode, else 0. */
 let splitBlocks: i32 = 0;
+/** The most splits of a request; further ones, of a length above what is planned for, hold no blocks. */
+let mostSplits: i32 = 1;
 
 let slots: usize = 0;
 let slotBytes: usize = 0;
@@ -31,11 +33,18 @@ let slotCount: i32 = 0;
 export let beginBlock: i32 = 0;
 export let endBlock: i32 = 0;
 
-export function setSchedule(rows: usize, rowCount: i32, prefix: usize, deterministic: i32): void {
+export function setSchedule(
+  rows: usize,
+  rowCount: i32,
+  prefix: usize,
+  deterministic: i32,
+  most: i32,
+): void {
   metadata = rows;
   parts = rowCount;
   numSplits = prefix;
   splitBlocks = deterministic;
+  mostSplits = most;
 }
 
 export function setSlots(address: usize, bytes: usize, count: i32): void {
@@ -57,7 +66,7 @@ export function slotsInRound(): i32 {
 /** Number of splits of a request. */
 export function splitsOf(request: i32): i32 {
   const at = numSplits + (<usize>request << 2);
-  return load<i32>(at, 4) - load<i32>(at);
+  return min(load<i32>(at, 4) - load<i32>(at), mostSplits);
 }
 
 /**
@@ -67,7 +76,7 @@ export function splitsOf(request: i32): i32 {
 export function findSplit(request: i32, split: i32, blocks: i32): bool {
   const isLast = split == splitsOf(request) - 1;
   if (splitBlocks > 0) {
-    beginBlock = split * splitBlocks;
+    beginBlock = min(blocks, split * splitBlocks);
     endBlock = isLast ? blocks : min(blocks, beginBlock + splitBlocks);
     return true;
   }
@@ -77,7 +86,7 @@ export function findSplit(request: i32, split: i32, blocks: i32): bool {
     const last = load<i32>(row, 4);
     if (request < first || request > last) continue;
     if ((request == first ? load<i32>(row, 16) : 0) != split) continue;
-    beginBlock = request == first ? load<i32>(row, 8) : 0;
+    beginBlock = request == first ? min(blocks, load<i32>(row, 8)) : 0;
     endBlock = isLast || request != last ? blocks : min(blocks, load<i32>(row, 12));
     return beginBlock >= 0;
   }

@@ -142,9 +142,9 @@ export function checkExtent(
   );
 }
 
-/** Every extent at least one. */
-export function checkNotEmpty(name: string, tensor: Tensor): void {
-  for (let i = 0; i < tensor.shape.length; i++) {
+/** Every extent at least one, from dimension `from` on. */
+export function checkNotEmpty(name: string, tensor: Tensor, from = 0): void {
+  for (let i = from; i < tensor.shape.length; i++) {
     if (tensor.shape[i] === 0) {
       throw new InvalidArgumentError(`${name}.shape[${i}]`, 'at least 1', shapeText(tensor));
     }

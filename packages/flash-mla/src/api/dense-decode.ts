@@ -39,7 +39,7 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
   const { 0: b, 1: sQ, 2: hQ, 3: headDimQk } = q.shape as [number, number, number, number];
 
   checkOperand('kCache', kCache, 4, dtype, device);
-  checkNotEmpty('kCache', kCache);
+  checkNotEmpty('kCache', kCache, 1);
   checkInnerStride('kCache', kCache);
   checkExtent('kCache', kCache, 3, headDimQk, 'dQk of q');
   const { 1: page, 2: hK } = kCache.shape as [number, number, number, number];
@@ -48,7 +48,6 @@ export function prepareDenseDecode(options: UncheckedDecodeOptions): DecodeCall 
   checkDenseHeadDims(headDimQk, headDimV);
 
   checkOperand('blockTable', blockTable, 2, 'i32', device);
-  checkNotEmpty('blockTable', blockTable);
   checkExtent('blockTable', blockTable, 0, b, 'b of q');
   checkInnerStride('blockTable', blockTable);
   checkVector('cacheSeqlens', cacheSeqlens, 'i32', device, b, 'b');

@@ -79,7 +79,11 @@ const known = optionNames<keyof FlashAttnVarlenOptions>(
 
 /**
  * Dense MHA or GQA over packed sequences of different lengths. Returns at once; `out.read()` waits.
- * Offsets live on the device: they must rise from 0 and end within q, k and v.
+ *
+ * Offsets live on the device and are not checked: one outside 0…total counts as the nearest, a request
+ * that ends before it begins has no rows, queries beyond `maxSeqlenQo` do not count. Rows of q that no
+ * request owns leave `out` and `lse` as they were. Offsets must not fall: which of several requests that
+ * own a row writes it is undefined (found where the device was opened with `debug`).
  *
  * Source: FlashMLA's `flash_attn_varlen_func`, forward only.
  *

@@ -61,7 +61,8 @@ const known = optionNames<keyof FlashAttnWithKvCacheOptions>(
 
 /**
  * Dense MHA or GQA of a few new queries per request over a cache that already holds their keys.
- * Returns at once; `out.read()` waits. Lengths count as in `flashMlaWithKvCache`.
+ * Returns at once; `out.read()` waits. Lengths and entries of `blockTable` count as in
+ * `flashMlaWithKvCache`: those out of range are no error.
  *
  * Source: FlashAttention's `flash_attn_with_kvcache`, whose name it bears, without appending keys.
  *
@@ -77,9 +78,9 @@ export function flashAttnWithKvCache<D extends 'bf16' | 'f16'>(
   if (dtype !== 'bf16' && dtype !== 'f16') {
     throw new InvalidArgumentError('q', 'dtype bf16 or f16', show(q));
   }
-  checkRows('q', q, dtype, device);
-  checkRows('kCache', kCache, dtype, device);
-  checkRows('vCache', vCache, dtype, device);
+  checkRows('q', q, dtype, device, 0);
+  checkRows('kCache', kCache, dtype, device, 1);
+  checkRows('vCache', vCache, dtype, device, 1);
   const [b, sQ, hQ, dQk] = q.shape as [number, number, number, number];
   const [blocks, page, hK] = kCache.shape as [number, number, number, number];
   const dV = vCache.shape[3] as number;
@@ -94,7 +95,6 @@ export function flashAttnWithKvCache<D extends 'bf16' | 'f16'>(
   let maxBlocks = 1;
   if (blockTable !== undefined && blockTable !== null) {
     checkOperand('blockTable', blockTable, 2, 'i32', device);
-    checkNotEmpty('blockTable', blockTable);
     checkExtent('blockTable', blockTable, 0, b, 'b of q');
     checkInnerStride('blockTable', blockTable);
     maxBlocks = blockTable.shape[1] as number;
@@ -153,8 +153,15 @@ function flatten(tensor: Tensor, shape: number[], strides: number[]): TensorView
   return { buffer, byteOffset, dtype, shape, strides };
 }
 
-function checkRows(name: string, tensor: unknown, dtype: 'bf16' | 'f16', device: TensorHost): void {
+/** Rows whose extents from dimension `from` on are at least 1: a cache may have no blocks. */
+function checkRows(
+  name: string,
+  tensor: unknown,
+  dtype: 'bf16' | 'f16',
+  device: TensorHost,
+  from: number,
+): void {
   checkOperand(name, tensor, 4, dtype, device);
-  checkNotEmpty(name, tensor);
+  checkNotEmpty(name, tensor, from);
   checkInnerStride(name, tensor);
 }

@@ -44,10 +44,11 @@ const known = optionNames(
  * once; `out.read()` waits.
  *
  * Everything is checked before anything is enqueued, and a call that throws leaves nothing allocated.
- * What lives on the device cannot be checked here: lengths out of range count as the nearest valid
- * one, entries of `blockTable` must be blocks of the cache (checked where the device was opened with
- * `debug`), indices outside the cache are skipped. A NaN that a row attends to, in its query or in a key,
- * makes its output and its lse NaN and touches no other row.
+ * What lives on the device cannot be checked here, and means something whatever it is: lengths out of
+ * range count as the nearest valid one; an entry of `blockTable` that is no block of the cache names
+ * nothing, and its tokens are skipped, as are indices outside the cache. Rows that then see nothing have
+ * out 0 and lse +inf. A cache may have no blocks, and a block table no columns. A NaN that a row attends
+ * to, in its query or in a key, makes its output and its lse NaN and touches no other row.
  *
  * Source: FlashMLA's `flash_mla_with_kvcache`.
  *

@@ -36,7 +36,7 @@ export function checkSparseCache(
   layout: KvRowLayout,
   headDimQk: number,
 ): void {
-  checkNotEmpty(name, kCache);
+  checkNotEmpty(name, kCache, 1);
   checkExtent(name, kCache, 2, 1, 'KV heads of a sparse cache');
   checkInnerStride(name, kCache);
   const [blocks = 0, page = 0] = kCache.shape;

@@ -17,8 +17,8 @@ export interface ScheduleRequest {
 
 /**
  * i32 (parts, 8), see `TileSchedule.metadata`: how a decode problem is cut. Only the library makes
- * these, because a kernel follows them into memory unchecked. Disposing of it frees {@link numSplits}
- * as well.
+ * these: whoever writes to them gets undefined results, though a kernel follows them nowhere but into
+ * the tensors of its call. Disposing of it frees {@link numSplits} as well.
  */
 export class TileSchedulerMetadata extends Tensor<'i32'> {
   /** i32 (b + 1): prefix sums of the number of splits of each request. */
@@ -38,7 +38,8 @@ export class TileSchedulerMetadata extends Tensor<'i32'> {
       throw error;
     }
     this.problem = problem;
-    this.schedule = { metadata: this, numSplits: this.numSplits, plan };
+    const { maxSeqLenK } = problem;
+    this.schedule = { metadata: this, numSplits: this.numSplits, plan, maxSeqLenK };
     Object.freeze(this);
   }
 

@@ -94,6 +94,11 @@ export interface Schedule {
   /** i32 (b + 1), prefix sums of the number of splits of each request. */
   readonly numSplits: TensorView;
   readonly plan: SchedulePlan;
+  /**
+   * Dense: the longest sequence that it was computed for, in tokens; absent: any. May differ from what
+   * the block table of a call can hold.
+   */
+  readonly maxSeqLenK?: number | undefined;
 }
 
 /** Arguments of {@link Backend.computeSchedule}. */

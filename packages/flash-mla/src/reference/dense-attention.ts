@@ -1,6 +1,5 @@
-import { InvalidArgumentError } from '../errors.ts';
 import { attend } from './attend.ts';
-import { cachedTokens, gatherSequence } from './dense-decode.ts';
+import { cachedTokens, countBelow, gatherTokens, presentTokens } from './dense-decode.ts';
 import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
 
 /** Arguments of {@link varlenAttention}; names and shapes as in `flashAttnVarlenFunc`. */
@@ -11,9 +10,14 @@ export interface VarlenAttentionProblem {
   readonly k: HostTensor;
   /** (totalK, hK, dV). */
   readonly v: HostTensor;
-  /** i32 (b + 1) each: where the queries and keys of a request begin and end. */
+  /**
+   * i32 (b + 1) each: where the queries and keys of a request begin and end. An offset outside
+   * 0…total counts as the nearest, a request that ends before it begins has none.
+   */
   readonly cuSeqlensQo: HostTensor<'i32'>;
   readonly cuSeqlensKv: HostTensor<'i32'>;
+  /** The most queries of a request: later ones do not count. Default: all. */
+  readonly maxSeqlenQo?: number | undefined;
   /** Default 1/√dQk. */
   readonly softmaxScale?: number | undefined;
   /** Aligned to the end: the last query sees all keys. */
@@ -28,9 +32,9 @@ export interface CacheAttentionProblem {
   readonly kCache: HostTensor;
   /** (blocks, page, hK, dV). */
   readonly vCache: HostTensor;
-  /** i32 (b). */
+  /** i32 (b): clamped to 0…maxBlocks·page. */
   readonly cacheSeqlens: HostTensor<'i32'>;
-  /** i32 (b, maxBlocks). */
+  /** i32 (b, maxBlocks); tokens of an entry outside 0…blocks − 1 are skipped. */
   readonly blockTable?: HostTensor<'i32'> | undefined;
   readonly softmaxScale?: number | undefined;
   readonly causal?: boolean | undefined;
@@ -47,6 +51,7 @@ export interface AttentionAnswer {
 /** Dense attention over packed sequences of different lengths, in float64. */
 export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswer {
   const { q, k, v, cuSeqlensQo, cuSeqlensKv, causal = false } = problem;
+  const { maxSeqlenQo = Number.POSITIVE_INFINITY } = problem;
   const [totalQ, hQ, dQk] = extents('q', q, 3) as [number, number, number];
   const [totalK, hK] = extents('k', k, 3) as [number, number, number];
   const dV = extents('v', v, 3)[2] as number;
@@ -56,13 +61,13 @@ export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswe
   const queries = decodeAll(q);
 
   for (let i = 0; i + 1 < cuSeqlensQo.data.length; i++) {
-    const [beginQ, endQ] = range('cuSeqlensQo', cuSeqlensQo, i, totalQ);
-    const [beginK, endK] = range('cuSeqlensKv', cuSeqlensKv, i, totalK);
+    const [beginQ, endQ] = packedSpan(cuSeqlensQo, i, totalQ);
+    const [beginK, endK] = packedSpan(cuSeqlensKv, i, totalK);
     for (let headK = 0; headK < hK; headK++) {
       attendSequence({
         queries,
         beginQ,
-        lengthQ: endQ - beginQ,
+        lengthQ: Math.min(endQ - beginQ, maxSeqlenQo),
         hQ,
         dQk,
         keys: gatherPacked(k, beginK, endK, headK),
@@ -97,6 +102,7 @@ export function cacheAttention(problem: CacheAttentionProblem): AttentionAnswer 
 
   for (let i = 0; i < b; i++) {
     const lengthK = cachedTokens(cacheSeqlens, i, kCache, blockTable);
+    const tokens = presentTokens(kCache, blockTable, i, lengthK);
     for (let headK = 0; headK < hK; headK++) {
       attendSequence({
         queries,
@@ -104,8 +110,9 @@ export function cacheAttention(problem: CacheAttentionProblem): AttentionAnswer 
         lengthQ: sQ,
         hQ,
         dQk,
-        keys: gatherSequence(kCache, blockTable, i, lengthK, headK),
-        values: gatherSequence(vCache, blockTable, i, lengthK, headK),
+        keys: gatherTokens(kCache, blockTable, i, tokens, headK),
+        values: gatherTokens(vCache, blockTable, i, tokens, headK),
+        tokens,
         lengthK,
         firstHead: (headK * hQ) / hK,
         group: hQ / hK,
@@ -130,6 +137,8 @@ interface Sequence {
   readonly dQk: number;
   readonly keys: Float64Array;
   readonly values: Float64Array;
+  /** Positions of the keys among `lengthK`; absent: all of them. */
+  readonly tokens?: readonly number[];
   readonly lengthK: number;
   readonly firstHead: number;
   readonly group: number;
@@ -143,9 +152,10 @@ interface Sequence {
 /** One request, one KV head: each query position sees a prefix of the keys. */
 function attendSequence(sequence: Sequence): void {
   const { queries, beginQ, lengthQ, hQ, dQk, keys, values, lengthK } = sequence;
-  const { firstHead, group, dV, scale, causal, out, writeLse } = sequence;
+  const { firstHead, group, dV, scale, causal, out, writeLse, tokens } = sequence;
   for (let s = 0; s < lengthQ; s++) {
-    const count = causal ? Math.max(0, lengthK - lengthQ + s + 1) : lengthK;
+    const seen = causal ? Math.max(0, lengthK - lengthQ + s + 1) : lengthK;
+    const count = tokens ? countBelow(tokens, seen) : seen;
     const first = (beginQ + s) * hQ + firstHead;
     const answer = attend(
       queries.subarray(first * dQk, (first + group) * dQk),
@@ -170,22 +180,15 @@ function gatherPacked(source: HostTensor, begin: number, end: number, head: numb
   return rows;
 }
 
-function range(
-  name: string,
+/** Where a request begins and ends in a packed array of `total` rows. */
+export function packedSpan(
   offsets: HostTensor<'i32'>,
   request: number,
   total: number,
-): [number, number] {
-  const begin = offsets.data[request] as number;
-  const end = offsets.data[request + 1] ?? -1;
-  if (begin < 0 || begin > end || end > total) {
-    throw new InvalidArgumentError(
-      name,
-      `offsets that rise from 0 to at most ${total}`,
-      `${begin} to ${end} for request ${request}`,
-    );
-  }
-  return [begin, end];
+): [begin: number, end: number] {
+  const begin = Math.min(total, Math.max(0, offsets.data[request] as number));
+  const end = Math.min(total, offsets.data[request + 1] as number);
+  return [begin, Math.max(begin, end)];
 }
 
 function ownBlocks(b: number): HostTensor<'i32'> {

@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from '../errors.ts';
 import { attend } from './attend.ts';
 import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
 
@@ -6,11 +5,11 @@ import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.t
 export interface DenseDecodeProblem {
   /** (b, sQ, hQ, dQk). */
   readonly q: HostTensor;
-  /** (blocks, page, hK, dQk); V is the first `headDimV` columns. */
+  /** (blocks, page, hK, dQk), of any number of blocks, none included; V is the first `headDimV` columns. */
   readonly kCache: HostTensor;
-  /** i32 (b, maxBlocks). */
+  /** i32 (b, maxBlocks); tokens of an entry outside 0…blocks − 1 are skipped. */
   readonly blockTable: HostTensor<'i32'>;
-  /** i32 (b). */
+  /** i32 (b): clamped to 0…maxBlocks·page. */
   readonly cacheSeqlens: HostTensor<'i32'>;
   readonly headDimV: number;
   /** Default 1/√dQk. */
@@ -30,10 +29,7 @@ export interface DecodeAnswer {
   readonly lse: Float64Array;
 }
 
-/**
- * Dense decoding over a paged cache in float64. Throws {@link InvalidArgumentError} where the block
- * table points outside the cache.
- */
+/** Dense decoding over a paged cache in float64. */
 export function denseDecode(problem: DenseDecodeProblem): DecodeAnswer {
   const { q, kCache, blockTable, cacheSeqlens, headDimV, causal = false } = problem;
   const { descaleQ = 1, descaleK = 1 } = problem;
@@ -48,9 +44,10 @@ export function denseDecode(problem: DenseDecodeProblem): DecodeAnswer {
   for (let i = 0; i < b; i++) {
     const seqlen = cachedTokens(cacheSeqlens, i, kCache, blockTable);
     for (let headK = 0; headK < hK; headK++) {
-      const keys = gatherSequence(kCache, blockTable, i, seqlen, headK);
+      const tokens = presentTokens(kCache, blockTable, i, seqlen);
+      const keys = gatherTokens(kCache, blockTable, i, tokens, headK);
       for (let s = 0; s < sQ; s++) {
-        const count = causal ? Math.max(0, seqlen - sQ + s + 1) : seqlen;
+        const count = countBelow(tokens, causal ? seqlen - sQ + s + 1 : seqlen);
         const first = (i * sQ + s) * hQ + headK * group;
         const answer = attend(
           queries.subarray(first * d, (first + group) * d),
@@ -81,28 +78,54 @@ export function cachedTokens(
   return Math.min(capacity, Math.max(0, seqlens.data[request] as number));
 }
 
-/** The rows of one request and one KV head, in order: (seqlen, d). */
-export function gatherSequence(
+/**
+ * The tokens of a request that lie in blocks of the cache, in order. An entry of the table that is no
+ * block names nothing: its tokens are skipped, and the others keep their positions.
+ */
+export function presentTokens(
   cache: HostTensor,
   blockTable: HostTensor<'i32'>,
   request: number,
   seqlen: number,
+): number[] {
+  const [blocks, page] = cache.shape as [number, number];
+  const tokens: number[] = [];
+  for (let token = 0; token < seqlen; token++) {
+    const block = blockOf(blockTable, request, token, page);
+    if (block >= 0 && block < blocks) tokens.push(token);
+  }
+  return tokens;
+}
+
+/** How many of some ascending tokens come before `limit`. */
+export function countBelow(tokens: readonly number[], limit: number): number {
+  const end = tokens.findIndex((token) => token >= limit);
+  return end < 0 ? tokens.length : end;
+}
+
+/** The rows of one request and one KV head: (tokens, d). */
+export function gatherTokens(
+  cache: HostTensor,
+  blockTable: HostTensor<'i32'>,
+  request: number,
+  tokens: readonly number[],
   head: number,
 ): Float64Array {
-  const [blocks, page, heads, d] = cache.shape as [number, number, number, number];
-  const maxBlocks = blockTable.shape[1] as number;
-  const rows = new Float64Array(seqlen * d);
-  for (let token = 0; token < seqlen; token++) {
-    const slot = Math.floor(token / page);
-    const block = blockTable.data[request * maxBlocks + slot] as number;
-    if (block < 0 || block >= blocks) {
-      throw new InvalidArgumentError(
-        'blockTable',
-        `a block of the cache (0 to ${blocks - 1}) for token ${token} of request ${request}`,
-        `${block}`,
-      );
-    }
-    decodeInto(cache, ((block * page + (token % page)) * heads + head) * d, d, rows, token * d);
-  }
+  const [, page, heads, d] = cache.shape as [number, number, number, number];
+  const rows = new Float64Array(tokens.length * d);
+  tokens.forEach((token, i) => {
+    const block = blockOf(blockTable, request, token, page);
+    decodeInto(cache, ((block * page + (token % page)) * heads + head) * d, d, rows, i * d);
+  });
   return rows;
+}
+
+function blockOf(
+  blockTable: HostTensor<'i32'>,
+  request: number,
+  token: number,
+  page: number,
+): number {
+  const maxBlocks = blockTable.shape[1] as number;
+  return blockTable.data[request * maxBlocks + Math.floor(token / page)] as number;
 }

@@ -192,11 +192,32 @@ describe('denseDecode', () => {
     expectAll(scaled.lse, plain.lse);
   });
 
-  it('refuses a block that the cache does not have', () => {
-    const bad = { ...problem, blockTable: ints([b, 3], [4, 0, 5, 1, 3, 0]) };
-    expect(() => denseDecode(bad)).toThrow(
-      /blockTable: .*\(0 to 4\) for token 6 of request 0.*got 5/,
-    );
+  it('skips the tokens of entries that are no block of the cache', () => {
+    const table = (data: number[]) => ({ ...problem, blockTable: ints([b, 3], data) });
+    const whole = denseDecode(table([4, 0, 2, 1, 3, 0]));
+    for (const missing of [5, -1, 2 ** 31 - 1]) {
+      // Of request 0 the tokens in the middle are missing, of request 1 all that count.
+      const partly = denseDecode(table([4, missing, 2, missing, missing, missing]));
+      expect(partly.lse.subarray(partly.lse.length / 2)).toEqual(
+        new Float64Array(partly.lse.length / 2).fill(Number.POSITIVE_INFINITY),
+      );
+      expect(partly.out.subarray(partly.out.length / 2)).toEqual(
+        new Float64Array(partly.out.length / 2),
+      );
+      partly.lse.subarray(0, partly.lse.length / 2).forEach((lse, i) => {
+        expect(lse).toBeLessThan(whole.lse[i] as number);
+      });
+    }
+  });
+
+  it('gives out 0 and lse +inf where the cache has no blocks, or the table no columns', () => {
+    const shape = problem.kCache.shape.with(0, 0);
+    const noBlocks = { ...problem, kCache: floats(shape, 1), cacheSeqlens: ints([b], [0, 0]) };
+    for (const empty of [noBlocks, { ...problem, blockTable: ints([b, 0], []) }]) {
+      const { out, lse } = denseDecode(empty);
+      expect([...new Set(out)]).toEqual([0]);
+      expect([...new Set(lse)]).toEqual([Number.POSITIVE_INFINITY]);
+    }
   });
 });
 
@@ -364,9 +385,19 @@ describe('dense attention', () => {
     expect(paged).toEqual(whole);
   });
 
-  it('refuses offsets that do not rise', () => {
-    const bad = { q, k, v, cuSeqlensQo: ints([3], [0, 4, 2]), cuSeqlensKv: ints([3], [0, 4, 9]) };
-    expect(() => varlenAttention(bad)).toThrow(/cuSeqlensQo: .*got 4 to 2 for request 1/);
+  it('counts offsets out of range as the nearest, and nothing of a request that ends too early', () => {
+    const [totalQ, totalK] = [q.shape[0] as number, k.shape[0] as number];
+    const at = (queries: number[], keys: number[]) =>
+      varlenAttention({
+        ...{ q, k, v },
+        cuSeqlensQo: ints([queries.length], queries),
+        cuSeqlensKv: ints([keys.length], keys),
+      });
+    const whole = at([0, 2, totalQ], [0, 4, totalK]);
+    expect(at([-9, 2, 2 ** 31 - 1], [-1, 4, totalK + 1])).toEqual(whole);
+    const early = at([0, 2, 1], [0, 4, totalK]);
+    expect(early.lse.slice(0, 2)).toEqual(whole.lse.slice(0, 2));
+    expect(early.lse.slice(2, totalQ)).toEqual(new Float64Array(totalQ - 2).fill(Infinity));
   });
 });
 

@@ -64,6 +64,22 @@ export function maxTotalSplits(plan: SchedulePlan, batch: number, maxBlocks: num
   return Math.min(batch * maxBlocks, batch + plan.numParts - 1);
 }
 
+/** Blocks that all requests of a schedule count together, so that no sum over them leaves 32 bits. */
+const mostBlocks = 2 ** 28;
+
+/**
+ * The most tokens that a schedule counts of each of `batch` requests, of which a request may have
+ * `tokens`: fewer only where all of them together could be more than 2^34.
+ */
+export function mostScheduledTokens(
+  { blockTokens }: Pick<SchedulePlan, 'blockTokens'>,
+  batch: number,
+  tokens: number | undefined,
+): number {
+  const share = Math.max(1, Math.floor(mostBlocks / Math.max(1, batch))) * blockTokens;
+  return Math.min(tokens ?? Number.POSITIVE_INFINITY, share, 2 ** 31 - 1);
+}
+
 /** Blocks of each request of a dense call. A request without tokens has one: its output is written. */
 export function blocksOfLengths(lengths: ArrayLike<number>, blockTokens: number): Int32Array {
   return Int32Array.from(lengths, (n) => Math.max(1, Math.ceil(n / blockTokens)));
@@ -193,20 +209,25 @@ function cutAtSplits(
     total += (blocks[i] as number) + splits * overheadBlocks;
   }
 
+  // Goes from part to part and not from split to split, of which a long request has very many.
+  const whole = splitBlocks + overheadBlocks;
   let before = 0;
   let next = 0;
   for (let request = 0; request < blocks.length; request++) {
     const size = blocks[request] as number;
-    for (let block = 0, split = 0; block < size; split++) {
-      const part = Math.floor((before * numParts) / total);
-      const end = Math.min(size, block + splitBlocks);
+    const splits = Math.ceil(size / splitBlocks);
+    for (let split = 0; split < splits; ) {
+      const part = Math.floor(((before + split * whole) * numParts) / total);
+      const block = split * splitBlocks;
       while (next <= part) openPart(metadata, next++, part, request, block, split);
+      // The first split that begins in the share of a later part.
+      const share = Math.ceil(((part + 1) * total) / numParts) - before;
+      split = Math.min(splits, Math.max(split + 1, Math.ceil(share / whole)));
       const row = part * metadataWidth;
       metadata[row + 1] = request;
-      metadata[row + 3] = end;
-      before += end - block + overheadBlocks;
-      block = end;
+      metadata[row + 3] = Math.min(size, split * splitBlocks);
     }
+    before += size + splits * overheadBlocks;
   }
   while (next < numParts) openPart(metadata, next++, numParts, blocks.length, 0, 0);
 }

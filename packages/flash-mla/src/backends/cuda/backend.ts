@@ -33,14 +33,7 @@ import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
 import { type CudaBuffer, DeviceMemory } from './memory/device-memory.ts';
 import { Transfers } from './memory/transfers.ts';
-import {
-  type Check,
-  computeScheduleChecks,
-  denseAttentionChecks,
-  denseDecodeChecks,
-  sparseDecodeChecks,
-  sparsePrefillChecks,
-} from './operations/checks.ts';
+import { type Check, decodeChecks, denseAttentionChecks } from './operations/checks.ts';
 import { Operations, scheduleOf } from './operations/operations.ts';
 import { Timeline } from './stream/timeline.ts';
 
@@ -147,19 +140,19 @@ export class CudaBackend implements Backend {
   }
 
   computeSchedule(args: ComputeScheduleArgs): void {
-    if (this.#passes(computeScheduleChecks, args)) this.#operations.computeSchedule(args);
+    this.#operations.computeSchedule(args);
   }
 
   denseDecode(args: DenseDecodeArgs): void {
-    if (this.#passes(denseDecodeChecks, args)) this.#operations.denseDecode(args);
+    if (this.#passes(decodeChecks, args)) this.#operations.denseDecode(args);
   }
 
   sparseDecode(args: SparseDecodeArgs): void {
-    if (this.#passes(sparseDecodeChecks, args)) this.#operations.sparseDecode(args);
+    if (this.#passes(decodeChecks, args)) this.#operations.sparseDecode(args);
   }
 
   sparsePrefill(args: SparsePrefillArgs): void {
-    if (this.#passes(sparsePrefillChecks, args)) this.#operations.sparsePrefill(args);
+    this.#operations.sparsePrefill(args);
   }
 
   denseAttention(args: DenseAttentionArgs): void {

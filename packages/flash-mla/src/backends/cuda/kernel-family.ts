@@ -140,40 +140,28 @@ export interface DecodeOperation<Problem, Args> extends FamilyOperation<Problem,
 }
 
 /**
- * Debug mode: finds the first element of an i32 tensor that is out of range. One CTA suffices: it
- * must only be right. In stream order, so the first report stands.
+ * Debug mode: finds the first element of an i32 tensor that is out of range, or below the one before it.
+ * One CTA: it must only be right. In stream order, so the first report stands.
  */
 export interface CheckArgs {
-  /** i32 of rank 1 to 3; the innermost stride is 1. */
+  /** i32 of rank 1, contiguous. */
   readonly values: TensorView;
   /** Inclusive. */
   readonly low: number;
   readonly high: number;
-  /** A value outside that is allowed as well, such as −1 in `indices`; equal to `low` if none. */
-  readonly alsoAllowed: number;
-  /** Whether an element must not be below the one before it (cumulative lengths; rank 1). */
-  readonly ascending: boolean;
-  /**
-   * i32 (shape[0]): entry i says how much of `values[i]` counts, `ceil(clamp(count, 0, …) / unit)`
-   * innermost elements, at most all. Absent: all.
-   */
-  readonly counts?: TensorView;
-  readonly unit: number;
   /** Tells the reports apart; above 0. */
   readonly sequence: number;
   /**
    * Address of i32 [sequence, index, value, 0]. The kernel writes it only if [0] is still 0 and an
-   * element is bad: `index` is the smallest bad one's, row-major over `values.shape`.
+   * element is bad: `index` is the smallest bad one's.
    */
   readonly report: number;
 }
 
 /** What selection of a check kernel sees. */
 export interface CheckProblem {
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly ascending: boolean;
-  readonly hasCounts: boolean;
+  /** Elements. */
+  readonly count: number;
 }
 
 /** A set of kernels for a range of architectures. What it leaves out, the next family does. */

@@ -55,6 +55,8 @@ export interface DenseDecodeProblem {
   /** Strides (block, token, hK). */
   readonly kCache: Placement;
   readonly plan: SchedulePlan;
+  /** The longest sequence that the schedule may count, in tokens; undefined: any. */
+  readonly scheduledSeqLenK: number | undefined;
 }
 
 /** One cache of a {@link SparseDecodeProblem}. */
@@ -111,6 +113,8 @@ export interface DenseAttentionProblem {
   readonly dtype: 'bf16' | 'f16';
   readonly batch: number;
   readonly totalQ: number;
+  /** Rows of packed keys; 0 for a cache. */
+  readonly totalK: number;
   readonly numHeadsQ: number;
   readonly numHeadsKv: number;
   readonly headDimQk: number;

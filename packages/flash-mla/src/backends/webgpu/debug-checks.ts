@@ -1,12 +1,12 @@
 import { FlashMlaError } from '../../errors.ts';
 import { type Check, checkFailure } from '../debug/checks.ts';
-import { type CheckConfig, checkKernel, checkName } from './kernels/check.ts';
+import { checkKernel, checkName } from './kernels/check.ts';
 import { wholeBuffer } from './launch/buffers.ts';
 import type { WebGpuBuffer } from './runtime/memory.ts';
 import type { Readback } from './runtime/readback.ts';
 import type { Runtime } from './runtime/runtime.ts';
 import { upload } from './runtime/upload.ts';
-import { bindWhole, rangeOf, strideOf } from './runtime/views.ts';
+import { bindWhole, rangeOf } from './runtime/views.ts';
 
 /** u32 [sequence, index, value, 0]. */
 const reportBytes = 16;
@@ -38,41 +38,18 @@ export class DebugChecks {
       const sequence = ++this.#sequence;
       this.#checks.set(sequence, check);
       this.#checks.delete(sequence - keptChecks);
-      const { values, counts } = check;
-      const config: CheckConfig = { ascending: check.ascending, counts: counts !== undefined };
-      const numbers = bindWhole(check.argument, rangeOf(values), capabilities);
-      const limits = counts && bindWhole(check.argument, rangeOf(counts), capabilities);
-      const rank = values.shape.length;
-      const extent = (fromEnd: number) =>
-        fromEnd > rank ? 1 : (values.shape[rank - fromEnd] ?? 1);
-      // What counts are per: the first dimension, which is the row itself in a matrix.
-      const [outer, rows] = rank === 2 ? [extent(2), 1] : [extent(3), extent(2)];
-      const [outerStride, rowStride] =
-        rank === 2
-          ? [strideOf(values, 0), 0]
-          : [rank === 3 ? strideOf(values, 0) : 0, rank === 3 ? strideOf(values, 1) : 0];
+      const numbers = bindWhole(check.argument, rangeOf(check.values), capabilities);
       this.#runtime.dispatch({
-        name: checkName(config),
-        source: () => checkKernel(config),
+        name: checkName,
+        source: checkKernel,
         params: {
           first: numbers.firstByte / 4,
-          outer,
-          rows,
-          columns: extent(1),
-          outerStride,
-          rowStride,
+          count: check.values.shape[0] ?? 0,
           low: check.low,
           high: check.high,
-          alsoAllowed: check.alsoAllowed,
-          ...(limits && { counts: limits.firstByte / 4 }),
-          unit: check.unit,
           sequence,
         },
-        storage: {
-          numbers: numbers.resource,
-          ...(limits && { counts: limits.resource }),
-          report: wholeBuffer(this.#report),
-        },
+        storage: { numbers: numbers.resource, report: wholeBuffer(this.#report) },
         workgroups: [1, 1, 1],
       });
     }

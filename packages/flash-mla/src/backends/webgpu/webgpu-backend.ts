@@ -17,14 +17,7 @@ import type {
   SparseDecodeArgs,
   SparsePrefillArgs,
 } from '../backend.ts';
-import {
-  type Check,
-  computeScheduleChecks,
-  denseAttentionChecks,
-  denseDecodeChecks,
-  sparseDecodeChecks,
-  sparsePrefillChecks,
-} from '../debug/checks.ts';
+import { type Check, decodeChecks, denseAttentionChecks } from '../debug/checks.ts';
 import { DebugChecks } from './debug-checks.ts';
 import { appendKvCache } from './launch/append.ts';
 import { denseDecode, sparseDecode } from './launch/decode.ts';
@@ -116,25 +109,23 @@ export class WebGpuBackend implements Backend {
 
   computeSchedule(args: ComputeScheduleArgs): void {
     this.#checkOpen();
-    this.#checkNumbers(() => computeScheduleChecks(args));
     computeSchedule(this.#runtime, args);
   }
 
   denseDecode(args: DenseDecodeArgs): void {
     this.#checkOpen();
-    this.#checkNumbers(() => denseDecodeChecks(args));
+    this.#checkNumbers(() => decodeChecks(args));
     denseDecode(this.#runtime, args);
   }
 
   sparseDecode(args: SparseDecodeArgs): void {
     this.#checkOpen();
-    this.#checkNumbers(() => sparseDecodeChecks(args));
+    this.#checkNumbers(() => decodeChecks(args));
     sparseDecode(this.#runtime, args);
   }
 
   sparsePrefill(args: SparsePrefillArgs): void {
     this.#checkOpen();
-    this.#checkNumbers(() => sparsePrefillChecks(args));
     sparsePrefill(this.#runtime, args);
   }
 

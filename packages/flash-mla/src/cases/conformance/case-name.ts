@@ -1,5 +1,8 @@
 import type { CacheShape, CaseParams } from './params.ts';
 
+/** Parameters whose words do not say what they are about. */
+const named = ['zeroLengths', 'invalid', 'empty'];
+
 /** A case's name: its parameters in a fixed order. It is unique, seeds the data and is filtered by. */
 export function caseName(params: CaseParams): string {
   const words: string[] = [params.op];
@@ -7,7 +10,7 @@ export function caseName(params: CaseParams): string {
     if (key === 'op' || value === undefined || value === false) continue;
     if (value === true) words.push(key);
     else if (typeof value === 'object') words.push(`${key}=${cacheText(value as CacheShape)}`);
-    else if (typeof value === 'string' && key !== 'zeroLengths' && key !== 'invalid') {
+    else if (typeof value === 'string' && !named.includes(key)) {
       words.push(key === 'sink' ? `${value}-sink` : value);
     } else words.push(`${key}=${value}`);
   }

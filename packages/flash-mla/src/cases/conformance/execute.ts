@@ -6,7 +6,6 @@ import { runProblem } from '../run-problem.ts';
 import { exact, type Tolerance, toleranceOf } from '../tolerance.ts';
 import type { Exclusion } from './exclusions.ts';
 import { generateProblem } from './generate/index.ts';
-import { inRange } from './in-range.ts';
 import type { CallVariant } from './params.ts';
 import { Random } from './random.ts';
 import { sampledAnswers } from './sampled-answers.ts';
@@ -38,8 +37,7 @@ export async function executeCase(
   options: ExecuteOptions,
 ): Promise<Execution> {
   if (params.op === 'schedule') return runSchedule(device, name, params);
-  const generated = generateProblem(name, params);
-  const problem = device.debug ? inRange(generated) : generated;
+  const problem = generateProblem(name, params);
   const { metadata, gap, graph, deterministic, invariant }: CallVariant = params;
   const variant = { metadata, gap, graph, deterministic: deterministic || invariant };
   const { answers, microseconds } = await runProblem(device, problem, { ...variant, ...options });

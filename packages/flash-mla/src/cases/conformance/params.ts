@@ -31,7 +31,17 @@ interface Common extends CallVariant {
   readonly sharpness?: Sharpness;
 }
 
-export interface DenseParams extends Common {
+/** Numbers on the device that are no mistake of the kernel's: what they mean is defined. */
+interface OddNumbers {
+  /** Some lengths or offsets are below 0, or above what there is: they count as the nearest. */
+  readonly outOfRange?: boolean;
+  /** Some entries of the block table are no blocks of the cache: their tokens are skipped. */
+  readonly missingBlocks?: boolean;
+  /** The cache has no blocks, or the block table no columns. */
+  readonly empty?: 'blocks' | 'table';
+}
+
+export interface DenseParams extends Common, OddNumbers {
   readonly op: 'dense-decode';
   readonly b: number;
   readonly sQ: number;
@@ -64,7 +74,7 @@ export interface CacheShape {
   readonly lengths?: boolean;
 }
 
-export interface SparseParams extends Common {
+export interface SparseParams extends Common, Pick<OddNumbers, 'empty'> {
   readonly op: 'sparse-decode';
   readonly layout: 'v32' | 'model1' | 'bf16';
   readonly b: number;
@@ -113,11 +123,11 @@ interface AttentionShape extends Common {
 }
 
 /** Lengths vary around sQ and sK, zeros among them. */
-export interface VarlenParams extends AttentionShape {
+export interface VarlenParams extends AttentionShape, Pick<OddNumbers, 'outOfRange'> {
   readonly op: 'varlen-attention';
 }
 
-export interface CacheParams extends AttentionShape {
+export interface CacheParams extends AttentionShape, OddNumbers {
   readonly op: 'cache-attention';
   /** Absent: no block table, each request owns a block that holds 1.5 · sK tokens. */
   readonly page?: number;

@@ -46,6 +46,33 @@ export const quickDense: readonly DenseParams[] = [
   dense({ b: 2, sQ: 1, sK: 140, hQ: 40, hKv: 1, varlen: true, dQk: 288, dV: 256 }),
   dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 4, varlen: true, dQk: 192, dV: 128 }),
   dense({ b: 2, sQ: 1, sK: 140, hQ: 8, hKv: 1, varlen: true, dQk: 16, dV: 16, dtype: 'f16' }),
+  // Lengths out of range, under schedules that know the table and such that do not.
+  ...[{}, { deterministic: true }].flatMap((splits) =>
+    [{}, { metadata: 'tensors' } as const].flatMap((form) => [
+      dense({ b: 4, sQ: 1, sK: 100, hQ: 16, hKv: 1, outOfRange: true, ...form, ...splits }),
+      dense({ b: 2, sQ: 1, sK: 40, hQ: 65, hKv: 1, outOfRange: true, ...form, ...splits }),
+    ]),
+  ),
+  dense({
+    ...{ b: 3, sQ: 2, sK: 300, hQ: 20, hKv: 2, varlen: true, causal: true, outOfRange: true },
+    ...{ metadata: 'tensors', page: 16 },
+  }),
+  dense({
+    ...{ b: 2, sQ: 1, sK: 1100, hQ: 8, hKv: 1, dtype: 'e4m3', outOfRange: true },
+    ...{ metadata: 'tensors', deterministic: true },
+  }),
+  // Entries of the block table that name nothing, in pages that hold whole steps of a kernel or do not.
+  dense({ b: 3, sQ: 1, sK: 300, hQ: 16, hKv: 1, varlen: true, missingBlocks: true }),
+  dense({ b: 3, sQ: 2, sK: 400, hQ: 64, hKv: 1, causal: true, missingBlocks: true }),
+  dense({ b: 3, sQ: 1, sK: 300, hQ: 64, hKv: 1, missingBlocks: true, dtype: 'f16', page: 128 }),
+  dense({ b: 3, sQ: 2, sK: 300, hQ: 8, hKv: 1, causal: true, missingBlocks: true, dtype: 'e4m3' }),
+  dense({ b: 2, sQ: 1, sK: 300, hQ: 64, hKv: 1, missingBlocks: true, dtype: 'e4m3' }),
+  dense({ b: 3, sQ: 2, sK: 140, hQ: 5, hKv: 1, causal: true, missingBlocks: true, page: 16 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 40, hKv: 1, missingBlocks: true, page: 23 }),
+  dense({ b: 2, sQ: 1, sK: 140, hQ: 8, hKv: 1, missingBlocks: true, page: 16, dtype: 'e4m3' }),
+  dense({ b: 2, sQ: 1, sK: 300, hQ: 40, hKv: 1, missingBlocks: true, dQk: 192, dV: 128 }),
+  dense({ b: 2, sQ: 1, sK: 64, hQ: 16, hKv: 1, zeroLengths: 'all', empty: 'blocks' }),
+  dense({ b: 2, sQ: 1, sK: 64, hQ: 128, hKv: 1, zeroLengths: 'all', empty: 'table' }),
   // Ways of calling.
   dense({ b: 2, sQ: 2, sK: 140, hQ: 16, hKv: 2, varlen: true, causal: true, gap: 16 }),
   dense({ b: 2, sQ: 1, sK: 140, hQ: 16, hKv: 1, varlen: true, gap: 1 }),
@@ -134,6 +161,12 @@ export const quickSparse: readonly SparseParams[] = [
     ...{ layout: 'v32', b: 2, sQ: 1, hQ: 16, floatScales: true },
     cache: { sK: 256, topk: 128, page: 64 },
   }),
+  ...(['v32', 'model1', 'bf16'] as const).map((layout) =>
+    sparse({
+      ...{ layout, b: 2, sQ: 1, hQ: 8, zeroLengths: 'all', invalid: 'all', empty: 'blocks' },
+      cache: { sK: 64, topk: 64, page: 64 },
+    }),
+  ),
   // Ways of calling.
   sparse({
     ...{ layout: 'v32', b: 3, sQ: 2, hQ: 16, sink: 'finite', gap: 16 },

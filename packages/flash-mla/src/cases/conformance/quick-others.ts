@@ -45,6 +45,7 @@ export const quickAttention: readonly (VarlenParams | CacheParams)[] = [
   varlen({ b: 3, sQ: 20, sK: 40, hQ: 4, hKv: 1, dQk: 72, dV: 64, causal: true, gap: 16 }),
   varlen({ b: 3, sQ: 20, sK: 40, hQ: 2, hKv: 2, dQk: 128, dV: 128, gap: 1 }),
   varlen({ b: 2, sQ: 9, sK: 200, hQ: 2, hKv: 1, dQk: 256, dV: 256, causal: true }),
+  varlen({ b: 4, sQ: 20, sK: 90, hQ: 4, hKv: 2, dQk: 64, dV: 64, causal: true, outOfRange: true }),
   cached({ b: 3, sQ: 1, sK: 140, hQ: 8, hKv: 2, dQk: 128, dV: 128, page: 64 }),
   cached({ b: 3, sQ: 4, sK: 140, hQ: 4, hKv: 1, dQk: 192, dV: 128, page: 16, causal: true }),
   cached({ b: 5, sQ: 1, sK: 300, hQ: 16, hKv: 4, dQk: 128, dV: 128, page: 64 }),
@@ -52,6 +53,16 @@ export const quickAttention: readonly (VarlenParams | CacheParams)[] = [
   cached({ b: 3, sQ: 3, sK: 100, hQ: 6, hKv: 2, dQk: 128, dV: 128, page: 7, dtype: 'f16' }),
   cached({ b: 3, sQ: 2, sK: 100, hQ: 4, hKv: 2, dQk: 128, dV: 64, page: 32, gap: 16 }),
   cached({ b: 3, sQ: 1, sK: 200, hQ: 4, hKv: 1, dQk: 128, dV: 128, page: 64, graph: true }),
+  cached({ b: 4, sQ: 2, sK: 100, hQ: 4, hKv: 2, dQk: 64, dV: 64, page: 64, outOfRange: true }),
+  cached({ b: 4, sQ: 2, sK: 50, hQ: 2, hKv: 2, dQk: 64, dV: 64, outOfRange: true }),
+  ...[64, 7].map((page) =>
+    cached({
+      ...{ b: 3, sQ: 3, sK: 200, hQ: 4, hKv: 1, dQk: 128, dV: 64, page },
+      ...{ causal: true, missingBlocks: true },
+    }),
+  ),
+  cached({ b: 2, sQ: 1, sK: 9, hQ: 4, hKv: 1, dQk: 64, dV: 64, page: 16, empty: 'blocks' }),
+  cached({ b: 2, sQ: 1, sK: 9, hQ: 4, hKv: 1, dQk: 64, dV: 64, page: 16, empty: 'table' }),
 ];
 
 export const quickConversion: readonly CaseParams[] = [

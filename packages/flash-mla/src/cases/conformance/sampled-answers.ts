@@ -1,4 +1,6 @@
+import { packedSpan } from '../../reference/dense-attention.ts';
 import { cachedTokens } from '../../reference/dense-decode.ts';
+import type { HostTensor } from '../../reference/index.ts';
 import type { Problem } from '../problem.ts';
 import { type ExpectedAnswers, referenceAnswers } from '../reference-answers.ts';
 import type { Random } from './random.ts';
@@ -107,10 +109,12 @@ function partCost(problem: Divisible, index: number): number {
     case 'sparse-prefill':
       return 1 + (problem.indices.shape[2] as number) * perKey;
     case 'varlen-attention': {
-      const { data: queries } = problem.cuSeqlensQo;
-      const { data: keys } = problem.cuSeqlensKv;
-      const length = (of: Int32Array) => (of[index + 1] as number) - (of[index] as number);
-      return 1 + length(queries) * length(keys) * perKey;
+      const length = (offsets: HostTensor<'i32'>, total: number | undefined) => {
+        const [begin, end] = packedSpan(offsets, index, total ?? 0);
+        return end - begin;
+      };
+      const queries = length(problem.cuSeqlensQo, problem.q.shape[0]);
+      return 1 + queries * length(problem.cuSeqlensKv, problem.k.shape[0]) * perKey;
     }
   }
 }

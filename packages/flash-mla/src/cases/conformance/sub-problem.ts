@@ -1,3 +1,4 @@
+import { packedSpan } from '../../reference/dense-attention.ts';
 import type { HostTensor, SparseCacheProblem } from '../../reference/index.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import type { Problem } from '../problem.ts';
@@ -89,8 +90,8 @@ export function takePart(
     }
     case 'varlen-attention': {
       const [totalQ, hQ] = problem.q.shape as [number, number];
-      const queries = range(problem.cuSeqlensQo, index);
-      const keys = range(problem.cuSeqlensKv, index);
+      const queries = range(problem.cuSeqlensQo, index, totalQ);
+      const keys = range(problem.cuSeqlensKv, index, problem.k.shape[0] as number);
       return {
         problem: {
           ...problem,
@@ -155,8 +156,8 @@ function batchPlaces(q: HostTensor, index: number, heads: readonly number[]) {
   };
 }
 
-function range({ data }: HostTensor<'i32'>, index: number): number[] {
-  const [begin, end] = [data[index] as number, data[index + 1] as number];
+function range(offsets: HostTensor<'i32'>, request: number, total: number): number[] {
+  const [begin, end] = packedSpan(offsets, request, total);
   return Array.from({ length: end - begin }, (_, i) => begin + i);
 }
 

@@ -77,6 +77,7 @@ function denseProblem(options: ProblemOptions): ProblemOn {
     hasDescaleK: false,
     q: contiguous([batch, sQ, hQ, dQk], size),
     kCache: contiguous([numBlocks, pageSize, hKv, dQk], size),
+    scheduledSeqLenK: maxBlocks * pageSize,
     plan: planSchedule({
       kind: 'dense',
       batch,
@@ -187,6 +188,7 @@ function attentionProblem(options: ProblemOptions): ProblemOn {
     dtype,
     batch,
     totalQ: batch * sQ,
+    totalK: tokens,
     numHeadsQ: hQ,
     numHeadsKv: hKv,
     headDimQk: dQk,

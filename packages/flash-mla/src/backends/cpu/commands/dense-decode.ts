@@ -63,9 +63,9 @@ export function denseDecodeCommand(context: CommandContext, args: DenseDecodeArg
       plan.numParts,
       addressOf(schedule.numSplits),
       plan.splitBlocks,
+      workspace.mostSplits,
       addressOf(out),
       addressOf(args.lse),
-      context.debug ? 1 : 0,
     ],
   };
 }

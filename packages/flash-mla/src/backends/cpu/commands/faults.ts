@@ -7,30 +7,20 @@ type Describe = (fault: DeviceFault) => { argument: string; expected: string };
 /** What each code of assembly/work.ts means. */
 const faults: Readonly<Record<number, Describe>> = {
   1: ({ row, column }) => ({
-    argument: `cacheSeqlens[${row}]`,
-    expected: `a length from 0 to what the ${column} pages of its block table row hold`,
-  }),
-  2: ({ row, column }) => ({
-    argument: `blockTable[${row}, ${column}]`,
-    expected: 'the index of a block of the cache, as cacheSeqlens says that it is used',
-  }),
-  3: ({ row, column }) => ({
     argument: `numSplits[${row + 1}] - numSplits[${row}]`,
     expected: `1 to ${Math.max(1, column)} splits`,
   }),
-  4: ({ row, column }) => ({
+  2: ({ row, column }) => ({
     argument: 'tileSchedulerMetadata',
     expected: `a row for split ${column} of request ${row}`,
   }),
-  5: ({ row, column }) => ({ argument: `topkLength[${row}]`, expected: `0 to ${column}` }),
-  6: ({ row, column }) => ({ argument: `extraTopkLength[${row}]`, expected: `0 to ${column}` }),
-  7: ({ row, column }) => ({
+  3: ({ row }) => ({
     argument: `cuSeqlensQo[${row}]`,
-    expected: `a prefix sum that never falls and ends within ${column} tokens`,
+    expected: 'an offset not below the one before',
   }),
-  8: ({ row, column }) => ({
+  4: ({ row }) => ({
     argument: `cuSeqlensKv[${row}]`,
-    expected: `a prefix sum that never falls and ends within ${column} tokens`,
+    expected: 'an offset not below the one before',
   }),
 };
 

@@ -1,3 +1,4 @@
+import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
 import type { ComputeScheduleArgs } from '../../backend.ts';
 import { addressOf } from './address.ts';
 import type { Command } from './operations.ts';
@@ -5,6 +6,7 @@ import type { Command } from './operations.ts';
 /** See schedule-worker.ts. */
 export function scheduleCommand(args: ComputeScheduleArgs): Command {
   const { problem, plan } = args;
+  const most = (tokens: number | undefined) => mostScheduledTokens(plan, problem.batch, tokens);
   return {
     operation: 'computeSchedule',
     workspaceBytes: 0,
@@ -15,10 +17,10 @@ export function scheduleCommand(args: ComputeScheduleArgs): Command {
       plan.overheadBlocks,
       plan.splitBlocks,
       addressOf(args.seqlens),
-      problem.maxSeqLenK ?? 2 ** 31 - 1,
-      problem.topk ?? 0,
+      most(problem.maxSeqLenK),
+      most(problem.topk ?? 0),
       addressOf(args.topkLength),
-      problem.extraTopk ?? 0,
+      most(problem.extraTopk ?? 0),
       addressOf(args.extraTopkLength),
       addressOf(args.metadata),
       addressOf(args.numSplits),

@@ -41,11 +41,11 @@ export function sparseDecodeCommand(context: CommandContext, args: SparseDecodeA
       plan.numParts,
       addressOf(schedule.numSplits),
       plan.splitBlocks,
+      workspace.mostSplits,
       addressOf(args.out),
       addressOf(args.lse),
       ...cacheArguments(main),
       ...(extra ? cacheArguments(extra) : absentCache),
-      context.debug ? 1 : 0,
     ],
   };
 }

@@ -39,7 +39,6 @@ export function sparsePrefillCommand(context: CommandContext, args: SparsePrefil
       addressOf(args.out),
       addressOf(args.maxLogits),
       addressOf(args.lse),
-      context.debug ? 1 : 0,
     ],
   };
 }

@@ -6,7 +6,7 @@ import { maxTileRows } from '../plan.ts';
 export interface CommandContext {
   readonly kernels: HostKernels;
   readonly workers: number;
-  /** Report lengths that would otherwise be clamped. */
+  /** Report what leaves results undefined. */
   readonly debug: boolean;
 }
 
@@ -37,6 +37,8 @@ export interface DecodeWorkspace {
   readonly scratchBytes: number;
   readonly slotBytes: number;
   readonly slotCount: number;
+  /** The most splits of a request. */
+  readonly mostSplits: number;
   readonly workspaceBytes: number;
 }
 
@@ -76,6 +78,7 @@ export function decodeWorkspace(
     scratchBytes: scratch,
     slotBytes,
     slotCount: splits === 1 ? 0 : slotCount,
+    mostSplits: splits,
     workspaceBytes: workers * scratch + (splits === 1 ? 0 : slotCount * slotBytes),
   };
 }

@@ -4,10 +4,12 @@ import type { BindContext, LaunchPlan, OperationPlan, PreparedLaunch } from '../
 import type { DenseDecodeProblem, SparseDecodeProblem } from '../problems.ts';
 import type { CommonDecodeParams, CommonDenseParams } from './mla/decode-params.ts';
 import { blockTokens } from './mla/pieces.ts';
+import type { CombineConfig } from './sm80_combine.ts';
 import {
   bindCombine,
   type CombineLaunch,
   type DecodeRows,
+  planSplits,
   type SplitResults,
 } from './sm80_combine_launch.ts';
 
@@ -30,6 +32,21 @@ export function planWithCombine<Main extends LaunchPlan>(
   };
 }
 
+/** Tokens that a row of the block table can name, so far below 2^31 that rounding up does not overflow. */
+export function capacityOf({ maxBlocks, pageSize }: DenseDecodeProblem): number {
+  return Math.min(maxBlocks * pageSize, 2 ** 31 - 1 - blockTokens);
+}
+
+/** Room for the splits of dense decoding: see {@link planSplits}. */
+export function planDenseSplits(
+  problem: DenseDecodeProblem,
+  partial: CombineConfig['partial'],
+): SplitResults {
+  const blocks = (tokens: number) => Math.max(1, Math.ceil(tokens / blockTokens));
+  const scheduled = blocks(problem.scheduledSeqLenK ?? Number.POSITIVE_INFINITY);
+  return planSplits(problem, problem.plan, blocks(capacityOf(problem)), partial, scheduled);
+}
+
 /** What the parameters of any decode kernel are before a call: those that depend on the problem are set. */
 export function decodeInputs(
   problem: DenseDecodeProblem | SparseDecodeProblem,
@@ -38,14 +55,17 @@ export function decodeInputs(
   return {
     metadata: 0,
     numSplits: 0,
+    batch: problem.batch,
+    mostBlocks: splits.mostBlocks,
+    splitBlocks: problem.plan.splitBlocks,
+    mostSplits: splits.mostSplits,
+    slots: splits.slots,
     out: 0,
     lse: 0,
     partialOut: 0,
     partialLse: 0,
-    slots: Math.max(1, splits.slots),
     seqLenQ: problem.seqLenQ,
     numHeadsQ: problem.numHeadsQ,
-    splitBlocks: problem.plan.splitBlocks,
     scale: problem.softmaxScale * Math.LOG2E,
   };
 }
@@ -59,7 +79,8 @@ export function denseInputs(problem: DenseDecodeProblem, splits: SplitResults) {
     seqlens: 0,
     qStrides: problem.q.strides,
     blockTableStride: problem.blockTableStride,
-    capacity: Math.min(problem.maxBlocks * problem.pageSize, 2 ** 31 - 1 - blockTokens),
+    capacity: capacityOf(problem),
+    numBlocks: problem.numBlocks,
     groupSize: problem.numHeadsQ / problem.numHeadsKv,
     causal: problem.causal ? 1 : 0,
   };

@@ -80,7 +80,7 @@ function merge({ partial, splits, numParts, numHeadsQ, headDimV, scale }: Merge)
   bindCombine(
     context,
     launch,
-    { slots, outputBytes, workspaceBytes: 0 },
+    { slots, mostBlocks: 1, mostSplits: 1, slotsPerRequest: 0, outputBytes, workspaceBytes: 0 },
     rows,
   )({
     workspace,

@@ -4,6 +4,7 @@ import {
   type Kernel,
   type Ops,
   type ParamDecls,
+  type ParamValues,
   type Pointer,
   packPair,
   segmentMax,
@@ -59,13 +60,16 @@ const params = ({ outElement }: CombineConfig) =>
      */
     partialOut: global('b32'),
     partialLse: global('f32'),
-    /** (b + 1): the slots of a request are those from its entry up to the next. */
+    /** (b + 1): a request has as many splits as the next entry is above its own. */
     numSplits: global('s32'),
     out: global(outElement),
     lse: global('f32'),
     sink: global('f32'),
     seqLenQ: 'u32',
     numHeadsQ: 'u32',
+    slots: 'u32',
+    /** Slots that each request has for itself; 0: its slots are those from its entry of `numSplits` on. */
+    slotsPerRequest: 'u32',
   }) as const satisfies ParamDecls;
 
 export type CombineParams = ReturnType<typeof params>;
@@ -85,8 +89,7 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
     (k, p) => {
       if (config.overlaps) k.launchDependents();
       const request = k.blockIdx.y;
-      const first = p.numSplits.at(request).load().as('u32');
-      const count = p.numSplits.at(request).at(1).load().as('u32').sub(first).named('splits');
+      const { first, count } = slotsOf(k, p, request);
       // The schedule is older than the kernel before this one, which waited for it.
       if (config.overlaps) k.waitForDependencies();
       k.if(count.le(1), () => k.exit(), { uniform: true });
@@ -209,6 +212,20 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
       });
     },
   );
+}
+
+/** The slots of a request, none beyond those that there are. */
+function slotsOf(
+  k: Ops,
+  { numSplits, slots, slotsPerRequest }: ParamValues<CombineParams>,
+  request: Value<'u32'>,
+): { readonly first: Value<'u32'>; readonly count: Value<'u32'> } {
+  const before = numSplits.at(request).load();
+  const splits = numSplits.at(request).at(1).load().sub(before).max(0).as('u32');
+  const isOwn = slotsPerRequest.gt(0);
+  const first = k.select(isOwn, request.mul(slotsPerRequest), before.as('u32').min(slots));
+  const most = k.select(isOwn, slotsPerRequest, slots.sub(first));
+  return { first, count: splits.min(most).named('splits') };
 }
 
 /** Log-sum-exps of the lane's splits, every 32nd from `first` on; −inf beyond the last. */

@@ -20,6 +20,12 @@ export type CombineLaunch = LaunchPlan<CombineConfig, CombineParams>;
 export interface SplitResults {
   /** How many partial results there can be; 0: no request can be split. */
   readonly slots: number;
+  /** The most blocks of a request. */
+  readonly mostBlocks: number;
+  /** The most splits of a request. */
+  readonly mostSplits: number;
+  /** Slots that each request has for itself; 0: they follow one another as `numSplits` says. */
+  readonly slotsPerRequest: number;
   /** Bytes of the outputs, which come first in the workspace, and of everything. */
   readonly outputBytes: number;
   readonly workspaceBytes: number;
@@ -35,20 +41,31 @@ export interface DecodeRows {
 
 /**
  * Room for the splits that a schedule can lead to. `maxBlocks`: the most blocks of a request;
- * `partial`: see {@link CombineConfig}.
+ * `partial`: see {@link CombineConfig}; `scheduledBlocks`: the most blocks of a request that the schedule
+ * may count, where it does not know `maxBlocks`. Fixed splits behind those of `maxBlocks` are left out.
  */
 export function planSplits(
   rows: DecodeRows,
   plan: SchedulePlan,
   maxBlocks: number,
   partial: CombineConfig['partial'],
+  scheduledBlocks = maxBlocks,
 ): SplitResults {
-  const most = maxTotalSplits(plan, rows.batch, maxBlocks);
+  const isFixed = plan.splitBlocks > 0;
+  const most = maxTotalSplits(plan, rows.batch, isFixed ? maxBlocks : scheduledBlocks);
   const slots = most > rows.batch ? most : 0;
+  const mostSplits = isFixed ? Math.ceil(maxBlocks / plan.splitBlocks) : Math.max(1, slots);
   const perSlot = rows.seqLenQ * rows.numHeadsQ;
   const [valueBytes, statisticBytes] = partial === 'f16' ? [2, 8] : [4, 4];
   const outputBytes = slots * perSlot * rows.headDimV * valueBytes;
-  return { slots, outputBytes, workspaceBytes: outputBytes + slots * perSlot * statisticBytes };
+  return {
+    slots,
+    mostBlocks: maxBlocks,
+    mostSplits,
+    slotsPerRequest: isFixed ? mostSplits : 0,
+    outputBytes,
+    workspaceBytes: outputBytes + slots * perSlot * statisticBytes,
+  };
 }
 
 /** Warps that an SM holds at once, given the registers that their loads take. */
@@ -106,6 +123,8 @@ export function bindCombine(
     sink: 0,
     seqLenQ,
     numHeadsQ,
+    slots: splits.slots,
+    slotsPerRequest: splits.slotsPerRequest,
   });
   const partialOut = prepared.setter('partialOut');
   const partialLse = prepared.setter('partialLse');

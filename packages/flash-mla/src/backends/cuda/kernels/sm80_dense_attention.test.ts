@@ -349,6 +349,7 @@ function problemOf(given: Partial<DenseAttentionProblem>): DenseAttentionProblem
     dtype: 'bf16',
     batch: 1,
     totalQ: 4096,
+    totalK: 4096,
     numHeadsQ: 16,
     numHeadsKv: 16,
     headDimQk: 128,

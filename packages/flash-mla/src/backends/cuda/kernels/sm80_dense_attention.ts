@@ -13,6 +13,7 @@ import { laneRows, writeResults } from './mha/results.ts';
 import { type MhaTile, mhaShape, mhaShared } from './mha/tile.ts';
 import { type RequestTokens, tokenTiles } from './mha/tokens.ts';
 import type { Alignment } from './mla/copy.ts';
+import { clearMissing, pagesOf } from './mla/page-table.ts';
 import type { Element } from './mla/tile.ts';
 
 /** What the code of the dense attention kernel depends on. */
@@ -34,15 +35,17 @@ const params = (element: Element) =>
     q: global(element),
     k: global(element),
     v: global(element),
-    /** (b + 1) where requests differ; else each has `lengthQ` queries. */
+    /** (b + 1) where requests differ; else each has `lengthQ` queries, which is the most of a request. */
     cuSeqlensQ: global('s32'),
     lengthQ: 's32',
-    /** `packed`: (b + 1) offsets; otherwise (b) lengths, of which no more than `capacity` count. */
+    /** `packed`: (b + 1) offsets up to `capacity`; otherwise (b) lengths, of which no more count. */
     lengthsK: global('s32'),
     capacity: 's32',
     /** (b, maxBlocks). */
     blockTable: global('u32'),
     blockTableStride: 'u32',
+    /** Blocks of the cache. */
+    numBlocks: 'u32',
     /** (totalQ, hQ, dV) and (hQ, totalQ). */
     out: global(element),
     lse: global('f32'),
@@ -75,7 +78,10 @@ export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseA
   const options = {
     name: 'sm80_dense_attention',
     params: params(tile.element),
-    shared: mhaShared(tile),
+    shared: mhaShared(
+      tile,
+      pagesOf(config.keys === 'paged' ? config.pageSize : undefined, tile.tokens),
+    ),
     block: [threads],
   } as const;
   return defineKernel(options, (k, p) => {
@@ -95,6 +101,7 @@ export function buildDenseAttention(config: DenseAttentionConfig): Kernel<DenseA
       const head = k.mad(headK, p.groupSize, index.sub(query.mul(p.groupSize)));
       return { query, head };
     };
+    clearMissing(k, k.shared);
     const keys = requestKeys(k, config, p, request, headK);
     /** Tokens that a row of the CTA sees. */
     const limit = (row: Value<'u32'>) => {
@@ -159,9 +166,16 @@ function requestQueries(
   if (!hasCuSeqlensQ) {
     return { beginQ: request.as('s32').mul(p.lengthQ), lengthQ: p.lengthQ };
   }
-  const at = p.cuSeqlensQ.at(request);
-  const beginQ = k.copy(at.load({ nc: true })).named('begin_q');
-  return { beginQ, lengthQ: at.at(1).load({ nc: true }).sub(beginQ).max(0).named('length_q') };
+  const { begin, length } = span(p.cuSeqlensQ, request, p.totalQ.as('s32'));
+  const beginQ = k.copy(begin).named('begin_q');
+  return { beginQ, lengthQ: length.min(p.lengthQ).named('length_q') };
+}
+
+/** Where a request begins in a packed array of `total` rows, and how many it has there. */
+function span(offsets: Params['lengthsK'], request: Value<'u32'>, total: Value<'s32'>) {
+  const at = offsets.at(request);
+  const begin = at.load({ nc: true }).max(0).min(total);
+  return { begin, length: at.at(1).load({ nc: true }).min(total).sub(begin).max(0) };
 }
 
 /** Where the keys and values of a request are. */
@@ -172,12 +186,11 @@ function requestKeys(
   request: Value<'u32'>,
   headK: Value<'u32'>,
 ): RequestTokens {
-  const at = p.lengthsK.at(request);
-  const start = keys === 'packed' ? at.load({ nc: true }) : k.constant('s32', 0);
-  const length =
+  const inCache = () => p.lengthsK.at(request).load({ nc: true }).max(0).min(p.capacity);
+  const { begin: start, length } =
     keys === 'packed'
-      ? at.at(1).load({ nc: true }).sub(start).max(0)
-      : at.load({ nc: true }).max(0).min(p.capacity);
+      ? span(p.lengthsK, request, p.capacity)
+      : { begin: k.constant('s32', 0), length: inCache() };
   const rows = (from: Params['k'], strides: Params['kStrides'], alignment: Alignment) => {
     const [pageStride, tokenStride, headStride] = strides;
     const head = from.at(k.widen(headK).mul(headStride));
@@ -193,6 +206,6 @@ function requestKeys(
     keys: rows(p.k, p.kStrides, keyAlignment),
     values: rows(p.v, p.vStrides, valueAlignment),
     length: length.as('u32').named('length_k'),
-    paged: keys === 'paged' ? { pageSize, pages } : undefined,
+    paged: keys === 'paged' ? { pageSize, pages, numBlocks: p.numBlocks } : undefined,
   };
 }

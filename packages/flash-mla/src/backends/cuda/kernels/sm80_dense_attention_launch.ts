@@ -29,13 +29,14 @@ export const denseAttention: FamilyOperation<DenseAttentionProblem, DenseAttenti
   plan(problem, limits): DenseAttentionPlan {
     const { headDimQk, headDimV, numHeadsKv, batch, keys } = problem;
     const rows = rowsPerRequest(problem);
-    const shape = { element: problem.dtype, headDimQk, headDimV, rows };
+    const pageSize = keys === 'paged' ? problem.pageSize : undefined;
+    const shape = { element: problem.dtype, headDimQk, headDimV, rows, pageSize };
     const tile = chooseMhaTile({ ...shape, parallel: batch * numHeadsKv }, limits);
     const config: DenseAttentionConfig = {
       tile,
       hasCuSeqlensQ: problem.hasCuSeqlensQ,
       keys,
-      pageSize: keys === 'paged' ? problem.pageSize : 0,
+      pageSize: pageSize ?? 0,
       queryAlignment: asAlignment(problem.q.alignment),
       keyAlignment: asAlignment(problem.k.alignment),
       valueAlignment: asAlignment(problem.v.alignment),
@@ -57,9 +58,10 @@ export const denseAttention: FamilyOperation<DenseAttentionProblem, DenseAttenti
       cuSeqlensQ: 0,
       lengthQ: problem.maxSeqlenQ,
       lengthsK: 0,
-      capacity: Math.min(longest, (problem.maxBlocks || 1) * problem.pageSize),
+      capacity: Math.min(longest, capacityOf(problem)),
       blockTable: 0,
       blockTableStride: problem.blockTableStride,
+      numBlocks: problem.numBlocks,
       out: 0,
       lse: 0,
       totalQ: problem.totalQ,
@@ -93,6 +95,12 @@ export const denseAttention: FamilyOperation<DenseAttentionProblem, DenseAttenti
     };
   },
 };
+
+/** The most keys that a request can have. */
+function capacityOf({ keys, totalK, maxBlocks, pageSize }: DenseAttentionProblem): number {
+  if (keys === 'packed') return totalK;
+  return (keys === 'paged' ? maxBlocks : 1) * pageSize;
+}
 
 /** The most rows (queries × heads that share a KV head) of a request. */
 function rowsPerRequest({ maxSeqlenQ, numHeadsQ, numHeadsKv }: DenseAttentionProblem): number {

@@ -18,6 +18,7 @@ import { maskBeyond } from './mla/mask.ts';
 import { type SplitMerge, splitMergeParams, writeMergedResults } from './mla/merge-splits.ts';
 import { e4m3Format } from './mla/packed-formats.ts';
 import { packedKeys, packedRow } from './mla/packed-keys.ts';
+import { clearMissing } from './mla/page-table.ts';
 import { pagedLookup } from './mla/paged-lookup.ts';
 import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import { warpPlace } from './mla/place.ts';
@@ -80,6 +81,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     const scale = isPacked ? p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK()) : p.scale;
 
     const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
+    clearMissing(k, k.shared);
 
     const attendPiece = (piece: Piece) => {
       const end = piece.end().as('u32');
@@ -97,9 +99,10 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         tokenStride: p.kStrides[1],
         pageSize: config.pageSize,
         pages: p.blockTable.at(k.mulWide(request, p.blockTableStride)),
+        numBlocks: p.numBlocks,
         length: length.as('u32'),
       };
-      const lookup = pagedLookup(k, tile, tokens, rows);
+      const lookup = pagedLookup(k, tile, k.shared, tokens, rows);
       const { keyAlignment } = config;
       const keys = tile.rawKeys
         ? rawKeys(k, tile, k.shared, place, lookup, keyAlignment)
@@ -131,7 +134,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
           },
         },
         keys,
-        mask: maskBeyond(k, tile, place, limits),
+        mask: maskBeyond(k, tile, k.shared, place, limits),
         from,
         to: end.mul(tilesPerBlock).min(used).max(from.add(1)),
         scale,

@@ -2,14 +2,20 @@ import type { DenseDecodeArgs, ScheduleProblem } from '../../backend.ts';
 import type { DecodeOperation, KernelSpec, LaunchPlan } from '../kernel-family.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
-import { bindDenseDecode, type DecodePlan, denseInputs, planWithCombine } from './decode_launch.ts';
+import {
+  bindDenseDecode,
+  type DecodePlan,
+  denseInputs,
+  planDenseSplits,
+  planWithCombine,
+} from './decode_launch.ts';
 import { chooseTile } from './mla/choose-tile.ts';
 import { asAlignment } from './mla/copy.ts';
 import { mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
 import { e4m3Format, packedSlots } from './mla/packed-formats.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { MlaTile } from './mla/tile.ts';
-import { planCombine, planSplits, type SplitResults } from './sm80_combine_launch.ts';
+import { planCombine, type SplitResults } from './sm80_combine_launch.ts';
 import {
   buildDenseDecode,
   type DenseDecodeConfig,
@@ -48,7 +54,7 @@ function denseTile(
       headDimV,
       rows: (seqLenQ * numHeadsQ) / numHeadsKv,
       gathered: false,
-      scattered: pageSize % blockTokens !== 0,
+      pageSize,
       rawKeys: isFp8,
       packedSlots: (threads) => (isFp8 ? packedSlots(e4m3Format(headDimQk), threads).all : 0),
     },
@@ -82,8 +88,7 @@ export function planDenseDecode(
 ): DenseDecodePlan {
   const { dtype, outDtype, seqLenQ, numHeadsQ, numHeadsKv, headDimV, plan } = problem;
   const tile = denseTile(problem, dtype, limits, problem.pageSize);
-  const maxBlocks = Math.ceil((problem.maxBlocks * problem.pageSize) / blockTokens);
-  const unmerged = planSplits(problem, plan, maxBlocks, 'f32');
+  const unmerged = planDenseSplits(problem, 'f32');
   const merge = unmerged.slots > 0 ? choose(problem, tile) : undefined;
   const overlap = limits.sm >= 90;
   const config: DenseDecodeConfig = {
@@ -103,7 +108,7 @@ export function planDenseDecode(
     overlap,
   };
   if (merge !== undefined) {
-    const splits = mergedSplits(unmerged.slots, rowTiles * numHeadsKv, tile, merge);
+    const splits = mergedSplits(unmerged, rowTiles * numHeadsKv, tile, merge);
     const arrivals = rowTiles * numHeadsKv * plan.numParts;
     return { launches: { main }, splits, arrivals, workspaceBytes: splits.workspaceBytes };
   }
@@ -112,11 +117,18 @@ export function planDenseDecode(
   return { ...planWithCombine(main, unmerged, combine), arrivals: 0 };
 }
 
-/** Room for the results of `slots` splits, each of so many CTAs. */
-function mergedSplits(slots: number, ctas: number, tile: MlaTile, merge: SplitMerge): SplitResults {
+/** Room for the results of splits, each of so many CTAs. */
+function mergedSplits(
+  unmerged: SplitResults,
+  ctas: number,
+  tile: MlaTile,
+  merge: SplitMerge,
+): SplitResults {
+  const { slots } = unmerged;
   const { outputs, statistics } = mergedBytes(tile, merge);
   const outputBytes = slots * ctas * outputs;
-  return { slots, outputBytes, workspaceBytes: outputBytes + slots * ctas * statistics };
+  const workspaceBytes = outputBytes + slots * ctas * statistics;
+  return { ...unmerged, outputBytes, workspaceBytes };
 }
 
 /** Dense decoding on tensor cores, from sm_80 up. */

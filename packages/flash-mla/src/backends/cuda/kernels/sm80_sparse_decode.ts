@@ -61,7 +61,6 @@ const params = ({ layout }: SparseDecodeConfig) => {
     /** Tokens of the caches. */
     mainTokens: 'u32',
     extraTokens: 'u32',
-    splitBlocks: 's32',
     /** Softmax scale · log2 e. */
     scale: 'f32',
   } as const satisfies ParamDecls;

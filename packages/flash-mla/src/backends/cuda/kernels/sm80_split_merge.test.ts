@@ -58,6 +58,7 @@ function problemOf(batch: Batch): DenseDecodeProblem {
       alignment: 16,
     },
     plan: { numParts, blockTokens: 64, overheadBlocks: 5, splitBlocks: batch.splitBlocks ?? 0 },
+    scheduledSeqLenK: maxBlocks * pageSize,
   };
 }
 

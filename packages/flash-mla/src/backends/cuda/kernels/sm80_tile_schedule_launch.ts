@@ -1,3 +1,4 @@
+import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
 import type { ComputeScheduleArgs } from '../../backend.ts';
 import type { FamilyOperation, KernelSpec, LaunchPlan, OperationPlan } from '../kernel-family.ts';
 import type { ComputeScheduleProblem } from '../problems.ts';
@@ -16,9 +17,6 @@ export const tileScheduleSpec: KernelSpec<TileScheduleConfig, TileScheduleParams
 interface TileSchedulePlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<TileScheduleConfig, TileScheduleParams> };
 }
-
-/** Longest length that counts, where the problem names none. */
-const unbounded = 2 ** 31 - 1;
 
 /**
  * A thread for each request as far as a CTA has them, not many more: warps without work delay the
@@ -43,11 +41,12 @@ export const computeSchedule: FamilyOperation<ComputeScheduleProblem, ComputeSch
 
   bind(context, anyPlan, { problem, plan }) {
     const isDense = problem.kind === 'dense';
+    const most = (tokens: number | undefined) => mostScheduledTokens(plan, problem.batch, tokens);
     const main = context.prepare((anyPlan as TileSchedulePlan).launches.main, {
       lengths: 0,
       extraLengths: 0,
-      mostTokens: isDense ? (problem.maxSeqLenK ?? unbounded) : (problem.topk ?? 0),
-      mostExtra: problem.extraTopk ?? 0,
+      mostTokens: most(isDense ? problem.maxSeqLenK : (problem.topk ?? 0)),
+      mostExtra: most(problem.extraTopk ?? 0),
       metadata: 0,
       numSplits: 0,
       batch: problem.batch,

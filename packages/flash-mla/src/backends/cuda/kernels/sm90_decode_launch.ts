@@ -3,24 +3,31 @@ import type { DenseDecodeArgs } from '../../backend.ts';
 import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel-family.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
-import { bindDenseDecode, type DecodePlan, denseInputs, planWithCombine } from './decode_launch.ts';
+import {
+  bindDenseDecode,
+  type DecodePlan,
+  denseInputs,
+  planDenseSplits,
+  planWithCombine,
+} from './decode_launch.ts';
 import type { DecodeParams } from './hopper/params.ts';
 import { headDimV } from './hopper/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
-import { planCombine, planSplits, type SplitResults } from './sm80_combine_launch.ts';
+import { planCombine, type SplitResults } from './sm80_combine_launch.ts';
 
 /** What parameters of the family's decode kernels have in common. */
 type MappedParams = DecodeParams<Element | 'e4m3'>;
 
 /** Whether tensor copies of whole blocks can bring the keys, whose elements have so many bytes. */
 export function mapsKeys(problem: DenseDecodeProblem, bytes: 1 | 2): boolean {
-  const { pageSize, q, kCache, numBlocks } = problem;
+  const { pageSize, q, kCache, numBlocks, maxBlocks } = problem;
   return (
     pageSize % blockTokens === 0 &&
     q.alignment >= 16 &&
     kCache.alignment >= 16 &&
     numBlocks > 0 &&
+    maxBlocks > 0 &&
     kCache.strides.every((stride) => stride * bytes < 2 ** 40)
   );
 }
@@ -32,9 +39,8 @@ export function planDecode<Main extends LaunchPlan>(
   main: Main,
   partial: 'f16' | 'f32',
 ): DecodePlan<Main> {
-  const { outDtype, plan, pageSize } = problem;
-  const maxBlocks = Math.ceil((problem.maxBlocks * pageSize) / blockTokens);
-  const splits = planSplits(problem, plan, maxBlocks, partial);
+  const { outDtype } = problem;
+  const splits = planDenseSplits(problem, partial);
   const combine = planCombine(
     { outElement: outDtype, headDimV, hasSink: false, partial, overlaps: true },
     problem,

@@ -66,8 +66,8 @@ export function buildHopperDenseDecode(
         work.forEachPiece((piece) => fetchKeys(k, shared, tile, ring, work.keysOf(piece)));
       },
       fetchQueries() {
-        fetchAllQueries(k, shared, work, (source, parity) =>
-          fetchQuery(k, shared, tileRows, source, parity),
+        fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
+          fetchQuery(k, shared, tileRows, source, parity, meanwhile),
         );
       },
       consume() {

@@ -78,8 +78,8 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
         work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
       },
       fetchQueries() {
-        fetchAllQueries(k, shared, work, (source, parity) =>
-          fetchQuery(k, shared, tile, source, parity),
+        fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
+          fetchQuery(k, shared, tile, source, parity, meanwhile),
         );
       },
       consume() {

@@ -59,8 +59,8 @@ export function buildFewRowsDenseDecode(
         work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
       },
       fetchQueries() {
-        fetchAllQueries(k, shared, work, (source, parity) =>
-          fetchQuery(k, shared, fewRows, source, parity),
+        fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
+          fetchQuery(k, shared, fewRows, source, parity, meanwhile),
         );
       },
       consume() {

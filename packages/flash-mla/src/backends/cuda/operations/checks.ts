@@ -4,11 +4,6 @@ import type { CheckArgs, CheckProblem } from '../kernel-family.ts';
 
 export * from '../../debug/checks.ts';
 
-export function checkProblem({ values, ascending, counts }: CheckArgs): CheckProblem {
-  return {
-    shape: values.shape,
-    strides: values.strides,
-    ascending,
-    hasCounts: counts !== undefined,
-  };
+export function checkProblem({ values }: CheckArgs): CheckProblem {
+  return { count: values.shape[0] ?? 0 };
 }

@@ -57,6 +57,7 @@ export function denseDecodeProblem(args: DenseDecodeArgs): DenseDecodeProblem {
     q: placementOf(q, [0, 1, 2]),
     kCache: placementOf(kCache, [0, 1, 2]),
     plan: args.schedule.plan,
+    scheduledSeqLenK: args.schedule.maxSeqLenK,
   };
 }
 
@@ -120,6 +121,7 @@ export function denseAttentionProblem(args: DenseAttentionArgs): DenseAttentionP
     dtype: q.dtype as DenseAttentionProblem['dtype'],
     batch: lengths ? extent(lengths, 0) - 1 : extent(seqlensK, 0),
     totalQ: extent(q, 0),
+    totalK: inCache ? 0 : extent(k, 0),
     numHeadsQ: extent(q, 1),
     numHeadsKv: extent(k, outer.length - 1),
     headDimQk: extent(q, 2),

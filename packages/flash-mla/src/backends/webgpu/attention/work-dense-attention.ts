@@ -10,7 +10,10 @@ export function denseAttentionWork(config: AttentionConfig): Work {
   const paged = lists.includes('seqlensK');
   const position = (row: string) => `(${row}) / params.group`;
   const head = (row: string) => `(head * params.group + (${row}) % params.group)`;
-  const offsets = (name: string, index: string) => `u32(${list(config, name, index)})`;
+  /** Offsets out of range count as the nearest that is in range. */
+  const offset = (name: string, index: string, total: string) =>
+    `u32(clamp(${list(config, name, index)}, 0, i32(params.${total})))`;
+  const own = lists.includes('cuSeqlensQ');
   return {
     results: 'final',
     maxLogits: false,
@@ -24,6 +27,7 @@ export function denseAttentionWork(config: AttentionConfig): Work {
       maxSeqLenQ: 'u32',
       ...Object.fromEntries(lists.map((name) => [name, 'u32' as const])),
       ...(lists.includes('blockTable') && { tableStride: 'u32' }),
+      ...(!paged && { totalK: 'u32' }),
       ...(paged && {
         capacity: 'u32',
         page: 'u32',
@@ -55,15 +59,15 @@ export function denseAttentionWork(config: AttentionConfig): Work {
       let firstRow = item % params.rowTiles * ${rows}u;
       let head = item / params.rowTiles % params.numHeadsKv;
       let request = item / (params.rowTiles * params.numHeadsKv);
-      let firstQuery = ${lists.includes('cuSeqlensQ') ? offsets('cuSeqlensQ', 'request') : 'request * params.maxSeqLenQ'};
-      let seqLenQ = ${lists.includes('cuSeqlensQ') ? `${offsets('cuSeqlensQ', 'request + 1u')} - firstQuery` : 'params.maxSeqLenQ'};
+      let firstQuery = ${own ? offset('cuSeqlensQ', 'request', 'totalQ') : 'request * params.maxSeqLenQ'};
+      let seqLenQ = ${own ? `min(max(${offset('cuSeqlensQ', 'request + 1u', 'totalQ')}, firstQuery) - firstQuery, params.maxSeqLenQ)` : 'params.maxSeqLenQ'};
       if (firstRow >= seqLenQ * params.group) { return; }
       ${
         paged
           ? `let firstKey = 0u;
             let tokens = u32(clamp(${list(config, 'seqlensK', 'request')}, 0, i32(params.capacity)));`
-          : `let firstKey = ${offsets('cuSeqlensK', 'request')};
-            let tokens = ${offsets('cuSeqlensK', 'request + 1u')} - firstKey;`
+          : `let firstKey = ${offset('cuSeqlensK', 'request', 'totalK')};
+            let tokens = max(${offset('cuSeqlensK', 'request + 1u', 'totalK')}, firstKey) - firstKey;`
       }
       let scale = params.scale;
       let begin = 0u;

@@ -48,17 +48,31 @@ export function list(config: AttentionConfig, name: string, index: string): stri
   return `${binding}[params.${name} + ${index}]`;
 }
 
+/**
+ * Where results of splits lie. The tensors of a schedule are the user's to write to, and lengths may be
+ * others than those that they were computed from: no kernel follows them beyond these.
+ */
+export const splitParams = {
+  slots: 'u32',
+  /** Slots that each request has for itself; 0: they follow one another as `numSplits` says. */
+  slotsPerRequest: 'u32',
+} as const satisfies ParamFields;
+
 /** What the two decode operations share: the parts and pieces of a tile schedule. */
 export const scheduleParams: ParamFields = {
   metadata: 'u32',
   numSplits: 'u32',
   blockTokens: 'u32',
   splitBlocks: 'u32',
+  ...splitParams,
+  batch: 'u32',
+  mostBlocks: 'u32',
 };
 
 /**
  * Walks the requests of part `workgroup.y` and cuts each into pieces. `measure` defines `tokens`, the
- * tokens of `request`, and whatever else `piece` needs to know about it.
+ * tokens of `request`, and whatever else `piece` needs to know about it. What a part has of a request is one
+ * piece at least: the combine counts on its result, though a length may have become shorter.
  */
 export function scheduledPieces(
   config: AttentionConfig,
@@ -68,21 +82,26 @@ export function scheduledPieces(
 ): string {
   const field = (i: number) => list(config, 'metadata', `workgroup.y * 8u + ${i}u`);
   return `
-    let firstRequest = u32(${field(0)});
-    let endRequest = u32(${field(1)} + 1);
+    let firstRequest = u32(max(0, ${field(0)}));
+    let endRequest = u32(clamp(${field(1)}, -1, i32(params.batch) - 1) + 1);
+    let isFixed = params.slotsPerRequest > 0u;
     for (var request = firstRequest; request < endRequest; request++) {
       ${measure}
       let isFirst = request == firstRequest;
-      var block = select(0u, u32(${field(2)}), isFirst);
-      let lastBlock = select(${blocks}, u32(${field(3)}), request + 1u == endRequest);
-      var slot = u32(${list(config, 'numSplits', 'request')}) + select(0u, u32(${field(4)}), isFirst);
-      while (block < lastBlock) {
+      var block = select(0u, min(u32(max(0, ${field(2)})), params.mostBlocks), isFirst);
+      let endOfShare = select(${blocks}, u32(max(0, ${field(3)})), request + 1u == endRequest);
+      let lastBlock = max(min(endOfShare, params.mostBlocks), block + 1u);
+      var split = select(0u, u32(${field(4)}), isFirst);
+      let firstSlot = select(u32(${list(config, 'numSplits', 'request')}), request * params.slotsPerRequest, isFixed);
+      // Fixed splits behind the request's last belong to a length above what is planned for.
+      while (block < lastBlock && !(isFixed && split >= params.slotsPerRequest)) {
+        let slot = min(firstSlot + split, params.slots - 1u);
         let endBlock = select(lastBlock, min(block + params.splitBlocks, lastBlock), params.splitBlocks > 0u);
         let begin = block * params.blockTokens;
         let end = min(endBlock * params.blockTokens, tokens);
         ${piece}
         block = endBlock;
-        slot++;
+        split++;
       }
     }`;
 }

@@ -1,5 +1,6 @@
 import { workspacePitch } from '../attention/finish.ts';
 import { sinkShare } from '../attention/sink.ts';
+import { splitParams } from '../attention/work.ts';
 import { type KernelSource, kernel } from '../wgsl/kernel.ts';
 import { encode16, nanFunctions } from '../wgsl/numbers.ts';
 import { Params } from '../wgsl/params.ts';
@@ -31,6 +32,7 @@ export function combineKernel(config: CombineConfig): KernelSource {
       numHeadsQ: 'u32',
       seqLenQ: 'u32',
       numSplits: 'u32',
+      ...splitParams,
       output: 'u32',
       lse: 'u32',
       ...(sink && { sink: 'u32' as const }),
@@ -59,8 +61,12 @@ export function combineKernel(config: CombineConfig): KernelSource {
         if (row >= params.rows) { return; }
         let request = row / params.rowsPerRequest;
         let rowOfRequest = row % params.rowsPerRequest;
-        let firstSplit = u32(numSplits[params.numSplits + request]);
-        let endSplit = u32(numSplits[params.numSplits + request + 1u]);
+        let before = numSplits[params.numSplits + request];
+        let splits = u32(max(0, numSplits[params.numSplits + request + 1u] - before));
+        let isFixed = params.slotsPerRequest > 0u;
+        let firstSplit = select(min(u32(before), params.slots), request * params.slotsPerRequest, isFixed);
+        let most = select(params.slots - firstSplit, params.slotsPerRequest, isFixed);
+        let endSplit = firstSplit + min(splits, most);
 
         var maximum = MASKED;
         for (var split = firstSplit; split < endSplit; split++) {

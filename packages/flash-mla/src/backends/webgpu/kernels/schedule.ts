@@ -112,25 +112,28 @@ export function scheduleKernel(config: ScheduleConfig): KernelSource {
       return p * (total / params.numParts) + (rest + params.numParts - 1u) / params.numParts;
     }
 
-    // Deterministic: a split goes to the part in whose share of the cost it begins.
+    // Deterministic: a split goes to the part in whose share of the cost it begins. Goes from part to part
+    // and not from split to split, of which a long request has very many.
     fn cutAtSplits(request: u32, size: u32, before: u32, total: u32) -> u32 {
-      var cost = before;
-      var split = 0u;
-      for (var block = 0u; block < size; ) {
-        while (part + 1u < params.numParts && boundary(part + 1u, total) <= cost) {
-          part++;
-          let isLast = part + 1u == params.numParts || boundary(part + 1u, total) > cost;
-          openPart(request, select(0u, block, isLast), select(0u, split, isLast));
+      let splits = (size + params.splitBlocks - 1u) / params.splitBlocks;
+      let whole = params.splitBlocks + params.overheadBlocks;
+      var block = 0u;
+      while (part + 1u < params.numParts) {
+        let share = boundary(part + 1u, total);
+        let split = (max(share, before) - before + whole - 1u) / whole;
+        if (split >= splits) { break; }
+        if (split * params.splitBlocks > block) {
+          block = split * params.splitBlocks;
+          extendPart(request, block);
         }
-        let end = min(size, block + params.splitBlocks);
-        extendPart(request, end);
-        cost += end - block + params.overheadBlocks;
-        block = end;
-        split++;
+        part++;
+        let isLast = part + 1u == params.numParts || boundary(part + 1u, total) > before + split * whole;
+        openPart(request, select(0u, block, isLast), select(0u, split, isLast));
       }
-      splitsBefore += split;
+      extendPart(request, size);
+      splitsBefore += splits;
       numSplits[params.numSplits + request + 1u] = i32(splitsBefore);
-      return cost;
+      return before + size + splits * params.overheadBlocks;
     }
 
     fn isSplit(request: i32) -> i32 {

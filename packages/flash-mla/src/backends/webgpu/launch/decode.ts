@@ -59,7 +59,8 @@ export function denseDecode(runtime: LaunchTarget, args: DenseDecodeArgs): void 
   if (descaleQ) deviceParams.descaleQ = rangeOf(descaleQ);
   if (descaleK) deviceParams.descaleK = rangeOf(descaleK);
 
-  withWorkspace(runtime, args, maxBlocks * page, (workspace) => {
+  const splits = planSplits(schedule.plan, batch, maxBlocks * page);
+  withWorkspace(runtime, args, splits, (workspace) => {
     launchAttention(runtime, {
       config,
       query: q,
@@ -69,6 +70,8 @@ export function denseDecode(runtime: LaunchTarget, args: DenseDecodeArgs): void 
       params: {
         blockTokens: schedule.plan.blockTokens,
         splitBlocks: schedule.plan.splitBlocks,
+        batch,
+        ...splits,
         tableStride: strideOf(blockTable, 0),
         capacity: Math.min(maxBlocks * page, 2 ** 31 - 1),
         seqLenQ,
@@ -91,6 +94,7 @@ export function denseDecode(runtime: LaunchTarget, args: DenseDecodeArgs): void 
     });
     combine(runtime, args, workspace, {
       rows: batch * seqLenQ * numHeadsQ,
+      splits,
       descaleK: e4m3 ? descaleK : undefined,
     });
   });
@@ -145,7 +149,9 @@ export function sparseDecode(runtime: LaunchTarget, args: SparseDecodeArgs): voi
   const mainParams = cacheParams(main, keys.starts[0] as number);
   const extraParams = extra && cacheParams(extra, keys.starts[1] as number);
 
-  withWorkspace(runtime, args, topk + extraTopk + schedule.plan.blockTokens, (workspace) => {
+  const tokens = topk + extraTopk + schedule.plan.blockTokens;
+  const splits = planSplits(schedule.plan, batch, tokens);
+  withWorkspace(runtime, args, splits, (workspace) => {
     launchAttention(runtime, {
       config,
       query: q,
@@ -155,6 +161,8 @@ export function sparseDecode(runtime: LaunchTarget, args: SparseDecodeArgs): voi
       params: {
         blockTokens: schedule.plan.blockTokens,
         splitBlocks: schedule.plan.splitBlocks,
+        batch,
+        ...splits,
         topk,
         ...mainParams,
         ...(extraParams && {
@@ -177,7 +185,8 @@ export function sparseDecode(runtime: LaunchTarget, args: SparseDecodeArgs): voi
       },
       workgroups: [seqLenQ * rowTiles, schedule.plan.numParts, 1],
     });
-    combine(runtime, args, workspace, { rows: batch * seqLenQ * numHeadsQ, sink: attnSink });
+    const rows = batch * seqLenQ * numHeadsQ;
+    combine(runtime, args, workspace, { rows, splits, sink: attnSink });
   });
 }
 
@@ -192,7 +201,7 @@ function byteStrides({ kCache }: SparseCache, format: RowFormat): number[] {
 function cacheRange(kCache: TensorView, format: RowFormat): ByteRange {
   if (format.scales !== 'beside') return rangeOf(kCache);
   const [blocks, page, , rowBytes] = kCache.shape as [number, number, number, number];
-  const last = (blocks - 1) * strideOf(kCache, 0) + page * rowBytes;
+  const last = Math.max(0, blocks - 1) * strideOf(kCache, 0) + page * rowBytes;
   return {
     buffer: kCache.buffer as WebGpuBuffer,
     begin: kCache.byteOffset,
@@ -208,21 +217,22 @@ interface DecodeOutputs {
   readonly lse: TensorView;
 }
 
-/** The most splits that a schedule can have, of requests of up to `tokens` tokens. */
-export function mostSplits(plan: SchedulePlan, batch: number, tokens: number): number {
+/** Room for the results of splits, of requests of up to `tokens` tokens. */
+export function planSplits(plan: SchedulePlan, batch: number, tokens: number) {
   const { numParts, blockTokens, splitBlocks } = plan;
-  if (splitBlocks === 0) return numParts + batch;
-  return batch * Math.max(1, Math.ceil(Math.ceil(tokens / blockTokens) / splitBlocks));
+  const mostBlocks = Math.max(1, Math.ceil(Math.min(tokens, 2 ** 31 - 1) / blockTokens));
+  if (splitBlocks === 0) return { mostBlocks, slots: numParts + batch, slotsPerRequest: 0 };
+  const slotsPerRequest = Math.ceil(mostBlocks / splitBlocks);
+  return { mostBlocks, slots: batch * slotsPerRequest, slotsPerRequest };
 }
 
 function withWorkspace(
   runtime: LaunchTarget,
-  { q, headDimV, schedule }: DecodeOutputs,
-  tokens: number,
+  { q, headDimV }: DecodeOutputs,
+  { slots }: ReturnType<typeof planSplits>,
   enqueue: (workspace: WebGpuBuffer) => void,
 ): void {
-  const [batch, seqLenQ, numHeadsQ] = q.shape as [number, number, number];
-  const slots = mostSplits(schedule.plan, batch, tokens);
+  const [, seqLenQ, numHeadsQ] = q.shape as [number, number, number];
   const bytes = slots * seqLenQ * numHeadsQ * workspacePitch(headDimV) * 16;
   if (bytes > runtime.capabilities.bindingBytes) {
     throw new InvalidArgumentError(
@@ -239,10 +249,16 @@ function combine(
   runtime: LaunchTarget,
   { q, headDimV, schedule, out, lse }: DecodeOutputs,
   workspace: WebGpuBuffer,
-  options: { rows: number; sink?: TensorView | undefined; descaleK?: TensorView | undefined },
+  options: {
+    readonly rows: number;
+    readonly splits: ReturnType<typeof planSplits>;
+    readonly sink?: TensorView | undefined;
+    readonly descaleK?: TensorView | undefined;
+  },
 ): void {
   const { capabilities } = runtime;
   const { rows, sink, descaleK } = options;
+  const { slots, slotsPerRequest } = options.splits;
   const [, seqLenQ, numHeadsQ] = q.shape as [number, number, number];
   const config: CombineConfig = {
     output: out.dtype === 'f16' ? 'f16' : 'bf16',
@@ -250,7 +266,7 @@ function combine(
     sink: sink !== undefined,
     descale: descaleK !== undefined,
   };
-  const splits = bindWhole('numSplits', rangeOf(schedule.numSplits), capabilities);
+  const numSplits = bindWhole('numSplits', rangeOf(schedule.numSplits), capabilities);
   const lseBound = bindWhole('lse', rangeOf(lse), capabilities);
   const sinkBound = sink && bindWhole('attnSink', rangeOf(sink), capabilities);
   withOutput(runtime, 'out', rangeOf(out), (output) => {
@@ -263,7 +279,9 @@ function combine(
         rowsPerRequest: seqLenQ * numHeadsQ,
         numHeadsQ,
         seqLenQ,
-        numSplits: splits.firstByte / 4,
+        numSplits: numSplits.firstByte / 4,
+        slots,
+        slotsPerRequest,
         output: output.firstByte / 4,
         lse: lseBound.firstByte / 4,
         ...(sinkBound && { sink: sinkBound.firstByte / 4 }),
@@ -271,7 +289,7 @@ function combine(
       },
       storage: {
         workspace: wholeBuffer(workspace),
-        numSplits: splits.resource,
+        numSplits: numSplits.resource,
         output: output.resource,
         lse: lseBound.resource,
         ...(sinkBound && { sink: sinkBound.resource }),

@@ -64,6 +64,7 @@ export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs):
         totalQ,
         maxSeqLenQ: maxSeqlenQ,
         ...(blockTable && { tableStride: strideOf(blockTable, 0) }),
+        ...(!paged && { totalK: k.shape[0] as number }),
         ...(paged && {
           capacity: Math.min(args.maxSeqlenK, 2 ** 31 - 1),
           page: k.shape[1] as number,

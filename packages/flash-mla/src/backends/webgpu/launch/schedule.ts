@@ -1,3 +1,4 @@
+import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
 import type { ComputeScheduleArgs, SchedulePlan, ScheduleProblem } from '../../backend.ts';
 import { attentionShape } from '../attention/config.ts';
 import { plainRows, sparseRows } from '../attention/row-format.ts';
@@ -54,6 +55,8 @@ export function computeSchedule(runtime: LaunchTarget, args: ComputeScheduleArgs
   const { problem, plan, metadata, numSplits } = args;
   const { capabilities } = runtime;
   const dense = problem.kind === 'dense';
+  const most = (tokens: number | undefined) =>
+    Math.min(mostTokens, mostScheduledTokens(plan, problem.batch, tokens));
   const lengths = {
     ...(dense && args.seqlens && { seqlens: args.seqlens }),
     ...(!dense && args.topkLength && { topkLength: args.topkLength }),
@@ -74,8 +77,8 @@ export function computeSchedule(runtime: LaunchTarget, args: ComputeScheduleArgs
       blockTokens: plan.blockTokens,
       overheadBlocks: plan.overheadBlocks,
       splitBlocks: plan.splitBlocks,
-      topk: dense ? Math.min(problem.maxSeqLenK ?? mostTokens, mostTokens) : (problem.topk ?? 0),
-      extraTopk: problem.extraTopk ?? 0,
+      topk: most(dense ? problem.maxSeqLenK : (problem.topk ?? 0)),
+      extraTopk: most(problem.extraTopk ?? 0),
       ...Object.fromEntries(bound.map(([name, { firstByte }]) => [name, firstByte / 4])),
     },
     storage: Object.fromEntries(bound.map(([name, { resource }]) => [name, resource])),

@@ -17,10 +17,11 @@ export interface BoundRange {
   readonly firstByte: number;
 }
 
-/** The bytes between the first and the last element of a view. */
+/** The bytes between the first and the last element of a view, of one element at least. */
 export function rangeOf(view: TensorView): ByteRange {
   const { shape, strides, byteOffset, dtype } = view;
-  const last = shape.reduce((sum, n, i) => sum + Math.max(0, n - 1) * (strides[i] ?? 0), 0);
+  const reach = (sum: number, n: number, i: number) => sum + (n - 1) * (strides[i] ?? 0);
+  const last = shape.includes(0) ? 0 : shape.reduce(reach, 0);
   return {
     buffer: view.buffer as WebGpuBuffer,
     begin: byteOffset,

@@ -20,25 +20,27 @@ const unusedBlock = 2147480000;
 
 /**
  * Places sequences in blocks in random order. A last, partial block belongs to one request and ends in
- * poison; two blocks hold nothing but poison.
+ * poison; spare blocks hold nothing but poison, spare columns of the table name no block.
  */
 export function planPages(
   lengths: Int32Array,
   page: number,
   blockBytes: number,
   random: Random,
+  { spareColumns = 1, spareBlocks = 2 } = {},
 ): PagedPlan {
   const full = lengths.map((n) => Math.floor(n / page));
   const wanted = full.reduce((sum, n) => sum + n, 0);
   const longest = full.reduce((most, n) => Math.max(most, n), 0);
   const pool = Math.min(wanted, Math.max(longest, Math.floor(largestPool / blockBytes)));
   const tails = lengths.reduce((count, n) => count + (n % page > 0 ? 1 : 0), 0);
-  const blocks = pool + tails + 2;
+  const blocks = pool + tails + spareBlocks;
   const physical = random.shuffle(Int32Array.from({ length: blocks }, (_, i) => i));
   const filled = new Int32Array(blocks);
   for (let i = 0; i < pool; i++) filled[physical[i] as number] = page;
 
-  const maxBlocks = lengths.reduce((most, n) => Math.max(most, Math.ceil(n / page)), 0) + 1;
+  const used = lengths.reduce((most, n) => Math.max(most, Math.ceil(n / page)), 0);
+  const maxBlocks = used + spareColumns;
   const table = new Int32Array(lengths.length * maxBlocks).fill(unusedBlock);
   const shared = physical.slice(0, pool);
   let nextFull = 0;

@@ -36,14 +36,14 @@ function generateCache(
   dQk: number,
   random: Random,
 ): SparseCacheProblem {
-  const { b, sQ, invalid, repeated = false, layout, floatScales = false } = params;
+  const { b, sQ, invalid, repeated = false, layout, floatScales = false, empty } = params;
   const lengths = drawLengths(params, sK, random);
   const longest = lengths.reduce((most, n) => Math.max(most, n), 1);
   const tokens = Math.min(
     lengths.reduce((sum, n) => sum + n, 0),
     Math.max(longest, mostTokens),
   );
-  const capacity = (Math.ceil(tokens / page) + 1) * page;
+  const capacity = empty === 'blocks' ? 0 : (Math.ceil(tokens / page) + 1) * page;
   const order = random.shuffle(Int32Array.from({ length: capacity }, (_, slot) => slot));
 
   const indices = new Int32Array(b * sQ * topk);

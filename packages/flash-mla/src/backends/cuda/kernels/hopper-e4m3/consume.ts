@@ -1,5 +1,6 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
+import { heedMissing } from '../hopper/missing-pages.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import type { RingPosition } from '../hopper/ring-position.ts';
 import { headDimQk, tileTokens } from '../hopper/tile.ts';
@@ -61,10 +62,11 @@ export class E4m3Consumer {
    * Attends to all blocks of a piece, whose queries arrive with this parity. Makes room for the next
    * piece's, whose target may follow: `takeTarget` takes this piece's before that.
    */
-  attend<T>(blocks: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
+  attend<T>(given: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
     const k = this.#k;
-    const { from, to } = blocks;
     k.mbarrierWait(this.#shared.queryFull.at(0), queryParity);
+    const blocks = heedMissing(k, this.#shared, given);
+    const { from, to } = blocks;
     this.#operands.multiply(this.#scoreSets(from, to));
     this.#operands.finish();
     this.#weigh(blocks, from);
@@ -126,7 +128,7 @@ export class E4m3Consumer {
     k.section('softmax', () => {
       const { place, state } = this;
       const scores = this.#scores;
-      hideScores(k, place, blocks, scores, pair.add(place.consumer).mul(tileTokens));
+      hideScores(k, place, blocks, scores, pair.add(place.consumer));
       this.#buffer.set(this.#buffer.xor(1));
       const weights = this.#shared.weights.tile(this.#buffer, place.consumer, 0);
       weigh(k, this.#team, place, state, { scores, scale: blocks.scale, weights });

@@ -10,13 +10,17 @@ const chunksPerRow = headDimQk / chunk;
 /** Loads of a thread that are under way together. */
 const loadsAtOnce = 6;
 
-/** Brings the query rows to shared memory, as f16; by the producer's last three warps. */
+/**
+ * Brings the query rows to shared memory, as f16, and does something `meanwhile`; by the producer's last
+ * three warps.
+ */
 export function fetchQuery(
   k: Ops,
   shared: E4m3Shared,
   { rows }: E4m3Tile,
   source: QuerySource<'e4m3'>,
   parity: Value<'u32'>,
+  meanwhile: () => void,
 ): void {
   k.mbarrierWait(shared.queryEmpty.at(0), parity);
   const range = { from: k.threadIdx.x.sub(32), to: rows * chunksPerRow } as const;
@@ -43,6 +47,7 @@ export function fetchQuery(
       });
     }
   });
+  meanwhile();
   k.fenceProxyAsync('shared::cta');
   k.mbarrierArrive(shared.queryFull.at(0));
 }

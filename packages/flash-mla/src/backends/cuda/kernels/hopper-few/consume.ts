@@ -1,5 +1,6 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
+import { heedMissing } from '../hopper/missing-pages.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { type RingPosition, ringPosition } from '../hopper/ring-position.ts';
 import {
@@ -62,17 +63,18 @@ export class FewRowsConsumer {
    * Attends to all blocks of a piece, whose queries arrive with this parity. Makes room for the next
    * piece's, whose target may follow: `takeTarget` takes this piece's before that.
    */
-  attend<T>(blocks: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
+  attend<T>(given: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
     const k = this.#k;
-    const { from, to } = blocks;
     k.mbarrierWait(this.#shared.queryFull.at(0), queryParity);
+    const blocks = heedMissing(k, this.#shared, given);
+    const { from, to } = blocks;
     k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
       k.section('scores', () => this.#multiplyKeys());
       k.section('softmax', () => {
         const { place, state } = this;
         const first = block.mul(tileTokens);
         const scores = this.#scores;
-        hideScores(k, place, blocks, scores, first);
+        hideScores(k, place, blocks, scores, block);
         k.if(
           first.add(tileTokens).gt(blocks.length),
           () => {

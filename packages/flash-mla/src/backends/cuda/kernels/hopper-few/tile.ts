@@ -1,6 +1,6 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
 import { ringStages } from '../hopper/ring-position.ts';
-import { consumers, groupWarps, headDimQk, tileTokens } from '../hopper/tile.ts';
+import { consumers, groupWarps, headDimQk, queryWarps, tileTokens } from '../hopper/tile.ts';
 import type { Element } from '../mla/tile.ts';
 
 /** Query rows of a CTA: columns of its multiplications. */
@@ -36,6 +36,8 @@ export const fewRowsLayout = (element: Element) => {
     found: field('f32', [consumers, fewRows, groupWarps]),
     /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
     targets: field('u32', [2, 2]),
+    /** See `../hopper/missing-pages.ts`. */
+    missing: field('u32', [queryWarps]),
     frontFull: field('b64', [ringStages, 2]),
     backFull: field('b64', [ringStages, 2]),
     restFull: field('b64', [ringStages, 1]),

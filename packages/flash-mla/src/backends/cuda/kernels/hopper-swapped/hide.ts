@@ -1,25 +1,27 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Blocks } from '../hopper/consume.ts';
+import { limitsOf } from '../hopper/missing-pages.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { tileTokens } from '../hopper/tile.ts';
 import { queryRow, registersOf } from './row-state.ts';
 
 /**
- * Hides the tokens of a block, of which `first` is the first, that a row must not see, and those that
- * are not the piece's.
+ * Hides the tokens of a block that a row must not see, and those that are not the piece's.
  */
 export function hideScores(
   k: Ops,
   place: ConsumerPlace,
   blocks: Blocks,
   scores: readonly Var<'f32'>[],
-  first: Value<'u32'>,
+  block: Value<'u32'>,
 ): void {
+  const first = block.mul(tileTokens);
   const end = blocks.to.mul(tileTokens);
   const hide = () => {
     const token = first.add(place.row);
+    const limitOf = limitsOf(k, blocks, block);
     for (let r = 0; r < scores.length / 2; r++) {
-      const limit = blocks.limitOfRow(queryRow(place, r)).min(end);
+      const limit = limitOf(queryRow(place, r)).min(end);
       registersOf(r).forEach((i, half) => {
         const isSeen = token.add(8 * half).lt(limit);
         scores[i].set(k.select<'f32'>(isSeen, scores[i], Number.NEGATIVE_INFINITY));

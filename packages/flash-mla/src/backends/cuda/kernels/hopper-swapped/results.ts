@@ -35,7 +35,7 @@ export function writeResults(
   const { team, place, state, columns, piece, target, work, outElement } = results;
   const { consumer, thread } = place;
   const sums = acrossTeam(k, team, place, state.sum, plus);
-  const slot = target.slot.min(p.slots.sub(1));
+  const { slot } = target;
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   const answers = consumer.eq(0).and(thread.lt(4));

@@ -1,5 +1,6 @@
 import { type MatrixDescriptor, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
+import { heedMissing, limitsOf } from './missing-pages.ts';
 import type { ConsumerPlace } from './place.ts';
 import { partBarrier, releasePart, weightsBarrier } from './ring.ts';
 import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
@@ -36,9 +37,11 @@ export interface Blocks {
   readonly to: Value<'u32'>;
   /** Tokens that some row sees, and that this row of the CTA sees. */
   readonly length: Value<'u32'>;
-  /** Tokens that all rows see. */
+  /** Tokens that all rows see; 0 as well where a block's page may be missing. */
   readonly seenByAll: Value<'u32'>;
   limitOfRow(row: Value<'u32'>): Value<'u32'>;
+  /** Whether the page of a block is missing; reads the block table. */
+  isMissing(block: Value<'u32'>): Value<'pred'>;
   /** Softmax scale · log2 e. */
   readonly scale: Value<'f32'>;
 }
@@ -101,9 +104,10 @@ export class Consumer {
     k.barrier(barrierId.consumers, consumers * warpGroupThreads);
   }
 
-  /** Attends to all blocks of a piece. */
-  attend(blocks: Blocks): void {
+  /** Attends to all blocks of a piece, whose queries were taken in. */
+  attend(given: Blocks): void {
     const k = this.#k;
+    const blocks = heedMissing(k, this.#shared, given);
     const { from, to } = blocks;
     const block = k.var('u32', from).named('block');
     k.if(
@@ -165,7 +169,7 @@ export class Consumer {
     k.wgmmaWait(order === 'scores first' ? 1 : 0);
     releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
     const first = block.mul(tileTokens);
-    k.section('softmax', () => this.#hide(blocks, first));
+    k.section('softmax', () => this.#hide(blocks, block, first));
     const { weights, factors } = weigh(k, element, this.state, this.#scores, blocks.scale);
     this.#handOver(weights);
     if (order === 'scores first') {
@@ -279,13 +283,14 @@ export class Consumer {
    * Hides tokens that a row must not see. Behind the request's end there may be anything, NaN too, which
    * even a weight of 0 would not keep out of the outputs: values there become zeros.
    */
-  #hide(blocks: Blocks, first: Value<'u32'>): void {
+  #hide(blocks: Blocks, block: Value<'u32'>, first: Value<'u32'>): void {
     const k = this.#k;
     const end = first.add(tileTokens);
     k.if(
       end.gt(blocks.seenByAll),
       () => {
-        const limits = [0, 8].map((r) => blocks.limitOfRow(this.place.row.add(r)));
+        const limitOf = limitsOf(k, blocks, block);
+        const limits = [0, 8].map((r) => limitOf(this.place.row.add(r)));
         this.#scores.forEach((score, i) => {
           const token = first.add(this.place.column).add((i >> 2) * 8 + (i & 1));
           const limit = limits[(i >> 1) & 1];

@@ -9,13 +9,17 @@ export type QueryShared = Pick<HopperShared, 'query' | 'queryFull' | 'queryEmpty
 /** Threads that copy a 128-byte segment. */
 const segmentThreads = 8;
 
-/** Copies a CTA's `rows` query rows to shared memory; by the producer's last three warps. */
+/**
+ * Copies a CTA's `rows` query rows to shared memory, and does something `meanwhile`; by the producer's
+ * last three warps.
+ */
 export function fetchQuery(
   k: Ops,
   shared: QueryShared,
   rows: number,
   source: QuerySource<Element>,
   parity: Value<'u32'>,
+  meanwhile: () => void,
 ): void {
   k.mbarrierWait(shared.queryEmpty.at(0), parity);
   const thread = k.threadIdx.x.sub(32);
@@ -36,6 +40,7 @@ export function fetchQuery(
       k.cpAsync(target, from.at(tile * 64), 16, { sourceBytes });
     }
   });
+  meanwhile();
   k.cpAsyncWaitAll();
   k.fenceProxyAsync('shared::cta');
   k.mbarrierArrive(shared.queryFull.at(0));

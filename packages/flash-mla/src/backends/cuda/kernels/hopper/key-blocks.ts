@@ -11,6 +11,8 @@ export interface KeyBlocks<S extends Element | 'e4m3'> {
   /** The request's row of the block table, and the row's last entry. */
   readonly pages: Pointer<'global', 'u32'>;
   readonly lastPage: Value<'u32'>;
+  /** Blocks of the cache: an entry of the table that is not below names nothing. */
+  readonly numBlocks: Value<'u32'>;
   readonly from: Value<'u32'>;
   /** Behind the last; reads the request's length. */
   end(): Value<'u32'>;
@@ -26,15 +28,19 @@ export const keyPolicy = (k: Ops): Value<'b64'> => k.cachePolicy('evict_first');
 /**
  * Runs `body` for each block with its page and its first token there; a whole warp. The first pages are
  * on their way before it is known where the blocks end: what a row of the table has behind is not used.
+ * Of a page that is missing, copies outside of the tensor map bring zeros.
  */
 export function forEachBlock<S extends Element | 'e4m3'>(
   k: Ops,
-  { pageSize, pages: table, lastPage, from, end }: KeyBlocks<S>,
+  { pageSize, pages: table, lastPage, numBlocks, from, end }: KeyBlocks<S>,
   body: (page: Value<'u32'>, token: Value<'u32'>) => void,
 ): void {
   const blocksPerPage = pageSize / tileTokens;
   const pageOf = (block: Value<'u32'>) =>
-    table.at(block.add(k.laneId).div(blocksPerPage).min(lastPage)).load({ nc: true });
+    table
+      .at(block.add(k.laneId).div(blocksPerPage).min(lastPage))
+      .load({ nc: true })
+      .min(numBlocks);
   /** The pages of 32 blocks, one per lane. */
   const pages = k.var('u32', pageOf(from)).named('pages');
   const to = end();

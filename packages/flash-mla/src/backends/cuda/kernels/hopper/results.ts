@@ -44,7 +44,7 @@ export function writeResults(
   const { shared, place, state, piece, target, work, outElement } = results;
   const { lane, consumer, row } = place;
   const isFirstLane = lane.and(3).eq(0);
-  const { isPartial } = target;
+  const { isPartial, slot } = target;
   const own = pair.map((r) => segmentSum(k, state.sum[r], 4));
   const ownLargest = k.vars('f32', 2, 0);
   k.if(
@@ -62,7 +62,6 @@ export function writeResults(
   k.mbarrierArrive(shared.sumsFull.at(consumer));
   k.mbarrierWait(shared.sumsFull.at(consumer.xor(1)), results.parity);
 
-  const slot = target.slot.min(p.slots.sub(1));
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   pair.forEach((r) => {

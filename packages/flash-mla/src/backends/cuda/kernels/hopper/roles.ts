@@ -1,5 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
+import { lookForMissing, type MissingShared } from './missing-pages.ts';
 import { publishTarget, type TargetShared } from './target.ts';
 import type { QuerySource, Work } from './work.ts';
 
@@ -31,16 +32,20 @@ export function takeRoles(k: Ops, group: Value<'u32'>, roles: Roles): void {
   );
 }
 
-/** Fetches the queries of all pieces, each when there is room, and says where their results go. */
+/**
+ * Fetches the queries of all pieces, each when there is room, and says where their results go. `fetch`
+ * calls `meanwhile` between them, before it says that the queries are there.
+ */
 export function fetchAllQueries<S extends Element | 'e4m3'>(
   k: Ops,
-  shared: TargetShared,
+  shared: TargetShared & MissingShared,
   work: Work<S>,
-  fetch: (source: QuerySource<S>, parity: Value<'u32'>) => void,
+  fetch: (source: QuerySource<S>, parity: Value<'u32'>, meanwhile: () => void) => void,
 ): void {
   const parity = k.var('u32', 1);
   work.forEachPiece((piece) => {
-    fetch(work.queryOf(piece), parity);
+    const tell = lookForMissing(k, shared, work.keysOf(piece), () => work.lengthOf(piece));
+    fetch(work.queryOf(piece), parity, tell);
     k.if(k.threadIdx.x.eq(32), () => publishTarget(k, shared, piece, parity.xor(1)));
     parity.set(parity.xor(1));
   });

@@ -29,6 +29,7 @@ export const consumerWarps = 8;
 export const ctaThreads = (consumers + 1) * warpGroupThreads;
 /** Threads that fetch queries: the producer's warps but the one that fetches keys. */
 export const queryThreads = warpGroupThreads - 32;
+export const queryWarps = queryThreads / 32;
 /** Registers of a thread after roles are known; they start with 168. */
 export const producerRegisters = 24;
 export const consumerRegisters = 240;
@@ -80,6 +81,8 @@ export const hopperLayout = (element: Element) =>
     sums: field('f32', [consumers, tileRows, 2]),
     /** Of two pieces: flags and a slot, see `target.ts`. */
     targets: field('u32', [2, 2]),
+    /** See `missing-pages.ts`. */
+    missing: field('u32', [queryWarps]),
     /** Of the parts of a key block, and of a consumer's weights. */
     full: field('b64', [consumers * (keyParts.length + 1)]),
     empty: field('b64', [consumers * releasedParts]),

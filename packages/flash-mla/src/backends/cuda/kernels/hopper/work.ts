@@ -5,6 +5,7 @@ import type { Element } from '../mla/tile.ts';
 import type { Blocks } from './consume.ts';
 import type { KeyBlocks } from './key-blocks.ts';
 import type { DecodeParams } from './params.ts';
+import { tileTokens } from './tile.ts';
 
 /** Where a CTA's query rows are; each is aligned to 16 bytes. */
 export interface QuerySource<S extends Element | 'e4m3'> {
@@ -20,6 +21,8 @@ export interface Work<S extends Element | 'e4m3'> {
   /** Query and head of a row of the CTA. */
   queryAndHead(row: Value<'u32'>): QueryAndHead;
   forEachPiece(body: (piece: Piece) => void, continues?: () => Value<'pred'>): void;
+  /** Tokens of a piece's request. */
+  lengthOf(piece: Piece): Value<'u32'>;
   /** A piece's blocks and where they are. */
   keysOf(piece: Piece): KeyBlocks<S>;
   /** Where a piece's query rows are. */
@@ -39,16 +42,20 @@ export function workOf<S extends Element | 'e4m3'>(
   const rows = p.seqLenQ.mul(p.groupSize);
   const count = (firstRow ? rows.sub(firstRow) : rows).named('row_count');
   const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
+  /** The request's row of the block table. */
+  const pagesOf = (request: Value<'s32'>) =>
+    p.blockTable.at(k.mulWide(request.as('u32'), p.blockTableStride));
+  const lastPage = p.capacity.sub(1).max(0).as('u32').div(pageSize);
   return {
     count,
     queryAndHead,
     forEachPiece: (body, continues) => forEachPiece(k, p, k.blockIdx.z, blocksOf, body, continues),
     keysOf({ request, from, end }) {
-      const pages = p.blockTable.at(k.mulWide(request.as('u32'), p.blockTableStride));
-      const lastPage = p.capacity.sub(1).max(0).as('u32').div(pageSize);
+      const pages = pagesOf(request);
       const range = { from: from.as('u32'), end: () => end().as('u32') };
-      return { map: p.keys, headK, pageSize, pages, lastPage, ...range };
+      return { map: p.keys, headK, pageSize, pages, lastPage, numBlocks: p.numBlocks, ...range };
     },
+    lengthOf: ({ request }) => lengthOf(request).as('u32'),
     queryOf({ request }) {
       const q = p.q.at(k.widen(request.as('u32')).mul(p.qStrides[0]));
       const pointer = (row: Value<'u32'>) => {
@@ -66,6 +73,10 @@ export function workOf<S extends Element | 'e4m3'>(
         length: length.as('u32'),
         seenByAll: seenBy(length, 0),
         limitOfRow: (row) => seenBy(length, queryAndHead(row).query),
+        isMissing(block) {
+          const page = block.div(pageSize / tileTokens).min(lastPage);
+          return pagesOf(request).at(page).load({ nc: true }).ge(p.numBlocks);
+        },
         scale,
       };
     },

@@ -1,4 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
+import { hideMissing } from '../mla/page-table.ts';
 import type { RowState } from '../mla/softmax.ts';
 import {
   type Accumulators,
@@ -59,6 +60,10 @@ export function attendMha(
   };
   const attendTile = (t: Value<'u32'>, stage: Value<'u32'>) => {
     const scores = k.section('scores', () => scoresOf(k, tile, shared, loaded, stage));
+    if (shared.missing.placed.shape[0] > 0) {
+      const column = () => k.laneId.and(3).shl(1);
+      for (const rows of scores) hideMissing(k, shared, stage, column, rows);
+    }
     hideBeyond(k, tile, t, scores, limits);
     const weights = k.section('softmax', () => softmaxStep(k, tile, states, scores, scale));
     k.section('values', () => {

@@ -1,4 +1,5 @@
 import type { DeviceLimits } from '../../limits.ts';
+import { pagesOf } from '../mla/page-table.ts';
 import type { Element } from '../mla/tile.ts';
 import { type MhaTile, mhaShape, mhaShared } from './tile.ts';
 
@@ -11,6 +12,8 @@ export interface MhaProblem {
   readonly rows: number;
   /** Requests × KV heads. */
   readonly parallel: number;
+  /** Tokens of a page; absent: no pages. */
+  readonly pageSize?: number | undefined;
 }
 
 type Candidate = Omit<MhaTile, 'element' | 'headDimQk' | 'headDimV'>;
@@ -43,11 +46,12 @@ function registers(tile: MhaTile): number {
 
 /** The tile for a problem on a device. Pure. */
 export function chooseMhaTile(problem: MhaProblem, limits: DeviceLimits): MhaTile {
-  const { element, headDimQk, headDimV } = problem;
+  const { element, headDimQk, headDimV, pageSize } = problem;
   for (const candidate of candidates) {
     const tile: MhaTile = { element, headDimQk, headDimV, ...candidate };
     if (leavesGaps(problem, mhaShape(tile).rows, limits) || registers(tile) > 255) continue;
-    if (mhaShared(tile).bytes <= limits.maxSharedPerBlock) return tile;
+    if (mhaShared(tile, pagesOf(pageSize, tile.tokens)).bytes <= limits.maxSharedPerBlock)
+      return tile;
   }
   throw new RangeError(
     `no tile for head dimensions ${headDimQk} and ${headDimV} fits ${limits.maxSharedPerBlock} bytes of shared memory`,

@@ -6,7 +6,7 @@ import {
   struct,
   union,
 } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
+import type { Element, MlaTile } from '../mla/tile.ts';
 
 /** How one CTA cuts attention with keys and values of their own: plain data. */
 export interface MhaTile {
@@ -44,8 +44,8 @@ export function mhaShape({ warps, rowTiles, headDimQk, headDimV }: MhaTile) {
   };
 }
 
-/** The shared memory of a CTA. */
-export function mhaShared(tile: MhaTile) {
+/** The shared memory of a CTA whose tokens are those of `pages`. */
+export function mhaShared(tile: MhaTile, pages: MlaTile['pages']) {
   const { element, tokens, query } = tile;
   const { rows, widthQk, widthV } = mhaShape(tile);
   const swizzle = '128B';
@@ -59,6 +59,9 @@ export function mhaShared(tile: MhaTile) {
         values: field(element, [mhaStages, tokens, widthV], { swizzle }),
       }),
     }),
+    /** See `../mla/page-table.ts`. */
+    missing: field('u32', [pages === 'none' ? 0 : mhaStages, pages === 'scattered' ? tokens : 1]),
+    someMissing: field('u32', [pages === 'scattered' ? 1 : 0]),
   });
 }
 

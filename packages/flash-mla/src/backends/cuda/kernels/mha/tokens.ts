@@ -48,7 +48,7 @@ export function tokenTiles(
   const { keys: keyTiles, values: valueTiles } = shared.tiles.stages;
   const chunk = k.threadIdx.x.and(segmentChunks - 1);
   const rows = threadRows(k, tile, tile.tokens);
-  const table = paged && pageTable(k, tile.tokens, { ...paged, length }, rows);
+  const table = paged && pageTable(k, tile.tokens, { ...paged, length }, rows, shared);
 
   const locate = (t: Value<'u32'>, i: number, source: TokenRows) => {
     if (table === undefined) {
@@ -65,6 +65,7 @@ export function tokenTiles(
   return {
     seek: (t) => table?.seek(t),
     fetchKeys(t, stage) {
+      table?.note(t, stage);
       rows.forEach((row, i) => {
         const to = keyTiles.row(stage, row);
         const size = { columns: tile.headDimQk, begin: 0, end: widthQk, alignment: keys.alignment };

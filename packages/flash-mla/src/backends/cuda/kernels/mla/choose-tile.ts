@@ -1,4 +1,6 @@
 import type { DeviceLimits } from '../../limits.ts';
+import { isScattered, pagesOf } from './page-table.ts';
+import { blockTokens } from './pieces.ts';
 import { mlaShared } from './shared.ts';
 import { ctaThreads, type Element, type MlaTile } from './tile.ts';
 
@@ -10,8 +12,8 @@ export interface TileProblem {
   /** Query rows that share key rows. */
   readonly rows: number;
   readonly gathered: boolean;
-  /** Whether the tokens of a block may lie in several pages. */
-  readonly scattered?: boolean;
+  /** Tokens of a page; absent: no pages. */
+  readonly pageSize?: number;
   /** Whether key rows are e4m3 that may stay so in shared memory, for few query rows. */
   readonly rawKeys?: boolean;
   /** 16-byte slots per thread for packed rows, given the threads that share a row; 0 for others. */
@@ -54,7 +56,7 @@ function halvedDepth({ stages }: Candidate): RawKeys {
 
 /** The tile for a problem on a device. Pure. */
 export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile {
-  const { element, headDimQk, headDimV, rows, gathered } = problem;
+  const { element, headDimQk, headDimV, rows, gathered, pageSize } = problem;
   const wanted = rows <= 16 ? [16, 32] : rows <= 32 ? [32] : [64, 32];
   const rawKeys = problem.rawKeys === true && limits.sm >= 89 && rows <= 16;
   for (const candidate of rawKeys ? rawCandidates : candidates) {
@@ -64,7 +66,8 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
     const raw = rawKeys ? halvedDepth(candidate) : noRawKeys;
     const tile = { ...candidate, ...stages, ...raw, element, headDimQk, headDimV };
     const inShared = rawKeys ? 0 : sharedQuerySteps(problem, tile.rows);
-    const chosen = { ...tile, gathered, sharedQuerySteps: inShared };
+    const pages = pagesOf(pageSize, tile.tokens);
+    const chosen = { ...tile, gathered, pages, sharedQuerySteps: inShared };
     if (mlaShared(chosen).bytes <= limits.maxSharedPerBlock) return chosen;
   }
   throw new RangeError(
@@ -77,7 +80,8 @@ export function chooseTile(problem: TileProblem, limits: DeviceLimits): MlaTile 
  * tokens below sm_100, whose assembler finds some.
  */
 function spills(problem: TileProblem, { rows, tokens }: Candidate, { sm }: DeviceLimits): boolean {
-  const decodesScattered = problem.scattered === true && problem.packedSlots(8) > 0;
+  const { pageSize = blockTokens } = problem;
+  const decodesScattered = isScattered(pageSize, blockTokens) && problem.packedSlots(8) > 0;
   return decodesScattered && sm < 100 && rows === 64 && tokens === 64;
 }
 

@@ -2,15 +2,20 @@ import { global, type ParamDecls } from '@flash-mla/ptx';
 import type { decodeResultParams } from './decode-results.ts';
 import type { Element } from './tile.ts';
 
-/** Where decoding finds its schedule: (parts, 8) and (b + 1). */
+/** Where decoding finds its schedule, and what it was planned for: see `SchedulePointers`. */
 export const scheduleParams = {
   metadata: global('s32'),
   numSplits: global('s32'),
+  batch: 's32',
+  mostBlocks: 's32',
+  splitBlocks: 's32',
+  mostSplits: 'u32',
+  slots: 'u32',
 } as const satisfies ParamDecls;
 
 /** What dense decoding finds its work by. */
 export const denseListParams = {
-  /** (b, maxBlocks). */
+  /** (b, maxBlocks): an entry that is no block of the cache names nothing. */
   blockTable: global('u32'),
   /** (b). */
   seqlens: global('s32'),
@@ -24,7 +29,8 @@ export const denseScalarParams = {
   capacity: 's32',
   /** Query heads that share a KV head. */
   groupSize: 'u32',
-  splitBlocks: 's32',
+  /** Blocks of the cache. */
+  numBlocks: 'u32',
   /** 1: query i of sQ sees keys up to length − sQ + i. */
   causal: 'u32',
   /** Softmax scale · log2 e. */
@@ -34,7 +40,7 @@ export const denseScalarParams = {
 /** What the parameters of all decode kernels have in common. */
 export type CommonDecodeParams = typeof scheduleParams &
   ReturnType<typeof decodeResultParams<Element>> &
-  Pick<typeof denseScalarParams, 'splitBlocks' | 'scale'>;
+  Pick<typeof denseScalarParams, 'scale'>;
 
 /** What those of dense decoding have, beside keys. */
 export type CommonDenseParams = typeof denseListParams &

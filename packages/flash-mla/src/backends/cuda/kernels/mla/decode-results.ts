@@ -19,8 +19,6 @@ export const decodeResultParams = <E extends Element>(outElement: E) =>
     /** (slots, sQ, hQ, dV) and (slots, sQ, hQ): results of splits, log-sum-exp in base 2. */
     partialOut: global('f32'),
     partialLse: global('f32'),
-    /** How many results of splits there is room for. */
-    slots: 'u32',
     seqLenQ: 'u32',
     numHeadsQ: 'u32',
   }) as const satisfies ParamDecls;
@@ -54,9 +52,8 @@ export function writeDecodeResults(
 ): void {
   const { tile, shared, place, state, outputs, piece, count, queryAndHead } = results;
   const target = piece.target();
-  const { isPartial } = target;
+  const { isPartial, slot } = target;
   const request = piece.request.as('u32');
-  const slot = target.slot.min(p.slots.sub(1));
   const rows = p.seqLenQ.mul(p.numHeadsQ);
   const one = k.constant('f32', 1);
 

@@ -29,6 +29,7 @@ export function directKeys(
   return {
     seek: lookup.seek,
     *fetch(t, stage, wanted) {
+      lookup.note?.(t, stage);
       for (const [i, row] of rows.entries()) {
         const { present, from } = lookup.locate(t, i);
         if (tile.gathered) {

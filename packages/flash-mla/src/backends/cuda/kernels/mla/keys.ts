@@ -25,6 +25,8 @@ export type ScoreMask = (tile: Value<'u32'>, stage: Value<'u32'>, scores: Scores
 export interface RowLookup {
   /** Reads what `locate` needs to know of this tile. */
   seek(tile: Value<'u32'>): void;
+  /** Leaves word for the mask of what the tile sought last lacks, when its copies into a stage begin. */
+  note?(tile: Value<'u32'>, stage: Value<'u32'>): void;
   /** The thread's `i`-th row of the tile sought last. */
   locate(tile: Value<'u32'>, i: number): LocatedRow;
 }

@@ -1,5 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { ScoreMask } from './keys.ts';
+import { hideMissing } from './page-table.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
 import { type MlaTile, tileShape } from './tile.ts';
@@ -14,17 +15,25 @@ export interface RowLimits {
   ofRow(row: Value<'u32'>): Value<'u32'>;
 }
 
-/** Hides tokens at or beyond the rows' limits. Few tiles have any. */
-export function maskBeyond(k: Ops, tile: MlaTile, place: WarpPlace, limits: RowLimits): ScoreMask {
-  return (t, _stage, scores) => {
+/** Hides tokens at or beyond the rows' limits, and those in no page. Few tiles have any. */
+export function maskBeyond(
+  k: Ops,
+  tile: MlaTile,
+  shared: MlaShared,
+  place: WarpPlace,
+  limits: RowLimits,
+): ScoreMask {
+  const column = () => k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
+  return (t, stage, scores) => {
+    hideMissing(k, shared, biasSlot(tile, t, stage), column, scores);
     const first = t.mul(tile.tokens);
     const hides = first.add(tile.tokens).gt(limits.all);
     const hide = () => {
       const rows = [place.row, place.row.add(8)].map(limits.ofRow);
-      const column = k.mad(place.group, tileShape(tile).tokensPerWarp, place.column);
+      const own = first.add(column());
       scores.forEach((acc, j) => {
         acc.forEach((s, i) => {
-          const token = first.add(column).add(8 * j + (i & 1));
+          const token = own.add(8 * j + (i & 1));
           s.set(k.select(token.lt(rows[i >> 1]), s, never));
         });
       });

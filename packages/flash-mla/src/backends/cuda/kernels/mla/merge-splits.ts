@@ -6,6 +6,7 @@ import {
   type Value,
   type Var,
 } from '@flash-mla/ptx';
+import type { scheduleParams } from './decode-params.ts';
 import type { decodeResultParams } from './decode-results.ts';
 import type { Piece } from './pieces.ts';
 import type { WarpPlace } from './place.ts';
@@ -72,8 +73,7 @@ export interface MergedResults {
 }
 
 type Params = ParamValues<
-  ReturnType<typeof decodeResultParams<Element>> &
-    typeof splitMergeParams & { readonly numSplits: ReturnType<typeof global<'s32'>> }
+  ReturnType<typeof decodeResultParams<Element>> & typeof splitMergeParams & typeof scheduleParams
 >;
 
 /**
@@ -85,13 +85,15 @@ export function writeMergedResults(k: Ops, p: Params, results: MergedResults): v
   const { merge, tile, shared, place, state, piece, count, queryAndHead } = results;
   const outputs = rowsOfOutputs(results.outputs, merge.rows);
   const request = piece.request.as('u32');
-  const firstSlot = p.numSplits.at(piece.request).load().as('u32');
-  const splits = p.numSplits.at(piece.request).at(1).load().as('u32').sub(firstSlot);
+  const before = p.numSplits.at(piece.request).load();
+  const firstSlot = before.as('u32').min(p.slots);
+  const allSplits = p.numSplits.at(piece.request).at(1).load().sub(before).max(0);
+  const splits = allSplits.as('u32').min(p.slots.sub(firstSlot));
   const split = piece.split.as('u32');
   /** The part of the request's first split. */
   const firstPart = results.part.sub(split);
   const arrivals = (part: Value<'u32'>) =>
-    p.arrivals.at(k.mad(part, results.members, results.member));
+    p.arrivals.at(k.mad(part.min(k.gridDim.z.sub(1)), results.members, results.member));
   const isFirstThread = place.thread.eq(0);
 
   // On its way during what follows.

@@ -60,6 +60,7 @@ export function packedKeys(
   return {
     seek: lookup.seek,
     *fetch(t, stage, wanted) {
+      lookup.note?.(t, stage);
       const { present, from, scales } = lookup.locate(t, 0);
       const bytes = from.as('u8');
       const mine = bytes.at(share.mul(chunkBytes));

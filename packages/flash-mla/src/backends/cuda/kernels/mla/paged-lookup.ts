@@ -1,6 +1,8 @@
 import type { MemType, Ops, Pointer, Value } from '@flash-mla/ptx';
 import type { RowLookup } from './keys.ts';
+import { biasSlot } from './mask.ts';
 import { type Pages, pageTable } from './page-table.ts';
+import type { MlaShared } from './shared.ts';
 import type { MlaTile } from './tile.ts';
 
 /** A request's tokens in a paged cache. */
@@ -16,12 +18,14 @@ export interface PagedTokens extends Pages {
 export function pagedLookup(
   k: Ops,
   tile: MlaTile,
+  shared: MlaShared,
   tokens: PagedTokens,
   rows: readonly Value<'u32'>[],
 ): RowLookup {
-  const table = pageTable(k, tile.tokens, tokens, rows);
+  const table = pageTable(k, tile.tokens, tokens, rows, shared);
   return {
     seek: table.seek,
+    note: (t, stage) => table.note(t, biasSlot(tile, t, stage)),
     locate(t, i) {
       const { present, page, within } = table.locate(t, i);
       const from = tokens.cache

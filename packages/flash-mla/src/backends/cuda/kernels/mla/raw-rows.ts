@@ -91,6 +91,7 @@ export function rawKeys(
   return {
     seek: lookup.seek,
     *fetch(t, stage, wanted) {
+      lookup.note?.(t, stage);
       const { present, from } = lookup.locate(t, 0);
       const to = shared.rawKeys.row(stage, share.row);
       const columns = { width, columns: tile.headDimQk };

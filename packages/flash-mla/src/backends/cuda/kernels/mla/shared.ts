@@ -4,8 +4,11 @@ import { ctaThreads, ctaWarps, type MlaTile, tileShape } from './tile.ts';
 
 /** The shared memory of an attention CTA. */
 export function mlaShared(tile: MlaTile) {
-  const { element, rows, tokens, stages, packedSlots, rawKeys, gathered, exchangeRounds } = tile;
+  const { element, rows, tokens, stages, packedSlots, rawKeys, gathered, exchangeRounds, pages } =
+    tile;
   const { width, queryWidth, rowTiles, groups, splitsDepth, tokensPerWarp } = tileShape(tile);
+  /** Tiles of which something is told beside their rows: see `biasSlot`. */
+  const slots = Math.max(stages, packedSlots > 0 ? 2 : 1);
   const senders = splitsDepth ? ctaWarps / exchangeRounds : 0;
   return sharedLayout({
     query: field(element, [queryWidth > 0 ? rows : 0, queryWidth], { swizzle: '128B' }),
@@ -32,7 +35,10 @@ export function mlaShared(tile: MlaTile) {
     /** Per 16 rows, whether any of them asks for rescaling: not 0. */
     moved: field('b32', [rows / 16]),
     /** What to add to the scores of a token: 0, or −inf where it is missing. */
-    tokenBias: field('f32', [gathered ? Math.max(stages, packedSlots > 0 ? 2 : 1) : 0, tokens]),
+    tokenBias: field('f32', [gathered ? slots : 0, tokens]),
+    /** See `page-table.ts`. */
+    missing: field('u32', [pages === 'none' ? 0 : slots, pages === 'scattered' ? tokens : 1]),
+    someMissing: field('u32', [pages === 'scattered' ? 1 : 0]),
   });
 }
 

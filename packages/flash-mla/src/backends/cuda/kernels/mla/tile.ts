@@ -24,6 +24,8 @@ export interface MlaTile {
   readonly rawKeys: boolean;
   /** Whether tokens are picked one by one, so that any of them may be missing. */
   readonly gathered: boolean;
+  /** Whether tokens are those of pages: the tokens of a step of one or, `scattered`, of several. */
+  readonly pages: 'none' | 'one' | 'scattered';
   /**
    * Multiplications of depth 16 whose query fragments stay in shared memory; those of the others stay in
    * registers. 64 rows: all.

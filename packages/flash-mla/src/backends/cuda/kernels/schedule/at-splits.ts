@@ -25,6 +25,12 @@ export function cutAtSplits(
   /** The part in whose share a split with this cost before it begins. */
   const partOf = (before: Value<'s32'>): Value<'u32'> =>
     k.narrow(k.mulWide(before.as('u32'), numParts).div(k.widen(total.as('u32'))));
+  /** The cost at which the share of a part begins. */
+  const beginOf = (part: Value<'u32'>): Value<'s32'> => {
+    const scaled = k.madWide(part, total.as('u32'), k.widen(numParts.sub(1)));
+    return k.narrow(scaled.div(k.widen(numParts))).as('s32');
+  };
+  const whole = splitBlocks.add(overhead);
 
   const costBefore = k.var('s32', 0);
   const splitsBefore = k.var('s32', 0);
@@ -32,7 +38,7 @@ export function cutAtSplits(
     const splits = splitsOf(blocks);
     const cost = k.mad(splits, overhead, blocks);
     const [costs, counts] = ctaSums(k, threads, [cost, splits]) as [Sum, Sum];
-    const before = k.var('s32', costBefore.add(costs.before));
+    const before = costBefore.add(costs.before);
     const splitsUpTo = splitsBefore.add(counts.before).add(splits);
     k.if(request.lt(batch), () => {
       numSplits.at(request).at(1).store(splitsUpTo);
@@ -44,28 +50,35 @@ export function cutAtSplits(
         const last = blocksBefore.sub(whole).add(overhead);
         partBefore.set(partOf(before.sub(last)).as('s32'));
       });
-      const block = k.var('s32', 0);
-      k.for({ from: k.constant('s32', 0), to: splits, name: 'split' }, (split) => {
-        const part = partOf(before);
-        const row = metadata.at(part.shl(3));
-        k.if(part.as('s32').gt(partBefore), () => {
-          row.store(request.as('s32'));
-          row.at(2).store(block);
-          row.at(4).store(split);
-        });
-        const end = blocks.min(block.add(splitBlocks));
-        before.set(before.add(end).sub(block).add(overhead));
-        const next = partOf(before);
-        k.if(next.gt(part), () => {
-          row.at(1).store(request.as('s32'));
-          row.at(3).store(end);
-          const isLast = split.add(1).eq(splits);
-          const following = k.select(isLast, request.add(1), request).as('s32');
-          k.for({ from: part.add(1), to: next }, (empty) => emptyPart(p, empty, following));
-        });
-        block.set(end);
-        partBefore.set(part.as('s32'));
-      });
+      // From part to part and not from split to split, of which a long request has very many.
+      const split = k.var('s32', 0);
+      k.while(
+        () => split.lt(splits),
+        () => {
+          const part = partOf(k.mad(split, whole, before));
+          const row = metadata.at(part.shl(3));
+          k.if(part.as('s32').gt(partBefore), () => {
+            row.store(request.as('s32'));
+            row.at(2).store(split.mul(splitBlocks));
+            row.at(4).store(split);
+          });
+          // The first split that begins in the share of a later part.
+          const share = beginOf(part.add(1)).sub(before);
+          const beyond = share.add(whole).sub(1).div(whole).max(split.add(1)).min(splits);
+          const isLast = beyond.eq(splits);
+          const reached = k.select(isLast, before.add(cost), k.mad(beyond, whole, before));
+          const next = partOf(reached);
+          k.if(next.gt(part), () => {
+            row.at(1).store(request.as('s32'));
+            row.at(3).store(blocks.min(beyond.mul(splitBlocks)));
+            const following = k.select(isLast, request.add(1), request).as('s32');
+            k.for({ from: part.add(1), to: next }, (empty) => emptyPart(p, empty, following));
+          });
+          split.set(beyond);
+          partBefore.set(part.as('s32'));
+        },
+        { name: 'part' },
+      );
     });
     costBefore.addTo(costs.total);
     splitsBefore.addTo(counts.total);

@@ -23,6 +23,7 @@ export function denseProblem(changes: Partial<DenseDecodeProblem> = {}): DenseDe
     q: { strides: [numHeadsQ * 576, 0, 576], alignment: 16 },
     kCache: { strides: [36864, 576, 0], alignment: 16 },
     plan: { numParts: 66, blockTokens: 64, overheadBlocks: 5, splitBlocks: 0 },
+    scheduledSeqLenK: 20 * 64,
     ...changes,
   };
 }
