@@ -33,7 +33,10 @@ export interface DecodeOptionsBase<O extends 'bf16' | 'f16'> {
   readonly softmaxScale?: number | null | undefined;
   /** Split each request the same way in any batch, so that its bits do not depend on the others. */
   readonly deterministic?: boolean | undefined;
-  /** Output (b, sQ, hQ, headDimV), contiguous, to write to instead of a new one. */
+  /**
+   * Output (b, sQ, hQ, headDimV), contiguous, to write to instead of a new one. Begins at a multiple of
+   * 16 bytes of its memory, as what is allocated or cut out of it does.
+   */
   readonly out?: Tensor<O> | null | undefined;
   /** Output f32 (b, hQ, sQ), contiguous, to write to instead of a new one. */
   readonly lse?: Tensor<'f32'> | null | undefined;
@@ -52,9 +55,9 @@ export interface DenseDecodeOptions<D extends QueryDType>
   readonly cacheSeqlens: Tensor<'i32'>;
   /** Aligned to the end: query i sees keys up to seqlen − sQ + i. Default false. */
   readonly causal?: boolean | undefined;
-  /** f32 (1), e4m3 only: real q = stored q · descaleQ. Default 1. */
+  /** f32 (1), e4m3 only: real q = stored q · descaleQ, which is not negative. Default 1. */
   readonly descaleQ?: D extends 'e4m3' ? Tensor<'f32'> | null | undefined : null | undefined;
-  /** f32 (1), e4m3 only: real cache = stored cache · descaleK. Default 1. */
+  /** f32 (1), e4m3 only: real cache = stored cache · descaleK, not negative either. Default 1. */
   readonly descaleK?: D extends 'e4m3' ? Tensor<'f32'> | null | undefined : null | undefined;
   /** Says again what the dtypes say: true for e4m3. */
   readonly isFp8KvCache?: (D extends 'e4m3' ? true : false) | null | undefined;

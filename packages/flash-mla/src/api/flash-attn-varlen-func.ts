@@ -47,7 +47,7 @@ export interface FlashAttnVarlenOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16
   readonly isVarlen?: boolean | undefined;
   /** `'auto'` or the name of a kernel family of the device: its backend's name. */
   readonly implementation?: 'auto' | (string & {}) | undefined;
-  /** Outputs to write to instead of new ones, contiguous. */
+  /** Outputs to write to instead of new ones, contiguous, `out` aligned to 16 bytes. */
   readonly out?: Tensor<NoInfer<D>> | null | undefined;
   readonly lse?: Tensor<'f32'> | null | undefined;
 }

@@ -36,7 +36,7 @@ export interface FlashAttnWithKvCacheOptions<D extends 'bf16' | 'f16' = 'bf16' |
   readonly causal?: boolean | undefined;
   /** `'auto'` or the name of a kernel family of the device: its backend's name. */
   readonly implementation?: 'auto' | (string & {}) | undefined;
-  /** Output (b, sQ, hQ, dV), contiguous, to write to instead of a new one. */
+  /** Output (b, sQ, hQ, dV), contiguous, aligned to 16 bytes, to write to instead of a new one. */
   readonly out?: Tensor<NoInfer<D>> | null | undefined;
 }
 

@@ -32,7 +32,7 @@ export interface FlashMlaSparseFwdOptions {
   readonly attnSink?: Tensor<'f32'> | null | undefined;
   /** i32 (sQ): how many entries of `indices` count, from the left. Default all. */
   readonly topkLength?: Tensor<'i32'> | null | undefined;
-  /** Outputs to write to instead of new ones: bf16 (sQ, hQ, dV), f32 (sQ, hQ) each; contiguous. */
+  /** Outputs to write to instead of new ones: bf16 (sQ, hQ, dV), f32 (sQ, hQ) each; contiguous, `out` aligned to 16 bytes. */
   readonly out?: Tensor<'bf16'> | null | undefined;
   readonly maxLogits?: Tensor<'f32'> | null | undefined;
   readonly lse?: Tensor<'f32'> | null | undefined;

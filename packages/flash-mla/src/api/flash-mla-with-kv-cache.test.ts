@@ -125,6 +125,12 @@ describe('a dense call', () => {
     expectRefusal(dense({ lse: device.empty([b, sQ, hQ], 'f32') }), 'lse');
     const strided = device.empty([b, sQ, hQ, 513], 'bf16').slice(3, 0, 512);
     expectRefusal(dense({ out: strided }), 'out', /contiguous/);
+    const shape = [b, sQ, hQ, 512];
+    const strides = [sQ * hQ * 512, hQ * 512, 512, 1];
+    const memory = device.empty([b * sQ * hQ * 512 + 8], 'bf16');
+    flashMlaWithKvCache(dense({ out: memory.asStrided(shape, strides, 8) }) as never);
+    const odd = memory.asStrided(shape, strides, 3);
+    expectRefusal(dense({ out: odd }), 'out', /a multiple of 16 bytes.* byte 6/);
   });
 
   const bad: [string, string, (make: Device) => Record<string, unknown>][] = [

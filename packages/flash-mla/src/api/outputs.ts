@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '../errors.ts';
-import type { DType } from '../tensor/dtype.ts';
+import { type DType, dtypeSize } from '../tensor/dtype.ts';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 import { checkOperand, shapeText } from './arguments.ts';
 
@@ -31,7 +31,10 @@ export class Outputs {
   }
 }
 
-/** A caller's output: the exact shape and dtype, contiguous. */
+/** Kernels write rows of 16-bit elements in vectors of this many bytes. */
+const alignment = 16;
+
+/** A caller's output: the exact shape and dtype, contiguous, rows of 16-bit elements aligned. */
 export function checkOutput(
   name: string,
   given: unknown,
@@ -44,6 +47,13 @@ export function checkOutput(
     if (given.shape[i] !== shape[i]) {
       throw new InvalidArgumentError(name, `shape (${shape.join(', ')})`, shapeText(given));
     }
+  }
+  if (dtypeSize(dtype) === 2 && given.byteOffset % alignment !== 0) {
+    throw new InvalidArgumentError(
+      name,
+      `a tensor that begins at a multiple of ${alignment} bytes of its memory`,
+      `one that begins at byte ${given.byteOffset}`,
+    );
   }
   if (!given.isContiguous) {
     throw new InvalidArgumentError(

@@ -18,7 +18,7 @@ export interface DenseDecodeInputs {
   readonly softmaxScale: number;
   /** Query i of sQ sees keys up to seqlen − sQ + i. */
   readonly causal: boolean;
-  /** f32 (1) each; e4m3 only. Logits scale by descaleQ·descaleK, the output by descaleK. */
+  /** f32 (1) each; e4m3 only. Not negative. Logits scale by descaleQ·descaleK, the output by descaleK. */
   readonly descaleQ?: TensorView;
   readonly descaleK?: TensorView;
 }

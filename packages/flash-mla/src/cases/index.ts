@@ -26,6 +26,15 @@ export {
 export { type Case, type CaseAnswers, type CaseProblem, loadCase, readCase } from './load-case.ts';
 export type { Variant } from './operations.ts';
 export { type AnswerName, type Answers, answerNames, type Op, type Problem } from './problem.ts';
+export {
+  type PropertyFailure,
+  type PropertyOptions,
+  type PropertyProgress,
+  type PropertyResult,
+  runProperties,
+  selectProblems,
+} from './property/run-properties.ts';
+export { parseSeed } from './property/seed.ts';
 export { type ExpectedAnswers, referenceAnswers } from './reference-answers.ts';
 export { type CaseReport, runCase } from './run-case.ts';
 export { type RunOptions, type RunResult, runProblem } from './run-problem.ts';

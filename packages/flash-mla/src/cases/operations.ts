@@ -5,14 +5,13 @@ import {
   flashAttnWithKvCache,
   flashMlaSparseFwd,
   flashMlaWithKvCache,
-  getMlaMetadata,
   quantizeKvCache,
 } from '../api/index.ts';
 import type { Device } from '../device.ts';
 import type { HostTensor } from '../reference/host-tensor.ts';
-import type { DType } from '../tensor/dtype.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { Inputs } from './inputs.ts';
 import type {
   AnswerName,
   AppendKvCache,
@@ -25,7 +24,7 @@ import type {
   SparsePrefill,
   VarlenAttention,
 } from './problem.ts';
-import { Uploads } from './upload.ts';
+import type { Place } from './upload.ts';
 
 /** How a problem is put to the public API; all ways must give the same answers. */
 export interface Variant {
@@ -34,7 +33,32 @@ export interface Variant {
   readonly deterministic?: boolean;
   /** Elements of poison between the rows of inputs; 0: contiguous inputs. */
   readonly gap?: number;
+  /** Where tensors lie in memory, given outputs too; instead of `gap`. They are watched. */
+  readonly placement?: Placement | undefined;
+  /** `new`: the operation allocates its outputs. Default `given`. */
+  readonly outputs?: 'given' | 'new';
+  /** Metadata tensors serve all calls until {@link Operation.reset}. Default: computed for each. */
+  readonly keepMetadata?: boolean;
+  /** Varlen attention: the longest lengths that are stated. Default: the real ones. */
+  readonly longest?: { readonly queries: number; readonly keys: number } | undefined;
 }
+
+/** Chooses a place for a tensor. */
+export type Placement = (name: string, host: HostTensor, rule: PlacementRule) => Place;
+
+/**
+ * What the API asks of a tensor's strides: nothing but contiguous rows; all rows of one request and then
+ * those of the next (`together`); no gap at all, `aligned` at a multiple of 16 bytes; no element twice (`disjoint`);
+ * or those of packed rows.
+ */
+export type PlacementRule =
+  | 'any'
+  | 'together'
+  | 'contiguous'
+  | 'aligned'
+  | 'disjoint'
+  | 'v32'
+  | 'model1';
 
 /** A problem on a device, ready to be called any number of times. */
 export interface Operation {
@@ -43,14 +67,26 @@ export interface Operation {
   readonly results: Readonly<Partial<Record<AnswerName, Tensor>>>;
   /** Tensors of lengths and slots: what may change between the replays of a graph. */
   readonly lengths: readonly Lengths[];
+  /** Where a call changes a tensor and does not overwrite all of it: makes it what it was before. */
+  restore?(): void;
+  /** Lengths have changed: metadata are computed again by the next call. */
+  reset(): void;
+  /** What the calls changed that they must not change, of what `placement` placed. */
+  changes(): Promise<string[]>;
   dispose(): void;
 }
 
-/** A tensor whose values may change between the replays of a graph. */
+/** A tensor whose values may change between calls and between the replays of a graph. */
 export interface Lengths {
-  /** Writes the problem's values, or others. */
-  write(which: 'own' | 'others'): void;
+  /** The argument of the operation; of the second cache as `extra.name`. */
+  readonly name: string;
+  /** Those of the problem. */
+  readonly values: LengthValues;
+  /** Overwrites the tensor. */
+  write(values: LengthValues): void;
 }
+
+export type LengthValues = Int32Array | BigInt64Array;
 
 /** Uploads a problem. Throws what the API throws for it, at the latest in `enqueue`. */
 export function prepare(device: Device, problem: Problem, variant: Variant = {}): Operation {
@@ -79,153 +115,69 @@ const operations: {
   append,
 };
 
-/** Uploads inputs the way the variant asks for, and remembers which of them are lengths or slots. */
-class Inputs {
-  readonly uploads: Uploads;
-  readonly variant: Variant;
-  readonly lengths: Lengths[] = [];
-  readonly #gap: number;
-
-  constructor(device: Device, variant: Variant) {
-    this.uploads = new Uploads(device);
-    this.variant = variant;
-    this.#gap = variant.gap ?? 0;
-  }
-
-  put<D extends DType>(host: HostTensor<D>, rowsOnly = false): Tensor<D> {
-    if (this.#gap === 0) return this.uploads.put(host);
-    return this.uploads.putStrided(host, this.#gap, rowsOnly);
-  }
-
-  putOptional<D extends DType>(host: HostTensor<D> | undefined): Tensor<D> | undefined {
-    return host && this.uploads.put(host);
-  }
-
-  putLengths(host: HostTensor<'i32'>): Tensor<'i32'> {
-    const { data } = host;
-    const tensor = this.uploads.put(host);
-    this.lengths.push({
-      write: (which) => tensor.write(which === 'own' ? data : data.map((n) => n >> 1)),
-    });
-    return tensor;
-  }
-
-  putSlots(host: HostTensor<'i32'> | HostTensor<'i64'>): Tensor<'i32'> | Tensor<'i64'> {
-    if (host.dtype === 'i32') return this.putLengths(host as HostTensor<'i32'>);
-    const { data } = host as HostTensor<'i64'>;
-    const tensor = this.uploads.put(host as HostTensor<'i64'>);
-    this.lengths.push({
-      write: (which) => tensor.write(which === 'own' ? data : data.map((n) => n >> 1n)),
-    });
-    return tensor;
-  }
-
-  putOptionalLengths(host: HostTensor<'i32'> | undefined): Tensor<'i32'> | undefined {
-    return host && this.putLengths(host);
-  }
-
-  /** A multiple of 16 keeps packed rows aligned as the API asks for. */
-  putCache(layout: SparseDecode['layout'], host: HostTensor): Tensor {
-    if (layout === 'bf16') return this.put(host);
-    return this.uploads.putPacked(layout, host as HostTensor<'u8'>, this.#gap * 16);
-  }
-
-  operation(results: Operation['results'], enqueue: () => void): Operation {
-    return { enqueue, results, lengths: this.lengths, dispose: () => this.uploads.dispose() };
-  }
-
-  /** Runs a decode call with metadata of the form that the variant asks for. */
-  decode(
-    seqlens: Tensor<'i32'>,
-    shape: { readonly q: HostTensor; readonly hK: number; readonly headDimV: number },
-    sparse: Parameters<typeof getMlaMetadata>[6] & { readonly topk?: number; isFp8: boolean },
-    call: (scheduling: { schedMeta: never; numSplits: never }) => void,
-  ): () => void {
-    const { deterministic = false, metadata = 'object' } = this.variant;
-    if (metadata === 'object') {
-      const [schedMeta, numSplits] = getMlaMetadata();
-      this.uploads.own(schedMeta);
-      return () => call({ schedMeta: schedMeta as never, numSplits: numSplits as never });
-    }
-    const { q, hK, headDimV } = shape;
-    const [, sQ, hQ, headDimQk] = q.shape as [number, number, number, number];
-    const { topk, isFp8, ...options } = sparse;
-    return () => {
-      const [schedMeta, numSplits] = getMlaMetadata(
-        seqlens,
-        (sQ * hQ) / hK,
-        hK,
-        hQ,
-        isFp8,
-        topk ?? null,
-        { ...options, headDimQk, headDimV, deterministic },
-      );
-      this.uploads.own(schedMeta);
-      call({ schedMeta: schedMeta as never, numSplits: numSplits as never });
-    };
-  }
-}
-
 function outDType(q: HostTensor): 'bf16' | 'f16' {
   return q.dtype === 'f16' ? 'f16' : 'bf16';
 }
 
-function decodeResults(inputs: Inputs, q: HostTensor, headDimV: number) {
+function decodeOutputs(inputs: Inputs, q: HostTensor, headDimV: number) {
   const [b, sQ, hQ] = q.shape as [number, number, number];
   return {
-    out: inputs.uploads.poisoned([b, sQ, hQ, headDimV], outDType(q)),
-    lse: inputs.uploads.poisoned([b, hQ, sQ], 'f32'),
+    out: inputs.output('out', [b, sQ, hQ, headDimV], outDType(q)) as Tensor<'bf16'> | undefined,
+    lse: inputs.output('lse', [b, hQ, sQ], 'f32'),
   };
 }
 
 function denseDecode(inputs: Inputs, problem: DenseDecode): Operation {
   const { headDimV, softmaxScale, causal } = problem;
   const { deterministic } = inputs.variant;
-  const results = decodeResults(inputs, problem.q, headDimV);
-  const q = inputs.put(problem.q);
-  const kCache = inputs.put(problem.kCache);
-  const blockTable = inputs.put(problem.blockTable);
-  const cacheSeqlens = inputs.putLengths(problem.cacheSeqlens);
-  const descale = (value: number | undefined) =>
+  const outputs = decodeOutputs(inputs, problem.q, headDimV);
+  const q = inputs.put('q', problem.q);
+  const kCache = inputs.put('kCache', problem.kCache);
+  const blockTable = inputs.put('blockTable', problem.blockTable);
+  const cacheSeqlens = inputs.putLengths('cacheSeqlens', problem.cacheSeqlens);
+  const descale = (name: string, value: number | undefined) =>
     value === undefined
       ? undefined
-      : inputs.uploads.put({ dtype: 'f32', shape: [1], data: Float32Array.of(value) });
-  const descaleQ = descale(problem.descaleQ);
-  const descaleK = descale(problem.descaleK);
+      : inputs.putVector(name, { dtype: 'f32', shape: [1], data: Float32Array.of(value) });
+  const descaleQ = descale('descaleQ', problem.descaleQ);
+  const descaleK = descale('descaleK', problem.descaleK);
   const shape = { q: problem.q, hK: problem.kCache.shape[2] as number, headDimV };
   const run = inputs.decode(cacheSeqlens, shape, { isFp8: q.dtype === 'e4m3' }, (scheduling) =>
-    flashMlaWithKvCache({
-      ...scheduling,
-      q: q as Tensor<'bf16'>,
-      kCache: kCache as Tensor<'bf16'>,
-      blockTable,
-      cacheSeqlens,
-      headDimV,
-      softmaxScale,
-      causal,
-      deterministic,
-      descaleQ: descaleQ as never,
-      descaleK: descaleK as never,
-      out: results.out as Tensor<'bf16'>,
-      lse: results.lse,
-    }),
+    inputs.keep(
+      flashMlaWithKvCache({
+        ...scheduling,
+        ...outputs,
+        q: q as Tensor<'bf16'>,
+        kCache: kCache as Tensor<'bf16'>,
+        blockTable,
+        cacheSeqlens,
+        headDimV,
+        softmaxScale,
+        causal,
+        deterministic,
+        descaleQ: descaleQ as never,
+        descaleK: descaleK as never,
+      }),
+    ),
   );
-  return inputs.operation(results, run);
+  return inputs.operation(run);
 }
 
 function sparseDecode(inputs: Inputs, problem: SparseDecode): Operation {
   const { layout, headDimV, softmaxScale, extra } = problem;
   const { deterministic } = inputs.variant;
   const b = problem.q.shape[0] as number;
-  const results = decodeResults(inputs, problem.q, headDimV);
-  const q = inputs.put(problem.q) as Tensor<'bf16'>;
-  const kCache = inputs.putCache(layout, problem.kCache) as Tensor<'u8'>;
-  const indices = inputs.put(problem.indices);
-  const topkLength = inputs.putOptionalLengths(problem.topkLength);
-  const extraKCache = extra && (inputs.putCache(layout, extra.kCache) as Tensor<'u8'>);
-  const extraIndicesInKvCache = extra && inputs.put(extra.indices);
-  const extraTopkLength = inputs.putOptionalLengths(extra?.topkLength);
-  const attnSink = inputs.putOptional(problem.attnSink);
+  const outputs = decodeOutputs(inputs, problem.q, headDimV);
+  const q = inputs.put('q', problem.q) as Tensor<'bf16'>;
+  const kCache = inputs.putCache('kCache', layout, problem.kCache) as Tensor<'u8'>;
+  const indices = inputs.put('indices', problem.indices);
+  const topkLength = problem.topkLength && inputs.putLengths('topkLength', problem.topkLength);
+  const extraKCache =
+    extra && (inputs.putCache('extraKCache', layout, extra.kCache) as Tensor<'u8'>);
+  const extraIndicesInKvCache = extra && inputs.put('extraIndicesInKvCache', extra.indices);
+  const extraTopkLength =
+    extra?.topkLength && inputs.putLengths('extra.topkLength', extra.topkLength);
+  const attnSink = problem.attnSink && inputs.putVector('attnSink', problem.attnSink);
   const anyLengths = inputs.uploads.put({ dtype: 'i32', shape: [b], data: new Int32Array(b) });
   const sparse = {
     isFp8: layout !== 'bf16',
@@ -235,119 +187,124 @@ function sparseDecode(inputs: Inputs, problem: SparseDecode): Operation {
     extraTopkLength,
   };
   const run = inputs.decode(anyLengths, { q: problem.q, hK: 1, headDimV }, sparse, (scheduling) =>
-    flashMlaWithKvCache({
-      ...scheduling,
-      q,
-      kCache,
-      indices,
-      topkLength,
-      extraKCache,
-      extraIndicesInKvCache,
-      extraTopkLength,
-      attnSink,
-      headDimV,
-      softmaxScale,
-      deterministic,
-      out: results.out as Tensor<'bf16'>,
-      lse: results.lse,
-    }),
+    inputs.keep(
+      flashMlaWithKvCache({
+        ...scheduling,
+        ...outputs,
+        q,
+        kCache,
+        indices,
+        topkLength,
+        extraKCache,
+        extraIndicesInKvCache,
+        extraTopkLength,
+        attnSink,
+        headDimV,
+        softmaxScale,
+        deterministic,
+      }),
+    ),
   );
-  return inputs.operation(results, run);
+  return inputs.operation(run);
 }
 
 function sparsePrefill(inputs: Inputs, problem: SparsePrefill): Operation {
   const { smScale, dV } = problem;
   const [sQ, hQ] = problem.q.shape as [number, number, number];
-  const results = {
-    out: inputs.uploads.poisoned([sQ, hQ, dV], 'bf16'),
-    lse: inputs.uploads.poisoned([sQ, hQ], 'f32'),
-    max_logits: inputs.uploads.poisoned([sQ, hQ], 'f32'),
-  };
   const options = {
-    q: inputs.put(problem.q) as Tensor<'bf16'>,
-    kv: inputs.put(problem.kv) as Tensor<'bf16'>,
-    indices: inputs.put(problem.indices),
-    topkLength: inputs.putOptionalLengths(problem.topkLength),
-    attnSink: inputs.putOptional(problem.attnSink),
+    q: inputs.put('q', problem.q) as Tensor<'bf16'>,
+    kv: inputs.put('kv', problem.kv) as Tensor<'bf16'>,
+    indices: inputs.put('indices', problem.indices),
+    topkLength: problem.topkLength && inputs.putLengths('topkLength', problem.topkLength),
+    attnSink: problem.attnSink && inputs.putVector('attnSink', problem.attnSink),
     smScale,
     dV,
-    out: results.out,
-    lse: results.lse,
-    maxLogits: results.max_logits,
+    out: inputs.output('out', [sQ, hQ, dV], 'bf16'),
+    lse: inputs.output('lse', [sQ, hQ], 'f32'),
+    maxLogits: inputs.output('max_logits', [sQ, hQ], 'f32'),
   };
-  return inputs.operation(results, () => flashMlaSparseFwd(options));
+  return inputs.operation(() => {
+    const { out, lse, maxLogits } = flashMlaSparseFwd(options);
+    inputs.keep({ out, lse, max_logits: maxLogits });
+  });
 }
 
 function varlenAttention(inputs: Inputs, problem: VarlenAttention): Operation {
   const { softmaxScale, causal } = problem;
   const [totalQ, hQ] = problem.q.shape as [number, number, number];
-  const dtype = outDType(problem.q);
-  const results = {
-    out: inputs.uploads.poisoned([totalQ, hQ, problem.v.shape[2] as number], dtype),
-    lse: inputs.uploads.poisoned([hQ, totalQ], 'f32'),
+  const dV = problem.v.shape[2] as number;
+  const { queries, keys } = inputs.variant.longest ?? {
+    queries: Math.min(totalQ, longest(problem.cuSeqlensQo)),
+    keys: Math.min(problem.k.shape[0] as number, longest(problem.cuSeqlensKv)),
   };
   const options = {
-    q: inputs.put(problem.q) as Tensor<'bf16'>,
-    k: inputs.put(problem.k) as Tensor<'bf16'>,
-    v: inputs.put(problem.v) as Tensor<'bf16'>,
-    cuSeqlensQo: inputs.uploads.put(problem.cuSeqlensQo),
-    cuSeqlensKv: inputs.uploads.put(problem.cuSeqlensKv),
-    maxSeqlenQo: Math.min(totalQ, longest(problem.cuSeqlensQo)),
-    maxSeqlenKv: Math.min(problem.k.shape[0] as number, longest(problem.cuSeqlensKv)),
+    q: inputs.put('q', problem.q) as Tensor<'bf16'>,
+    k: inputs.put('k', problem.k) as Tensor<'bf16'>,
+    v: inputs.put('v', problem.v) as Tensor<'bf16'>,
+    cuSeqlensQo: inputs.putLengths('cuSeqlensQo', problem.cuSeqlensQo),
+    cuSeqlensKv: inputs.putLengths('cuSeqlensKv', problem.cuSeqlensKv),
+    maxSeqlenQo: queries,
+    maxSeqlenKv: keys,
     softmaxScale,
     causal,
-    out: results.out as Tensor<'bf16'>,
-    lse: results.lse,
+    out: inputs.output('out', [totalQ, hQ, dV], outDType(problem.q)) as Tensor<'bf16'> | undefined,
+    lse: inputs.output('lse', [hQ, totalQ], 'f32'),
   };
-  return inputs.operation(results, () => flashAttnVarlenFunc(options));
+  return inputs.operation(() => inputs.keep(flashAttnVarlenFunc(options)));
 }
 
 function cacheAttention(inputs: Inputs, problem: CacheAttention): Operation {
   const { softmaxScale, causal } = problem;
   const [b, sQ, hQ] = problem.q.shape as [number, number, number];
   const shape = [b, sQ, hQ, problem.vCache.shape[3] as number];
-  const out = inputs.uploads.poisoned(shape, outDType(problem.q)) as Tensor<'bf16'>;
   const options = {
-    q: inputs.put(problem.q, true) as Tensor<'bf16'>,
-    kCache: inputs.put(problem.kCache) as Tensor<'bf16'>,
-    vCache: inputs.put(problem.vCache) as Tensor<'bf16'>,
-    cacheSeqlens: inputs.putLengths(problem.cacheSeqlens),
-    blockTable: problem.blockTable && inputs.put(problem.blockTable),
+    q: inputs.put('q', problem.q, 'together') as Tensor<'bf16'>,
+    kCache: inputs.put('kCache', problem.kCache) as Tensor<'bf16'>,
+    vCache: inputs.put('vCache', problem.vCache) as Tensor<'bf16'>,
+    cacheSeqlens: inputs.putLengths('cacheSeqlens', problem.cacheSeqlens),
+    blockTable: problem.blockTable && inputs.put('blockTable', problem.blockTable),
     softmaxScale,
     causal,
-    out,
+    out: inputs.output('out', shape, outDType(problem.q)) as Tensor<'bf16'> | undefined,
   };
   // The function has no `lse` to write to, so its own is kept.
-  const results: Partial<Record<AnswerName, Tensor>> = { out };
-  return inputs.operation(results, () => {
-    results.lse = inputs.uploads.own(flashAttnWithKvCache(options).lse);
-  });
+  return inputs.operation(() => inputs.keep(flashAttnWithKvCache(options)));
 }
 
 function quantize(inputs: Inputs, { layout, kCache }: QuantizeKvCache): Operation {
   const [blocks, page] = kCache.shape as [number, number];
   const { rowBytes } = packedRows[layout];
-  const empty = new Uint8Array(blocks * page * rowBytes).fill(0xa5);
-  const shape = [blocks, page, 1, rowBytes];
-  const out = inputs.uploads.putPacked(layout, { dtype: 'u8', shape, data: empty });
-  const source = inputs.uploads.put(kCache);
-  return inputs.operation({ out }, () => quantizeKvCache({ kCache: source, layout, out }));
+  const data = new Uint8Array(blocks * page * rowBytes).fill(0xa5);
+  const empty = { dtype: 'u8', shape: [blocks, page, 1, rowBytes], data } as const;
+  const given = inputs.givenOutput('out', empty, layout, (host) =>
+    inputs.uploads.putPacked(layout, host),
+  );
+  const source = inputs.put('kCache', kCache, 'contiguous');
+  return inputs.operation(() =>
+    inputs.keep({ out: quantizeKvCache({ kCache: source, layout, out: given }) }),
+  );
 }
 
 function dequantize(inputs: Inputs, { layout, kCache }: DequantizeKvCache): Operation {
   const [blocks, page] = kCache.shape as [number, number];
-  const out = inputs.uploads.poisoned([blocks, page, 1, packedRows[layout].headDimQk], 'bf16');
-  const source = inputs.putCache(layout, kCache) as Tensor<'u8'>;
-  return inputs.operation({ out }, () => dequantizeKvCache({ kCache: source, layout, out }));
+  const shape = [blocks, page, 1, packedRows[layout].headDimQk];
+  const given = inputs.output('out', shape, 'bf16');
+  const source = inputs.putCache('kCache', layout, kCache) as Tensor<'u8'>;
+  return inputs.operation(() =>
+    inputs.keep({ out: dequantizeKvCache({ kCache: source, layout, out: given }) }),
+  );
 }
 
+/** The cache is the result, as far as rows are written to it. */
 function append(inputs: Inputs, { layout, kCache, rows, slots }: AppendKvCache): Operation {
-  const out = inputs.putCache(layout === 'plain' ? 'bf16' : layout, kCache) as Tensor<'bf16'>;
-  const source = inputs.put(rows) as Tensor<'bf16'>;
-  const place = inputs.putSlots(slots);
-  return inputs.operation({ out }, () =>
-    appendKvCache({ kCache: out, rows: source, slots: place }),
-  );
+  const cache = inputs.putWritable('out', layout === 'plain' ? 'disjoint' : layout, kCache);
+  const source = inputs.put('rows', rows) as Tensor<'bf16'>;
+  const place = inputs.putLengths('slots', slots) as Tensor<'i32'>;
+  const run = () =>
+    inputs.keep({
+      out: appendKvCache({ kCache: cache as Tensor<'bf16'>, rows: source, slots: place }),
+    });
+  return { ...inputs.operation(run), restore: () => inputs.uploads.restore(cache) };
 }
 
 function longest({ data }: HostTensor<'i32'>): number {

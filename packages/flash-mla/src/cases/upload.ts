@@ -5,10 +5,30 @@ import { packedRows } from '../tensor/packed-rows.ts';
 import { numElements } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+/** Where a tensor lies in memory of its own, which is poison everywhere else. Counts are elements. */
+export interface Place {
+  readonly strides: readonly number[];
+  readonly offset: number;
+  /** Length of the memory. */
+  readonly span: number;
+}
+
+/** Memory that was uploaded, with what must still be in it after a call. */
+interface Watched {
+  readonly name: string;
+  readonly memory: Tensor;
+  readonly expected: Uint8Array;
+  /** Outputs: 1 for each element that the call may write. */
+  readonly writable?: Uint8Array;
+}
+
 /** The tensors of one run: everything that was uploaded or allocated for it is freed together. */
 export class Uploads {
   readonly device: Device;
   readonly #owned: { dispose(): void }[] = [];
+  readonly #watched: Watched[] = [];
+  /** Fill a tensor and the memory around it with what was uploaded. */
+  readonly #restorers = new WeakMap<Tensor, () => void>();
 
   constructor(device: Device) {
     this.device = device;
@@ -22,7 +42,9 @@ export class Uploads {
 
   /** A copy of a host tensor, contiguous. */
   put<D extends DType>(host: HostTensor<D>): Tensor<D> {
-    return this.own(this.device.tensor(host.data, host.shape, host.dtype));
+    const tensor = this.own(this.device.tensor(host.data, host.shape, host.dtype));
+    this.#restorers.set(tensor, () => tensor.write(host.data));
+    return tensor;
   }
 
   /**
@@ -38,7 +60,8 @@ export class Uploads {
       const extra = d + 1 === last ? gap : rowsOnly ? 0 : 1;
       strides[d] = (strides[d + 1] as number) * ((shape[d + 1] as number) + extra);
     }
-    return this.#scatter(host, strides, gap);
+    const span = (shape[0] as number) * (strides[0] as number) + gap;
+    return this.#place(host, { strides, offset: gap, span }).view;
   }
 
   /**
@@ -46,10 +69,31 @@ export class Uploads {
    * padded as FlashMLA pads them, and `extra` bytes after every block.
    */
   putPacked(layout: 'v32' | 'model1', host: HostTensor<'u8'>, extra = 0): Tensor<'u8'> {
-    const [, page, , rowBytes] = host.shape as [number, number, number, number];
+    const [blocks, page, , rowBytes] = host.shape as [number, number, number, number];
     const { blockPadding } = packedRows[layout];
     const blockBytes = Math.ceil((page * rowBytes) / blockPadding) * blockPadding + extra;
-    return this.#scatter(host, [blockBytes, rowBytes, rowBytes, 1], 0);
+    const strides = [blockBytes, rowBytes, rowBytes, 1];
+    return this.#place(host, { strides, offset: 0, span: blocks * blockBytes }).view;
+  }
+
+  /**
+   * A copy at a place of the caller's choice, watched: {@link changes} tells if a call wrote to it or
+   * around it. `output`: the call may write to the tensor, but not around it.
+   */
+  putPlaced<D extends DType>(
+    name: string,
+    host: HostTensor<D>,
+    place: Place,
+    output = false,
+  ): Tensor<D> {
+    const { view, memory, flat } = this.#place(host, place);
+    const writable = output ? new Uint8Array(place.span) : undefined;
+    if (writable) {
+      eachRow(host.shape, place, (_, target, length) => writable.fill(1, target, target + length));
+    }
+    const expected = bytesOf(flat).slice();
+    this.#watched.push({ name, memory, expected, ...(writable && { writable }) });
+    return view;
   }
 
   /** A contiguous tensor full of poison, so that an element that is never written shows. */
@@ -57,36 +101,80 @@ export class Uploads {
     return this.own(this.device.tensor(poison(dtype, numElements(shape)), shape, dtype));
   }
 
+  /** Overwrites a contiguous tensor. */
+  rewrite<D extends DType>(tensor: Tensor<D>, values: StorageOf<D>): void {
+    tensor.write(values);
+    const watched = this.#watched.find(({ memory }) => memory.buffer === tensor.buffer);
+    watched?.expected.set(bytesOf(values), tensor.byteOffset);
+  }
+
+  /** Makes a tensor what it was when it was put here. */
+  restore(tensor: Tensor): void {
+    this.#restorers.get(tensor)?.();
+  }
+
+  /** What the calls so far changed that they must not change: inputs, and memory around tensors. */
+  async changes(): Promise<string[]> {
+    const found: string[] = [];
+    for (const { name, memory, expected, writable } of this.#watched) {
+      if (memory.size === 0) continue;
+      const bytes = bytesOf(await memory.read());
+      const size = dtypeSize(memory.dtype);
+      const at = bytes.findIndex(
+        (byte, i) => byte !== expected[i] && writable?.[Math.floor(i / size)] !== 1,
+      );
+      if (at === -1) continue;
+      const what = writable ? 'memory around' : 'the input';
+      found.push(
+        `${what} ${name} was written to, at element ${Math.floor(at / size)} of its memory`,
+      );
+    }
+    return found;
+  }
+
   dispose(): void {
     for (const owned of this.#owned) owned.dispose();
     this.#owned.length = 0;
   }
 
-  #scatter<D extends DType>(
-    host: HostTensor<D>,
-    strides: readonly number[],
-    offset: number,
-  ): Tensor<D> {
-    const { dtype, shape, data } = host;
-    const span = (shape[0] as number) * (strides[0] as number) + offset;
+  #place<D extends DType>({ dtype, shape, data }: HostTensor<D>, place: Place) {
+    const { strides, offset, span } = place;
     const flat = poison(dtype, span);
-    const rowLength = shape.at(-1) as number;
-    const index = shape.slice(0, -1).map(() => 0);
-    let target = offset;
-    for (let begin = 0; begin < data.length; begin += rowLength) {
+    eachRow(shape, place, (begin, target, length) => {
       // The subarray and its target have the storage type of one dtype, which TypeScript cannot follow.
-      flat.set(data.subarray(begin, begin + rowLength) as never, target);
-      for (let d = index.length - 1; d >= 0; d--) {
-        target += strides[d] as number;
-        index[d] = (index[d] as number) + 1;
-        if ((index[d] as number) < (shape[d] as number)) break;
-        target -= (shape[d] as number) * (strides[d] as number);
-        index[d] = 0;
-      }
-    }
-    const tensor = this.own(this.device.tensor(flat, [span], dtype));
-    return tensor.asStrided(shape, strides, offset);
+      flat.set(data.subarray(begin, begin + length) as never, target);
+    });
+    const memory = this.own(this.device.tensor(flat, [span], dtype));
+    const view = memory.asStrided(shape, strides, offset);
+    this.#restorers.set(view, () => memory.write(flat));
+    return { view, memory, flat };
   }
+}
+
+/** Calls back for each row: where it begins in a contiguous tensor and in memory, and its length. */
+function eachRow(
+  shape: readonly number[],
+  { strides, offset }: Place,
+  visit: (begin: number, target: number, length: number) => void,
+): void {
+  const count = numElements(shape);
+  const length = shape.at(-1) as number;
+  const index = shape.slice(0, -1).map(() => 0);
+  let target = offset;
+  for (let begin = 0; begin < count; begin += length) {
+    visit(begin, target, length);
+    for (let d = index.length - 1; d >= 0; d--) {
+      target += strides[d] as number;
+      index[d] = (index[d] as number) + 1;
+      if ((index[d] as number) < (shape[d] as number)) break;
+      target -= (shape[d] as number) * (strides[d] as number);
+      index[d] = 0;
+    }
+  }
+}
+
+function bytesOf(data: ArrayBufferView): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** NaN for floats, for integers a value that no index, length or block number has. */

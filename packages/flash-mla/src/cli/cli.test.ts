@@ -66,6 +66,11 @@ describe('without any backend', () => {
     [['demo', 'surplus'], /too many arguments/],
     [['selftest', '--suite', 'some'], /Allowed choices are quick, full/],
     [['selftest', '--filter', 'no such case'], /--filter no such case: no case/],
+    [['selftest', '--seed', '3'], /--seed: belongs to --fuzz/],
+    [['selftest', '--fuzz', '2', '--seed', 'x'], /Expected S, S:index or S:index:name=value/],
+    [['selftest', '--fuzz', '2', '--seed', '1:2:b=1'], /names one problem, so --fuzz 1/],
+    [['selftest', '--fuzz', '2', '--shard', '1/2'], /--shard: belongs to the suite/],
+    [['selftest', '--fuzz', '1', '--device', 'cpu', '--filter', 'no such'], /no drawn problem/],
     [['bench', 'no-such-op'], /no operation 'no-such-op'.*dense-decode/],
     [['bench', 'dense-decode', '--b', '0'], /--b.*'0'.*whole number from 1/],
     [['bench', 'dense-decode', '--b', '1.5'], /whole number/],
@@ -263,6 +268,24 @@ describe('with this installation', () => {
     const { totals, cases } = JSON.parse(stdout);
     expect(totals.passed).toBeGreaterThan(0);
     expect(totals).toEqual({ passed: cases.length, failed: 0, excluded: 0 });
+  });
+
+  it('selftest --fuzz runs drawn problems, and one again by its seed', async () => {
+    const args = ['selftest', '--device', 'cpu', '--filter', 'prefill', '--json', '--fuzz'];
+    const { code, stdout, stderr } = await runCli([...args, '3', '--seed', '7']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({
+      seed: '7',
+      totals: { passed: 3, failed: 0 },
+      operations: { 'sparse-prefill': { passed: 3, failed: 0 } },
+      failures: [],
+      interrupted: false,
+      notRun: 0,
+    });
+    const one = ['selftest', '--device', 'cpu', '--fuzz', '1', '--seed', '7:3'];
+    expect((await runCli(one)).stdout).toMatch(
+      /drawn problems, seed 7:3\n[\s\S]*1 passed, 0 failed in/,
+    );
   });
 
   it('demo passes', async () => {

@@ -6,13 +6,19 @@ import type { Divisible } from './sub-problem.ts';
  * What holds for every row whatever its values are, for the rows whose answers are too expensive to
  * know: nothing is NaN; a row without keys (lse +inf) is 0; any other is a mean of values and so no
  * larger than the largest of them. Returns what is wrong, or undefined.
+ *
+ * @param valueSize size of values of packed rows, relative to those of the suite.
  */
-export function insanity(problem: Divisible, { out, lse }: Answers): string | undefined {
+export function insanity(
+  problem: Divisible,
+  { out, lse }: Answers,
+  valueSize = 1,
+): string | undefined {
   if (!out || !lse) return 'out or lse is missing';
   const d = out.shape.at(-1) as number;
   const lses = decodeAll(lse);
   // Rounding P and the output to 8 bits may push a value up by a unit in the last of them.
-  const limit = largestValue(problem) * (1 + 2 ** -7);
+  const limit = largestValue(problem, valueSize) * (1 + 2 ** -7);
   const row = new Float64Array(d);
   for (let r = 0; r < out.data.length / d; r++) {
     const value = lses[lsePlace(problem, r)] as number;
@@ -29,7 +35,7 @@ export function insanity(problem: Divisible, { out, lse }: Answers): string | un
 }
 
 /** Where the lse of a row of `out` stands. */
-function lsePlace(problem: Divisible, row: number): number {
+export function lsePlace(problem: Divisible, row: number): number {
   if (problem.op === 'sparse-prefill') return row;
   if (problem.op === 'varlen-attention') {
     const [totalQ, hQ] = problem.q.shape as [number, number];
@@ -42,13 +48,14 @@ function lsePlace(problem: Divisible, row: number): number {
 }
 
 /** The largest finite value of a cache, packed ones aside: theirs are below 448 times their scales. */
-function largestValue(problem: Divisible): number {
+function largestValue(problem: Divisible, valueSize: number): number {
   switch (problem.op) {
     case 'dense-decode':
-      return largest(problem.kCache) * (problem.descaleK ?? 1);
+      return largest(problem.kCache) * Math.abs(problem.descaleK ?? 1);
     case 'sparse-decode':
       // Scales of the suite's packed rows are below 2^-8.
-      return problem.layout === 'bf16' ? largest(problem.kCache) : 448 * 2 ** -8;
+      if (problem.layout !== 'bf16') return 448 * 2 ** -8 * valueSize;
+      return Math.max(largest(problem.kCache), problem.extra ? largest(problem.extra.kCache) : 0);
     case 'sparse-prefill':
       return largest(problem.kv);
     case 'varlen-attention':

@@ -11,6 +11,8 @@ import { exitCodes, UsageError } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { packageVersion } from '../machine.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
+import { integer } from '../option-values.ts';
+import { runFuzz, seedOption } from '../selftest/fuzz.ts';
 import { addNotes } from '../terminal/help.ts';
 import { scientific } from '../terminal/numbers.ts';
 import { startProgress } from '../terminal/progress.ts';
@@ -20,6 +22,8 @@ interface SelftestFlags extends DeviceFlags {
   readonly suite: 'quick' | 'full';
   readonly filter?: string;
   readonly shard?: { readonly index: number; readonly count: number };
+  readonly fuzz?: number;
+  readonly seed?: string;
   readonly json?: boolean;
 }
 
@@ -30,17 +34,30 @@ export function define(command: Command): void {
     )
     .option('--filter <text>', 'only cases whose names contain these words')
     .option('--shard <i/n>', 'the i-th of n equal shares, for processes side by side', parseShard)
+    .option('--fuzz <n>', 'n drawn problems instead of the suite', integer(1))
+    .option('--seed <seed>', 'what --fuzz draws from (default: any)', seedOption)
     .option('--json', 'print JSON only');
   addNotes(command, [
     'The conformance suite: every operation against the float64 reference, within the bounds of ' +
       'FlashMLA’s own tests. quick takes about 10 s on a processor or a GPU and some minutes ' +
       'on the simulator; full has 12,000 cases, two hours of work for two cores. ' +
       'Ctrl-C prints the results so far and exits with 130.',
+    '--fuzz draws whole problems: operation, shapes, strides, lengths, indices, values, way of ' +
+      'calling. A failure prints the seed that runs it again.',
   ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<SelftestFlags>();
+  const { fuzz } = flags;
+  if (fuzz !== undefined) {
+    for (const option of ['suite', 'shard']) {
+      if (command.getOptionValueSource(option) !== 'cli') continue;
+      throw new UsageError(`--${option}: belongs to the suite, not to --fuzz.`);
+    }
+    return runFuzz({ ...flags, fuzz }, context);
+  }
+  if (flags.seed !== undefined) throw new UsageError('--seed: belongs to --fuzz, which is absent.');
   const selection = { suite: flags.suite, filter: flags.filter, shard: flags.shard };
   if (selectCases(selection).length === 0) {
     throw new UsageError(

@@ -3,9 +3,7 @@ import {
   defineKernel,
   global,
   type Kernel,
-  type Ops,
   type ParamDecls,
-  type Pointer,
   type Value,
 } from '@flash-mla/ptx';
 import { attend } from './mla/attend.ts';
@@ -13,6 +11,7 @@ import type { Alignment } from './mla/copy.ts';
 import { denseListParams, denseScalarParams } from './mla/decode-params.ts';
 import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
 import { denseRequests } from './mla/dense-requests.ts';
+import { descaledScale, oneUnlessGiven } from './mla/descales.ts';
 import { directKeys, directRows } from './mla/direct-keys.ts';
 import { maskBeyond } from './mla/mask.ts';
 import { type SplitMerge, splitMergeParams, writeMergedResults } from './mla/merge-splits.ts';
@@ -78,7 +77,7 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     const isPacked = stored === 'e4m3';
     // Read again where it is needed: a register for it is too much to ask.
     const descaleK = () => oneUnlessGiven(k, p.descaleK);
-    const scale = isPacked ? p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(descaleK()) : p.scale;
+    const scale = isPacked ? descaledScale(k, p) : p.scale;
 
     const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
     clearMissing(k, k.shared);
@@ -155,10 +154,4 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
     };
     forEachPiece(k, p, k.blockIdx.z, blocksOf, attendPiece);
   });
-}
-
-function oneUnlessGiven(k: Ops, pointer: Pointer<'global', 'f32'>): Value<'f32'> {
-  const factor = k.var('f32', 1);
-  k.if(pointer.address().ne(0), () => factor.set(pointer.load()));
-  return factor;
 }

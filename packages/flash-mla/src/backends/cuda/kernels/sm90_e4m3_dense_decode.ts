@@ -1,11 +1,4 @@
-import {
-  defineKernel,
-  global,
-  type Kernel,
-  type Ops,
-  type Pointer,
-  type Value,
-} from '@flash-mla/ptx';
+import { defineKernel, global, type Kernel, type Ops, type Value } from '@flash-mla/ptx';
 import { decodeParams } from './hopper/params.ts';
 import { type ConsumerPlace, consumerPlace } from './hopper/place.ts';
 import { releaseCombine } from './hopper/release-combine.ts';
@@ -27,6 +20,7 @@ import {
 } from './hopper-e4m3/tile.ts';
 import { writeResults } from './hopper-swapped/results.ts';
 import { resetRows, rowState } from './hopper-swapped/row-state.ts';
+import { descaledScale, oneUnlessGiven } from './mla/descales.ts';
 import type { Piece } from './mla/pieces.ts';
 import type { Element } from './mla/tile.ts';
 
@@ -90,7 +84,7 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
         const columns = { first: firstColumn(k, place), offsets: [0, 16, 32, 48] };
         const parity = k.var('u32', 0).named('query_parity');
         const factor = oneUnlessGiven(k, p.descaleK);
-        const scale = p.scale.mul(oneUnlessGiven(k, p.descaleQ)).mul(factor);
+        const scale = descaledScale(k, p);
         const attend = (piece: Piece) => {
           const blocks = work.blocksOf(piece, scale);
           resetRows(state);
@@ -112,10 +106,4 @@ function firstColumn(k: Ops, { consumer, thread, lane }: ConsumerPlace): Value<'
     .mad(consumer, headDimV / 2, thread.shr(5).shl(6))
     .add(lane.shr(2).shl(1))
     .named('first_column');
-}
-
-function oneUnlessGiven(k: Ops, pointer: Pointer<'global', 'f32'>): Value<'f32'> {
-  const factor = k.var('f32', 1);
-  k.if(pointer.address().ne(0), () => factor.set(pointer.load()));
-  return factor;
 }

@@ -9,7 +9,7 @@ const codeDeviation = 100;
 /**
  * A packed FP8 cache, u8 (blocks, page, 1, rowBytes), whose used slots hold values of the usual size
  * with scales that differ from tile to tile. Everything else, the eighth scale of `model1` included, is
- * poison.
+ * poison. Values are larger than usual by the power of two `exponent`.
  */
 export function packedCache(
   layout: 'v32' | 'model1',
@@ -17,6 +17,7 @@ export function packedCache(
   page: number,
   floatScales: boolean,
   random: Random,
+  exponent = 0,
 ): HostTensor<'u8'> {
   const rows = packedLayouts[layout];
   const blocks = used.length / page;
@@ -24,19 +25,19 @@ export function packedCache(
   const view = new DataView(data.buffer);
   const codes = normalCodes('e4m3', codeDeviation);
   const rope = new Uint16Array(64);
-  const ropeCodes = normalCodes('bf16', keyDeviation, 1);
+  const ropeCodes = normalCodes('bf16', keyDeviation * 2 ** exponent, 2 ** exponent);
   used.forEach((isUsed, slot) => {
     if (!isUsed) return;
     const block = Math.floor(slot / page) * page * rows.rowBytes;
     const offset = slot % page;
     random.fill(data, block + rows.nope(page, offset), rows.headDimNope, codes);
     for (let tile = 0; tile * rows.tile < rows.headDimNope; tile++) {
-      const exponent = random.integer(-11, -9);
+      const power = random.integer(-11, -9) + exponent;
       const at = block + rows.scales(page, offset);
-      if (layout === 'model1') view.setUint8(at + tile, exponent + 127);
+      if (layout === 'model1') view.setUint8(at + tile, power + 127);
       else {
         const factor = floatScales ? 1 + random.uniform() : 1;
-        view.setFloat32(at + 4 * tile, factor * 2 ** exponent, true);
+        view.setFloat32(at + 4 * tile, factor * 2 ** power, true);
       }
     }
     random.fill(rope, 0, 64, ropeCodes);

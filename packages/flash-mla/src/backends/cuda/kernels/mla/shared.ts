@@ -12,7 +12,7 @@ export function mlaShared(tile: MlaTile) {
   const senders = splitsDepth ? ctaWarps / exchangeRounds : 0;
   return sharedLayout({
     query: field(element, [queryWidth > 0 ? rows : 0, queryWidth], { swizzle: '128B' }),
-    keys: field(element, [rawKeys ? 0 : stages, tokens, width], { swizzle: '128B' }),
+    keys: field(element, [rawKeys ? 0 : stages, tokens, rawKeys ? 0 : width], { swizzle: '128B' }),
     rawKeys: field('e4m3', [rawKeys ? stages : 0, tokens, width], {
       padding: rawRowPadding(width),
     }),
