@@ -24,7 +24,8 @@ function examplesOf(file: string): Example[] {
   const examples: Example[] = [];
   for (const match of text.matchAll(/^```(ts|js|sh)(?: (continued|cuda))?\n(.*?)^```$/gms)) {
     const [, language = '', kind, code = ''] = match;
-    const before = kind === 'continued' ? (examples.at(-1)?.code ?? '') : '';
+    const before =
+      kind === 'continued' ? (examples.findLast((e) => e.language === language)?.code ?? '') : '';
     const line = text.slice(0, match.index).split('\n').length;
     examples.push({ language, needsCuda: kind === 'cuda', code: before + code, line });
   }

@@ -148,11 +148,6 @@ describe('a dense call', () => {
       (d) => ({ kCache: d.empty([7, 5, 2, 512], 'bf16') }),
     ],
     [
-      'kCache without blocks',
-      'kCache.shape[0]',
-      (d) => ({ kCache: d.empty([0, 5, 2, 576], 'bf16') }),
-    ],
-    [
       'heads that do not divide',
       'kCache.shape[2]',
       (d) => ({ kCache: d.empty([7, 5, 3, 576], 'bf16') }),
