@@ -44,6 +44,6 @@ export function faultyDevice(device: Device, fault: Fault): Device {
 export function shortened(view: TensorView, dimension: number): TensorView {
   // Written out: the buffer of a tensor is no property of its own that a spread would copy.
   const { buffer, byteOffset, dtype, strides } = view;
-  const shape = view.shape.map((n, d) => (d === dimension ? n - 1 : n));
+  const shape = view.shape.map((n, d) => (d === dimension ? Math.max(0, n - 1) : n));
   return { buffer, byteOffset, dtype, shape, strides };
 }
