@@ -1,0 +1,28 @@
+export { Engine, type EngineStats } from './engine.ts';
+export {
+  EngineError,
+  EngineOptionError,
+  EngineStoppedError,
+  InvalidRequestError,
+  KvCacheError,
+  type Problem,
+  QueueFullError,
+  RequestTooLongError,
+  RunnerError,
+} from './errors.ts';
+export { BlockTable, KvCache, type KvCacheOptions, type OpenCost } from './kv-cache/kv-cache.ts';
+export { type CacheTag, type PageKey, PageKeys, rootKey } from './kv-cache/page-key.ts';
+export { PagePool } from './kv-cache/page-pool.ts';
+export type { EngineOptions, ResolvedOptions } from './options.ts';
+export type { RequestOptions } from './request/options.ts';
+export type { Outcome, RequestState, RequestStats } from './request/state.ts';
+export type {
+  BatchPlan,
+  Decode,
+  ModelRunner,
+  PrefillChunk,
+  SamplingParams,
+  SlotStart,
+  StepOutput,
+} from './runner/model-runner.ts';
+export type { EngineEvent, Totals } from './scheduler/lifecycle.ts';
