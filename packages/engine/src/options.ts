@@ -19,6 +19,11 @@ export interface EngineOptions {
   readonly maxQueuedRequests?: number;
   /** Tokens of prompts that may wait. Default: no limit. */
   readonly maxQueuedTokens?: number;
+  /**
+   * Share of the output that requests may generate for which pages are kept free when others are
+   * admitted, 0 to 1. It shrinks to a seventh while nothing is preempted. Default 0.7.
+   */
+  readonly outputReserve?: number;
   /** A request that waits this long counts as one priority level higher. Default 10 000 ms. */
   readonly agingMs?: number;
   /** A waiting request preempts a running one that is lower by so many levels. Default 10. */
@@ -54,6 +59,7 @@ export function resolveOptions(options: EngineOptions): ResolvedOptions {
     maxPartialPrefills: options.maxPartialPrefills ?? 2,
     maxQueuedRequests: options.maxQueuedRequests ?? 1024,
     maxQueuedTokens: options.maxQueuedTokens ?? Number.POSITIVE_INFINITY,
+    outputReserve: options.outputReserve ?? 0.7,
     agingMs: options.agingMs ?? 10_000,
     preemptionGap: options.preemptionGap ?? 10,
     overlap: options.overlap ?? true,
@@ -87,6 +93,9 @@ function check(options: ResolvedOptions): void {
     throw impossible('deterministicChunk', 'a multiple of pageSize', options.deterministicChunk);
   const chunk = options.deterministic ? options.deterministicChunk : options.pageSize;
   atLeast('maxBatchTokens', options.maxRunning + chunk, ' (every row and one chunk)');
+  const { outputReserve } = options;
+  if (!(outputReserve >= 0 && outputReserve <= 1))
+    throw impossible('outputReserve', 'a number from 0 to 1', outputReserve);
   for (const name of ['targetStepMs', 'maxQueuedTokens', 'agingMs'] as const) {
     if (!(options[name] > 0)) throw impossible(name, 'a number above 0', options[name]);
   }

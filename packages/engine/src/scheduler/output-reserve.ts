@@ -1,6 +1,5 @@
-/** Share of the allowed output that running requests are expected to need. */
-const [first, last, jump] = [0.7, 0.1, 0.2];
-const stepsToLast = 600;
+/** The share shrinks to this part of the first one; what a step takes away and a preemption adds. */
+const [shrinksTo, decay, jump] = [1 / 7, 0.001, 0.2];
 /** Callers that name no limit allow more than they ever use. */
 const maxExpected = 4096;
 
@@ -11,7 +10,14 @@ const maxExpected = 4096;
  * (`new_token_ratio`); the numbers are near to its own.
  */
 export class OutputReserve {
-  #ratio = first;
+  readonly #least: number;
+  #ratio: number;
+
+  /** @param first the share to begin with. */
+  constructor(first: number) {
+    this.#ratio = first;
+    this.#least = first * shrinksTo;
+  }
 
   get ratio(): number {
     return this.#ratio;
@@ -23,7 +29,7 @@ export class OutputReserve {
   }
 
   afterStep(): void {
-    this.#ratio = Math.max(last, this.#ratio - (first - last) / stepsToLast);
+    this.#ratio = Math.max(this.#least, this.#ratio - decay);
   }
 
   afterPreemption(): void {

@@ -17,12 +17,13 @@ export class Scheduler {
   readonly #options: ResolvedOptions;
   readonly #requests: Lifecycle;
   readonly #cost = new CostModel();
-  readonly #reserve = new OutputReserve();
+  readonly #reserve: OutputReserve;
   readonly #admission: Admission;
 
   constructor(options: ResolvedOptions, requests: Lifecycle) {
     this.#options = options;
     this.#requests = requests;
+    this.#reserve = new OutputReserve(options.outputReserve);
     this.#admission = new Admission(options, requests, this.#reserve);
   }
 
