@@ -6,7 +6,18 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const env = { FLASH_MLA_FUZZ_KV: '1000000', FLASH_MLA_FUZZ_REQUESTS: '10000', ...process.env };
-const args = ['run', 'packages/engine/src', '-t', 'random', '--maxWorkers=1', ...process.argv.slice(2)];
+const args = [
+  'run',
+  'packages/engine/src',
+  '-t',
+  'random',
+  '--maxWorkers=1',
+  ...process.argv.slice(2),
+];
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-const { status } = spawnSync(process.execPath, [vitest, ...args], { cwd: root, env, stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, [vitest, ...args], {
+  cwd: root,
+  env,
+  stdio: 'inherit',
+});
 process.exitCode = status ?? 1;

@@ -13,17 +13,25 @@ const modes = [
 ];
 
 describe(`an engine under ${requests} random requests`, () => {
-  it.each(modes)('ends each once and returns all pages, $name', async ({ options }) => {
-    const load = new RandomRequests(options, seed, { failure: 0.004, lateness: 0.01 });
-    await load.run(requests);
-    const { finished, preemptions, prefixCacheHits } = load.load.engine.stats;
-    if (process.env.SHOW) console.log(load.load.engine.stats, load.numRefused, load.load.runner.plans.length);
-    // Everything that can happen has happened.
-    const counts = { ...finished, preemptions, prefixCacheHits, failed: load.load.runner.numFailed };
-    for (const [name, count] of Object.entries(counts)) {
-      if (name === 'prefixCacheHits' && !(options.prefixCache ?? true)) continue;
-      expect(count, name).toBeGreaterThan(0);
-    }
-    expect(load.numRefused).toBeGreaterThan(0);
-  }, 3_600_000);
+  it.each(modes)(
+    'ends each once and returns all pages, $name',
+    async ({ options }) => {
+      const load = new RandomRequests(options, seed, { failure: 0.004, lateness: 0.01 });
+      await load.run(requests);
+      const { finished, preemptions, prefixCacheHits } = load.load.engine.stats;
+      // Everything that can happen has happened.
+      const counts = {
+        ...finished,
+        preemptions,
+        prefixCacheHits,
+        failed: load.load.runner.numFailed,
+      };
+      for (const [name, count] of Object.entries(counts)) {
+        if (name === 'prefixCacheHits' && !(options.prefixCache ?? true)) continue;
+        expect(count, name).toBeGreaterThan(0);
+      }
+      expect(load.numRefused).toBeGreaterThan(0);
+    },
+    3_600_000,
+  );
 });

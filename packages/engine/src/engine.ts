@@ -124,7 +124,11 @@ export class Engine {
 
   #stop(outcome: Outcome): void {
     const cause: EngineError | undefined = outcome.reason === 'error' ? outcome.error : undefined;
-    this.#stopped ??= stopped('a running one', cause?.message ?? 'a closed one', cause);
+    this.#stopped ??= stopped(
+      'a running one',
+      cause ? 'one that a failure stopped' : 'a closed one',
+      cause,
+    );
     for (const id of this.#requests.ids()) {
       for (const request of this.#requests.find(id))
         this.#requests.finish(request, outcome, this.#now());

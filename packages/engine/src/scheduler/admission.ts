@@ -2,6 +2,7 @@ import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { OutputReserve } from './output-reserve.ts';
+import type { PartialPrompt } from './prefill-chunks.ts';
 
 /** A prompt is long from this share of the model's context on, as in vLLM, and from so many tokens. */
 const [longShare, longTokens] = [0.04, 512];
@@ -24,16 +25,17 @@ export class Admission {
    * Starts requests in their order while there are rows, pages and room in the step. The first that
    * does not fit stops it: smaller ones behind must not keep it waiting for ever.
    */
-  admit(now: number, budgetFor: (prefilling: readonly Request[]) => number): void {
+  admit(now: number, cut: (prompts: readonly PartialPrompt[]) => readonly number[]): void {
     const { kv, running, waiting } = this.#requests;
     const passedOver = new Set<Request>();
     while (running.numFreeSlots > 0) {
       const prefilling = running.list().filter(({ state }) => state.kind === 'prefill');
-      const remaining = prefilling.reduce((sum, p) => sum + p.tokens.length - p.numScheduled, 0);
-      const canFinish = remaining < budgetFor(prefilling);
-      if (!canFinish && prefilling.length >= this.#options.maxPartialPrefills) return;
       const request = waiting.next(now, passedOver);
       if (request === undefined) return;
+      const prompts = [...prefilling.map(partOf), this.#partOfWaiting(request)];
+      const lengths = cut(prompts);
+      const numPartial = prompts.filter(({ remaining }, i) => lengths[i] !== remaining).length;
+      if (numPartial > this.#options.maxPartialPrefills) return;
       if (kv.pagesOf(request.tokens.length + 1) > kv.pool.numPages) {
         // Only a preempted request can have become so long.
         this.#requests.finish(request, { reason: 'length' }, now);
@@ -77,6 +79,12 @@ export class Admission {
     return false;
   }
 
+  #partOfWaiting({ pageKeys, tokens }: Request): PartialPrompt {
+    const { numCachedPages } = this.#requests.kv.costOf(pageKeys.keys, tokens.length);
+    const start = numCachedPages * pageKeys.pageSize;
+    return { start, remaining: tokens.length - start };
+  }
+
   #isLong({ tokens, numScheduled }: Request): boolean {
     return tokens.length - numScheduled > this.#longFrom;
   }
@@ -98,4 +106,9 @@ export class Admission {
   #expectedTokens({ maxLength, tokens }: Request): number {
     return this.#reserve.expect(Math.max(0, maxLength - tokens.length));
   }
+}
+
+/** What of a running request's prompt is in no step yet. */
+export function partOf({ tokens, numScheduled: start }: Request): PartialPrompt {
+  return { start, remaining: tokens.length - start };
 }

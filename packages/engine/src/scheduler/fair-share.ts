@@ -19,6 +19,11 @@ export class FairShare {
     return this.#requests.size;
   }
 
+  /** Tenants of which it is known what they had. */
+  get numRemembered(): number {
+    return this.#served.size;
+  }
+
   served(tenant: string): number {
     return this.#served.get(tenant) ?? 0;
   }

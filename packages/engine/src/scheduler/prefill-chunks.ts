@@ -28,6 +28,14 @@ export function shareTokens(
     lengths[i] = length;
     left -= length;
   }
+  // What the page borders have left over.
+  for (const [i, { remaining }] of byLength) {
+    const length = lengths[i] ?? 0;
+    const rest = remaining - length;
+    const more = rest <= left ? rest : Math.floor(left / pageSize) * pageSize;
+    lengths[i] = length + more;
+    left -= more;
+  }
   return lengths;
 }
 

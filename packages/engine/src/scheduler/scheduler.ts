@@ -2,11 +2,11 @@ import type { RunnerError } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { StepOutput } from '../runner/model-runner.ts';
-import { Admission } from './admission.ts';
+import { Admission, partOf } from './admission.ts';
 import { CostModel } from './cost-model.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { OutputReserve } from './output-reserve.ts';
-import { alignedChunks, shareTokens } from './prefill-chunks.ts';
+import { alignedChunks, type PartialPrompt, shareTokens } from './prefill-chunks.ts';
 import { type ScheduledStep, StepBuilder } from './step-builder.ts';
 
 /**
@@ -37,7 +37,7 @@ export class Scheduler {
     this.#scheduleDecodes(step, now);
     // Who was preempted must not take its place again in the same step.
     if (totals.preemptions === preemptions) {
-      this.#admission.admit(now, (prefilling) => this.#prefillBudget(step.numDecodes, prefilling));
+      this.#admission.admit(now, (prompts) => this.#cutPrompts(step.numDecodes, prompts));
     }
     this.#schedulePrefills(step);
     if (step.isEmpty) return undefined;
@@ -117,16 +117,9 @@ export class Scheduler {
 
   #schedulePrefills(step: StepBuilder): void {
     const { running, shares } = this.#requests;
-    const prompts = running.list().filter(({ state }) => state.kind === 'prefill');
-    const { deterministic, deterministicChunk, pageSize } = this.#options;
-    const budget = this.#prefillBudget(step.numDecodes, prompts);
-    const parts = prompts.map(({ tokens, numScheduled: start }) => {
-      return { start, remaining: tokens.length - start };
-    });
-    const lengths = deterministic
-      ? alignedChunks(parts, budget, deterministicChunk)
-      : shareTokens(parts, budget, pageSize);
-    for (const [i, request] of prompts.entries()) {
+    const prefilling = running.list().filter(({ state }) => state.kind === 'prefill');
+    const lengths = this.#cutPrompts(step.numDecodes, prefilling.map(partOf));
+    for (const [i, request] of prefilling.entries()) {
       const [state, length = 0] = [request.running, lengths[i]];
       if (state === undefined || length === 0) continue;
       step.prefill(request, state, length);
@@ -135,14 +128,14 @@ export class Scheduler {
     }
   }
 
-  /** Tokens of prompts that a step has room for: at least a page, so that no prompt stands still. */
-  #prefillBudget(numDecodes: number, prompts: readonly Request[]): number {
-    const { deterministic, maxBatchTokens, pageSize, targetStepMs } = this.#options;
+  /** How many tokens of each prompt a step takes: at least a page in all, so that none stands still. */
+  #cutPrompts(numDecodes: number, prompts: readonly PartialPrompt[]): number[] {
+    const { deterministicChunk, maxBatchTokens, pageSize, targetStepMs } = this.#options;
     const room = maxBatchTokens - numDecodes;
-    if (deterministic) return room;
-    const context = prompts.reduce((longest, p) => Math.max(longest, p.numScheduled), 0);
+    if (this.#options.deterministic) return alignedChunks(prompts, room, deterministicChunk);
+    const context = prompts.reduce((longest, { start }) => Math.max(longest, start), 0);
     const tokens = this.#cost.prefillTokens(targetStepMs, numDecodes, context);
     const wholePages = Math.floor(Math.min(tokens, room) / pageSize) * pageSize;
-    return Math.min(room, Math.max(pageSize, wholePages));
+    return shareTokens(prompts, Math.max(pageSize, wholePages), pageSize);
   }
 }

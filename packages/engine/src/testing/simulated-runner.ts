@@ -42,6 +42,8 @@ export class SimulatedRunner implements ModelRunner {
   readonly plans: BatchPlan[] = [];
   readonly violations: string[] = [];
   faults: RunnerFaults = { failure: 0, lateness: 0 };
+  /** Steps that fail in any case. */
+  readonly failAt = new Set<number>();
   numFailed = 0;
   readonly #time: SimulatedTime;
   readonly #random: Random;
@@ -70,12 +72,13 @@ export class SimulatedRunner implements ModelRunner {
     this.#checkPlan(plan);
     this.plans.push(plan);
     this.#inFlight.push(plan);
-    const durationMs = this.durationOf(plan) * (this.#random.chance(this.faults.lateness) ? 100 : 1);
+    const durationMs =
+      this.durationOf(plan) * (this.#random.chance(this.faults.lateness) ? 100 : 1);
     this.#isFreeAt = Math.max(this.#time.now, this.#isFreeAt) + durationMs;
     return new Promise((resolve, reject) => {
       this.#time.at(this.#isFreeAt, () => {
         this.#inFlight.shift();
-        const hasFailed = this.#random.chance(this.faults.failure);
+        const hasFailed = this.failAt.has(plan.step) || this.#random.chance(this.faults.failure);
         // The device works in order, whatever the host thinks meanwhile.
         const tokens = this.#execute(plan, hasFailed);
         if (hasFailed) {
