@@ -7,6 +7,6 @@ function fromEnvironment(name: string, fallback: number): number {
 /** How much the random tests do; `scripts/fuzz.mjs` asks for more than `npm test`. */
 export const fuzzSize = {
   kvOperations: fromEnvironment('FLASH_MLA_FUZZ_KV', 15_000),
-  requests: fromEnvironment('FLASH_MLA_FUZZ_REQUESTS', 150),
+  requests: fromEnvironment('FLASH_MLA_FUZZ_REQUESTS', 100),
   seed: fromEnvironment('FLASH_MLA_FUZZ_SEED', 17),
 };
