@@ -31,18 +31,25 @@ export function rootKey(tag: CacheTag): PageKey {
 export class PageKeys {
   readonly pageSize: number;
   readonly #root: PageKey;
-  readonly #keys: PageKey[] = [];
+  readonly #keys: PageKey[];
   readonly #bytes: DataView;
 
-  constructor(pageSize: number, tag: CacheTag) {
+  /** @param root what stands before the first page: `rootKey(tag)`. */
+  constructor(pageSize: number, root: PageKey, keys: readonly PageKey[] = []) {
     this.pageSize = pageSize;
-    this.#root = rootKey(tag);
+    this.#root = root;
+    this.#keys = [...keys];
     this.#bytes = new DataView(new ArrayBuffer(4 * pageSize));
   }
 
   /** Keys so far; an index is that of the page in the sequence. */
   get keys(): readonly PageKey[] {
     return this.#keys;
+  }
+
+  /** The same keys, to grow on their own. */
+  copy(): PageKeys {
+    return new PageKeys(this.pageSize, this.#root, this.#keys);
   }
 
   /** Adds the keys of the pages that `tokens`, the sequence from its start, has filled since. */

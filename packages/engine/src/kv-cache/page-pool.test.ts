@@ -28,7 +28,8 @@ describe('PagePool', () => {
 });
 
 describe('PageKeys', () => {
-  const keysOf = (tokens: number[], tag = { model: 'm' }) => new PageKeys(4, tag).extend(tokens);
+  const keysOf = (tokens: number[], tag = { model: 'm' }) =>
+    new PageKeys(4, rootKey(tag)).extend(tokens);
 
   it('name the whole prefix, and nothing that is not full', () => {
     const keys = keysOf([1, 2, 3, 4, 5, 6, 7, 8, 9]);
@@ -39,7 +40,7 @@ describe('PageKeys', () => {
   });
 
   it('grow with the sequence', () => {
-    const keys = new PageKeys(4, { model: 'm' });
+    const keys = new PageKeys(4, rootKey({ model: 'm' }));
     for (let length = 0; length <= 9; length++)
       keys.extend([1, 2, 3, 4, 5, 6, 7, 8, 9].slice(0, length));
     expect(keys.keys).toEqual(keysOf([1, 2, 3, 4, 5, 6, 7, 8, 9]));

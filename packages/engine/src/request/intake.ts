@@ -1,4 +1,5 @@
 import { InvalidRequestError, QueueFullError, RequestTooLongError } from '../errors.ts';
+import { PageKeys, rootKey } from '../kv-cache/page-key.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Lifecycle } from '../scheduler/lifecycle.ts';
 import { checkRequest, type RequestOptions } from './options.ts';
@@ -24,10 +25,12 @@ export class Intake {
     const { maxModelLength: maxLength, model, pageSize, prefixCache } = this.#options;
     // Where the cache is off, the choices of a request still share: by a tag that nobody else has.
     const scope = prefixCache ? undefined : String(this.#numArrived);
-    const tag = { model, salt: options.cacheSalt, scope };
+    const root = rootKey({ model, salt: options.cacheSalt, scope });
+    const keys = new PageKeys(pageSize, root);
+    keys.extend(options.prompt);
     const choices = Array.from({ length: options.n ?? 1 }, (_, index) => {
       const order = this.#numArrived++;
-      return new Request(options, { index, order, now, maxLength, pageSize, tag });
+      return new Request(options, { index, order, now, maxLength, pageKeys: keys.copy() });
     });
     this.#requests.arrive(options.id, choices);
   }

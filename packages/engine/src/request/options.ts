@@ -10,7 +10,7 @@ export interface RequestOptions {
   /** Tokens to generate at most. Default: until the model's context is full. */
   readonly maxTokens?: number;
   /** Tokens that end the generation with `stop`. */
-  readonly stopTokens?: Iterable<number>;
+  readonly stopTokens?: readonly number[];
   /** Stop tokens do not count before so many tokens were generated. Default 0. */
   readonly minTokens?: number;
   /** How many sequences to generate from the prompt. Default 1. */
@@ -23,7 +23,10 @@ export interface RequestOptions {
   readonly tenant?: string;
   /** Prefixes are shared only among requests of the same salt. */
   readonly cacheSalt?: string;
-  /** The request ends with `deadline` when it takes longer, queue included; in milliseconds. */
+  /**
+   * The request ends with `deadline` when it takes longer, queue included; in
+   * milliseconds, looked at between steps.
+   */
   readonly timeoutMs?: number;
 }
 

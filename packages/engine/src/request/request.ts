@@ -1,4 +1,4 @@
-import { type CacheTag, PageKeys } from '../kv-cache/page-key.ts';
+import type { PageKeys } from '../kv-cache/page-key.ts';
 import type { SamplingParams } from '../runner/model-runner.ts';
 import type { RequestOptions } from './options.ts';
 import type { RequestState, RequestStats, RunningState } from './state.ts';
@@ -43,8 +43,8 @@ export class Request {
       readonly order: number;
       readonly now: number;
       readonly maxLength: number;
-      readonly pageSize: number;
-      readonly tag: CacheTag;
+      /** Of the prompt. */
+      readonly pageKeys: PageKeys;
     },
   ) {
     const { sampling = { temperature: 0 }, prompt, maxTokens = Number.POSITIVE_INFINITY } = options;
@@ -61,8 +61,7 @@ export class Request {
     this.deadline = at.now + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
     this.promptLength = prompt.length;
     this.tokens = Array.from(prompt);
-    this.pageKeys = new PageKeys(at.pageSize, at.tag);
-    this.pageKeys.extend(this.tokens);
+    this.pageKeys = at.pageKeys;
     this.stats = {
       arrivedAt: at.now,
       startedAt: undefined,

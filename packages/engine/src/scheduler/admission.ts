@@ -1,3 +1,4 @@
+import type { OpenCost } from '../kv-cache/kv-cache.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -32,17 +33,20 @@ export class Admission {
       const prefilling = running.list().filter(({ state }) => state.kind === 'prefill');
       const request = waiting.next(now, passedOver);
       if (request === undefined) return;
-      const prompts = [...prefilling.map(partOf), this.#partOfWaiting(request)];
+      const cost = kv.costOf(request.pageKeys.keys, request.tokens.length);
+      const start = cost.numCachedPages * kv.pageSize;
+      const part = { start, remaining: request.tokens.length - start };
+      const prompts = [...prefilling.map(partOf), part];
       const lengths = cut(prompts);
       const numPartial = prompts.filter(({ remaining }, i) => lengths[i] !== remaining).length;
       if (numPartial > this.#options.maxPartialPrefills) return;
       if (kv.pagesOf(request.tokens.length + 1) > kv.pool.numPages) {
         // Only a preempted request can have become so long.
         this.#requests.finish(request, { reason: 'length' }, now);
-      } else if (this.#shouldWait(request, prefilling)) {
+      } else if (this.#shouldWait(request, cost)) {
         passedOver.add(request);
       } else {
-        if (!this.#fits(request)) return;
+        if (!this.#fits(request, cost)) return;
         const table = kv.open(request.pageKeys.keys, request.tokens.length);
         if (table === undefined) return;
         this.#requests.start(request, table, now);
@@ -52,47 +56,39 @@ export class Admission {
 
   /** Preempts requests for one that waits and is far more urgent, if it would not fit otherwise. */
   makeRoom(now: number): void {
-    const { running, waiting } = this.#requests;
+    const { kv, running, waiting } = this.#requests;
     const urgent = waiting.next(now);
-    if (urgent === undefined) return;
+    const isFar = (victim: Request) =>
+      urgent !== undefined && victim.priority - urgent.priority >= this.#options.preemptionGap;
     // What is coming back may be enough.
-    while (!this.#requests.isReleasing) {
+    while (urgent !== undefined && !this.#requests.isReleasing) {
       const victim = running.last;
-      if (victim === undefined) return;
-      if (victim.priority - urgent.priority < this.#options.preemptionGap) return;
-      if (running.numFreeSlots > 0 && this.#fits(urgent)) return;
+      if (victim === undefined || !isFar(victim)) return;
+      const cost = kv.costOf(urgent.pageKeys.keys, urgent.tokens.length);
+      if (this.#shouldWait(urgent, cost)) return;
+      if (running.numFreeSlots > 0 && this.#fits(urgent, cost)) return;
       this.#requests.preempt(victim);
     }
   }
 
-  #shouldWait(request: Request, prefilling: readonly Request[]): boolean {
-    // One long prompt at a time, so that short ones find a place beside it.
-    if (this.#isLong(request) && prefilling.some((other) => this.#isLong(other))) return true;
-    // Another request is just computing this one's next page: in a moment it will be in the cache.
+  #shouldWait(request: Request, { numCachedPages: next }: OpenCost): boolean {
     const { keys, pageSize } = request.pageKeys;
-    const next = this.#requests.kv.costOf(keys, request.tokens.length).numCachedPages;
-    if ((next + 1) * pageSize >= request.tokens.length) return false;
+    // One long prompt at a time, so that short ones find a place beside it.
+    const isLong = request.tokens.length - next * pageSize > this.#longFrom;
+    const needsNext = (next + 1) * pageSize < request.tokens.length;
     for (const other of this.#requests.running) {
+      const isPrefilling = other.state.kind === 'prefill';
+      if (isLong && isPrefilling && partOf(other).remaining > this.#longFrom) return true;
+      // The other is just computing this one's next page: in a moment it will be in the cache.
       const isComputing = other.numComputed < other.promptLength;
-      if (isComputing && other.pageKeys.keys[next] === keys[next]) return true;
+      if (needsNext && isComputing && other.pageKeys.keys[next] === keys[next]) return true;
     }
     return false;
   }
 
-  #partOfWaiting({ pageKeys, tokens }: Request): PartialPrompt {
-    const { numCachedPages } = this.#requests.kv.costOf(pageKeys.keys, tokens.length);
-    const start = numCachedPages * pageKeys.pageSize;
-    return { start, remaining: tokens.length - start };
-  }
-
-  #isLong({ tokens, numScheduled }: Request): boolean {
-    return tokens.length - numScheduled > this.#longFrom;
-  }
-
   /** Whether the pages suffice for the request, and for what all are expected to generate. */
-  #fits(request: Request): boolean {
+  #fits(request: Request, { numFreePages }: OpenCost): boolean {
     const { kv, running } = this.#requests;
-    const { numFreePages } = kv.costOf(request.pageKeys.keys, request.tokens.length);
     if (running.size === 0) return numFreePages <= kv.pool.numFree;
     let expected = this.#expectedTokens(request);
     for (const other of running) expected += this.#expectedTokens(other);

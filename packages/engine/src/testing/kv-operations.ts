@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { type BlockTable, KvCache } from '../kv-cache/kv-cache.ts';
-import { PageKeys } from '../kv-cache/page-key.ts';
+import { PageKeys, rootKey } from '../kv-cache/page-key.ts';
 import { NaiveKvCache, type NaiveTable } from './naive-kv-cache.ts';
 import { Random } from './random.ts';
 
@@ -61,7 +61,7 @@ export class KvOperations {
     // Two tokens, the second one rare: prefixes meet often, and part sooner or later.
     const length = this.#random.integer(1, 40);
     const tokens = Array.from({ length }, () => (this.#random.chance(0.03) ? 1 : 0));
-    const keys = new PageKeys(pageSize, { model: 'm', salt: tag });
+    const keys = new PageKeys(pageSize, rootKey({ model: 'm', salt: tag }));
     keys.extend(tokens);
     const cost = this.kv.costOf(keys.keys, length);
     const found = this.naive.find(tag, tokens);
