@@ -196,7 +196,7 @@ describe.each([true, false])('ends (overlap %s)', (overlap) => {
 
 describe('a runner that fails', () => {
   const serve = async (run: (plan: BatchPlan) => Promise<StepOutput>, overlap: boolean) => {
-    const engine = new Engine({ run }, { ...options, overlap });
+    const engine = new Engine({ run }, { ...options, overlap, maxFailures: 100 });
     engine.submit({ id: 'a', prompt: prompt(20), maxTokens: 5 });
     engine.submit({ id: 'b', prompt: prompt(30), maxTokens: 5, n: 2 });
     const events = [];

@@ -39,6 +39,22 @@ describe('the order of requests', () => {
     expect(place).toBeLessThan(60);
   });
 
+  it('completes a low priority among urgent ones once it has waited, and does not swap for ever', async () => {
+    const load = new SimulatedLoad({ ...options, maxRunning: 1, agingMs: 20, preemptionGap: 10 });
+    load.submit({ id: 'low', priority: 30, prompt: prompt(30, 1), maxTokens: 60 });
+    for (let i = 0; i < 150; i++)
+      load.time.at(1 + i * 15, () => {
+        load.submit({ id: `h${i}`, prompt: prompt(9, i), maxTokens: 3 });
+      });
+    await load.run();
+    const low = load.of('low');
+    expect(low.tokens).toHaveLength(60);
+    // The first urgent one preempts it; later its age protects it.
+    expect(load.engine.stats.preemptions).toBeGreaterThan(0);
+    expect(load.engine.stats.preemptions).toBeLessThan(5);
+    expect(low.times.at(-1)).toBeLessThan(load.of('h149').times.at(-1) ?? 0);
+  });
+
   it('gives tenants equal shares, however many requests they send', async () => {
     const load = new SimulatedLoad({ ...options, maxRunning: 4 });
     for (let i = 0; i < 40; i++)

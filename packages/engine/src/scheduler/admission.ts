@@ -58,17 +58,32 @@ export class Admission {
   makeRoom(now: number): void {
     const { kv, running, waiting } = this.#requests;
     const urgent = waiting.next(now);
-    const isFar = (victim: Request) =>
-      urgent !== undefined && victim.priority - urgent.priority >= this.#options.preemptionGap;
+    if (urgent === undefined) return;
+    const least = waiting.level(urgent, now) + this.#options.preemptionGap;
     // What is coming back may be enough.
-    while (urgent !== undefined && !this.#requests.isReleasing) {
-      const victim = running.last;
-      if (victim === undefined || !isFar(victim)) return;
+    while (!this.#requests.isReleasing) {
+      const victim = this.#leastUrgent(now);
+      // By the level that decides who comes next: else the victim would come back at once.
+      if (victim === undefined || waiting.level(victim, now) < least) return;
       const cost = kv.costOf(urgent.pageKeys.keys, urgent.tokens.length);
       if (this.#shouldWait(urgent, cost)) return;
       if (running.numFreeSlots > 0 && this.#fits(urgent, cost)) return;
       this.#requests.preempt(victim);
     }
+  }
+
+  /** Of those that run, the one with the worst level; of these the newest. */
+  #leastUrgent(now: number): Request | undefined {
+    const { running, waiting } = this.#requests;
+    let worst: Request | undefined;
+    for (const request of running) {
+      const isWorse =
+        worst === undefined ||
+        (waiting.level(request, now) - waiting.level(worst, now) || request.order - worst.order) >
+          0;
+      if (isWorse) worst = request;
+    }
+    return worst;
   }
 
   #shouldWait(request: Request, { numCachedPages: next }: OpenCost): boolean {

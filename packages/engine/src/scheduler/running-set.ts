@@ -35,11 +35,6 @@ export class RunningSet {
     if (at !== -1) this.#requests.splice(at, 1);
   }
 
-  /** The lowest priority, and of that the newest. */
-  get last(): Request | undefined {
-    return this.#requests.at(-1);
-  }
-
   /** Who should give way to `request`: the last one behind it that fulfils a condition. */
   lastBehind(request: Request, accept: (candidate: Request) => boolean): Request | undefined {
     for (let i = this.size - 1; i >= 0; i--) {

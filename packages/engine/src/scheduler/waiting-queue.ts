@@ -44,19 +44,20 @@ export class WaitingQueue {
     return best;
   }
 
+  /** A request's priority, better by a level for each `agingMs` since it came. */
+  level({ priority, stats }: Request, now: number): number {
+    return priority - Math.floor((now - stats.arrivedAt) / this.#agingMs);
+  }
+
   [Symbol.iterator](): Iterator<Request> {
     return this.#requests.values();
   }
 
   #compare(a: Request, b: Request, now: number): number {
     return (
-      this.#level(a, now) - this.#level(b, now) ||
+      this.level(a, now) - this.level(b, now) ||
       this.#shares.served(a.tenant) - this.#shares.served(b.tenant) ||
       a.order - b.order
     );
-  }
-
-  #level({ priority, stats }: Request, now: number): number {
-    return priority - Math.floor((now - stats.arrivedAt) / this.#agingMs);
   }
 }

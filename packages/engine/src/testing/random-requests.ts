@@ -48,7 +48,7 @@ export class RandomRequests {
     let arrival = 0;
     for (let i = 0; i < numRequests; i++) {
       // Bursts, and pauses in which the engine runs dry.
-      arrival += this.#random.chance(0.02) ? 3000 : this.#random.integer(0, 40);
+      arrival += this.#random.chance(0.02) ? 10_000 : this.#random.integer(0, 40);
       this.load.time.at(arrival, () => this.#submit(`r${i}`));
     }
     await this.load.run();
