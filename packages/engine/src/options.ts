@@ -26,7 +26,7 @@ export interface EngineOptions {
   readonly outputReserve?: number;
   /** A request that waits this long counts as one priority level higher. Default 10 000 ms. */
   readonly agingMs?: number;
-  /** A waiting request preempts a running one that is lower by so many levels. Default 10. */
+  /** A waiting request preempts a running one that is worse by so many levels. Default 10. */
   readonly preemptionGap?: number;
   /** Prepare a step while the one before runs. Default true. */
   readonly overlap?: boolean;
