@@ -1,24 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { SparseCache, SparseDecodeArgs } from '../../../attention/contract.ts';
-import type { SchedulePlan } from '../../../attention/schedule-contract.ts';
-import { compare } from '../../../cases/compare.ts';
 import { generateProblem } from '../../../cases/conformance/generate/index.ts';
 import type { SparseParams } from '../../../cases/conformance/params.ts';
 import type { SparseDecode } from '../../../cases/problem.ts';
-import { referenceAnswers } from '../../../cases/reference-answers.ts';
-import { toleranceOf } from '../../../cases/tolerance.ts';
 import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
-import {
-  blocksOfTopk,
-  computeTileSchedule,
-  type HostTensor,
-  hostTensorFromBytes,
-  type SparseCacheProblem as SparseCacheHost,
-} from '../../../reference/index.ts';
+import { blocksOfTopk } from '../../../reference/index.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
 import { portableSparseDecode } from './sm80_sparse_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
+import { limitsFor, type testLimits } from './testing/sim-context.ts';
+import { decode, expectRight, resultsOf } from './testing/sparse-walks.ts';
 
 interface Shape {
   readonly layout: KvRowLayout;
@@ -113,61 +103,6 @@ const walks: readonly Walk[] = [
   { gpu: 'ada', layout: 'v32', hQ: 37, splitBlocks: 0, results: ['whole split', 'split whole'] },
 ];
 
-/** The results of each part, following the schedule as the kernel does. */
-function resultsOf(blocks: Int32Array, plan: SchedulePlan): string[] {
-  const { metadata, numSplits } = computeTileSchedule(blocks, plan);
-  return Array.from({ length: plan.numParts }, (_, part) => {
-    const [begin, end, from, to] = metadata.subarray(8 * part);
-    const results: string[] = [];
-    for (let request = begin; request <= end; request++) {
-      const first = request === begin ? from : 0;
-      const count = (request === end ? to : blocks[request]) - first;
-      const pieces = plan.splitBlocks > 0 ? Math.ceil(count / plan.splitBlocks) : 1;
-      const isSplit = numSplits[request + 1] - numSplits[request] > 1;
-      results.push(...new Array<string>(pieces).fill(isSplit ? 'split' : 'whole'));
-    }
-    return results.join(' ');
-  });
-}
-
-/** Runs a problem by a schedule. */
-function decode(gpu: Walk['gpu'], problem: SparseDecode, blocks: Int32Array, plan: SchedulePlan) {
-  const context = new SimContext(limitsFor(gpu));
-  const put = ({ dtype, shape, data }: HostTensor) => context.tensor(dtype, shape, data);
-  const ints = (data: Int32Array, shape = [data.length]) => context.tensor('i32', shape, data);
-  const putCache = (cache: SparseCacheHost): SparseCache => ({
-    kCache: put(cache.kCache),
-    indices: put(cache.indices),
-    ...(cache.topkLength && { topkLength: put(cache.topkLength) }),
-  });
-  const [b, sQ, hQ] = problem.q.shape;
-  const { headDimV, layout, extra, attnSink, softmaxScale = 1 } = problem;
-  const { metadata, numSplits } = computeTileSchedule(blocks, plan);
-  const args: SparseDecodeArgs = {
-    q: put(problem.q),
-    layout,
-    main: putCache(problem),
-    ...(extra && { extra: putCache(extra) }),
-    ...(attnSink && { attnSink: put(attnSink) }),
-    headDimV,
-    softmaxScale,
-    schedule: {
-      metadata: ints(metadata, [plan.numParts, 8]),
-      numSplits: ints(numSplits),
-      plan,
-    },
-    out: context.empty('bf16', [b, sQ, hQ, headDimV], 2 * b * sQ * hQ * headDimV),
-    lse: context.empty('f32', [b, hQ, sQ], 4 * b * hQ * sQ),
-  };
-  context.run(portableSparseDecode, args);
-  const read = ({ dtype, shape }: typeof args.out, bytes: Uint8Array) =>
-    hostTensorFromBytes(dtype, shape, bytes);
-  return {
-    out: read(args.out, context.read(args.out)),
-    lse: read(args.lse, context.read(args.lse)),
-  };
-}
-
 describe('sparse decode in the simulator', () => {
   // Results pass through the place of the keys: a part must keep them apart from its next piece's.
   it.each(walks)(
@@ -184,14 +119,8 @@ describe('sparse decode in the simulator', () => {
       const plan = { numParts: 2, blockTokens: 64, overheadBlocks: 0, splitBlocks };
       expect(resultsOf(blocks, plan)).toEqual(results);
 
-      const answer = decode(gpu, problem, blocks, plan);
-      const expected = referenceAnswers(problem);
-      for (const name of ['out', 'lse'] as const) {
-        const tolerance = toleranceOf('sparse-decode', name, answer[name].dtype);
-        const wanted = expected[name] ?? { values: new Float64Array() };
-        const comparison = compare(name, 'reference', answer[name], wanted, tolerance);
-        expect(comparison).toMatchObject({ pass: true, failed: 0, firstBad: null });
-      }
+      const answer = decode(portableSparseDecode, limitsFor(gpu), problem, blocks, plan);
+      expectRight(problem, answer);
     },
   );
 });

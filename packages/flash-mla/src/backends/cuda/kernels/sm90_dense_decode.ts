@@ -2,7 +2,9 @@ import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import { Consumer } from './hopper/consume.ts';
 import { fetchKeys } from './hopper/fetch-keys.ts';
 import { fetchQuery } from './hopper/fetch-query.ts';
+import { type Blocks, hideBeyondEnd } from './hopper/hide.ts';
 import { type DecodeParams, decodeParams } from './hopper/params.ts';
+import { heedMissing } from './hopper/missing-pages.ts';
 import { consumerPlace } from './hopper/place.ts';
 import { releaseCombine } from './hopper/release-combine.ts';
 import { writeResults } from './hopper/results.ts';
@@ -73,13 +75,20 @@ export function buildHopperDenseDecode(
       consume() {
         const place = consumerPlace(k, group);
         const state = rowState(k, headDimV / 2);
-        const consumer = new Consumer(k, shared, tile, place, state);
+        const consumer = new Consumer<Blocks>(
+          k,
+          shared,
+          { ...tile, registerTiles: 1 },
+          place,
+          state,
+          (...hidden) => hideBeyondEnd(k, shared, place, ...hidden),
+        );
         const parity = k.var('u32', 0).named('query_parity');
         const attend = (piece: Piece) => {
           const blocks = work.blocksOf(piece, p.scale);
           resetRows(state);
           consumer.loadQuery(parity);
-          consumer.attend(blocks);
+          consumer.attend(heedMissing(k, shared, blocks));
           const target = awaitTarget(k, shared, parity);
           consumer.releaseQuery();
           releaseCombine(k, hasNext(shared, parity).not());

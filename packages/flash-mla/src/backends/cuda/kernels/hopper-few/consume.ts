@@ -1,5 +1,5 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import type { Blocks } from '../hopper/consume.ts';
+import type { Blocks } from '../hopper/hide.ts';
 import { heedMissing } from '../hopper/missing-pages.ts';
 import type { ConsumerPlace } from '../hopper/place.ts';
 import { type RingPosition, ringPosition } from '../hopper/ring-position.ts';

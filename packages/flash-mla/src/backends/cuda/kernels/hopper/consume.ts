@@ -1,6 +1,5 @@
 import { type MatrixDescriptor, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
-import { heedMissing, limitsOf } from './missing-pages.ts';
 import type { ConsumerPlace } from './place.ts';
 import { partBarrier, releasePart, weightsBarrier } from './ring.ts';
 import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
@@ -13,7 +12,6 @@ import {
   keyParts,
   keyTiles,
   ownValueTiles,
-  registerTiles,
   releasedParts,
   stepsPerTile,
   tileBytes,
@@ -31,87 +29,125 @@ import {
  */
 type Order = 'alone' | 'partner first' | 'scores first';
 
-/** What a consumer needs to know of a request's blocks. */
-export interface Blocks {
+/** See {@link ConsumerRegisters}. */
+const ownBlockBit = 2;
+const partnerBlockBit = 4;
+
+/** Blocks of a request. */
+export interface BlockRange {
   readonly from: Value<'u32'>;
   readonly to: Value<'u32'>;
-  /** Tokens that some row sees, and that this row of the CTA sees. */
-  readonly length: Value<'u32'>;
-  /** Tokens that all rows see; 0 as well where a block's page may be missing. */
-  readonly seenByAll: Value<'u32'>;
-  limitOfRow(row: Value<'u32'>): Value<'u32'>;
-  /** Whether the page of a block is missing; reads the block table. */
-  isMissing(block: Value<'u32'>): Value<'pred'>;
   /** Softmax scale · log2 e. */
   readonly scale: Value<'f32'>;
 }
+
+/** Hides tokens of `block`, whose scores are this thread's and wait to become weights. */
+export type HideTokens<B extends BlockRange> = (
+  blocks: B,
+  block: Value<'u32'>,
+  scores: readonly Var<'f32'>[],
+) => void;
+
+/** Registers of a consumer beside its row state: consumers that take turns in a warp group share them. */
+export interface ConsumerRegisters {
+  readonly scores: readonly Var<'f32'>[];
+  readonly partnerWeights: readonly (readonly Var<'b32'>[])[];
+  readonly query: readonly (readonly Var<'b32'>[])[];
+  /**
+   * In one register: bit 0, whose block comes next; bits 1 and 2, the parities of the blocks that come next
+   * in this consumer's stage and in its partner's.
+   */
+  readonly turn: Var<'u32'>;
+}
+
+export function consumerRegistersOf(
+  k: Ops,
+  { registerTiles }: Pick<ConsumerTile, 'registerTiles'>,
+): ConsumerRegisters {
+  const fragments = (n: number) => Array.from({ length: n }, () => k.vars('b32', 4));
+  return {
+    scores: k.vars('f32', tileTokens / 2),
+    partnerWeights: fragments(tileTokens / 16),
+    query: fragments(registerTiles * stepsPerTile),
+    turn: k.var('u32', 0).named('turn'),
+  };
+}
+
+/** What of a kernel's tile consumers depend on. */
+export interface ConsumerTile extends Pick<HopperTile, 'element' | 'clusterSize'> {
+  /** Of the columns that are keys and no values; `element` unless given. */
+  readonly ropeElement?: Element;
+  /**
+   * Query tiles that each consumer holds in registers. With one, its place in shared memory takes the
+   * weights of consumer 0; with none, consumers leave their weights in one place by turns, since each has
+   * taken the partner's when it leaves its own.
+   */
+  readonly registerTiles: 0 | 1;
+}
+
+/** What of a CTA's shared memory consumers use. */
+export type ConsumerShared = Pick<
+  HopperShared,
+  'weights' | 'query' | 'keys' | 'references' | 'full' | 'empty' | 'queryFull' | 'queryEmpty'
+>;
 
 /**
  * One of two warp groups that take turns: each computes the scores of every other block, and half the
  * columns of the output over all blocks. While one turns scores into weights, the other keeps the
  * tensor cores busy.
  */
-export class Consumer {
+export class Consumer<B extends BlockRange> {
   readonly state: RowState;
   readonly place: ConsumerPlace;
   readonly #k: Ops;
-  readonly #shared: HopperShared;
-  readonly #tile: HopperTile;
-  readonly #scores: readonly Var<'f32'>[];
-  readonly #partnerWeights: readonly (readonly Var<'b32'>[])[];
-  readonly #query: readonly (readonly Var<'b32'>[])[];
-  /** Parities of the blocks that come next in this consumer's stage and in its partner's. */
-  readonly #ownParity: Var<'u32'>;
-  readonly #partnerParity: Var<'u32'>;
-  /** Whose block comes next. */
-  readonly #turn: Var<'u32'>;
+  readonly #shared: ConsumerShared;
+  readonly #tile: ConsumerTile;
+  readonly #hide: HideTokens<B>;
+  readonly #registers: ConsumerRegisters;
   readonly #partner: Value<'u32'>;
 
   constructor(
     k: Ops,
-    shared: HopperShared,
-    tile: HopperTile,
+    shared: ConsumerShared,
+    tile: ConsumerTile,
     place: ConsumerPlace,
     state: RowState,
+    hide: HideTokens<B>,
+    registers: ConsumerRegisters = consumerRegistersOf(k, tile),
   ) {
     this.#k = k;
     this.#shared = shared;
     this.#tile = tile;
     this.place = place;
     this.state = state;
-    this.#scores = k.vars('f32', tileTokens / 2);
-    const fragments = (n: number) => Array.from({ length: n }, () => k.vars('b32', 4));
-    this.#partnerWeights = fragments(tileTokens / 16);
-    this.#query = fragments(registerTiles * stepsPerTile);
-    this.#ownParity = k.var('u32', 0).named('own_parity');
-    this.#partnerParity = k.var('u32', 0).named('partner_parity');
-    this.#turn = k.var('u32', 0).named('turn');
+    this.#hide = hide;
+    this.#registers = registers;
     this.#partner = place.consumer.xor(1).named('partner');
   }
 
   /** Takes in the queries of a request. Both consumers must be done with the one before. */
   loadQuery(parity: Value<'u32'>): void {
     const k = this.#k;
+    const { registerTiles } = this.#tile;
     k.mbarrierWait(this.#shared.queryFull.at(0), parity);
     for (let tile = 0; tile < registerTiles; tile++) {
       this.#fragmentRows(this.#shared.query.tile(tile)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
-          this.#query[tile * stepsPerTile + step][i].set(word.as32() as Value<'b32'>);
+          this.#registers.query[tile * stepsPerTile + step][i].set(word.as32() as Value<'b32'>);
         });
       });
     }
-    // Weights will overwrite what both have just read.
+    // Weights overwrite what both have just read of the queries; sums, what both have read of the last piece's.
     k.barrier(barrierId.consumers, consumers * warpGroupThreads);
   }
 
-  /** Attends to all blocks of a piece, whose queries were taken in. */
-  attend(given: Blocks): void {
+  /** Attends to all blocks of a piece. */
+  attend(blocks: B): void {
     const k = this.#k;
-    const blocks = heedMissing(k, this.#shared, given);
     const { from, to } = blocks;
     const block = k.var('u32', from).named('block');
     k.if(
-      this.#turn.eq(this.place.consumer),
+      this.#registers.turn.and(1).eq(this.place.consumer),
       () => {
         this.#ownBlock(blocks, from, 'alone');
         block.addTo(2);
@@ -144,7 +180,7 @@ export class Consumer {
       },
       { uniform: true },
     );
-    this.#turn.set(this.#turn.xor(to.sub(from).and(1)));
+    this.#registers.turn.set(this.#registers.turn.xor(to.sub(from).and(1)));
   }
 
   /** Makes room for the next piece's queries. Its target may follow: this piece's must have been taken. */
@@ -154,7 +190,7 @@ export class Consumer {
   }
 
   /** A block of this consumer's, and but for the first of a request the partner's block before it. */
-  #ownBlock(blocks: Blocks, block: Value<'u32'>, order: Order): void {
+  #ownBlock(blocks: B, block: Value<'u32'>, order: Order): void {
     const k = this.#k;
     const { element } = this.#tile;
     const { consumer } = this.place;
@@ -168,9 +204,14 @@ export class Consumer {
     if (order === 'scores first') this.#addPartner();
     k.wgmmaWait(order === 'scores first' ? 1 : 0);
     releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
-    const first = block.mul(tileTokens);
-    k.section('softmax', () => this.#hide(blocks, block, first));
-    const { weights, factors } = weigh(k, element, this.state, this.#scores, blocks.scale);
+    k.section('softmax', () => this.#hide(blocks, block, this.#registers.scores));
+    const { weights, factors } = weigh(
+      k,
+      element,
+      this.state,
+      this.#registers.scores,
+      blocks.scale,
+    );
     this.#handOver(weights);
     if (order === 'scores first') {
       k.wgmmaWait(0);
@@ -181,32 +222,35 @@ export class Consumer {
     k.wgmmaCommit();
     k.wgmmaWait(0);
     this.#releaseValues(consumer);
-    this.#ownParity.set(this.#ownParity.xor(1));
+    this.#registers.turn.set(this.#registers.turn.xor(ownBlockBit));
   }
 
   /** Scores of the block in this consumer's stage, behind the threads' backs. */
   #multiplyScores(): void {
     const k = this.#k;
     const shared = this.#shared;
-    const { element } = this.#tile;
     const layout = { swizzle: '128B', stride: 1024 } as const;
     const query = k.matrixDescriptor(shared.query.pointer, layout);
     const keys = k.matrixDescriptor(shared.keys.tile(this.place.consumer, 0), layout);
     for (let tile = 0; tile < keyTiles; tile++) {
       const part = keyParts.findIndex(({ first }) => first === tile);
       if (part >= 0) {
-        k.mbarrierWait(partBarrier(shared.full, this.place.consumer, part), this.#ownParity);
+        k.mbarrierWait(
+          partBarrier(shared.full, this.place.consumer, part),
+          this.#registers.turn.shr(1).and(1),
+        );
         // The assembler wants one in every run of multiplications.
         k.wgmmaFence();
       }
       for (let step = 0; step < stepsPerTile; step++) {
         const at = tile * tileBytes + step * columnStepBytes;
+        const element = elementOfTile(this.#tile, tile);
         const left =
-          tile < registerTiles
-            ? asFragments(element, this.#query[tile * stepsPerTile + step])
+          tile < this.#tile.registerTiles
+            ? asFragments(element, this.#registers.query[tile * stepsPerTile + step])
             : query.bytes(at);
         const accumulate = tile + step > 0;
-        k.wgmma(element, this.#scores, left, keys.bytes(at), { accumulate });
+        k.wgmma(element, this.#registers.scores, left, keys.bytes(at), { accumulate });
       }
     }
   }
@@ -216,22 +260,22 @@ export class Consumer {
     const k = this.#k;
     const { element } = this.#tile;
     k.section('partner', () => {
-      k.mbarrierWait(weightsBarrier(this.#shared, this.#partner), this.#partnerParity);
+      k.mbarrierWait(weightsBarrier(this.#shared, this.#partner), this.#registers.turn.shr(2));
       this.#fragmentRows(this.#weights(this.#partner)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
-          this.#partnerWeights[step][i].set(word.as32() as Value<'b32'>);
+          this.#registers.partnerWeights[step][i].set(word.as32() as Value<'b32'>);
         });
       });
       const references = [0, 8].map((r) =>
         this.#shared.references.at(this.#partner, this.place.row.add(r)).load(),
       );
-      meet(k, element, this.state, this.#partnerWeights, references);
+      meet(k, element, this.state, this.#registers.partnerWeights, references);
       for (const part of [0, 1]) {
         const full = partBarrier(this.#shared.full, this.#partner, part);
-        k.mbarrierWait(full.at(this.place.consumer.shl(2)), this.#partnerParity);
+        k.mbarrierWait(full.at(this.place.consumer.shl(2)), this.#registers.turn.shr(2));
       }
-      this.#partnerParity.set(this.#partnerParity.xor(1));
-      const weights = this.#partnerWeights.map((words) => asFragments(element, words));
+      this.#registers.turn.set(this.#registers.turn.xor(partnerBlockBit));
+      const weights = this.#registers.partnerWeights.map((words) => asFragments(element, words));
       this.#multiplyValues(weights, this.#partner);
     });
     k.wgmmaCommit();
@@ -279,52 +323,10 @@ export class Consumer {
     k.mbarrierArrive(weightsBarrier(this.#shared, consumer));
   }
 
-  /**
-   * Hides tokens that a row must not see. Behind the request's end there may be anything, NaN too, which
-   * even a weight of 0 would not keep out of the outputs: values there become zeros.
-   */
-  #hide(blocks: Blocks, block: Value<'u32'>, first: Value<'u32'>): void {
-    const k = this.#k;
-    const end = first.add(tileTokens);
-    k.if(
-      end.gt(blocks.seenByAll),
-      () => {
-        const limitOf = limitsOf(k, blocks, block);
-        const limits = [0, 8].map((r) => limitOf(this.place.row.add(r)));
-        this.#scores.forEach((score, i) => {
-          const token = first.add(this.place.column).add((i >> 2) * 8 + (i & 1));
-          const limit = limits[(i >> 1) & 1];
-          score.set(k.select<'f32'>(token.lt(limit), score, Number.NEGATIVE_INFINITY));
-        });
-        k.if(end.gt(blocks.length), () => this.#clearValues(blocks.length.max(first).sub(first)), {
-          uniform: true,
-        });
-      },
-      { uniform: true },
-    );
-  }
-
-  #clearValues(valid: Value<'u32'>): void {
-    const k = this.#k;
-    const { thread, consumer } = this.place;
-    const start = this.#shared.keys.tile(consumer, 0).as('b32').bytes(thread.and(7).shl(4));
-    const range = { from: valid.add(thread.shr(3)), to: tileTokens, step: warpGroupThreads / 8 };
-    const zero = k.constant('b32', 0);
-    // The group's other warps may still multiply these rows as keys.
-    k.barrier(consumer.add(barrierId.group), warpGroupThreads);
-    k.for({ ...range, unroll: false }, (row) => {
-      const at = start.bytes(row.shl(7)).folded();
-      for (let tile = 0; tile < valueTiles; tile++) {
-        at.bytes(tile * tileBytes).storeVec([zero, zero, zero, zero]);
-      }
-    });
-    k.fenceProxyAsync('shared::cta');
-    k.barrier(consumer.add(barrierId.group), warpGroupThreads);
-  }
-
   /** The tile in which a consumer leaves its weights. */
   #weights(consumer: Value<'u32'>): Pointer<'shared', Element> {
-    return this.#shared.weights.pointer.plus(consumer.xor(1), tileBytes);
+    const { pointer } = this.#shared.weights;
+    return this.#tile.registerTiles === 0 ? pointer : pointer.plus(consumer.xor(1), tileBytes);
   }
 
   /** Where this lane's row of 8×8 blocks lies in a tile of 64 columns, by steps of 16 columns. */
@@ -343,4 +345,9 @@ export class Consumer {
 function asFragments(element: Element, words: readonly Var<'b32'>[]) {
   const type = element === 'f16' ? 'f16x2' : 'bf16x2';
   return words.map((word) => word.as(type));
+}
+
+/** What the tensor cores multiply of a tile of 64 columns of keys. */
+function elementOfTile({ element, ropeElement = element }: ConsumerTile, tile: number): Element {
+  return tile < valueTiles ? element : ropeElement;
 }

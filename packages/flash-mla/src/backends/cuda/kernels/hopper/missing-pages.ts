@@ -1,6 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../mla/tile.ts';
-import type { Blocks } from './consume.ts';
+import type { Blocks } from './hide.ts';
 import type { KeyBlocks } from './key-blocks.ts';
 import { type HopperShared, queryThreads, queryWarps, tileTokens } from './tile.ts';
 

@@ -10,6 +10,7 @@ import {
 import type { decodeResultParams } from '../mla/decode-results.ts';
 import type { Piece } from '../mla/pieces.ts';
 import { rowScale } from '../mla/scaled-halves.ts';
+import { sinkFactor } from '../mla/sink.ts';
 import type { Element } from '../mla/tile.ts';
 import type { ConsumerPlace } from './place.ts';
 import { transposeQuad } from './quad.ts';
@@ -19,7 +20,7 @@ import type { Work } from './work.ts';
 
 /** A piece's attention in both consumers, ready to be written. */
 export interface HopperResults {
-  readonly shared: HopperShared;
+  readonly shared: Pick<HopperShared, 'sums' | 'sumsFull'>;
   readonly place: ConsumerPlace;
   readonly state: RowState;
   readonly piece: Piece;
@@ -28,6 +29,10 @@ export interface HopperResults {
   readonly parity: Value<'u32'>;
   readonly work: Pick<Work<Element>, 'count' | 'queryAndHead'>;
   readonly outElement: Element;
+  /** Where the accumulators hold the consumer's n-th 8 columns; the n-th unless given. */
+  readonly blockOf?: (block: number) => number;
+  /** The attention sink of a head; applied where a row is finished, so not to a split of it. */
+  readonly sink?: ((head: Value<'u32'>) => Value<'f32'>) | undefined;
 }
 
 const pair = [0, 1] as const;
@@ -41,7 +46,7 @@ export function writeResults(
   p: ParamValues<ReturnType<typeof decodeResultParams<Element>>>,
   results: HopperResults,
 ): void {
-  const { shared, place, state, piece, target, work, outElement } = results;
+  const { shared, place, state, piece, target, work, outElement, blockOf = (n) => n } = results;
   const { lane, consumer, row } = place;
   const isFirstLane = lane.and(3).eq(0);
   const { isPartial, slot } = target;
@@ -90,7 +95,7 @@ export function writeResults(
         const words = transposeQuad(
           k,
           lane,
-          [0, 1, 2, 3].map((i) => pack(j + i)),
+          [0, 1, 2, 3].map((i) => pack(blockOf(j + i))),
         );
         k.if(isThere, () => to.at(4 * j).storeVec(words));
       }
@@ -114,8 +119,13 @@ export function writeResults(
           const natural = lse2.mul(Math.LN2);
           p.lse.at(at).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, natural));
         });
+        const factor = k.var('f32', inverse);
+        if (results.sink !== undefined) {
+          const sink = results.sink(k.select<'u32'>(isThere, head, 0));
+          factor.set(k.select<'f32'>(isEmpty, 0, inverse.mul(sinkFactor(k, lse2, sink))));
+        }
         store(p.out.as('b32').at(wordsOf(request)), (j) => {
-          const [lo, hi] = values(j, inverse);
+          const [lo, hi] = values(j, factor);
           return packPair(k, outElement, lo, hi).as('b32');
         });
       },

@@ -21,7 +21,7 @@ export function partBarrier(
 
 /** The barrier of a consumer's weights, beside those of its keys. */
 export function weightsBarrier(
-  { full }: HopperShared,
+  { full }: Pick<HopperShared, 'full'>,
   consumer: Value<'u32'>,
 ): Pointer<'shared', 'b64'> {
   return partBarrier(full, consumer, keyParts.length);
@@ -48,7 +48,7 @@ export function initBarriers(k: Ops, shared: HopperShared, { clusterSize }: Hopp
 /** A warp's last use of a part: tells every CTA whose copies reach this one. */
 export function releasePart(
   k: Ops,
-  { clusterSize }: HopperTile,
+  { clusterSize }: Pick<HopperTile, 'clusterSize'>,
   bar: Pointer<'shared', 'b64'>,
 ): void {
   if (clusterSize === 1) k.if(k.laneId.eq(0), () => k.mbarrierArrive(bar));

@@ -34,9 +34,6 @@ export const queryWarps = queryThreads / 32;
 export const producerRegisters = 24;
 export const consumerRegisters = 240;
 
-/** Query tiles that each consumer holds in registers; the first makes room for weights. */
-export const registerTiles = 1;
-
 /** Parts of a key block that are released by themselves: each consumer's half of V, and the rest. */
 export const releasedParts = 3;
 /** Parts of a key block that arrive by themselves, and with which released part they go. */

@@ -1,0 +1,107 @@
+import type { Ops, ParamValues } from '@flash-mla/ptx';
+import { partBarrier } from '../hopper/ring.ts';
+import { keyParts, tileBytes, valueTiles, warpGroupThreads } from '../hopper/tile.ts';
+import type { Piece } from '../mla/pieces.ts';
+import { fetchQuery } from './fetch-query.ts';
+import type { SparseParams } from './params.ts';
+import { producerPlace, publish } from './place.ts';
+import { ringCounter } from './ring.ts';
+import { RowFinder } from './rows.ts';
+import { publishTarget } from './target.ts';
+import {
+  partsInRegisters,
+  producerBarrier,
+  ropePart,
+  type SparseShared,
+  valueParts,
+} from './tile.ts';
+import { ValueRows } from './values.ts';
+import type { Picks, SparseWork } from './work.ts';
+
+const stageBytes = (valueTiles + 1) * tileBytes;
+
+/** Gathers, converts and publishes keys and queries of all pieces; by the producer's four warps. */
+export function produce(
+  k: Ops,
+  shared: SparseShared,
+  p: ParamValues<SparseParams>,
+  work: SparseWork,
+  pageSize: number,
+): void {
+  const place = producerPlace(k);
+  const ring = ringCounter(k);
+  const rows = new RowFinder(k, p, pageSize, place);
+  const values = new ValueRows(k, shared, place);
+  const parity = k.var('u32', 1).named('pass_parity');
+  const isWide = k.var('pred', false);
+  const bad = k.var('pred', false).named('bad');
+
+  /** Copies a block's rope values, which need no conversion, once their place is free. */
+  const copyRope = () => {
+    k.mbarrierWait(partBarrier(shared.empty, ring.stage, keyParts[ropePart].released), ring.parity);
+    values.copyRope(rows, ring.stage.mul(stageBytes));
+  };
+
+  /** Converts a block part by part, and starts to read what comes as many parts later. */
+  const convertBlock = (picks: Picks) => {
+    const stage = ring.stage.mul(stageBytes);
+    for (let part = 0; part < valueParts; part++) {
+      const { released } = keyParts[part];
+      if (released !== keyParts[part - 1]?.released) {
+        k.mbarrierWait(partBarrier(shared.empty, ring.stage, released), ring.parity);
+      }
+      k.if(
+        isWide,
+        () => values.convert(part, stage, 'bf16'),
+        () => {
+          values.check(part, bad);
+          values.convert(part, stage, 'f16');
+        },
+        { uniform: true },
+      );
+      if (part === 0) {
+        k.if(place.lane.eq(0), () => {
+          shared.present.at(ring.stage, place.warp).store(rows.present.as('u32'));
+        });
+      }
+      publish(k, place, partBarrier(shared.full, ring.stage, part));
+      const later = part + partsInRegisters;
+      if (later === valueParts) rows.advance(picks);
+      values.load(rows, later % valueParts);
+    }
+    k.cpAsyncWaitAll();
+    publish(k, place, partBarrier(shared.full, ring.stage, ropePart));
+  };
+
+  const pass = (piece: Piece, picks: Picks) => {
+    const { from, to } = picks;
+    rows.begin(picks);
+    for (let part = 0; part < partsInRegisters; part++) values.load(rows, part);
+    copyRope();
+    fetchQuery(k, shared, place, work.queryOf(piece), parity, isWide, bad);
+    k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
+      convertBlock(picks);
+      ring.advance();
+      k.if(block.add(1).lt(to), copyRope, { uniform: true });
+    });
+  };
+
+  work.forEachPiece((piece) => {
+    const picks = work.picksOf(piece);
+    isWide.set(false);
+    k.loop(
+      (loop) => {
+        bad.set(false);
+        pass(piece, picks);
+        const again = k.barrierAny(bad, producerBarrier, warpGroupThreads);
+        k.if(k.threadIdx.x.eq(0), () => {
+          publishTarget(k, shared, piece, parity.xor(1), again);
+        });
+        parity.set(parity.xor(1));
+        isWide.set(true);
+        loop.breakIf(again.not());
+      },
+      { uniform: true, name: 'pass', unroll: false },
+    );
+  });
+}

@@ -1,0 +1,75 @@
+import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
+import {
+  consumers,
+  headDimQk,
+  keyParts,
+  releasedParts,
+  tileColumns,
+  tileRows,
+  tileTokens,
+} from '../hopper/tile.ts';
+
+/** Registers of a thread after roles are known: 128 · 96 + 256 · 208 = 384 · 170; they start with 168. */
+export const producerRegisters = 80;
+export const consumerRegisters = 216;
+
+/** Tokens of a block that one of the producer's four warps gathers. */
+export const warpTokens = 16;
+/** Lanes that share a token, and so tokens that a warp reads at once. */
+export const tokenLanes = 8;
+export const tokensAtOnce = 32 / tokenLanes;
+/** Tokens that a lane has a share of. */
+export const laneTokens = warpTokens / tokensAtOnce;
+
+/** A packed row: 512 e4m3, 4 scales (f32) and 64 rope values (bf16). */
+export const rowBytes = 656;
+export const scaleOffset = 512;
+export const ropeOffset = 528;
+
+/** Parts of a row that are converted by themselves: 128 columns, 16 bytes a lane. */
+export const valueParts = 4;
+export const partBytes = 128;
+export const ropePart = 4;
+/** Parts that are in registers: while one is converted the other is on its way. */
+export const partsInRegisters = 2;
+/** Two tiles of keys that a part becomes. */
+export const partTiles = 2;
+
+/** Hardware barriers beside those of `hopper/tile.ts`. */
+export const producerBarrier = 2;
+
+/** Elements in which keys are multiplied: `narrow`, where their scales allow it, or as wide as f32. */
+const single = { ropeElement: 'bf16', clusterSize: 1, registerTiles: 0 } as const;
+export const narrow = { element: 'f16', ...single } as const;
+export const wide = { element: 'bf16', ...single } as const;
+
+/** Shared memory of a CTA: what `hopper/tile.ts` describes, and which tokens of each stage there are. */
+export const sparseLayout = sharedLayout({
+  weights: field('f16', [tileRows, tileColumns], { swizzle: '128B' }),
+  query: field('f16', [tileRows, headDimQk], { swizzle: '128B', arrangement: 'tiles' }),
+  keys: field('f16', [consumers, tileTokens, headDimQk], {
+    swizzle: '128B',
+    arrangement: 'tiles',
+  }),
+  references: field('f32', [consumers, tileRows]),
+  sums: field('f32', [consumers, tileRows, 2]),
+  targets: field('u32', [2, 2]),
+  /** A bit for each token of a stage: whether it is there. */
+  present: field('u16', [consumers, tileTokens / warpTokens]),
+  full: field('b64', [consumers * (keyParts.length + 1)]),
+  empty: field('b64', [consumers * releasedParts]),
+  queryFull: field('b64', [1]),
+  queryEmpty: field('b64', [1]),
+  targetFull: field('b64', [1]),
+  sumsFull: field('b64', [consumers]),
+});
+
+export type SparseShared = SharedAccess<(typeof sparseLayout)['decls']>;
+
+/**
+ * Where the tiles hold a value's 8 columns: of the 16 that a lane converts, the first 8 go to the first
+ * tile of its part and the others to the second, so that eight lanes store to all banks.
+ */
+export function blockOf(block: number): number {
+  return (block & ~15) | ((block & 1) << 3) | ((block & 15) >> 1);
+}

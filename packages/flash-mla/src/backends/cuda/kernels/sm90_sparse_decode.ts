@@ -1,0 +1,128 @@
+import { defineKernel, type Kernel } from '@flash-mla/ptx';
+import { type BlockRange, Consumer, consumerRegistersOf } from './hopper/consume.ts';
+import { consumerPlace } from './hopper/place.ts';
+import { releaseCombine } from './hopper/release-combine.ts';
+import { writeResults } from './hopper/results.ts';
+import { resetRows, rowState } from './hopper/row-state.ts';
+import { ctaThreads, headDimV } from './hopper/tile.ts';
+import { initBarriers } from './hopper-sparse/barriers.ts';
+import { hideMissing } from './hopper-sparse/hide.ts';
+import { type SparseParams, sparseParams } from './hopper-sparse/params.ts';
+import { produce } from './hopper-sparse/produce.ts';
+import { awaitTarget, hasNext } from './hopper-sparse/target.ts';
+import {
+  blockOf,
+  consumerRegisters,
+  narrow,
+  producerRegisters,
+  sparseLayout,
+  wide,
+} from './hopper-sparse/tile.ts';
+import { sparseWork } from './hopper-sparse/work.ts';
+import type { Piece } from './mla/pieces.ts';
+
+/** What the code of the kernel depends on. */
+export interface HopperSparseDecodeConfig {
+  readonly pageSize: number;
+  readonly hasSink: boolean;
+}
+
+/**
+ * Token-sparse decoding on warp groups. Grid: (tiles of 64 heads, queries, parts of the schedule). One
+ * warp group gathers rows and converts them, two compute.
+ */
+export function buildHopperSparseDecode({
+  pageSize,
+  hasSink,
+}: HopperSparseDecodeConfig): Kernel<SparseParams> {
+  const options = {
+    name: 'sm90_sparse_decode',
+    params: sparseParams,
+    shared: sparseLayout,
+    block: [ctaThreads],
+    minBlocksPerSm: 1,
+  } as const;
+  return defineKernel(options, (k, p) => {
+    const { shared } = k;
+    const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
+    const work = sparseWork(k, p);
+    initBarriers(k, shared);
+    k.waitForDependencies();
+
+    const consume = () => {
+      const place = consumerPlace(k, group);
+      const state = rowState(k, headDimV / 2);
+      const registers = consumerRegistersOf(k, narrow);
+      const consumerOf = (kind: typeof narrow | typeof wide) =>
+        new Consumer<BlockRange>(
+          k,
+          shared,
+          kind,
+          place,
+          state,
+          (_blocks, _block, scores) => hideMissing(k, shared, place, scores),
+          registers,
+        );
+      const [inF16, inBf16] = [narrow, wide].map(consumerOf);
+      const parity = k.var('u32', 0).named('pass_parity');
+      const isWide = k.var('pred', false);
+      const attend = (piece: Piece) => {
+        const blocks = work.blocksOf(piece);
+        isWide.set(false);
+        k.loop(
+          (loop) => {
+            resetRows(state);
+            inF16.loadQuery(parity);
+            k.if(
+              isWide,
+              () => inBf16.attend(blocks),
+              () => inF16.attend(blocks),
+              { uniform: true },
+            );
+            const target = awaitTarget(k, shared, parity);
+            inF16.releaseQuery();
+            k.if(
+              target.again.not(),
+              () => {
+                releaseCombine(k, hasNext(shared, parity).not());
+                writeResults(k, p, {
+                  shared,
+                  place,
+                  state,
+                  piece,
+                  target,
+                  parity,
+                  work,
+                  outElement: 'bf16',
+                  blockOf,
+                  sink: hasSink ? (head) => p.sink.at(head).load() : undefined,
+                });
+              },
+              // Both count every pass.
+              () => k.mbarrierArrive(shared.sumsFull.at(place.consumer)),
+              { uniform: true },
+            );
+            parity.set(parity.xor(1));
+            isWide.set(true);
+            loop.breakIf(target.again.not());
+          },
+          { uniform: true, name: 'pass', unroll: false },
+        );
+      };
+      work.forEachPiece(attend, () => hasNext(shared, parity.xor(1)));
+    };
+
+    k.if(
+      group.eq(0),
+      () => {
+        k.setMaxRegisters(producerRegisters, 'decrease');
+        produce(k, shared, p, work, pageSize);
+      },
+      () => {
+        k.setMaxRegisters(consumerRegisters, 'increase');
+        consume();
+      },
+      { uniform: true },
+    );
+  });
+}
