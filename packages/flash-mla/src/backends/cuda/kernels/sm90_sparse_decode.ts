@@ -25,16 +25,16 @@ import type { Piece } from './mla/pieces.ts';
 export interface HopperSparseDecodeConfig {
   readonly pageSize: number;
   readonly hasSink: boolean;
+  /** Asks the second-level cache for rows a block before they are loaded. */
+  readonly prefetches: boolean;
 }
 
 /**
  * Token-sparse decoding on warp groups. Grid: (tiles of 64 heads, queries, parts of the schedule). One
  * warp group gathers rows and converts them, two compute.
  */
-export function buildHopperSparseDecode({
-  pageSize,
-  hasSink,
-}: HopperSparseDecodeConfig): Kernel<SparseParams> {
+export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kernel<SparseParams> {
+  const { hasSink } = config;
   const options = {
     name: 'sm90_sparse_decode',
     params: sparseParams,
@@ -116,7 +116,7 @@ export function buildHopperSparseDecode({
       group.eq(0),
       () => {
         k.setMaxRegisters(producerRegisters, 'decrease');
-        produce(k, shared, p, work, pageSize);
+        produce(k, shared, p, work, config);
       },
       () => {
         k.setMaxRegisters(consumerRegisters, 'increase');

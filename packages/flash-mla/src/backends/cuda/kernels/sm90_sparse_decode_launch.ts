@@ -79,7 +79,7 @@ export const hopperSparseDecode = {
     const { main, hasAttnSink: hasSink } = problem;
     const launch: MainLaunch = {
       kernel: hopperSparseDecodeSpec,
-      config: { pageSize: main.pageSize, hasSink },
+      config: { pageSize: main.pageSize, hasSink, prefetches: true },
       grid: gridOf(problem),
       overlap: true,
     };

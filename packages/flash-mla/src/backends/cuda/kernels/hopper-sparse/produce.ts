@@ -2,11 +2,11 @@ import type { Ops, ParamValues } from '@flash-mla/ptx';
 import { partBarrier } from '../hopper/ring.ts';
 import { keyParts, tileBytes, valueTiles, warpGroupThreads } from '../hopper/tile.ts';
 import type { Piece } from '../mla/pieces.ts';
-import { fetchQuery } from './fetch-query.ts';
 import type { SparseParams } from './params.ts';
 import { producerPlace, publish } from './place.ts';
+import { QueryRows } from './query.ts';
 import { ringCounter } from './ring.ts';
-import { RowFinder } from './rows.ts';
+import { type CacheCode, RowFinder } from './rows.ts';
 import { publishTarget } from './target.ts';
 import {
   partsInRegisters,
@@ -26,12 +26,13 @@ export function produce(
   shared: SparseShared,
   p: ParamValues<SparseParams>,
   work: SparseWork,
-  pageSize: number,
+  cache: CacheCode,
 ): void {
   const place = producerPlace(k);
   const ring = ringCounter(k);
-  const rows = new RowFinder(k, p, pageSize, place);
+  const rows = new RowFinder(k, p, cache, place);
   const values = new ValueRows(k, shared, place);
+  const query = new QueryRows(k, shared, place);
   const parity = k.var('u32', 1).named('pass_parity');
   const isWide = k.var('pred', false);
   const bad = k.var('pred', false).named('bad');
@@ -75,10 +76,13 @@ export function produce(
 
   const pass = (piece: Piece, picks: Picks) => {
     const { from, to } = picks;
+    // What depends on indices comes behind the queries, which depend on nothing.
     rows.begin(picks);
+    query.copy(work.queryOf(piece), parity);
+    rows.first(picks);
     for (let part = 0; part < partsInRegisters; part++) values.load(rows, part);
     copyRope();
-    fetchQuery(k, shared, place, work.queryOf(piece), parity, isWide, bad);
+    query.publish(isWide, bad);
     k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
       convertBlock(picks);
       ring.advance();

@@ -5,6 +5,13 @@ import type { ProducerPlace } from './place.ts';
 import { rowBytes, tokensAtOnce, warpTokens } from './tile.ts';
 import type { Picks } from './work.ts';
 
+/** What the code that finds rows depends on. */
+export interface CacheCode {
+  readonly pageSize: number;
+  /** Asks the second-level cache for rows a block before they are loaded. */
+  readonly prefetches: boolean;
+}
+
 const nothing = -1;
 /** A row that is not there; those that are have smaller numbers. */
 const noRow = 2 ** 32 - 1;
@@ -19,7 +26,7 @@ export class RowFinder {
   readonly present: Var<'b32'>;
   readonly #k: Ops;
   readonly #p: ParamValues<SparseParams>;
-  readonly #pageSize: number;
+  readonly #cache: CacheCode;
   readonly #place: ProducerPlace;
   /** The entry of the block whose index is read next. */
   readonly #position: Var<'u32'>;
@@ -28,10 +35,10 @@ export class RowFinder {
   readonly #next: Var<'u32'>;
   readonly #own: Var<'u32'>;
 
-  constructor(k: Ops, p: ParamValues<SparseParams>, pageSize: number, place: ProducerPlace) {
+  constructor(k: Ops, p: ParamValues<SparseParams>, cache: CacheCode, place: ProducerPlace) {
     this.#k = k;
     this.#p = p;
-    this.#pageSize = pageSize;
+    this.#cache = cache;
     this.#place = place;
     this.present = k.var('b32', 0).named('present');
     this.#position = k.var('u32', 0).named('position');
@@ -40,10 +47,14 @@ export class RowFinder {
     this.#own = k.var('u32', noRow).named('own_row');
   }
 
-  /** Goes to the first block of a piece. */
+  /** Starts to look for the first block of a piece. */
   begin(picks: Picks): void {
     this.#position.set(this.#k.mad(picks.from, tileTokens, this.#place.ownToken));
     this.#seek(picks);
+  }
+
+  /** Goes to the block for which {@link begin} looks. */
+  first(picks: Picks): void {
     this.#findNext();
     this.#seek(picks);
     this.advance(picks);
@@ -75,10 +86,11 @@ export class RowFinder {
     const token = this.#index.as('u32');
     this.#next.set(noRow);
     k.if(token.lt(mainTokens), () => {
-      const block = token.div(this.#pageSize);
-      const offset = token.rem(this.#pageSize);
+      const block = token.div(this.#cache.pageSize);
+      const offset = token.rem(this.#cache.pageSize);
       const row = k.mad(block, mainStrides[0], offset.mul(mainStrides[1]));
       this.#next.set(row);
+      if (!this.#cache.prefetches) return;
       k.if(this.#place.lane.lt(warpTokens), () => k.bulkPrefetch(this.#pointer(row), rowBytes));
     });
   }
