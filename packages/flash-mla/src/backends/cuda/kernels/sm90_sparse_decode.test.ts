@@ -52,27 +52,41 @@ describe('sparse decode on warp groups', () => {
     expect(takes({ main: { ...cacheOf(64), kCache: { strides: [0, 656], alignment: 8 } } })).toBe(
       false,
     );
-    // Rows beyond 64 GiB have no number of 32 bits.
-    expect(takes({ main: { ...cacheOf(64), numBlocks: 1_700_000 } })).toBe(false);
+    expect(takes({ extra: cacheOf(2) })).toBe(true);
+    expect(takes({ layout: 'bf16' })).toBe(false);
+    const model1 = { layout: 'model1', headDimQk: 512 } as const;
+    expect(takes({ ...model1, main: cacheOf(2, 584), extra: cacheOf(64, 584) })).toBe(true);
+    // Rows beyond 32 GiB have no number of 31 bits.
+    expect(takes({ main: { ...cacheOf(64), numBlocks: 900_000 } })).toBe(false);
     const { main } = hopperSparseDecode.plan(planned(), limits).launches;
     expect(main).toMatchObject({ grid: [2, 2, 33], kernel: { name: 'sm90_sparse_decode' } });
   });
 
-  const shapes = [64, 61].flatMap((page) => [false, true].map((sink) => ({ page, sink })));
+  const shapes = [
+    { page: 64, extraPage: undefined, hasAttnSink: false },
+    { page: 62, extraPage: undefined, hasAttnSink: true },
+    { page: 256, extraPage: 2, hasAttnSink: true },
+  ];
   itAssembles(
-    shapes.map(({ page, sink }) => ({
-      name: `page ${page}, sink ${sink}`,
-      launch: (target) =>
-        target === 'sm_90a'
-          ? hopperSparseDecode.plan(planned({ main: cacheOf(page), hasAttnSink: sink }), limits)
-              .launches.main
-          : undefined,
-    })),
+    (['v32', 'model1'] as const).flatMap((layout) =>
+      shapes.map(({ page, extraPage, hasAttnSink }) => ({
+        name: `${layout}, pages ${page} ${extraPage ?? ''}, sink ${hasAttnSink}`,
+        launch: (target: string) => {
+          if (target !== 'sm_90a') return undefined;
+          const extra = extraPage === undefined ? undefined : cacheOf(extraPage);
+          const headDimQk = layout === 'v32' ? 576 : 512;
+          const shape = { layout, headDimQk, main: cacheOf(page), extra, hasAttnSink };
+          return hopperSparseDecode.plan(planned(shape), limits).launches.main;
+        },
+      })),
+    ),
   );
 });
 
-interface Walk extends Pick<SparseParams, 'hQ' | 'sink' | 'invalid'> {
+interface Walk extends Pick<SparseParams, 'hQ' | 'sink' | 'invalid' | 'extra'> {
   readonly name: string;
+  /** Default v32. */
+  readonly layout?: 'v32' | 'model1';
   readonly lengths: readonly number[];
   readonly sQ?: number;
   readonly topk?: number;
@@ -103,12 +117,29 @@ const walks: readonly Walk[] = [
     ...{ hQ: 64, lengths: [50, 250, 128], numParts: 2, splitBlocks: 1, invalid: 'rows' },
     results: ['whole split split split', 'split split split'],
   },
+  {
+    name: 'a second cache whose pages are no power of two, splits across both',
+    ...{ hQ: 40, lengths: [70, 0, 150], extra: { sK: 300, topk: 150, page: 61 } },
+    ...{ numParts: 3, results: ['whole', 'whole split', 'split'] },
+  },
+  {
+    name: 'model1, two row tiles, indices of every kind',
+    ...{ layout: 'model1', hQ: 71, lengths: [50, 250, 128], invalid: 'rows' },
+    ...{ numParts: 2, results: ['whole split', 'split whole'] },
+  },
+  {
+    name: 'model1, a second cache of pages of 2, splits of three blocks',
+    ...{ layout: 'model1', hQ: 64, sink: 'finite', extra: { sK: 300, topk: 130, page: 2 } },
+    ...{ lengths: [130, 0], numParts: 1, splitBlocks: 3, results: ['split split split split'] },
+  },
 ];
 
-function problemOf({ name, lengths, topk = 256, page = 64, sQ = 1, hQ, sink, invalid }: Walk) {
+function problemOf(walk: Walk) {
+  const { name, layout = 'v32', lengths, topk = 256, page = 64, sQ = 1 } = walk;
+  const { hQ, sink, invalid, extra } = walk;
   const b = lengths.length;
   const cache = { sK: 300, topk, page };
-  const params = { op: 'sparse-decode', layout: 'v32', b, sQ, hQ, cache, sink, invalid } as const;
+  const params = { op: 'sparse-decode', layout, b, sQ, hQ, cache, extra, sink, invalid } as const;
   return {
     ...generateProblem(name, params as SparseParams),
     topkLength: { dtype: 'i32', shape: [b], data: Int32Array.from(lengths) },
@@ -166,12 +197,41 @@ const outliers: readonly {
 // Parts walk several pieces: odd and even numbers of blocks, single ones, and ends inside a block.
 describe('sparse decode on warp groups in the simulator', () => {
   it.each(walks)('$name', (walk) => {
-    const { lengths, topk = 256, numParts, splitBlocks = 0, results } = walk;
+    const { lengths, topk = 256, extra, numParts, splitBlocks = 0, results } = walk;
+    const { topk: extraTopk = 0 } = extra ?? {};
     const problem = problemOf(walk);
-    const blocks = blocksOfTopk({ batch: lengths.length, topk, topkLength: [...lengths] }, 64);
+    const shape = { batch: lengths.length, topk, topkLength: [...lengths], extraTopk };
+    const blocks = blocksOfTopk(shape, 64);
     const plan = { numParts, blockTokens: 64, overheadBlocks: 0, splitBlocks };
     expect(resultsOf(blocks, plan)).toEqual(results);
     expectRight(problem, decode(hopperSparseDecode, limits, problem, blocks, plan));
+  });
+
+  it.each([
+    { name: 'a large scale', at: 2, exponent: 20 },
+    { name: 'small scales', at: 0, exponent: -30 },
+    { name: 'a large rope value', at: -1, exponent: 17 },
+  ])('is right where f16 is not wide enough for model1: $name', ({ at, exponent }) => {
+    const lengths = [100, 60];
+    const name = 'outliers of model1';
+    const walk = { name, layout: 'model1', hQ: 40, lengths, topk: 128, numParts: 1 } as const;
+    const problem = problemOf({ ...walk, results: [] });
+    const bytes = Uint8Array.from(problem.kCache.data as Uint8Array);
+    const [numBlocks = 0, page = 0] = problem.kCache.shape;
+    for (let token = 0; token < numBlocks * page; token += 3) {
+      const block = Math.floor(token / page) * page * 584;
+      const offset = token % page;
+      const scale = block + page * 576 + offset * 8 + at;
+      const rope = block + offset * 576 + 448 + 2 * 5;
+      if (at >= 0) bytes[scale] = exponent + 127;
+      else new DataView(bytes.buffer).setUint16(rope, encodeBf16(2 ** exponent), true);
+    }
+    const kCache = { ...problem.kCache, data: bytes } as SparseDecode['kCache'];
+    const changed = { ...problem, kCache };
+    const blocks = blocksOfTopk({ batch: 2, topk: 128, topkLength: lengths }, 64);
+    const plan = { numParts: 1, blockTokens: 64, overheadBlocks: 0, splitBlocks: 0 };
+    const answer = decode(hopperSparseDecode, limits, changed, blocks, plan);
+    expectRight(changed, answer, exponent > 0 ? 2 ** -exponent : 1);
   });
 
   it.each(outliers)('is right where f16 is not wide enough: $name', (outlier) => {

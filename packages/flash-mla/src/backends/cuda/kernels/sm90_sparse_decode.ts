@@ -9,10 +9,12 @@ import { initBarriers } from './hopper-sparse/barriers.ts';
 import { hideMissing } from './hopper-sparse/hide.ts';
 import { type SparseParams, sparseParams } from './hopper-sparse/params.ts';
 import { produce } from './hopper-sparse/produce.ts';
+import type { CacheCode } from './hopper-sparse/rows.ts';
 import { awaitTarget, hasNext } from './hopper-sparse/target.ts';
 import {
   blockOf,
   consumerRegisters,
+  keyTilesOf,
   narrow,
   producerRegisters,
   sparseLayout,
@@ -22,11 +24,8 @@ import { sparseWork } from './hopper-sparse/work.ts';
 import type { Piece } from './mla/pieces.ts';
 
 /** What the code of the kernel depends on. */
-export interface HopperSparseDecodeConfig {
-  readonly pageSize: number;
+export interface HopperSparseDecodeConfig extends CacheCode {
   readonly hasSink: boolean;
-  /** Asks the second-level cache for rows a block before they are loaded. */
-  readonly prefetches: boolean;
 }
 
 /**
@@ -45,7 +44,7 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
   return defineKernel(options, (k, p) => {
     const { shared } = k;
     const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
-    const work = sparseWork(k, p);
+    const work = sparseWork(k, p, { hasExtra: config.extraPageSize > 0 });
     initBarriers(k, shared);
     k.waitForDependencies();
 
@@ -57,7 +56,7 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
         new Consumer<BlockRange>(
           k,
           shared,
-          kind,
+          { ...kind, keyTiles: keyTilesOf(config.layout) },
           place,
           state,
           (_blocks, _block, scores) => hideMissing(k, shared, place, scores),

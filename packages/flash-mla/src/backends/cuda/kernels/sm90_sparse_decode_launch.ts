@@ -9,6 +9,7 @@ import { bindDecode, type DecodePlan, planWithCombine } from './decode_launch.ts
 import { sparseShapeOf } from './decode-shape.ts';
 import { headDimQk, headDimV, tileRows } from './hopper/tile.ts';
 import type { SparseParams } from './hopper-sparse/params.ts';
+import { model1RowBytes, type SparseLayout } from './hopper-sparse/tile.ts';
 import { blockTokens } from './mla/pieces.ts';
 import { sparseDecodeProblem } from './problem-of.ts';
 import {
@@ -31,26 +32,38 @@ type MainLaunch = LaunchPlan<HopperSparseDecodeConfig, SparseParams>;
 const portableHeads = 32;
 /** Rows are named by 32 bits, in units of 16 bytes. */
 const unit = 16;
-const cacheBytes = 2 ** 32 * unit;
+const cacheBytes = 2 ** 31 * unit;
+const headDims = { v32: headDimQk, model1: 512 } as const;
+
+/** Bytes between blocks and between tokens. */
+function stridesOf(layout: SparseLayout, { kCache }: Pick<SparseCacheProblem, 'kCache'>) {
+  const [perBlock = 0, perToken = 0] = kCache.strides;
+  return [perBlock, layout === 'model1' ? model1RowBytes : perToken] as const;
+}
 
 /** Whether rows can be read 16 bytes at a time, and be named by 32 bits. */
-function readsRows({ kCache, numBlocks, pageSize }: SparseCacheProblem): boolean {
-  const [blockStride = 0, tokenStride = 0] = kCache.strides;
+function readsRows(layout: SparseLayout, cache: SparseCacheProblem): boolean {
+  const { kCache, numBlocks, pageSize } = cache;
+  const [blockStride, tokenStride] = stridesOf(layout, cache);
   const end = Math.max(0, numBlocks - 1) * blockStride + pageSize * tokenStride;
   return kCache.alignment >= unit && end < cacheBytes && numBlocks * pageSize < 2 ** 31;
 }
 
-const accepts = (shape: SparseDecodeShape): boolean =>
-  shape.layout === 'v32' &&
-  shape.headDimQk === headDimQk &&
-  shape.headDimV === headDimV &&
-  shape.numHeadsQ > portableHeads &&
-  shape.extra === undefined &&
-  shape.q.alignment >= 16 &&
-  readsRows(shape.main);
+function accepts({ layout, main, extra, ...shape }: SparseDecodeShape): boolean {
+  return (
+    layout !== 'bf16' &&
+    shape.headDimQk === headDims[layout] &&
+    shape.headDimV === headDimV &&
+    shape.numHeadsQ > portableHeads &&
+    shape.q.alignment >= 16 &&
+    readsRows(layout, main) &&
+    (extra === undefined || readsRows(layout, extra))
+  );
+}
 
 function splitsOf(problem: SparseDecodeProblem) {
-  const maxBlocks = Math.max(1, Math.ceil(problem.main.topk / blockTokens));
+  const blocks = (topk: number) => Math.ceil(topk / blockTokens);
+  const maxBlocks = Math.max(1, blocks(problem.main.topk)) + blocks(problem.extra?.topk ?? 0);
   return planSplits(problem, problem.plan, maxBlocks, 'f16');
 }
 
@@ -68,7 +81,9 @@ export const hopperSparseDecode = {
   keyOf(problem, limits) {
     const isSplit = splitsOf(problem).slots > 0;
     return {
+      layout: problem.layout,
       pageSize: problem.main.pageSize,
+      extraPageSize: problem.extra?.pageSize ?? 0,
       hasSink: problem.hasAttnSink,
       combineWarps: isSplit ? combineWarpsPerRow(problem, limits, 'f16') : 0,
       combineSplits: isSplit ? combineSplitsAtOnce(problem) : 0,
@@ -76,10 +91,12 @@ export const hopperSparseDecode = {
   },
 
   plan(problem, limits) {
-    const { main, hasAttnSink: hasSink } = problem;
+    const { main, extra, hasAttnSink: hasSink } = problem;
+    const layout = problem.layout as SparseLayout;
+    const pages = { pageSize: main.pageSize, extraPageSize: extra?.pageSize ?? 0 };
     const launch: MainLaunch = {
       kernel: hopperSparseDecodeSpec,
-      config: { pageSize: main.pageSize, hasSink, prefetches: true },
+      config: { layout, ...pages, hasSink, prefetches: true },
       grid: gridOf(problem),
       overlap: true,
     };
@@ -92,18 +109,31 @@ export const hopperSparseDecode = {
     const main = context.prepare(launches.main);
     const { set } = main;
     const enqueue = bindDecode(context, main, launches.combine);
+    const { layout } = launches.main.config;
+    const unitsOf = (cache: Pick<SparseCacheProblem, 'kCache'>) =>
+      stridesOf(layout, cache).map((stride) => stride / unit);
     return (args, problem, call) => {
-      const cache = problem.main;
       set.q(context.address(args.q));
       set.qStrides(problem.q.strides);
       set.sink(context.address(args.attnSink));
+
+      const cache = problem.main;
       set.mainCache(context.address(args.main.kCache));
-      set.mainStrides(cache.kCache.strides.map((stride) => stride / unit));
+      set.mainStrides(unitsOf(cache));
       set.mainTokens(cache.numBlocks * cache.pageSize);
       set.mainIndices(context.address(args.main.indices));
       set.mainIndexStrides(cache.indices.strides);
       set.mainTopk(cache.topk);
       set.mainLengths(context.address(args.main.topkLength));
+
+      const extra = problem.extra ?? noCache;
+      set.extraCache(context.address(args.extra?.kCache));
+      set.extraStrides(unitsOf(extra));
+      set.extraTokens(extra.numBlocks * extra.pageSize);
+      set.extraIndices(context.address(args.extra?.indices));
+      set.extraIndexStrides(extra.indices.strides);
+      set.extraTopk(extra.topk);
+      set.extraLengths(context.address(args.extra?.topkLength));
       enqueue(args, problem, { grid: gridOf(problem), splits: splitsOf(problem) }, call);
     };
   },
@@ -119,3 +149,6 @@ export const hopperSparseDecode = {
   DecodeShape,
   SchedulePlan
 >;
+
+const noStrides = { strides: [0, 0], alignment: 16 } as const;
+const noCache = { topk: 0, numBlocks: 0, pageSize: 0, kCache: noStrides, indices: noStrides };

@@ -3,12 +3,14 @@ import { partBarrier } from '../hopper/ring.ts';
 import { keyParts, tileBytes, valueTiles, warpGroupThreads } from '../hopper/tile.ts';
 import type { Piece } from '../mla/pieces.ts';
 import type { SparseParams } from './params.ts';
-import { producerPlace, publish } from './place.ts';
+import { producerPlace, publish, warpOf } from './place.ts';
 import { QueryRows } from './query.ts';
 import { ringCounter } from './ring.ts';
 import { type CacheCode, RowFinder } from './rows.ts';
 import { publishTarget } from './target.ts';
 import {
+  keyTilesOf,
+  model1RopePart,
   partsInRegisters,
   producerBarrier,
   ropePart,
@@ -16,7 +18,7 @@ import {
   valueParts,
 } from './tile.ts';
 import { ValueRows } from './values.ts';
-import type { Picks, SparseWork } from './work.ts';
+import type { PiecePicks, SparseWork } from './work.ts';
 
 const stageBytes = (valueTiles + 1) * tileBytes;
 
@@ -31,50 +33,63 @@ export function produce(
   const place = producerPlace(k);
   const ring = ringCounter(k);
   const rows = new RowFinder(k, p, cache, place);
-  const values = new ValueRows(k, shared, place);
-  const query = new QueryRows(k, shared, place);
+  const values = new ValueRows(k, shared, place, cache.layout);
+  const query = new QueryRows(k, shared, place, keyTilesOf(cache.layout));
+  const hasRopePart = cache.layout === 'v32';
   const parity = k.var('u32', 1).named('pass_parity');
   const isWide = k.var('pred', false);
   const bad = k.var('pred', false).named('bad');
 
   /** Copies a block's rope values, which need no conversion, once their place is free. */
   const copyRope = () => {
-    k.mbarrierWait(partBarrier(shared.empty, ring.stage, keyParts[ropePart].released), ring.parity);
+    // In model1 their place is the thread's own: they are converted from there.
+    if (hasRopePart)
+      k.mbarrierWait(
+        partBarrier(shared.empty, ring.stage, keyParts[ropePart].released),
+        ring.parity,
+      );
     values.copyRope(rows, ring.stage.mul(stageBytes));
   };
 
   /** Converts a block part by part, and starts to read what comes as many parts later. */
-  const convertBlock = (picks: Picks) => {
+  const convertBlock = (picks: PiecePicks) => {
     const stage = ring.stage.mul(stageBytes);
     for (let part = 0; part < valueParts; part++) {
       const { released } = keyParts[part];
       if (released !== keyParts[part - 1]?.released) {
         k.mbarrierWait(partBarrier(shared.empty, ring.stage, released), ring.parity);
       }
+      const convertsRope = !hasRopePart && part === model1RopePart;
+      if (convertsRope) k.cpAsyncWaitAll();
       k.if(
         isWide,
-        () => values.convert(part, stage, 'bf16'),
+        () => {
+          values.convert(part, stage, 'bf16');
+          if (convertsRope) values.convertRope(stage, 'bf16', bad);
+        },
         () => {
           values.check(part, bad);
           values.convert(part, stage, 'f16');
+          if (convertsRope) values.convertRope(stage, 'f16', bad);
         },
         { uniform: true },
       );
       if (part === 0) {
-        k.if(place.lane.eq(0), () => {
-          shared.present.at(ring.stage, place.warp).store(rows.present.as('u32'));
+        k.if(k.electSync(), () => {
+          shared.present.at(ring.stage, warpOf(place)).store(rows.present.as('u32'));
         });
       }
-      publish(k, place, partBarrier(shared.full, ring.stage, part));
+      publish(k, partBarrier(shared.full, ring.stage, part));
       const later = part + partsInRegisters;
       if (later === valueParts) rows.advance(picks);
       values.load(rows, later % valueParts);
     }
+    if (!hasRopePart) return;
     k.cpAsyncWaitAll();
-    publish(k, place, partBarrier(shared.full, ring.stage, ropePart));
+    publish(k, partBarrier(shared.full, ring.stage, ropePart));
   };
 
-  const pass = (piece: Piece, picks: Picks) => {
+  const pass = (piece: Piece, picks: PiecePicks) => {
     const { from, to } = picks;
     // What depends on indices comes behind the queries, which depend on nothing.
     rows.begin(picks);
@@ -83,11 +98,17 @@ export function produce(
     for (let part = 0; part < partsInRegisters; part++) values.load(rows, part);
     copyRope();
     query.publish(isWide, bad);
-    k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
-      convertBlock(picks);
-      ring.advance();
-      k.if(block.add(1).lt(to), copyRope, { uniform: true });
-    });
+    const left = k.var('u32', to.sub(from)).named('blocks_left');
+    k.loop(
+      (loop) => {
+        convertBlock(picks);
+        ring.advance();
+        left.addTo(-1);
+        loop.breakIf(left.eq(0));
+        copyRope();
+      },
+      { uniform: true, name: 'block', unroll: false },
+    );
   };
 
   work.forEachPiece((piece) => {

@@ -9,14 +9,13 @@ import {
 import {
   groupWarps,
   headDimV,
-  keyTiles,
   tileBytes,
   tileColumns,
   tileRows,
   warpGroupThreads,
 } from '../hopper/tile.ts';
 import type { QuerySource } from '../hopper/work.ts';
-import { type ProducerPlace, publish } from './place.ts';
+import { type ProducerPlace, publish, warpOf } from './place.ts';
 import { type SparseShared, tokenLanes } from './tile.ts';
 
 const rowsAtOnce = warpGroupThreads / tokenLanes;
@@ -28,7 +27,11 @@ export class QueryRows {
   readonly #shared: SparseShared;
   readonly #place: ProducerPlace;
 
-  constructor(k: Ops, shared: SparseShared, place: ProducerPlace) {
+  /** Tiles of 64 columns. */
+  readonly #tiles: number;
+
+  constructor(k: Ops, shared: SparseShared, place: ProducerPlace, tiles: number) {
+    this.#tiles = tiles;
     this.#k = k;
     this.#shared = shared;
     this.#place = place;
@@ -46,7 +49,7 @@ export class QueryRows {
         .folded();
       const sourceBytes = k.select(present, 16, 0, 'u32');
       const to = this.#targets(row);
-      for (let i = 0; i < keyTiles; i++) {
+      for (let i = 0; i < this.#tiles; i++) {
         k.cpAsync(to[i].as('bf16'), from.at(i * tileColumns), 16, { sourceBytes });
       }
     });
@@ -68,8 +71,7 @@ export class QueryRows {
             const words = to.as('b32').loadVec(4);
             const halves = words.map((word) => {
               found.set(found.or(tooLarge(word)));
-              const [lo, hi] = unpackBf16x2(k, word.as('bf16x2'));
-              return packPair(k, 'f16', lo, hi).as('b32');
+              return toF16(k, word);
             });
             to.as('b32').storeVec(halves);
           }
@@ -78,12 +80,12 @@ export class QueryRows {
       },
       { uniform: true },
     );
-    publish(k, this.#place, this.#shared.queryFull.at(0));
+    publish(k, this.#shared.queryFull.at(0));
   }
 
   #range() {
-    const { warp, firstToken } = this.#place;
-    const from = this.#k.mad(warp, rowsAtOnce / groupWarps, firstToken);
+    const { firstToken } = this.#place;
+    const from = this.#k.mad(warpOf(this.#place), rowsAtOnce / groupWarps, firstToken);
     return { from, to: tileRows, step: rowsAtOnce, unroll: false } as const;
   }
 
@@ -104,7 +106,13 @@ export class QueryRows {
   }
 }
 
+/** Two bf16 as f16. */
+export function toF16(k: Ops, word: Value<'b32'>): Value<'b32'> {
+  const [lo, hi] = unpackBf16x2(k, word.as('bf16x2'));
+  return packPair(k, 'f16', lo, hi).as('b32');
+}
+
 /** Sets the upper bit of a half that is 2^16 or more, infinite or NaN in bf16. */
-function tooLarge(pair: Value<'b32'>): Value<'b32'> {
+export function tooLarge(pair: Value<'b32'>): Value<'b32'> {
   return pair.and(0x7fff7fff).as('u32').add(0x38803880).as('b32').and(0x80008000);
 }

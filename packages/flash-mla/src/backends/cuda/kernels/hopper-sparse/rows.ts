@@ -1,13 +1,23 @@
-import type { Ops, ParamValues, Pointer, Value, Var } from '@flash-mla/ptx';
+import { type Ops, type ParamValues, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import { tileTokens } from '../hopper/tile.ts';
 import type { SparseParams } from './params.ts';
-import type { ProducerPlace } from './place.ts';
-import { rowBytes, tokensAtOnce, warpTokens } from './tile.ts';
-import type { Picks } from './work.ts';
+import { isFirstOwner, type ProducerPlace } from './place.ts';
+import {
+  loadedBytes,
+  model1RowBytes,
+  type SparseLayout,
+  tokensAtOnce,
+  v32ScaleOffset,
+  warpTokens,
+} from './tile.ts';
+import type { Picks, PiecePicks } from './work.ts';
 
 /** What the code that finds rows depends on. */
 export interface CacheCode {
+  readonly layout: SparseLayout;
   readonly pageSize: number;
+  /** 0: there is no second cache. */
+  readonly extraPageSize: number;
   /** Asks the second-level cache for rows a block before they are loaded. */
   readonly prefetches: boolean;
 }
@@ -15,6 +25,8 @@ export interface CacheCode {
 const nothing = -1;
 /** A row that is not there; those that are have smaller numbers. */
 const noRow = 2 ** 32 - 1;
+/** Marks rows of the second cache. */
+const inExtra = 2 ** 31;
 const allPresent = 2 ** warpTokens - 1;
 
 /**
@@ -34,6 +46,9 @@ export class RowFinder {
   readonly #index: Var<'s32'>;
   readonly #next: Var<'u32'>;
   readonly #own: Var<'u32'>;
+  /** model1: their scales, in units of 8 bytes from the beginning of their cache. */
+  readonly #nextScales: Var<'u32'>;
+  readonly #ownScales: Var<'u32'>;
 
   constructor(k: Ops, p: ParamValues<SparseParams>, cache: CacheCode, place: ProducerPlace) {
     this.#k = k;
@@ -45,54 +60,99 @@ export class RowFinder {
     this.#index = k.var('s32', nothing).named('index');
     this.#next = k.var('u32', noRow).named('next_row');
     this.#own = k.var('u32', noRow).named('own_row');
+    this.#nextScales = k.var('u32', 0);
+    this.#ownScales = k.var('u32', 0);
   }
 
   /** Starts to look for the first block of a piece. */
-  begin(picks: Picks): void {
+  begin(picks: PiecePicks): void {
     this.#position.set(this.#k.mad(picks.from, tileTokens, this.#place.ownToken));
     this.#seek(picks);
   }
 
   /** Goes to the block for which {@link begin} looks. */
-  first(picks: Picks): void {
-    this.#findNext();
+  first(picks: PiecePicks): void {
+    this.#findNext(picks);
     this.#seek(picks);
     this.advance(picks);
   }
 
   /** Goes to the block that comes next. */
-  advance(picks: Picks): void {
+  advance(picks: PiecePicks): void {
     const k = this.#k;
     const isPresent = this.#next.ne(noRow);
     this.present.set(k.ballot(isPresent).and(allPresent));
     // What is missing reads a row that the query has picked: what is in it reaches the result anyway.
     const stand = k.shuffle(this.#next as Value<'u32'>, k.clz(k.brev<'b32'>(this.present)));
     this.#own.set(k.select<'u32'>(isPresent, this.#next, stand));
-    this.#findNext();
+    if (this.#cache.layout === 'model1') {
+      const scales = k.shuffle(
+        this.#nextScales as Value<'u32'>,
+        k.clz(k.brev<'b32'>(this.present)),
+      );
+      this.#ownScales.set(k.select<'u32'>(isPresent, this.#nextScales, scales));
+    }
+    this.#findNext(picks);
     this.#seek(picks);
   }
 
   /** Starts to read the indices of the block behind those that were read; none lie behind the last. */
-  #seek({ indices, limit }: Picks): void {
+  #seek({ main, extra }: PiecePicks): void {
     const position = this.#position;
-    this.#index.set(indices.at(position).loadIf(position.lt(limit), nothing, { nc: true }));
+    const read = ({ indices, limit }: Picks, at: Value<'u32'>) => {
+      this.#index.set(indices().at(at).loadIf(at.lt(limit), nothing, { nc: true }));
+    };
+    this.#inCache(extra, position, (cache) => {
+      if (cache === 'main' || extra === undefined) read(main, position);
+      else read(extra, position.sub(extra.first));
+    });
     position.addTo(tileTokens);
   }
 
   /** Finds the row of the block whose indices were sought, and asks for it. */
-  #findNext(): void {
+  #findNext({ extra }: PiecePicks): void {
     const k = this.#k;
-    const { mainTokens, mainStrides } = this.#p;
+    const { layout, pageSize, extraPageSize, prefetches } = this.#cache;
     const token = this.#index.as('u32');
     this.#next.set(noRow);
-    k.if(token.lt(mainTokens), () => {
-      const block = token.div(this.#cache.pageSize);
-      const offset = token.rem(this.#cache.pageSize);
-      const row = k.mad(block, mainStrides[0], offset.mul(mainStrides[1]));
-      this.#next.set(row);
-      if (!this.#cache.prefetches) return;
-      k.if(this.#place.lane.lt(warpTokens), () => k.bulkPrefetch(this.#pointer(row), rowBytes));
+    this.#inCache(extra, this.#position.sub(tileTokens), (cache) => {
+      const [perBlock, perToken] = this.#p[`${cache}Strides`];
+      const page = cache === 'main' ? pageSize : extraPageSize;
+      k.if(token.lt(this.#p[`${cache}Tokens`]), () => {
+        const block = token.div(page);
+        const offset = token.rem(page);
+        const row = k.mad(block, perBlock, offset.mul(perToken));
+        this.#next.set(cache === 'main' ? row : row.or(inExtra));
+        if (layout === 'model1') {
+          // Scales are 8 bytes each, behind the rows of the block.
+          this.#nextScales.set(
+            k.mad(block, perBlock.shl(1), offset.add((page * model1RowBytes) / 8)),
+          );
+        }
+        if (!prefetches) return;
+        const start = this.#p[`${cache}Cache`].plus(row, 16);
+        k.if(isFirstOwner(this.#place), () => k.bulkPrefetch(start, loadedBytes(layout)));
+      });
     });
+  }
+
+  /** Runs code for the cache that a position belongs to: the same in all lanes. */
+  #inCache(
+    extra: PiecePicks['extra'],
+    position: Value<'u32'>,
+    body: (cache: 'main' | 'extra') => void,
+  ): void {
+    if (extra === undefined) {
+      body('main');
+      return;
+    }
+    const isExtra = position.ge(extra.first);
+    this.#k.if(
+      isExtra,
+      () => body('extra'),
+      () => body('main'),
+      { uniform: true },
+    );
   }
 
   /** Whether any of the warp's tokens is there: uniform. Without one there are no rows to read. */
@@ -100,19 +160,30 @@ export class RowFinder {
     return this.present.ne(0);
   }
 
-  /** The own token's row. */
-  own(): Pointer<'global', 'u8'> {
-    return this.#pointer(this.#own);
+  /** The own token's scales. */
+  scales(): Pointer<'global', 'u8'> {
+    if (this.#cache.layout === 'v32') return this.#start(this.#own).bytes(v32ScaleOffset);
+    return this.#base(this.#own).plus(this.#ownScales, 8);
   }
 
   /** The lane's 16 bytes of the first 128 of its `i`-th token; whole warps. */
   share(i: number): Pointer<'global', 'u8'> {
     const { firstToken, chunk } = this.#place;
     const row = this.#k.shuffle(this.#own as Value<'u32'>, firstToken.add(i * tokensAtOnce));
-    return this.#pointer(row.add(chunk));
+    return this.#start(row.add(chunk));
   }
 
-  #pointer(row: Value<'u32'>): Pointer<'global', 'u8'> {
-    return this.#p.mainCache.plus(row, 16);
+  #start(row: Value<'u32'>): Pointer<'global', 'u8'> {
+    const units = this.#cache.extraPageSize > 0 ? row.and(inExtra - 1) : row;
+    return this.#base(row).plus(units, 16);
+  }
+
+  /** The first byte of the cache that a row is in. */
+  #base(row: Value<'u32'>): Pointer<'global', 'u8'> {
+    const { mainCache, extraCache } = this.#p;
+    if (this.#cache.extraPageSize === 0) return mainCache;
+    const isExtra = row.ge(inExtra);
+    const base = this.#k.select<'u64'>(isExtra, extraCache.address(), mainCache.address());
+    return new Pointer('global', 'u8', base);
   }
 }

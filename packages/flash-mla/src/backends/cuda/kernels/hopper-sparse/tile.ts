@@ -7,6 +7,7 @@ import {
   tileColumns,
   tileRows,
   tileTokens,
+  valueTiles,
 } from '../hopper/tile.ts';
 
 /** Registers of a thread after roles are known: 128 · 96 + 256 · 208 = 384 · 170; they start with 168. */
@@ -21,10 +22,17 @@ export const tokensAtOnce = 32 / tokenLanes;
 /** Tokens that a lane has a share of. */
 export const laneTokens = warpTokens / tokensAtOnce;
 
-/** A packed row: 512 e4m3, 4 scales (f32) and 64 rope values (bf16). */
-export const rowBytes = 656;
-export const scaleOffset = 512;
-export const ropeOffset = 528;
+export type SparseLayout = 'v32' | 'model1';
+
+/** v32: a row has 512 e4m3, 4 scales (f32) and 64 rope values (bf16). */
+export const v32ScaleOffset = 512;
+/** model1: 448 e4m3 and 64 rope values, which are also values of V; 8 scales (e8m0) elsewhere. */
+export const model1RowBytes = 576;
+/** Bytes that lie together, and where rope values begin. */
+export const loadedBytes = (layout: SparseLayout) => (layout === 'v32' ? 656 : model1RowBytes);
+export const ropeOffset = (layout: SparseLayout) => (layout === 'v32' ? 528 : 448);
+/** model1: the part whose second half are the rope values. */
+export const model1RopePart = 3;
 
 /** Parts of a row that are converted by themselves: 128 columns, 16 bytes a lane. */
 export const valueParts = 4;
@@ -42,6 +50,10 @@ export const producerBarrier = 2;
 const single = { ropeElement: 'bf16', clusterSize: 1, registerTiles: 0 } as const;
 export const narrow = { element: 'f16', ...single } as const;
 export const wide = { element: 'bf16', ...single } as const;
+
+/** Tiles of keys, which are also those of values in model1. */
+export const keyTilesOf = (layout: SparseLayout) =>
+  layout === 'v32' ? valueTiles + 1 : valueTiles;
 
 /** Shared memory of a CTA: what `hopper/tile.ts` describes, and which tokens of each stage there are. */
 export const sparseLayout = sharedLayout({

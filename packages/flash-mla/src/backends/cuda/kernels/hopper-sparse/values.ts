@@ -1,37 +1,25 @@
-import {
-  e4m3x4ToF16x2,
-  type Ops,
-  Pointer,
-  packPair,
-  unpackF16x2,
-  type Value,
-  type Var,
-} from '@flash-mla/ptx';
+import { e4m3x4ToF16x2, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import { tileBytes, valueTiles } from '../hopper/tile.ts';
-import type { ProducerPlace } from './place.ts';
+import { type ProducerPlace, warpOf } from './place.ts';
+import { toF16, tooLarge } from './query.ts';
 import type { RowFinder } from './rows.ts';
+import { loadOptions, type ScaleFormat, scaleFormat } from './scales.ts';
 import {
   laneTokens,
+  model1RopePart,
   partBytes,
   partsInRegisters,
   partTiles,
   ropeOffset,
+  type SparseLayout,
   type SparseShared,
-  scaleOffset,
+  tokenLanes,
   tokensAtOnce,
   warpTokens,
 } from './tile.ts';
 
 /** Bytes of a row of a tile. */
 const tileRowBytes = 128;
-
-/** Scales with which every e4m3 is exact enough in f16: 448 times the largest is in its range. */
-const leastScale = 2 ** -14;
-const largestScale = 2 ** 7;
-const bitsOf = (x: number) => new Uint32Array(Float32Array.of(x).buffer)[0] as number;
-
-/** What loads of rows may assume of caches: no other CTA of the multiprocessor reads them. */
-const loadOptions = { nc: true, l1: 'none' } as const;
 
 /** A block's values on their way: raw in registers, part by part, then converted in shared memory. */
 export class ValueRows {
@@ -40,17 +28,21 @@ export class ValueRows {
   /** Words of the parts under way, of the lane's tokens. */
   readonly #raw: readonly (readonly (readonly Var<'b32'>[])[])[];
   /** The own token's scale of each of them. */
-  readonly #scales: readonly Var<'f32'>[];
+  readonly #scales: readonly Var<'b32'>[];
+  readonly #format: ScaleFormat;
+  readonly #layout: SparseLayout;
   /** Where the lane's chunk of its first token goes, in the first tile of stage 0. */
   readonly #target: Pointer<'shared', 'b32'>;
 
-  constructor(k: Ops, shared: SparseShared, place: ProducerPlace) {
+  constructor(k: Ops, shared: SparseShared, place: ProducerPlace, layout: SparseLayout) {
+    this.#layout = layout;
+    this.#format = scaleFormat(k, layout);
     this.#k = k;
     this.#place = place;
     const perToken = () => Array.from({ length: laneTokens }, () => k.vars('b32', 4, 0));
     this.#raw = Array.from({ length: partsInRegisters }, perToken);
-    this.#scales = k.vars('f32', partsInRegisters, 0);
-    const row = k.mad(place.warp, warpTokens, place.firstToken);
+    this.#scales = k.vars('b32', partsInRegisters, 0);
+    const row = k.mad(warpOf(place), warpTokens, place.firstToken);
     const within = place.chunk.xor(place.firstToken).shl(4);
     this.#target = shared.keys.pointer.bytes(row.shl(7).add(within)).folded().as('b32');
   }
@@ -70,8 +62,7 @@ export class ValueRows {
               words[w].set(word);
             });
         });
-        const at = rows.own().bytes(scaleOffset + 4 * part);
-        scale.set(at.as('f32').load(loadOptions));
+        scale.set(this.#format.load(rows.scales(), part));
       },
       () => {
         for (const word of raw.flat()) word.set(0);
@@ -83,10 +74,7 @@ export class ValueRows {
 
   /** Notes where the own token's scale of a part does not let its values be f16. */
   check(part: number, bad: Var<'pred'>): void {
-    const bits = this.#scales[part % partsInRegisters].as('u32');
-    const least = bitsOf(leastScale);
-    const isOutside = bits.sub(least).gt(bitsOf(largestScale) - least);
-    bad.set(bad.or(isOutside.and(bits.ne(0))));
+    bad.set(bad.or(this.#format.isOutside(this.#scales[part % partsInRegisters], part)));
   }
 
   /** Copies rope values, which need no conversion, to a stage. */
@@ -96,7 +84,7 @@ export class ValueRows {
     const sourceBytes = k.select(rows.anyPresent(), 16, 0, 'u32');
     for (let i = 0; i < laneTokens; i++) {
       const to = targetOf(i).bytes(valueTiles * tileBytes);
-      k.cpAsync(to.as('u8'), rows.share(i).bytes(ropeOffset), 16, { sourceBytes });
+      k.cpAsync(to.as('u8'), rows.share(i).bytes(ropeOffset(this.#layout)), 16, { sourceBytes });
     }
   }
 
@@ -114,32 +102,50 @@ export class ValueRows {
     const targetOf = this.#targets(stageBytes);
     for (let i = 0; i < laneTokens; i++) {
       const scale = k.shuffle(
-        this.#scales[part % partsInRegisters] as Value<'f32'>,
+        this.#scales[part % partsInRegisters] as Value<'b32'>,
         this.#place.firstToken.add(i * tokensAtOnce),
       );
-      const multiply = element === 'f16' ? narrowMultiplier(k, scale) : wideMultiplier(k, scale);
+      const multiply = this.#format.multiplier(scale, this.#place.chunk, element);
       const pairs = this.#raw[part % partsInRegisters][i].flatMap((word) =>
         e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }).map(multiply),
       );
       const to = targetOf(i);
-      for (let tile = 0; tile < partTiles; tile++) {
-        const at = to.bytes((part * partTiles + tile) * tileBytes);
-        at.storeVec(pairs.slice(4 * tile, 4 * tile + 4));
-      }
+      const store = () => {
+        for (let tile = 0; tile < partTiles; tile++) {
+          const at = to.bytes((part * partTiles + tile) * tileBytes);
+          at.storeVec(pairs.slice(4 * tile, 4 * tile + 4));
+        }
+      };
+      // What follows the last scaled values of model1 are rope values.
+      const isHalf = this.#layout === 'model1' && part === model1RopePart;
+      if (isHalf) k.if(this.#place.chunk.lt(tokenLanes / 2), store);
+      else store();
     }
   }
-}
 
-type Multiplier = (pair: Value<'f16x2'>) => Value<'b32'>;
-
-function narrowMultiplier(k: Ops, scale: Value<'f32'>): Multiplier {
-  const both = packPair(k, 'f16', scale, scale);
-  return (pair) => pair.mul(both).as('b32');
-}
-
-function wideMultiplier(k: Ops, scale: Value<'f32'>): Multiplier {
-  return (pair) => {
-    const [lo, hi] = unpackF16x2(k, pair);
-    return packPair(k, 'bf16', lo.mul(scale), hi.mul(scale)).as('b32');
-  };
+  /** model1: converts the rope values that {@link copyRope} has brought, and stores them as values. */
+  convertRope(stageBytes: Value<'u32'>, element: 'f16' | 'bf16', bad: Var<'pred'>): void {
+    const k = this.#k;
+    const { chunk } = this.#place;
+    const targetOf = this.#targets(stageBytes);
+    // Chunk c goes to the tile c mod 2 of the part, behind the four chunks of scaled values.
+    const tile = chunk.and(1).mul(tileBytes);
+    const moved = chunk
+      .shr(1)
+      .add(tokenLanes / 2)
+      .xor(chunk)
+      .shl(4);
+    for (let i = 0; i < laneTokens; i++) {
+      const from = targetOf(i);
+      const words = from.bytes(valueTiles * tileBytes).loadVec(4);
+      const to = new Pointer('shared', 'b32', from.base.xor(moved), from.offset).bytes(tile);
+      if (element === 'f16') {
+        const large = words.map((word) => tooLarge(word)).reduce((a, b) => a.or(b));
+        bad.set(bad.or(large.ne(0)));
+      }
+      to.bytes(model1RopePart * partTiles * tileBytes).storeVec(
+        element === 'f16' ? words.map((word) => toF16(k, word)) : words,
+      );
+    }
+  }
 }

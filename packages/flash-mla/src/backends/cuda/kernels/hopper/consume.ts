@@ -83,6 +83,8 @@ export interface ConsumerTile extends Pick<HopperTile, 'element' | 'clusterSize'
    * taken the partner's when it leaves its own.
    */
   readonly registerTiles: 0 | 1;
+  /** Tiles of 64 columns that keys have: one more than values, or as many. Default 9. */
+  readonly keyTiles?: number;
 }
 
 /** What of a CTA's shared memory consumers use. */
@@ -123,6 +125,10 @@ export class Consumer<B extends BlockRange> {
     this.#hide = hide;
     this.#registers = registers;
     this.#partner = place.consumer.xor(1).named('partner');
+  }
+
+  get #keyTiles(): number {
+    return this.#tile.keyTiles ?? keyTiles;
   }
 
   /** Takes in the queries of a request. Both consumers must be done with the one before. */
@@ -203,7 +209,9 @@ export class Consumer<B extends BlockRange> {
     k.wgmmaCommit();
     if (order === 'scores first') this.#addPartner();
     k.wgmmaWait(order === 'scores first' ? 1 : 0);
-    releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
+    if (this.#keyTiles > valueTiles) {
+      releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
+    }
     k.section('softmax', () => this.#hide(blocks, block, this.#registers.scores));
     const { weights, factors } = weigh(
       k,
@@ -232,7 +240,7 @@ export class Consumer<B extends BlockRange> {
     const layout = { swizzle: '128B', stride: 1024 } as const;
     const query = k.matrixDescriptor(shared.query.pointer, layout);
     const keys = k.matrixDescriptor(shared.keys.tile(this.place.consumer, 0), layout);
-    for (let tile = 0; tile < keyTiles; tile++) {
+    for (let tile = 0; tile < this.#keyTiles; tile++) {
       const part = keyParts.findIndex(({ first }) => first === tile);
       if (part >= 0) {
         k.mbarrierWait(
