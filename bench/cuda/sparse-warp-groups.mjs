@@ -21,6 +21,7 @@ const { hopperSparseDecode } = launch;
 
 const simulated = values.device.startsWith('sim');
 const v32 = (options) => ({ kvLayout: 'v32', topk: 2048, ...options });
+const model1 = (options) => ({ kvLayout: 'model1', sK: 16384, topk: 128, ...options });
 const problems = simulated
   ? [v32({ b: 1, sQ: 1, hQ: 64, sK: 256, topk: 128 })]
   : [
@@ -33,6 +34,10 @@ const problems = simulated
       v32({ b: 128, sQ: 2, hQ: 64, topk: 16384, sK: 32768 }),
       v32({ b: 1, sQ: 1, hQ: 128 }),
       v32({ b: 2, sQ: 2, hQ: 128 }),
+      model1({ b: 128, sQ: 2, hQ: 64, extraTopk: 512 }),
+      model1({ b: 128, sQ: 2, hQ: 128, extraTopk: 1024 }),
+      model1({ b: 128, sQ: 2, hQ: 128, extraTopk: 1024, extraLen: true }),
+      model1({ b: 148, sQ: 2, hQ: 128, topk: 16384, sK: 32768 }),
       v32({ b: 128, sQ: 1, hQ: 32 }),
       v32({ b: 128, sQ: 1, hQ: 16 }),
     ];
