@@ -11,7 +11,9 @@ const { values } = parseArgs({
 const { openDevice } = await flashMla('index.js');
 const { measure } = await flashMla('cli/bench/measure.js');
 const { benchOperations } = await flashMla('cli/bench/operation.js');
-const { sparseDecode } = await flashMla('backends/cuda/kernels/sm80_sparse_decode_launch.js');
+const { portableSparseDecode: sparseDecode } = await flashMla(
+  'backends/cuda/kernels/sm80_sparse_decode_launch.js',
+);
 
 const simulated = values.device === 'sim';
 const problems = simulated

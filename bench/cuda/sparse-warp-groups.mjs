@@ -17,7 +17,7 @@ const { measure } = await flashMla('cli/bench/measure.js');
 const { rotation } = await flashMla('cli/bench/rotation.js');
 const { benchOperations } = await flashMla('cli/bench/operation.js');
 const launch = await flashMla('backends/cuda/kernels/sm90_sparse_decode_launch.js');
-const { hopperSparseDecode } = launch;
+const { hopperSparseDecode, runs, scheduleOf } = launch;
 
 const simulated = values.device.startsWith('sim');
 const v32 = (options) => ({ kvLayout: 'v32', topk: 2048, ...options });
@@ -42,21 +42,18 @@ const problems = simulated
       v32({ b: 128, sQ: 1, hQ: 16 }),
     ];
 
-const { accepts, traits, plan } = hopperSparseDecode;
-/** Heads do not decide: what is measured is whether they should. */
-const padded = (problem) => ({ ...problem, numHeadsQ: Math.max(64, problem.numHeadsQ) });
+const { plan } = hopperSparseDecode;
 const variants = [
   { name: 'portable', isUsed: false },
   { name: 'warp groups', isUsed: true },
-  { name: 'without prefetch', isUsed: true, config: { prefetches: false } },
+  { name: 'with prefetch', isUsed: true, config: { prefetches: true } },
 ];
 
 let variant;
-hopperSparseDecode.accepts = (problem) => variant.isUsed && accepts(padded(problem));
-hopperSparseDecode.traits = (shape, limits) => {
-  if (!variant.isUsed) return undefined;
-  return traits({ problem: padded(shape.problem) }, limits);
-};
+// Rows and heads do not decide: what is measured is whether they should.
+hopperSparseDecode.accepts = (problem) => variant.isUsed && runs(problem);
+hopperSparseDecode.traits = (shape, limits) =>
+  variant.isUsed ? scheduleOf(shape, limits) : undefined;
 hopperSparseDecode.plan = (problem, limits) => {
   const chosen = plan(problem, limits);
   const { main } = chosen.launches;

@@ -5,7 +5,8 @@ import type { SparseDecode } from '../../../cases/problem.ts';
 import { blocksOfTopk } from '../../../reference/index.ts';
 import { decodeBf16, encodeBf16 } from '../../../tensor/float16.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
-import { hopperSparseDecode } from './sm90_sparse_decode_launch.ts';
+import { consumerRegisters, producerRegisters } from './hopper-sparse/tile.ts';
+import { hopperSparseDecode, runs } from './sm90_sparse_decode_launch.ts';
 import { itAssembles } from './testing/assembly.ts';
 import { limitsFor } from './testing/sim-context.ts';
 import { decode, expectRight, resultsOf } from './testing/sparse-walks.ts';
@@ -52,33 +53,37 @@ describe('sparse decode on warp groups', () => {
     expect(takes({ main: { ...cacheOf(64), kCache: { strides: [0, 656], alignment: 8 } } })).toBe(
       false,
     );
-    expect(takes({ extra: cacheOf(2) })).toBe(true);
+    const twoCaches = planned({ extra: cacheOf(2) });
+    expect([runs(twoCaches), hopperSparseDecode.accepts(twoCaches)]).toEqual([true, false]);
     expect(takes({ layout: 'bf16' })).toBe(false);
     const model1 = { layout: 'model1', headDimQk: 512 } as const;
-    expect(takes({ ...model1, main: cacheOf(2, 584), extra: cacheOf(64, 584) })).toBe(true);
+    const packed = planned({ ...model1, main: cacheOf(2, 584), extra: cacheOf(64, 584) });
+    expect([runs(packed), hopperSparseDecode.accepts(packed)]).toEqual([true, false]);
     // Rows beyond 32 GiB have no number of 31 bits.
     expect(takes({ main: { ...cacheOf(64), numBlocks: 900_000 } })).toBe(false);
     const { main } = hopperSparseDecode.plan(planned(), limits).launches;
     expect(main).toMatchObject({ grid: [2, 2, 33], kernel: { name: 'sm90_sparse_decode' } });
   });
 
+  it('gives out no more registers than the three warp groups start with', () => {
+    const atStart = 8 * Math.floor(65536 / 384 / 8);
+    expect(producerRegisters + 2 * consumerRegisters).toBeLessThanOrEqual(3 * atStart);
+  });
+
+  // What it accepts: with a second cache the producer spills.
   const shapes = [
-    { page: 62, extraPage: undefined, hasAttnSink: false },
-    { page: 256, extraPage: 2, hasAttnSink: true },
+    { page: 62, hasAttnSink: false },
+    { page: 256, hasAttnSink: true },
   ];
   itAssembles(
-    (['v32', 'model1'] as const).flatMap((layout) =>
-      shapes.map(({ page, extraPage, hasAttnSink }) => ({
-        name: `${layout}, pages ${page} ${extraPage ?? ''}, sink ${hasAttnSink}`,
-        launch: (target: string) => {
-          if (target !== 'sm_90a') return undefined;
-          const extra = extraPage === undefined ? undefined : cacheOf(extraPage);
-          const headDimQk = layout === 'v32' ? 576 : 512;
-          const shape = { layout, headDimQk, main: cacheOf(page), extra, hasAttnSink };
-          return hopperSparseDecode.plan(planned(shape), limits).launches.main;
-        },
-      })),
-    ),
+    shapes.map(({ page, hasAttnSink }) => ({
+      name: `pages ${page}, sink ${hasAttnSink}`,
+      launch: (target: string) => {
+        if (target !== 'sm_90a') return undefined;
+        const shape = { main: cacheOf(page), hasAttnSink };
+        return hopperSparseDecode.plan(planned(shape), limits).launches.main;
+      },
+    })),
   );
 });
 
@@ -203,7 +208,10 @@ describe('sparse decode on warp groups in the simulator', () => {
     const blocks = blocksOfTopk(shape, 64);
     const plan = { numParts, blockTokens: 64, overheadBlocks: 0, splitBlocks };
     expect(resultsOf(blocks, plan)).toEqual(results);
-    expectRight(problem, decode(hopperSparseDecode, limits, problem, blocks, plan));
+    expectRight(
+      problem,
+      decode({ ...hopperSparseDecode, accepts: runs }, limits, problem, blocks, plan),
+    );
   });
 
   it.each([
@@ -229,7 +237,7 @@ describe('sparse decode on warp groups in the simulator', () => {
     const changed = { ...problem, kCache };
     const blocks = blocksOfTopk({ batch: 2, topk: 128, topkLength: lengths }, 64);
     const plan = { numParts: 1, blockTokens: 64, overheadBlocks: 0, splitBlocks: 0 };
-    const answer = decode(hopperSparseDecode, limits, changed, blocks, plan);
+    const answer = decode({ ...hopperSparseDecode, accepts: runs }, limits, changed, blocks, plan);
     expectRight(changed, answer, exponent > 0 ? 2 ** -exponent : 1);
   });
 
@@ -240,7 +248,7 @@ describe('sparse decode on warp groups in the simulator', () => {
     const problem = rescaled(problemOf(walk), queryFactor, scaleOf);
     const blocks = blocksOfTopk({ batch: 2, topk: 128, topkLength: lengths }, 64);
     const plan = { numParts: 1, blockTokens: 64, overheadBlocks: 0, splitBlocks: 0 };
-    const answer = decode(hopperSparseDecode, limits, problem, blocks, plan);
+    const answer = decode({ ...hopperSparseDecode, accepts: runs }, limits, problem, blocks, plan);
     expectRight(problem, answer, outFactor);
   });
 });

@@ -3,6 +3,7 @@ import { sparseDecode } from '../../../attention/operations.ts';
 import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
 import type { Grid } from '../driver/driver.ts';
 import type { CudaKernel, KernelSpec, LaunchPlan } from '../kernel.ts';
+import type { DeviceLimits } from '../limits.ts';
 import type { SparseCacheProblem, SparseDecodeProblem, SparseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
 import { bindDecode, type DecodePlan, planWithCombine } from './decode_launch.ts';
@@ -49,16 +50,34 @@ function readsRows(layout: SparseLayout, cache: SparseCacheProblem): boolean {
   return kCache.alignment >= unit && end < cacheBytes && numBlocks * pageSize < 2 ** 31;
 }
 
-function accepts({ layout, main, extra, ...shape }: SparseDecodeShape): boolean {
+/** What the kernel can run, whether or not another one is faster. */
+export function runs({ layout, main, extra, ...shape }: SparseDecodeShape): boolean {
   return (
     layout !== 'bf16' &&
     shape.headDimQk === headDims[layout] &&
     shape.headDimV === headDimV &&
-    shape.numHeadsQ > portableHeads &&
     shape.q.alignment >= 16 &&
     readsRows(layout, main) &&
     (extra === undefined || readsRows(layout, extra))
   );
+}
+
+/**
+ * Where it was measured to be faster. `model1` rows are left to the portable kernel, and second caches, with
+ * which the producer spills.
+ */
+function accepts(shape: SparseDecodeShape): boolean {
+  return (
+    shape.layout === 'v32' &&
+    shape.extra === undefined &&
+    shape.numHeadsQ > portableHeads &&
+    runs(shape)
+  );
+}
+
+/** How the kernel wants the work of a call to be cut. */
+export function scheduleOf(shape: DecodeShape, limits: DeviceLimits): SchedulePlan {
+  return planSchedule(shape.problem, { rowsPerTile: tileRows, ctasPerSm: 1 }, limits);
 }
 
 function splitsOf(problem: SparseDecodeProblem) {
@@ -96,7 +115,7 @@ export const hopperSparseDecode = {
     const pages = { pageSize: main.pageSize, extraPageSize: extra?.pageSize ?? 0 };
     const launch: MainLaunch = {
       kernel: hopperSparseDecodeSpec,
-      config: { layout, ...pages, hasSink, prefetches: true },
+      config: { layout, ...pages, hasSink, prefetches: false },
       grid: gridOf(problem),
       overlap: true,
     };
@@ -139,8 +158,7 @@ export const hopperSparseDecode = {
   },
 
   traits(shape, limits) {
-    if (!accepts(sparseShapeOf(shape))) return undefined;
-    return planSchedule(shape.problem, { rowsPerTile: tileRows, ctasPerSm: 1 }, limits);
+    return accepts(sparseShapeOf(shape)) ? scheduleOf(shape, limits) : undefined;
   },
 } satisfies CudaKernel<
   SparseDecodeArgs,

@@ -10,8 +10,11 @@ import {
   valueTiles,
 } from '../hopper/tile.ts';
 
-/** Registers of a thread after roles are known: 128 · 96 + 256 · 208 = 384 · 170; they start with 168. */
-export const producerRegisters = 80;
+/**
+ * Registers of a thread after roles are known. The three warp groups start with 168 each, and no more
+ * can be given out: 72 + 2 · 216 = 3 · 168. Eight more for the producer hang the second consumer.
+ */
+export const producerRegisters = 72;
 export const consumerRegisters = 216;
 
 /** Tokens of a block that one of the producer's four warps gathers. */
