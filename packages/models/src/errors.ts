@@ -1,0 +1,88 @@
+/** What an error of this package says, in parts. */
+export interface Problem {
+  /** What is wrong: a field of a file, a tensor, an option. */
+  readonly subject: string;
+  readonly expected: string;
+  readonly actual: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+/** The base of every error that this package throws on purpose. */
+export class ModelError extends Error implements Problem {
+  override readonly name: string = 'ModelError';
+  readonly subject: string;
+  readonly expected: string;
+  readonly actual: string;
+  readonly remedy: string;
+  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
+    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
+    this.subject = subject;
+    this.expected = expected;
+    this.actual = actual;
+    this.remedy = remedy;
+  }
+}
+
+/** A name or path leads to no model. */
+export class ModelNotFoundError extends ModelError {
+  override readonly name = 'ModelNotFoundError';
+}
+
+/** config.json or generation_config.json is malformed, or describes what this package does not compute. */
+export class ModelConfigError extends ModelError {
+  override readonly name = 'ModelConfigError';
+}
+
+/** A checkpoint's `model_type` is none of the families that this package has. */
+export class UnsupportedModelError extends ModelError {
+  override readonly name = 'UnsupportedModelError';
+  /** The `model_type` that was found. */
+  readonly modelType: string;
+  /** Those that there are. */
+  readonly families: readonly string[];
+  constructor(file: string, modelType: string, families: readonly string[]) {
+    super({
+      subject: `${file}: model_type`,
+      expected: `one of ${families.join(', ')}`,
+      actual: shown(modelType),
+      remedy: 'Use a model of one of these families.',
+    });
+    this.modelType = modelType;
+    this.families = families;
+  }
+}
+
+/** The tensors of a checkpoint are not those that its config.json calls for. */
+export class CheckpointError extends ModelError {
+  override readonly name = 'CheckpointError';
+}
+
+/** tokenizer.json, tokenizer_config.json or a chat template cannot be used. */
+export class TokenizerError extends ModelError {
+  override readonly name = 'TokenizerError';
+}
+
+/** An option of a call is impossible. Thrown before anything is computed. */
+export class ModelOptionError extends ModelError {
+  override readonly name = 'ModelOptionError';
+}
+
+/** A short form of any value for a message. Never throws and never runs code of the value. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') {
+    const short = value.length > 60 ? `${value.slice(0, 60)}…` : value;
+    return JSON.stringify(short);
+  }
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null)
+    return String(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** The message of whatever was thrown, short enough to be part of another one. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
