@@ -53,9 +53,14 @@ export class Engine {
     try {
       const step = this.#scheduler.schedule(this.#now());
       const launched = step && launch(this.#runner, step);
-      const due = this.options.overlap ? this.#inFlight : launched;
-      this.#inFlight = this.options.overlap ? launched : undefined;
-      if (due !== undefined) await this.#commit(due);
+      const before = this.#inFlight;
+      this.#inFlight = launched;
+      if (before !== undefined) await this.#commit(before);
+      if (step !== undefined) this.#scheduler.fillMasks(step, () => this.#now());
+      if (!this.options.overlap && launched !== undefined) {
+        await this.#commit(launched);
+        this.#inFlight = undefined;
+      }
       return this.#requests.takeEvents();
     } finally {
       this.#isStepping = false;

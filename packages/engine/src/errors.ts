@@ -66,3 +66,19 @@ export class RunnerError extends EngineError {
     this.fatal = options.fatal;
   }
 }
+
+/** What restricts a request's text has failed, or the runner sampled what it forbids. */
+export class ConstraintError extends EngineError {
+  override readonly name = 'ConstraintError';
+}
+
+export function constraintError(cause: unknown): ConstraintError {
+  if (cause instanceof ConstraintError) return cause;
+  const problem = {
+    subject: 'the constraint of a request',
+    expected: 'the tokens that may come next',
+    actual: cause instanceof Error ? cause.message : String(cause),
+    remedy: 'See the cause; the request can be sent again.',
+  };
+  return new ConstraintError(problem, { cause });
+}

@@ -1,5 +1,6 @@
 export { Engine, type EngineStats } from './engine.ts';
 export {
+  ConstraintError,
   EngineError,
   EngineOptionError,
   EngineStoppedError,
@@ -16,13 +17,24 @@ export { PagePool } from './kv-cache/page-pool.ts';
 export type { EngineOptions, ResolvedOptions } from './options.ts';
 export type { RequestOptions } from './request/options.ts';
 export type { Outcome, RequestState, RequestStats } from './request/state.ts';
+export { defaultBatchSizes } from './runner/batch-sizes.ts';
+export type { TokenLogprob, TokenLogprobs } from './runner/logprobs.ts';
 export type {
   BatchPlan,
   Decode,
   ModelRunner,
   PrefillChunk,
-  SamplingParams,
   SlotStart,
   StepOutput,
 } from './runner/model-runner.ts';
+export type { SamplingParams } from './runner/sampling-params.ts';
+export {
+  allows,
+  type StepMasks,
+  type TokenConstraint,
+  type TokenMask,
+} from './runner/token-mask.ts';
+export { logprobsOf } from './sampling/logprobs-of.ts';
+export { randomAt } from './sampling/random-number.ts';
+export { type Sampled, Sampler } from './sampling/sampler.ts';
 export type { EngineEvent, Totals } from './scheduler/lifecycle.ts';

@@ -1,4 +1,5 @@
 import { EngineOptionError } from './errors.ts';
+import { defaultBatchSizes } from './runner/batch-sizes.ts';
 
 export interface EngineOptions {
   /** Pages of the device's KV cache. Page 0 is never given out: it takes what padded rows write. */
@@ -9,6 +10,11 @@ export interface EngineOptions {
   readonly pageSize?: number;
   /** Rows of a batch: sequences that run at once. Default 256. */
   readonly maxRunning?: number;
+  /**
+   * Rows that a batch of decodes is padded to, in rising order up to `maxRunning`: a runner can
+   * capture a graph for each. Default `defaultBatchSizes(maxRunning)`.
+   */
+  readonly decodeBatchSizes?: readonly number[];
   /** Tokens in a step. Default 8192. */
   readonly maxBatchTokens?: number;
   /** How long a step should take while prompts are computed, in milliseconds. Default 60. */
@@ -54,6 +60,7 @@ export function resolveOptions(options: EngineOptions): ResolvedOptions {
     maxModelLength: options.maxModelLength,
     pageSize,
     maxRunning: options.maxRunning ?? 256,
+    decodeBatchSizes: options.decodeBatchSizes ?? defaultBatchSizes(options.maxRunning ?? 256),
     maxBatchTokens: options.maxBatchTokens ?? 8192,
     targetStepMs: options.targetStepMs ?? 60,
     maxPartialPrefills: options.maxPartialPrefills ?? 2,
@@ -84,6 +91,10 @@ function check(options: ResolvedOptions): void {
   atLeast('maxModelLength', 2);
   atLeast('pageSize', 1);
   atLeast('maxRunning', 1);
+  const { decodeBatchSizes: sizes, maxRunning } = options;
+  const isRising = sizes.every((size, i) => Number.isInteger(size) && size > (sizes[i - 1] ?? 0));
+  if (!isRising || sizes.at(-1) !== maxRunning)
+    throw impossible('decodeBatchSizes', `rising sizes up to ${maxRunning}`, sizes);
   atLeast('maxPartialPrefills', 1);
   atLeast('maxQueuedRequests', 1);
   atLeast('preemptionGap', 1);

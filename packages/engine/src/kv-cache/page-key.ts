@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
 /**
  * What names the content of a whole page: the SHA-256 of the key of the page before and of its own
- * tokens, in base64. Equal keys mean equal tokens from the start of the sequence on, since nobody can make
+ * tokens, in hexadecimal digits. Equal keys mean equal tokens from the start of the sequence on, since nobody can make
  * two that collide.
  */
 export type PageKey = string;
@@ -19,12 +20,14 @@ export interface CacheTag {
 
 /** The key before the first page. Each field has its name and length, so none can pass for another. */
 export function rootKey(tag: CacheTag): PageKey {
-  const hash = createHash('sha256').update('flash-mla kv page 1\0');
+  const hash = sha256.create().update(utf8ToBytes('flash-mla kv page 1\0'));
   for (const name of ['model', 'salt', 'scope'] as const) {
     const value = tag[name];
-    if (value !== undefined) hash.update(`${name}:${Buffer.byteLength(value)}:`).update(value);
+    if (value === undefined) continue;
+    const bytes = utf8ToBytes(value);
+    hash.update(utf8ToBytes(`${name}:${bytes.length}:`)).update(bytes);
   }
-  return hash.digest('base64');
+  return bytesToHex(hash.digest());
 }
 
 /** The keys of a sequence that grows: one for each page that its tokens fill. */
@@ -32,14 +35,16 @@ export class PageKeys {
   readonly pageSize: number;
   readonly #root: PageKey;
   readonly #keys: PageKey[];
-  readonly #bytes: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #words: DataView;
 
   /** @param root what stands before the first page: `rootKey(tag)`. */
   constructor(pageSize: number, root: PageKey, keys: readonly PageKey[] = []) {
     this.pageSize = pageSize;
     this.#root = root;
     this.#keys = [...keys];
-    this.#bytes = new DataView(new ArrayBuffer(4 * pageSize));
+    this.#bytes = new Uint8Array(4 * pageSize);
+    this.#words = new DataView(this.#bytes.buffer);
   }
 
   /** Keys so far; an index is that of the page in the sequence. */
@@ -57,9 +62,9 @@ export class PageKeys {
     const { pageSize } = this;
     for (let i = this.#keys.length; (i + 1) * pageSize <= tokens.length; i++) {
       for (let j = 0; j < pageSize; j++)
-        this.#bytes.setUint32(4 * j, tokens[i * pageSize + j] ?? 0, true);
-      const hash = createHash('sha256').update(this.#keys[i - 1] ?? this.#root, 'base64');
-      this.#keys.push(hash.update(this.#bytes).digest('base64'));
+        this.#words.setUint32(4 * j, tokens[i * pageSize + j] ?? 0, true);
+      const before = hexToBytes(this.#keys[i - 1] ?? this.#root);
+      this.#keys.push(bytesToHex(sha256(concatBytes(before, this.#bytes))));
     }
     return this.#keys;
   }

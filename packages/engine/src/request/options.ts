@@ -1,5 +1,7 @@
-import { InvalidRequestError } from '../errors.ts';
-import type { SamplingParams } from '../runner/model-runner.ts';
+import type { SamplingParams } from '../runner/sampling-params.ts';
+import type { TokenConstraint } from '../runner/token-mask.ts';
+import { checkSampling } from './check-sampling.ts';
+import { invalid, token } from './invalid.ts';
 
 /** What a caller asks for. */
 export interface RequestOptions {
@@ -11,12 +13,14 @@ export interface RequestOptions {
   readonly maxTokens?: number;
   /** Tokens that end the generation with `stop`. */
   readonly stopTokens?: readonly number[];
-  /** Stop tokens do not count before so many tokens were generated. Default 0. */
+  /** Stop tokens are not sampled before so many tokens were generated. Default 0. */
   readonly minTokens?: number;
   /** How many sequences to generate from the prompt. Default 1. */
   readonly n?: number;
   /** Default: the likeliest token. */
   readonly sampling?: SamplingParams;
+  /** Makes what restricts the text of each choice: a grammar, for instance. */
+  readonly constraint?: (index: number) => TokenConstraint;
   /** Lower goes first, as in vLLM. Default 0. */
   readonly priority?: number;
   /** Who asks, for instance an API key: within a priority, tenants get equal shares. Default ''. */
@@ -29,8 +33,6 @@ export interface RequestOptions {
    */
   readonly timeoutMs?: number;
 }
-
-const token = { min: 0, max: 2 ** 31 - 1 };
 
 /** @throws InvalidRequestError for what no engine could run. */
 export function checkRequest(options: RequestOptions): void {
@@ -51,10 +53,5 @@ export function checkRequest(options: RequestOptions): void {
   if (priority !== undefined) check('priority', priority, { min: -1e6, max: 1e6 });
   if (timeoutMs !== undefined && !(timeoutMs > 0))
     throw invalid(options.id, 'timeoutMs', 'a number above 0', timeoutMs);
-}
-
-function invalid(id: unknown, name: string, expected: string, actual: unknown) {
-  const subject = `${name} of request ${JSON.stringify(id)}`;
-  const remedy = 'Correct the request.';
-  return new InvalidRequestError({ subject, expected, actual: String(actual), remedy });
+  if (options.sampling !== undefined) checkSampling(options.id, options.sampling);
 }

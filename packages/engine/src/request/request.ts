@@ -1,5 +1,6 @@
 import type { PageKeys } from '../kv-cache/page-key.ts';
-import type { SamplingParams } from '../runner/model-runner.ts';
+import type { SamplingParams } from '../runner/sampling-params.ts';
+import type { TokenConstraint } from '../runner/token-mask.ts';
 import type { RequestOptions } from './options.ts';
 import type { RequestState, RequestStats, RunningState } from './state.ts';
 
@@ -14,6 +15,8 @@ export class Request {
   readonly priority: number;
   readonly tenant: string;
   readonly sampling: SamplingParams;
+  /** Restricts what may be sampled. */
+  readonly constraint: TokenConstraint | undefined;
   readonly stopTokens: ReadonlySet<number>;
   readonly minTokens: number;
   /** The longest that the sequence may become, prompt included. */
@@ -55,6 +58,7 @@ export class Request {
     this.tenant = options.tenant ?? '';
     const { seed } = sampling;
     this.sampling = seed === undefined ? sampling : { ...sampling, seed: seed + at.index };
+    this.constraint = options.constraint?.(at.index);
     this.stopTokens = new Set(options.stopTokens);
     this.minTokens = options.minTokens ?? 0;
     this.maxLength = Math.min(prompt.length + maxTokens, at.maxLength);

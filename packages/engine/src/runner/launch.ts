@@ -23,18 +23,27 @@ export function launch(runner: ModelRunner, step: ScheduledStep): StepInFlight {
   }
 }
 
-function check({ plan, numSamples }: ScheduledStep, output: StepOutput): StepResult {
+function check(step: ScheduledStep, output: StepOutput): StepResult {
+  const { plan, numSamples } = step;
   const isToken = (token: number) => Number.isInteger(token) && token >= 0;
   const tokens: ArrayLike<number> | undefined = output?.tokens;
-  if (tokens?.length === numSamples && Array.from(tokens).every(isToken))
-    return { ok: true, output };
-  const problem = {
-    subject: `the runner's answer to step ${plan.step}`,
-    expected: `${numSamples} tokens`,
-    actual: tokens === undefined ? 'none' : `[${Array.from(tokens).join(', ')}]`,
-    remedy: 'This is a defect of the runner.',
+  const refuse = (expected: string, actual: string): StepResult => {
+    const subject = `the runner's answer to step ${plan.step}`;
+    const problem = { subject, expected, actual, remedy: 'This is a defect of the runner.' };
+    return { ok: false, error: new RunnerError(problem, { fatal: false }) };
   };
-  return { ok: false, error: new RunnerError(problem, { fatal: false }) };
+  if (tokens?.length !== numSamples || !Array.from(tokens).every(isToken))
+    return refuse(
+      `${numSamples} tokens`,
+      tokens === undefined ? 'none' : `[${Array.from(tokens).join(', ')}]`,
+    );
+  const sampling = step.frames.filter(({ samples }) => samples);
+  const missing = sampling.findIndex(
+    ({ request }, i) =>
+      request.sampling.logprobs !== undefined && output.logprobs?.[i] === undefined,
+  );
+  if (missing >= 0) return refuse(`log-probabilities of token ${missing}`, 'none');
+  return { ok: true, output };
 }
 
 function asRunnerError(cause: unknown): RunnerError {

@@ -1,16 +1,6 @@
-/** How a token is drawn. The engine hands it to the runner as it is. */
-export interface SamplingParams {
-  /** 0 takes the likeliest token. */
-  readonly temperature: number;
-  /** Only so many of the likeliest tokens; 0 means all. */
-  readonly topK?: number;
-  /** Only the likeliest tokens whose probabilities add up to this. */
-  readonly topP?: number;
-  /** Only tokens at least this likely, relative to the likeliest one. */
-  readonly minP?: number;
-  /** What is drawn depends on the seed and the position alone. Choice i of a request gets seed + i. */
-  readonly seed?: number;
-}
+import type { TokenLogprobs } from './logprobs.ts';
+import type { SamplingParams } from './sampling-params.ts';
+import type { StepMasks } from './token-mask.ts';
 
 /** A row of the batch begins to serve a request: what stays the same until the row gets another one. */
 export interface SlotStart {
@@ -20,6 +10,12 @@ export interface SlotStart {
   /** Which of the request's choices. */
   readonly index: number;
   readonly sampling: SamplingParams;
+  /** The whole sequence so far: penalties count its tokens, also those that the prefix cache had. */
+  readonly tokens: readonly number[];
+  /** Leading tokens of `tokens` that are the prompt; the others were generated before a preemption. */
+  readonly promptLength: number;
+  /** Tokens that must not be sampled at positions below `before`: stop tokens, while it is too early. */
+  readonly suppressed?: { readonly tokens: readonly number[]; readonly before: number };
 }
 
 /** One token of a sequence that generates: read its K/V through the pages, write its own, sample. */
@@ -56,12 +52,24 @@ export interface BatchPlan {
   /** Slots that serve another request, or the same one anew, from this step on. */
   readonly starts: readonly SlotStart[];
   readonly decodes: readonly Decode[];
+  /**
+   * Rows to run the decodes with, a size for which a runner may have captured a graph: the rows behind
+   * `decodes` pad the batch, write to page 0, and nobody reads what they give. 0 without decodes.
+   */
+  readonly numDecodeRows: number;
   readonly prefills: readonly PrefillChunk[];
+  /**
+   * Which tokens may be sampled, where something restricts that. It resolves once the engine has taken in
+   * the step before: a runner begins with the step and waits only before it samples.
+   */
+  readonly masks?: Promise<StepMasks>;
 }
 
 export interface StepOutput {
   /** One token for each decode, then one for each chunk that samples, in the plan's order. */
   readonly tokens: ArrayLike<number>;
+  /** In the same order; needed for rows whose `sampling.logprobs` is set. */
+  readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   /** How long the device worked on the step, in milliseconds; the engine learns from it. */
   readonly durationMs: number;
 }

@@ -1,8 +1,9 @@
-import { KvCacheError } from '../errors.ts';
+import { constraintError, KvCacheError } from '../errors.ts';
 import { type BlockTable, KvCache } from '../kv-cache/kv-cache.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { Outcome, RequestStats, RunningState } from '../request/state.ts';
+import type { TokenLogprobs } from '../runner/logprobs.ts';
 import { DeferredFrees } from './deferred-frees.ts';
 import { FairShare } from './fair-share.ts';
 import { RunningSet } from './running-set.ts';
@@ -10,7 +11,14 @@ import { WaitingQueue } from './waiting-queue.ts';
 
 /** What the engine tells about a request. */
 export type EngineEvent =
-  | { readonly kind: 'token'; readonly id: string; readonly index: number; readonly token: number }
+  | {
+      readonly kind: 'token';
+      readonly id: string;
+      readonly index: number;
+      readonly token: number;
+      /** Where the request has asked for them. */
+      readonly logprobs?: TokenLogprobs;
+    }
   | {
       readonly kind: 'finished';
       readonly id: string;
@@ -18,6 +26,12 @@ export type EngineEvent =
       readonly outcome: Outcome;
       readonly stats: RequestStats;
     };
+
+/** What a step has brought for a request. */
+export interface Sampled {
+  readonly token: number;
+  readonly logprobs?: TokenLogprobs | undefined;
+}
 
 /** Counts since the engine began. */
 export interface Totals {
@@ -131,6 +145,7 @@ export class Lifecycle {
     if (state.kind === 'waiting') this.waiting.remove(request);
     else this.#leave(request, state);
     request.state = { kind: 'finished', outcome };
+    request.constraint?.close?.();
     stats.finishedAt = now;
     this.shares.leave(request.tenant);
     this.totals.finished[outcome.reason]++;
@@ -139,10 +154,18 @@ export class Lifecycle {
   }
 
   /** decode: a sampled token has come. */
-  append(request: Request, token: number, now: number): void {
+  append(request: Request, sampled: Sampled, now: number): void {
+    const { id, index } = request;
+    const { token, logprobs } = sampled;
+    try {
+      request.constraint?.accept(token);
+    } catch (cause) {
+      this.finish(request, { reason: 'error', error: constraintError(cause) }, now);
+      return;
+    }
     request.append(token, now);
     this.totals.outputTokens++;
-    this.#events.push({ kind: 'token', id: request.id, index: request.index, token });
+    this.#events.push({ kind: 'token', id, index, token, ...(logprobs && { logprobs }) });
     const reason = request.endAfter(token);
     if (reason !== undefined) this.finish(request, { reason }, now);
   }

@@ -44,6 +44,7 @@ describe('CostModel', () => {
     step: 1,
     deterministic: false,
     starts: [],
+    numDecodeRows: numDecodes,
     decodes: Array.from({ length: numDecodes }, (_, slot) => ({
       slot,
       epoch: 0,

@@ -1,4 +1,4 @@
-import type { RunnerError } from '../errors.ts';
+import { constraintError, type RunnerError } from '../errors.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { StepOutput } from '../runner/model-runner.ts';
@@ -41,7 +41,7 @@ export class Scheduler {
     }
     this.#schedulePrefills(step);
     if (step.isEmpty) return undefined;
-    return step.build(this.#requests.launch(), this.#options.deterministic);
+    return step.build(this.#requests.launch(), this.#options);
   }
 
   /** Takes in what a step has computed. */
@@ -52,6 +52,7 @@ export class Scheduler {
     this.#reserve.afterStep();
     let sampled = 0;
     for (const { request, epoch, numTokens, samples } of frames) {
+      const logprobs = samples ? output.logprobs?.[sampled] : undefined;
       const token = samples ? output.tokens[sampled++] : undefined;
       const state = request.running;
       if (state === undefined || request.epoch !== epoch) continue;
@@ -59,8 +60,16 @@ export class Scheduler {
       kv.publish(state.table, request.pageKeys.extend(request.tokens), request.numComputed);
       if (token === undefined) continue;
       request.numPending--;
-      this.#requests.append(request, token, now);
+      this.#requests.append(request, { token, logprobs }, now);
     }
+  }
+
+  /** Computes what a step may sample, now that all steps before it have been taken in. */
+  fillMasks({ masks }: ScheduledStep, now: () => number): void {
+    masks?.fill(({ request, epoch }, cause) => {
+      if (request.epoch !== epoch) return;
+      this.#requests.finish(request, { reason: 'error', error: constraintError(cause) }, now());
+    });
   }
 
   /** Ends the requests of a step that failed. Their pages were not published, so nobody reads them. */

@@ -1,10 +1,14 @@
+import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { RunningState } from '../request/state.ts';
+import { paddedBatchSize } from '../runner/batch-sizes.ts';
 import type { BatchPlan, Decode, PrefillChunk, SlotStart } from '../runner/model-runner.ts';
+import { type PendingMasks, pendingMasks } from './pending-masks.ts';
 
 /** What a step does for one request, and for which of its epochs. */
 export interface Frame {
   readonly request: Request;
+  readonly slot: number;
   readonly epoch: number;
   readonly numTokens: number;
   readonly samples: boolean;
@@ -16,6 +20,8 @@ export interface ScheduledStep {
   readonly frames: readonly Frame[];
   /** Tokens that the runner has to answer with. */
   readonly numSamples: number;
+  /** What the plan's `masks` waits for; undefined when nothing is restricted. */
+  readonly masks: PendingMasks | undefined;
 }
 
 /** Collects a step. What goes in counts as scheduled at once. */
@@ -40,31 +46,50 @@ export class StepBuilder {
     const token = request.tokens[position] ?? null;
     const { epoch } = request;
     this.#decodes.push({ slot, epoch, position, token, pages: table.pages });
-    this.#frame(request, 1, true);
+    this.#frame(request, slot, 1, true);
   }
 
   /** The next tokens of a prompt; a preempted request's output is part of it. */
   prefill(request: Request, { slot, table }: RunningState, length: number): void {
-    const { epoch, id, index, sampling, tokens, numScheduled: start } = request;
-    if (start === table.numCachedTokens) this.#starts.push({ slot, epoch, id, index, sampling });
+    const { epoch, tokens, numScheduled: start } = request;
+    if (start === table.numCachedTokens) this.#starts.push(startOf(request, slot));
     const samples = start + length === tokens.length;
     const chunk = tokens.slice(start, start + length);
     this.#prefills.push({ slot, epoch, start, tokens: chunk, pages: table.pages, samples });
-    this.#frame(request, length, samples);
+    this.#frame(request, slot, length, samples);
   }
 
-  build(step: number, deterministic: boolean): ScheduledStep {
+  build(step: number, { decodeBatchSizes, deterministic }: ResolvedOptions): ScheduledStep {
     const [starts, decodes, prefills] = [this.#starts, this.#decodes, this.#prefills];
-    const plan = { step, deterministic, starts, decodes, prefills };
-    return { plan, frames: this.#frames, numSamples: this.#numSamples };
+    const numDecodeRows = paddedBatchSize(decodeBatchSizes, decodes.length);
+    const masks = pendingMasks(this.#frames);
+    const plan: BatchPlan = {
+      step,
+      deterministic,
+      starts,
+      decodes,
+      numDecodeRows,
+      prefills,
+      ...(masks && { masks: masks.promise }),
+    };
+    return { plan, frames: this.#frames, numSamples: this.#numSamples, masks };
   }
 
-  #frame(request: Request, numTokens: number, samples: boolean): void {
+  #frame(request: Request, slot: number, numTokens: number, samples: boolean): void {
     request.numScheduled += numTokens;
     if (samples) {
       request.numPending++;
       this.#numSamples++;
     }
-    this.#frames.push({ request, epoch: request.epoch, numTokens, samples });
+    this.#frames.push({ request, slot, epoch: request.epoch, numTokens, samples });
   }
+}
+
+function startOf(request: Request, slot: number): SlotStart {
+  const { epoch, id, index, minTokens, promptLength, sampling, stopTokens } = request;
+  const before = promptLength + minTokens;
+  const suppressed = minTokens > 0 && stopTokens.size > 0 && { tokens: [...stopTokens], before };
+  const tokens = request.tokens.slice();
+  const start = { slot, epoch, id, index, sampling, tokens, promptLength };
+  return suppressed ? { ...start, suppressed } : start;
 }
