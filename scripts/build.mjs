@@ -6,9 +6,12 @@ import { bundle } from './bundle.mjs';
 import { root, run, tool } from './workspace.mjs';
 
 const library = join(root, 'packages', 'flash-mla');
+/** Packages that `flash-mla` uses and a program may load with it, each after those that it uses itself. */
+const parts = ['core', 'safetensors'].map((name) => join(root, 'packages', name));
 // The compiler remembers what it wrote, not whether it is still there.
-const isWhole = existsSync(join(library, 'out', 'index.js'));
+const isWhole = [...parts, library].every((folder) => existsSync(join(folder, 'out', 'index.js')));
 tool('typescript/bin/tsc', ['-b', ...(isWhole ? [] : ['--force'])]);
+for (const folder of parts) await bundle(folder, { doorsOnly: true });
 await bundle(library);
 run(process.execPath, [join(library, 'assembly', 'build.mjs')]);
 writeFileSync(join(root, 'node_modules', '.flash-mla-build'), '');

@@ -1,11 +1,12 @@
 // Joins the modules of a built package into few files: a module of its own costs Node about half a
 // millisecond to load, and `flash-mla` has hundreds.
 //
-// Every module keeps its file, path and exports, but for most of them it only hands on what lives in
-// a chunk. Modules that are always loaded together share a chunk, so nothing loads earlier than its
+// Every module of `flash-mla` keeps its file, path and exports, but for most of them it only hands on
+// what lives in a chunk. Modules that are always loaded together share a chunk, so nothing loads earlier than its
 // own import says: what is a dynamic import stays one.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { rollup } from 'rollup';
 
 /** Where chunks go below `dist`. */
@@ -14,12 +15,18 @@ const chunkFolder = 'chunks';
 const workerScript = 'backends/cpu/worker.js';
 const mapComment = /\n\/\/# sourceMappingURL=.*\s*$/;
 
-/** Bundles `out/**.js`, as the compiler leaves it, into `dist`. */
-export async function bundle(packageRoot) {
+/**
+ * Bundles `out/**.js`, as the compiler leaves it, into `dist`. With `doorsOnly`, only the modules that
+ * `exports` and `imports` of the package name have a file of their own.
+ */
+export async function bundle(packageRoot, { doorsOnly = false } = {}) {
   const out = join(packageRoot, 'out');
-  const modules = modulesOf(packageRoot, out);
+  const modules = doorsOnly
+    ? publicDoors(packageRoot)
+    : modulesOf(packageRoot, out).map((path) => join(out, path));
+  const nameOf = (path) => relative(out, path).replace(/\.js$/, '');
   const build = await rollup({
-    input: Object.fromEntries(modules.map((path) => [path.replace(/\.js$/, ''), join(out, path)])),
+    input: Object.fromEntries(modules.map((path) => [nameOf(path), path])),
     // What the build makes beside `dist` is there only later.
     external: (id) =>
       /\/wasm\/[\w-]+\.js$/.test(id) || (!id.startsWith('.') && !id.startsWith(out)),
@@ -34,17 +41,22 @@ export async function bundle(packageRoot) {
     entryFileNames: '[name].js',
     chunkFileNames: `${chunkFolder}/[name].js`,
     hoistTransitiveImports: false,
-    onlyExplicitManualChunks: true,
-    manualChunks: chunksOf(out, publicDoors(packageRoot)),
+    onlyExplicitManualChunks: !doorsOnly,
+    ...(!doorsOnly && { manualChunks: chunksOf(out, publicDoors(packageRoot)) }),
   });
   await build.close();
-  const worker = await bundleWorker(packageRoot, out);
+  const worker = existsSync(join(out, workerScript)) ? await bundleWorker(packageRoot, out) : [];
   removeOthers(packageRoot, [...output, ...worker]);
 }
 
 /** Writes the worker's script as a file, and as a module that holds it as text. */
 async function bundleWorker(packageRoot, out) {
-  const build = await rollup({ input: join(out, workerScript), ...common, treeshake: true });
+  const build = await rollup({
+    input: join(out, workerScript),
+    ...common,
+    plugins: [workspacePackages, ...common.plugins],
+    treeshake: true,
+  });
   const file = join(packageRoot, 'dist', workerScript);
   const { output } = await build.write({ file, format: 'iife', sourcemap: 'hidden' });
   await build.close();
@@ -64,6 +76,13 @@ function modulesOf(packageRoot, out) {
     .filter((path) => path !== workerScript)
     .filter((path) => existsSync(join(packageRoot, 'src', path.replace(/js$/, 'ts'))));
 }
+
+/** The worker's script has nothing beside it, so it holds what it uses of the other packages. */
+const workspacePackages = {
+  name: 'workspace-packages',
+  resolveId: (id) =>
+    id.startsWith('@flash-mla/') ? fileURLToPath(import.meta.resolve(id)) : undefined,
+};
 
 /** The compiler's source maps lead on to the TypeScript. */
 const withSourceMaps = {

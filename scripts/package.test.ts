@@ -53,7 +53,7 @@ describe('the published packages', () => {
     expect(readFileSync(join(folder, 'README.md'), 'utf8')).toMatch(new RegExp(`^# ${name}\n`));
     const { description, keywords, license } = manifestIn(folder);
     expect(description).toMatch(/\w+/);
-    expect(keywords).toContain('cuda');
+    expect((keywords as string[]).length).toBeGreaterThan(3);
     expect(license).toBe('MIT');
   });
 
@@ -101,7 +101,9 @@ describe('the published packages', () => {
     console.log(
       [...sizes].map(([name, bytes]) => `${name} ${(bytes / 1e6).toFixed(1)} MB`).join(', '),
     );
-    expect([...sizes.keys()]).toEqual(expect.arrayContaining(['koffi', '@flash-mla/ptx']));
+    expect([...sizes.keys()]).toEqual(
+      expect.arrayContaining(['koffi', ...Object.keys(publishedPackages)]),
+    );
     expect([...sizes.keys()]).not.toContain('webgpu');
     expect(total).toBeLessThan(25e6);
     expect(sizes.get('flash-mla')).toBeLessThan(6e6);

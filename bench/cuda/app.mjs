@@ -14,6 +14,11 @@ export function ptx(path = 'index.js') {
   return import(pathToFileURL(join(root, 'node_modules/@flash-mla/ptx/dist', path)).href);
 }
 
+/** Imports @flash-mla/core. */
+export function core() {
+  return import(pathToFileURL(join(root, 'node_modules/@flash-mla/core/dist/index.js')).href);
+}
+
 /** The driver that a `--device` names: `cuda` (the default) or `sim`. */
 export async function openDriver(name = 'cuda') {
   if (name === 'sim') {

@@ -2,7 +2,7 @@
 //   node bench/cuda/rms-norm.mjs [--device sim] [--rows N] [--columns N]
 // Exits 1 if an answer is wrong.
 import { parseArgs } from 'node:util';
-import { flashMla, openDriver, ptx } from './app.mjs';
+import { core, openDriver, ptx } from './app.mjs';
 import { download, prepare, sourceOf, upload } from './kernel.mjs';
 
 const { values } = parseArgs({
@@ -16,7 +16,7 @@ const isSimulated = values.device === 'sim';
 const rows = Number(values.rows ?? (isSimulated ? 40 : 40_000));
 const columns = Number(values.columns);
 const { rmsNorm } = await ptx('examples/rms_norm.js');
-const { decodeBf16, encodeBf16 } = await flashMla('tensor/float16.js');
+const { decodeBf16, encodeBf16 } = await core();
 
 const driver = await openDriver(values.device);
 const facts = driver.deviceFacts(0);

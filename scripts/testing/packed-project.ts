@@ -8,7 +8,12 @@ import { promisify } from 'node:util';
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What is published, and where it lives here. */
-export const publishedPackages = { 'flash-mla': 'flash-mla', '@flash-mla/ptx': 'ptx' } as const;
+export const publishedPackages = {
+  'flash-mla': 'flash-mla',
+  '@flash-mla/core': 'core',
+  '@flash-mla/ptx': 'ptx',
+  '@flash-mla/safetensors': 'safetensors',
+} as const;
 
 const runFile = promisify(execFile);
 

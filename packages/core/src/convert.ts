@@ -1,6 +1,6 @@
-import { describeValue, InvalidArgumentError } from '../errors.ts';
 import type { DType, StorageOf, TypedArray } from './dtype.ts';
 import { dtypeSize, storageFromBytes } from './dtype.ts';
+import { describeValue, InvalidArgumentError } from './errors.ts';
 import { decodeE4m3, decodeE8m0, encodeE4m3, encodeE8m0 } from './float8.ts';
 import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from './float16.ts';
 

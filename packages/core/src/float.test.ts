@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { InvalidArgumentError } from '../errors.ts';
 import { decodeElements, encodeElements } from './convert.ts';
 import type { DType } from './dtype.ts';
+import { InvalidArgumentError } from './errors.ts';
 import { decodeE4m3, decodeE8m0, encodeE4m3, encodeE8m0 } from './float8.ts';
 import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from './float16.ts';
 

@@ -1,8 +1,8 @@
-import { InvalidArgumentError } from '../errors.ts';
-import { type DType, dtypeSize, type StorageOf, storageFromBytes } from '../tensor/dtype.ts';
-import { decodeE4m3, decodeE8m0 } from '../tensor/float8.ts';
-import { decodeF16 } from '../tensor/float16.ts';
-import { numElements } from '../tensor/shape.ts';
+import { type DType, dtypeSize, type StorageOf, storageFromBytes } from './dtype.ts';
+import { InvalidArgumentError } from './errors.ts';
+import { decodeE4m3, decodeE8m0 } from './float8.ts';
+import { decodeF16 } from './float16.ts';
+import { numElements } from './shape.ts';
 
 /**
  * A row-major array in host memory: what a case file holds and what the reference reads. 16- and

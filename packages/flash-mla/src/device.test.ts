@@ -1,7 +1,7 @@
+import { DisposedError, InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type RecordingBackend, recordingDevice } from './api/testing/recording-backend.ts';
 import type { Device } from './device.ts';
-import { DisposedError, InvalidArgumentError } from './errors.ts';
 
 let device: Device;
 let backend: RecordingBackend;

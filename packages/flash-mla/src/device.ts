@@ -1,20 +1,22 @@
-import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backends/backend.ts';
-import type { BackendOptions } from './backends/registry.ts';
-import { DisposedError, describeValue, InvalidArgumentError } from './errors.ts';
-import type { Operation } from './operation/operation.ts';
-import { encodeElements } from './tensor/convert.ts';
 import {
+  DisposedError,
   type DType,
+  describeValue,
   dtypeSize,
   dtypes,
+  encodeElements,
+  InvalidArgumentError,
   isDType,
   isStorageOf,
+  numElements,
   type StorageOf,
   type TypedArray,
   typedArrayName,
-} from './tensor/dtype.ts';
+} from '@flash-mla/core';
+import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backends/backend.ts';
+import type { BackendOptions } from './backends/registry.ts';
+import type { Operation } from './operation/operation.ts';
 import { Recording } from './tensor/recording.ts';
-import { numElements } from './tensor/shape.ts';
 import { areCounts, Tensor, type TensorHost } from './tensor/tensor.ts';
 
 /** What to open: `'auto'` takes the first of cuda, webgpu, cpu that is there. */

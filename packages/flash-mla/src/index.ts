@@ -4,6 +4,21 @@
  * Importing this module loads no backend, no WebAssembly and no native code.
  */
 
+export {
+  BackendUnavailableError,
+  DeviceLostError,
+  DisposedError,
+  type DType,
+  dtypeSize,
+  dtypes,
+  FileFormatError,
+  FlashMlaError,
+  InvalidArgumentError,
+  KernelCompileError,
+  OutOfMemoryError,
+  type StorageOf,
+  UnsupportedOperationError,
+} from '@flash-mla/core';
 export * from './api/index.ts';
 export type { DeviceInfo, MemoryStats } from './backends/backend.ts';
 export type { CpuKernel } from './backends/cpu/kernel.ts';
@@ -11,17 +26,6 @@ export type { CudaKernel, KernelSpec } from './backends/cuda/kernel.ts';
 export type { KernelLibrary } from './backends/kernel-library.ts';
 export type { WebGpuKernel } from './backends/webgpu/kernel.ts';
 export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
-export {
-  BackendUnavailableError,
-  DeviceLostError,
-  DisposedError,
-  FileFormatError,
-  FlashMlaError,
-  InvalidArgumentError,
-  KernelCompileError,
-  OutOfMemoryError,
-  UnsupportedOperationError,
-} from './errors.ts';
 export type { KvRowLayout } from './kv-cache/row-layout.ts';
 export { type DeviceListing, listDevices, openDevice } from './open-device.ts';
 export {
@@ -30,6 +34,5 @@ export {
   defineWebGpuKernel,
 } from './operation/define-kernels.ts';
 export { defineOperation, type Operation } from './operation/operation.ts';
-export { type DType, dtypeSize, dtypes, type StorageOf } from './tensor/dtype.ts';
 export { Tensor } from './tensor/tensor.ts';
 export type { DeviceBuffer, TensorView } from './tensor/view.ts';

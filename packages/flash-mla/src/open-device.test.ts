@@ -1,10 +1,10 @@
+import type { BackendUnavailableError as Unavailable } from '@flash-mla/core';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { RecordingBackend } from './api/testing/recording-backend.ts';
 import type { BackendModule } from './backends/registry.ts';
-import type { BackendUnavailableError as Unavailable } from './errors.ts';
 
 // Fresh modules for every test, because what could not be opened is remembered.
-let errors: typeof import('./errors.ts');
+let errors: typeof import('@flash-mla/core');
 let openDevice: typeof import('./open-device.ts').openDevice;
 let listDevices: typeof import('./open-device.ts').listDevices;
 
@@ -40,7 +40,7 @@ vi.mock('./backends/registry.ts', () => ({ backendModules: load }));
 beforeEach(async () => {
   vi.clearAllMocks();
   vi.resetModules();
-  errors = await import('./errors.ts');
+  errors = await import('@flash-mla/core');
   ({ openDevice, listDevices } = await import('./open-device.ts'));
 });
 

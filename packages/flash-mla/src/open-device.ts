@@ -1,3 +1,9 @@
+import {
+  BackendUnavailableError,
+  describeValue,
+  FlashMlaError,
+  InvalidArgumentError,
+} from '@flash-mla/core';
 import type { Backend } from './backends/backend.ts';
 import {
   type BackendModule,
@@ -7,12 +13,6 @@ import {
 } from './backends/registry.ts';
 import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
 import { environmentFlag } from './environment.ts';
-import {
-  BackendUnavailableError,
-  describeValue,
-  FlashMlaError,
-  InvalidArgumentError,
-} from './errors.ts';
 import { flashMlaKernels } from './kernel-libraries.ts';
 import { shortageOfModule } from './shortages.ts';
 

@@ -1,4 +1,4 @@
-import type { DType } from '../tensor/dtype.ts';
+import type { DType } from '@flash-mla/core';
 
 /** Element types as safetensors names them → those of this library. */
 const libraryDTypes: ReadonlyMap<string, DType> = new Map([

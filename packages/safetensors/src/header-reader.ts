@@ -1,4 +1,4 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '@flash-mla/core';
 
 /**
  * A cursor over the JSON text of a safetensors header. It reads only what the header's grammar can

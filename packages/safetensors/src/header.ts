@@ -1,4 +1,4 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '@flash-mla/core';
 import { bitsOf } from './dtypes.ts';
 import { HeaderReader, shorten } from './header-reader.ts';
 

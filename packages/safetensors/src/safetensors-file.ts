@@ -1,6 +1,10 @@
-import { FileFormatError, InvalidArgumentError } from '../errors.ts';
-import { type HostTensor, hostTensorFromBytes } from '../reference/host-tensor.ts';
-import type { DType } from '../tensor/dtype.ts';
+import {
+  type DType,
+  FileFormatError,
+  type HostTensor,
+  hostTensorFromBytes,
+  InvalidArgumentError,
+} from '@flash-mla/core';
 import { libraryDType, readableDTypes } from './dtypes.ts';
 import { type Header, headerLength, parseHeader, type TensorEntry } from './header.ts';
 import { shorten } from './header-reader.ts';

@@ -3,9 +3,8 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type DType, FileFormatError, InvalidArgumentError } from '@flash-mla/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FileFormatError, InvalidArgumentError } from '../errors.ts';
-import type { DType } from '../tensor/dtype.ts';
 import {
   encodeSafetensors,
   openSafetensors,

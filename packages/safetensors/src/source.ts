@@ -1,5 +1,5 @@
-import { openFile } from '#platform';
-import { FileFormatError, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
+import { FileFormatError, InvalidArgumentError, OutOfMemoryError } from '@flash-mla/core';
+import { openFile } from '#files';
 
 /** What a file can be read from: a path or URL, or its bytes. A path needs Node. */
 export type FileInput = string | URL | ArrayBuffer | Uint8Array | Blob;

@@ -1,7 +1,5 @@
-import { writeFileChunks } from '#platform';
-import { InvalidArgumentError } from '../errors.ts';
-import { type DType, dtypeSize, isDType } from '../tensor/dtype.ts';
-import { numElements } from '../tensor/shape.ts';
+import { type DType, dtypeSize, InvalidArgumentError, isDType, numElements } from '@flash-mla/core';
+import { writeFileChunks } from '#files';
 import { fileDType } from './dtypes.ts';
 import { maxHeaderBytes } from './header.ts';
 import { shorten } from './header-reader.ts';

@@ -1,6 +1,6 @@
+import type { DType } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Device } from '../device.ts';
-import type { DType } from '../tensor/dtype.ts';
 import { appendKvCache } from './append-kv-cache.ts';
 import { quantizeKvCache } from './quantize-kv-cache.ts';
 import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { AppendArgs } from '../kv-cache/contract.ts';
 import { appendRows } from '../kv-cache/operations.ts';
 import { packedRows } from '../tensor/packed-rows.ts';

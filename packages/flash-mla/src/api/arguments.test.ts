@@ -1,5 +1,5 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { InvalidArgumentError } from '../errors.ts';
 import { optionNames, readOptions } from './arguments.ts';
 
 const known = optionNames('q', 'causal', 'out');

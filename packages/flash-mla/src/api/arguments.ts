@@ -1,5 +1,4 @@
-import { DisposedError, describeValue, InvalidArgumentError } from '../errors.ts';
-import type { DType } from '../tensor/dtype.ts';
+import { DisposedError, type DType, describeValue, InvalidArgumentError } from '@flash-mla/core';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 
 /**

@@ -1,6 +1,6 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Device } from '../device.ts';
-import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flashMlaWithKvCache } from './flash-mla-with-kv-cache.ts';
 import { getMlaMetadata } from './get-mla-metadata.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { TensorHost } from '../tensor/tensor.ts';
 import { checkHeads, show } from './arguments.ts';
 import { checkHeadDim } from './head-dims.ts';

@@ -1,7 +1,7 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { DenseDecodeInputs } from '../attention/contract.ts';
 import { denseDecode } from '../attention/operations.ts';
 import type { Schedule } from '../attention/schedule-contract.ts';
-import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkAbsent,

@@ -1,5 +1,5 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import { denseAttention } from '../attention/operations.ts';
-import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor, TensorHost } from '../tensor/tensor.ts';
 import {
   checkExtent,

@@ -1,8 +1,7 @@
+import { DisposedError, type DType } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { DenseDecodeArgs, SparseDecodeArgs } from '../attention/contract.ts';
 import type { Device } from '../device.ts';
-import { DisposedError } from '../errors.ts';
-import type { DType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { flashMlaWithKvCache } from './flash-mla-with-kv-cache.ts';
 import { getMlaMetadata } from './get-mla-metadata.ts';

@@ -1,5 +1,5 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { ScheduleProblem } from '../attention/schedule-contract.ts';
-import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkFlag,

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 
 /**
  * Dense decode head dimensions: those of MLA models (DeepSeek, Kimi K2, GLM-5 576/512, MiniCPM3

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { KvRowLayout } from '../kv-cache/row-layout.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import { Tensor } from '../tensor/tensor.ts';

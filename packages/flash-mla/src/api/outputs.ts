@@ -1,5 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
-import { type DType, dtypeSize } from '../tensor/dtype.ts';
+import { type DType, dtypeSize, InvalidArgumentError } from '@flash-mla/core';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 import { checkOperand, shapeText } from './arguments.ts';
 

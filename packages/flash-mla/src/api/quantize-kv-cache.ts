@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import { dequantizeRows, quantizeRows } from '../kv-cache/operations.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';

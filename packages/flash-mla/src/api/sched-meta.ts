@@ -1,5 +1,5 @@
+import { DisposedError, InvalidArgumentError } from '@flash-mla/core';
 import type { Schedule } from '../attention/schedule-contract.ts';
-import { DisposedError, InvalidArgumentError } from '../errors.ts';
 import type { Tensor, TensorHost } from '../tensor/tensor.ts';
 import { type ScheduleRequest, TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
 

@@ -1,6 +1,6 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { SparseDecodeInputs } from '../attention/contract.ts';
 import { sparseDecode } from '../attention/operations.ts';
-import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkAbsent,

@@ -1,3 +1,4 @@
+import { contiguousLayout } from '@flash-mla/core';
 import { computeSchedule, denseDecode, sparseDecode } from '../attention/operations.ts';
 import type {
   DecodeShape,
@@ -7,7 +8,6 @@ import type {
 } from '../attention/schedule-contract.ts';
 import { metadataWidth } from '../scheduling/tile-scheduler.ts';
 import { allocateMemory } from '../tensor/allocation.ts';
-import { contiguousLayout } from '../tensor/shape.ts';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 
 /** What a schedule is computed from. */

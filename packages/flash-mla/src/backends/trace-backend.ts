@@ -1,4 +1,4 @@
-import { FlashMlaError } from '../errors.ts';
+import { FlashMlaError } from '@flash-mla/core';
 import type { Operation } from '../operation/operation.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';

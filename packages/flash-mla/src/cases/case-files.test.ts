@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FileFormatError } from '@flash-mla/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FileFormatError } from '../errors.ts';
 import { type Device, openDevice } from '../index.ts';
 import type { HostTensor } from '../reference/index.ts';
 import {

@@ -1,5 +1,5 @@
-import { FileFormatError } from '../errors.ts';
-import type { SafetensorsFile } from '../safetensors/index.ts';
+import { FileFormatError } from '@flash-mla/core';
+import type { SafetensorsFile } from '@flash-mla/safetensors';
 
 /** Typed reading of a case file's `__metadata__`, whose values are all strings. */
 export class CaseMetadata {

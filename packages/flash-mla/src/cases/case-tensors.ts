@@ -1,7 +1,5 @@
-import { FileFormatError } from '../errors.ts';
-import type { HostTensor } from '../reference/host-tensor.ts';
-import type { SafetensorsFile } from '../safetensors/index.ts';
-import type { DType } from '../tensor/dtype.ts';
+import { type DType, FileFormatError, type HostTensor } from '@flash-mla/core';
+import type { SafetensorsFile } from '@flash-mla/safetensors';
 
 /** A dimension: its extent, or a name that stands for the same extent wherever it occurs. */
 export type Dimension = string | number;

@@ -1,4 +1,4 @@
-import { decodeInto, type HostTensor } from '../reference/host-tensor.ts';
+import { decodeInto, type HostTensor } from '@flash-mla/core';
 import type { AnswerName } from './problem.ts';
 import type { Tolerance } from './tolerance.ts';
 

@@ -1,6 +1,15 @@
 /** Case files, tolerances and the conformance suite. */
 
-export * from '../safetensors/index.ts';
+export {
+  encodeSafetensors,
+  type FileInput,
+  openSafetensors,
+  SafetensorsFile,
+  safetensorsChunks,
+  type TensorEntry,
+  type WritableTensor,
+  writeSafetensors,
+} from '@flash-mla/safetensors';
 export {
   bundledCaseNames,
   bundledCaseUrl,

@@ -1,8 +1,6 @@
+import { type DType, type HostTensor, numElements, type StorageOf } from '@flash-mla/core';
 import { getMlaMetadata } from '../api/index.ts';
 import type { Device } from '../device.ts';
-import type { HostTensor } from '../reference/host-tensor.ts';
-import type { DType, StorageOf } from '../tensor/dtype.ts';
-import { numElements } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Lengths, LengthValues, Operation, PlacementRule, Variant } from './operations.ts';
 import type { AnswerName, SparseDecode } from './problem.ts';

@@ -1,6 +1,6 @@
-import { FileFormatError } from '../errors.ts';
+import { FileFormatError } from '@flash-mla/core';
+import { type FileInput, openSafetensors, type SafetensorsFile } from '@flash-mla/safetensors';
 import type { HostTensor, SparseCacheProblem } from '../reference/index.ts';
-import { type FileInput, openSafetensors, type SafetensorsFile } from '../safetensors/index.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import { CaseMetadata } from './case-metadata.ts';
 import { CaseTensors } from './case-tensors.ts';

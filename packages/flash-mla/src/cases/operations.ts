@@ -1,3 +1,4 @@
+import type { HostTensor } from '@flash-mla/core';
 import {
   appendKvCache,
   dequantizeKvCache,
@@ -8,7 +9,6 @@ import {
   quantizeKvCache,
 } from '../api/index.ts';
 import type { Device } from '../device.ts';
-import type { HostTensor } from '../reference/host-tensor.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Inputs } from './inputs.ts';

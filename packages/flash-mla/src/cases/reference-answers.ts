@@ -1,4 +1,4 @@
-import { decodeAll } from '../reference/host-tensor.ts';
+import { decodeAll } from '@flash-mla/core';
 import {
   type AttentionAnswer,
   appendKvCache,

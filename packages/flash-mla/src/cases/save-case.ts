@@ -1,6 +1,6 @@
-import { hostTensor } from '../reference/host-tensor.ts';
+import { hostTensor } from '@flash-mla/core';
+import { encodeSafetensors, type WritableTensor, writeSafetensors } from '@flash-mla/safetensors';
 import type { SparseCacheProblem } from '../reference/index.ts';
-import { encodeSafetensors, type WritableTensor, writeSafetensors } from '../safetensors/index.ts';
 import type { Case, CaseProblem } from './load-case.ts';
 import { type Answers, answerNames } from './problem.ts';
 

@@ -1,4 +1,4 @@
-import type { DType } from '../tensor/dtype.ts';
+import type { DType } from '@flash-mla/core';
 import type { AnswerName, Op } from './problem.ts';
 
 /**

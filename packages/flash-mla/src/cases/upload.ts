@@ -1,8 +1,13 @@
+import {
+  type DType,
+  dtypeSize,
+  type HostTensor,
+  numElements,
+  type StorageOf,
+  storageFromBytes,
+} from '@flash-mla/core';
 import type { Device } from '../device.ts';
-import type { HostTensor } from '../reference/host-tensor.ts';
-import { type DType, dtypeSize, type StorageOf, storageFromBytes } from '../tensor/dtype.ts';
 import { packedRows } from '../tensor/packed-rows.ts';
-import { numElements } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** Where a tensor lies in memory of its own, which is poison everywhere else. Counts are elements. */

@@ -1,5 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
-import { FlashMlaError, InvalidArgumentError } from '../errors.ts';
+import { FlashMlaError, InvalidArgumentError } from '@flash-mla/core';
 import { printable } from './terminal/printable.ts';
 
 /** Exit codes of the command. */

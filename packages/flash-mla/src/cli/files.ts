@@ -2,7 +2,7 @@
 
 import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openFile, writeFileChunks } from '#platform';
+import { openFile, writeFileChunks } from '@flash-mla/safetensors';
 import { UsageError } from './errors.ts';
 import { byteSize } from './terminal/numbers.ts';
 

@@ -1,6 +1,6 @@
+import { BackendUnavailableError } from '@flash-mla/core';
 import type { Command } from 'commander';
 import type { Device } from '../device.ts';
-import { BackendUnavailableError } from '../errors.ts';
 import { openDevice } from '../open-device.ts';
 import type { CommandContext } from './context.ts';
 import { unsupportedNode } from './doctor/node-version.ts';

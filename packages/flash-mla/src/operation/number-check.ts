@@ -1,6 +1,6 @@
 /** Debug mode: what leaves results undefined though nothing else tells, looked at on the device. */
 
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { TensorView } from '../tensor/view.ts';
 
 /**

@@ -1,8 +1,6 @@
+import { encodeBf16, hostTensor, InvalidArgumentError } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { InvalidArgumentError } from '../errors.ts';
-import { encodeBf16 } from '../tensor/float16.ts';
 import { appendKvCache } from './append.ts';
-import { hostTensor } from './host-tensor.ts';
 import { quantizeKvCache } from './quantize.ts';
 
 const i32 = (...slots: number[]) => hostTensor('i32', [slots.length], Int32Array.from(slots));

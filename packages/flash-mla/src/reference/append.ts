@@ -1,5 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
-import { decodeInto, extents, type HostTensor } from './host-tensor.ts';
+import { decodeInto, extents, type HostTensor, InvalidArgumentError } from '@flash-mla/core';
 import { encodePackedRow, packedLayouts } from './packed-rows.ts';
 
 /** Arguments of {@link appendKvCache}. */

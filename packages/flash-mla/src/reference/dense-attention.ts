@@ -1,6 +1,6 @@
+import { decodeAll, decodeInto, extents, type HostTensor } from '@flash-mla/core';
 import { attend } from './attend.ts';
 import { cachedTokens, countBelow, gatherTokens, presentTokens } from './dense-decode.ts';
-import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
 
 /** Arguments of {@link varlenAttention}; names and shapes as in `flashAttnVarlenFunc`. */
 export interface VarlenAttentionProblem {

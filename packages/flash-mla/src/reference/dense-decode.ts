@@ -1,5 +1,5 @@
+import { decodeAll, decodeInto, extents, type HostTensor } from '@flash-mla/core';
 import { attend } from './attend.ts';
-import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
 
 /** Arguments of {@link denseDecode}; names and shapes as in `flashMlaWithKvCache`. */
 export interface DenseDecodeProblem {

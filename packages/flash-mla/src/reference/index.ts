@@ -8,6 +8,7 @@
  * devices round that where a scale is no power of two (`PackedKvLayout`).
  */
 
+export { decodeAll, type HostTensor, hostTensor, hostTensorFromBytes } from '@flash-mla/core';
 export {
   blocksOfLengths,
   blocksOfTopk,
@@ -25,7 +26,6 @@ export {
   varlenAttention,
 } from './dense-attention.ts';
 export { type DecodeAnswer, type DenseDecodeProblem, denseDecode } from './dense-decode.ts';
-export { decodeAll, type HostTensor, hostTensor, hostTensorFromBytes } from './host-tensor.ts';
 export { type PackedLayout, packedLayouts } from './packed-rows.ts';
 export { dequantizeKvCache, quantizeKvCache } from './quantize.ts';
 export { type SparseDecodeProblem, sparseDecode } from './sparse-decode.ts';

@@ -1,6 +1,5 @@
+import { decodeBf16, decodeE4m3, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { decodeE4m3 } from '../tensor/float8.ts';
-import { decodeBf16, encodeBf16 } from '../tensor/float16.ts';
 import { decodePackedRow, encodePackedRow, packedLayouts } from './packed-rows.ts';
 
 const codes = Array.from({ length: 256 }, (_, code) => decodeE4m3(code)).filter(Number.isFinite);

@@ -1,5 +1,11 @@
-import { decodeE4m3, decodeE8m0, encodeE4m3, encodeE8m0 } from '../tensor/float8.ts';
-import { decodeBf16, encodeBf16 } from '../tensor/float16.ts';
+import {
+  decodeBf16,
+  decodeE4m3,
+  decodeE8m0,
+  encodeBf16,
+  encodeE4m3,
+  encodeE8m0,
+} from '@flash-mla/core';
 
 /**
  * The packed FP8 row formats, byte by byte. A row holds `headDimNope` e4m3 values with one scale per

@@ -1,8 +1,6 @@
+import { decodeBf16, decodeE4m3, encodeBf16, hostTensor } from '@flash-mla/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeE4m3 } from '../tensor/float8.ts';
-import { decodeBf16, encodeBf16 } from '../tensor/float16.ts';
-import { hostTensor } from './host-tensor.ts';
 import { packedLayouts } from './packed-rows.ts';
 import { dequantizeKvCache, quantizeKvCache } from './quantize.ts';
 import { readCase } from './testing/read-case.ts';

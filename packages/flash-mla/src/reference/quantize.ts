@@ -1,6 +1,10 @@
-import { InvalidArgumentError } from '../errors.ts';
-import { encodeBf16 } from '../tensor/float16.ts';
-import { decodeInto, extents, type HostTensor } from './host-tensor.ts';
+import {
+  decodeInto,
+  encodeBf16,
+  extents,
+  type HostTensor,
+  InvalidArgumentError,
+} from '@flash-mla/core';
 import { decodePackedRow, encodePackedRow, packedLayouts } from './packed-rows.ts';
 
 /** bf16 rows (blocks, page, 1, dQk) → packed FP8 rows, u8 (blocks, page, 1, rowBytes). */

@@ -1,11 +1,10 @@
+import { decodeAll, encodeBf16, type HostTensor, hostTensor } from '@flash-mla/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeBf16 } from '../tensor/float16.ts';
 import { attend, sinkFactor } from './attend.ts';
 import { combineSplits } from './combine.ts';
 import { cacheAttention, varlenAttention } from './dense-attention.ts';
 import { denseDecode } from './dense-decode.ts';
-import { decodeAll, type HostTensor, hostTensor } from './host-tensor.ts';
 import { sparseDecode } from './sparse-decode.ts';
 import { sparsePrefill } from './sparse-prefill.ts';
 

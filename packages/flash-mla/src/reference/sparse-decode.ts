@@ -1,7 +1,7 @@
+import { decodeAll, extents, type HostTensor } from '@flash-mla/core';
 import type { KvRowLayout } from '../kv-cache/row-layout.ts';
 import { attend, sinkFactor } from './attend.ts';
 import type { DecodeAnswer } from './dense-decode.ts';
-import { decodeAll, extents, type HostTensor } from './host-tensor.ts';
 import { attendedSlots, gatherSlots, type SparseCacheProblem } from './sparse-rows.ts';
 
 /** Arguments of {@link sparseDecode}; names and shapes as in `flashMlaWithKvCache`. */

@@ -1,5 +1,5 @@
+import { decodeAll, decodeInto, extents, type HostTensor } from '@flash-mla/core';
 import { attend, sinkFactor } from './attend.ts';
-import { decodeAll, decodeInto, extents, type HostTensor } from './host-tensor.ts';
 
 /** Arguments of {@link sparsePrefill}; names and shapes as in `flashMlaSparseFwd`. */
 export interface SparsePrefillProblem {

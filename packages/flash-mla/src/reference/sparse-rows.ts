@@ -1,6 +1,5 @@
-import { InvalidArgumentError } from '../errors.ts';
+import { decodeInto, extents, type HostTensor, InvalidArgumentError } from '@flash-mla/core';
 import type { KvRowLayout } from '../kv-cache/row-layout.ts';
-import { decodeInto, extents, type HostTensor } from './host-tensor.ts';
 import { decodePackedRow, packedLayouts } from './packed-rows.ts';
 
 /** One cache of a sparse decode problem. */

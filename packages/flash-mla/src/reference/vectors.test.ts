@@ -1,6 +1,6 @@
+import { decodeAll, type HostTensor } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import { denseDecode } from './dense-decode.ts';
-import { decodeAll, type HostTensor } from './host-tensor.ts';
 import type { packedLayouts } from './packed-rows.ts';
 import { sparseDecode } from './sparse-decode.ts';
 import { sparsePrefill } from './sparse-prefill.ts';

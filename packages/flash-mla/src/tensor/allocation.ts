@@ -1,7 +1,6 @@
+import { type DType, dtypeSize, numElements } from '@flash-mla/core';
 import type { Backend } from '../backends/backend.ts';
-import { type DType, dtypeSize } from './dtype.ts';
 import type { Recording } from './recording.ts';
-import { numElements } from './shape.ts';
 import type { DeviceBuffer } from './view.ts';
 
 /** What memory needs of the device it comes from. */

@@ -1,13 +1,22 @@
 import { runInNewContext } from 'node:vm';
+import {
+  contiguousStrides,
+  DisposedError,
+  type DType,
+  dtypeSize,
+  dtypes,
+  InvalidArgumentError,
+  isContiguous,
+  isDType,
+  numElements,
+  OutOfMemoryError,
+  storageFromBytes,
+} from '@flash-mla/core';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { flashMlaWithKvCache, getMlaMetadata } from '../api/index.ts';
 import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
 import type { Device } from '../device.ts';
-import { DisposedError, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
-import type { DType } from './dtype.ts';
-import { dtypeSize, dtypes, isDType, storageFromBytes } from './dtype.ts';
-import { contiguousStrides, isContiguous, numElements } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
 let device: Device;

@@ -1,4 +1,20 @@
-import { DisposedError, describeValue, InvalidArgumentError, OutOfMemoryError } from '../errors.ts';
+import {
+  contiguousLayout,
+  contiguousStrides,
+  DisposedError,
+  type DType,
+  decodeElements,
+  describeValue,
+  dtypeSize,
+  InvalidArgumentError,
+  isContiguous,
+  isStorageOf,
+  numElements,
+  OutOfMemoryError,
+  type StorageOf,
+  storageFromBytes,
+  typedArrayName,
+} from '@flash-mla/core';
 import {
   type Allocation,
   type AllocationHost,
@@ -6,17 +22,7 @@ import {
   allocationLabel,
   disposeMemory,
 } from './allocation.ts';
-import { decodeElements } from './convert.ts';
-import {
-  type DType,
-  dtypeSize,
-  isStorageOf,
-  type StorageOf,
-  storageFromBytes,
-  typedArrayName,
-} from './dtype.ts';
 import { packedRows } from './packed-rows.ts';
-import { contiguousLayout, contiguousStrides, isContiguous, numElements } from './shape.ts';
 import type { DeviceBuffer, TensorView } from './view.ts';
 import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
 

@@ -1,4 +1,4 @@
-import type { DType } from './dtype.ts';
+import type { DType } from '@flash-mla/core';
 
 /** A span of device memory, owned by the device that allocated it. */
 export interface DeviceBuffer {

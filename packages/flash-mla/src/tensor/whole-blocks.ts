@@ -1,5 +1,4 @@
-import { InvalidArgumentError } from '../errors.ts';
-import type { DType } from './dtype.ts';
+import { type DType, InvalidArgumentError } from '@flash-mla/core';
 import { packedRows } from './packed-rows.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import { expect } from 'vitest';
-import { InvalidArgumentError } from '../../errors.ts';
 import type { RecordingBackend } from './recording-backend.ts';
 
 /** The call must throw, name the argument, enqueue nothing and leave nothing allocated. */

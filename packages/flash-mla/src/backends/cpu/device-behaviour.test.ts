@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
-import { flashAttnVarlenFunc } from '../../api/index.ts';
-import type { Device } from '../../device.ts';
 import {
   DeviceLostError,
   DisposedError,
   InvalidArgumentError,
   OutOfMemoryError,
-} from '../../errors.ts';
+} from '@flash-mla/core';
+import { describe, expect, it } from 'vitest';
+import { flashAttnVarlenFunc } from '../../api/index.ts';
+import type { Device } from '../../device.ts';
 import { quantizeRows } from '../../kv-cache/operations.ts';
 import { probe } from './index.ts';
 import { denseProblem, expectedDense, runDense } from './testing/dense-problem.ts';

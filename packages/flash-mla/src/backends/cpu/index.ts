@@ -1,5 +1,6 @@
 /** The CPU backend: WebAssembly SIMD kernels on worker threads over one shared memory. */
 
+import { BackendUnavailableError, InvalidArgumentError } from '@flash-mla/core';
 import {
   type CpuWorkers,
   findCpuWorkers,
@@ -7,7 +8,6 @@ import {
   missingModuleRemedy,
   processorName,
 } from '#platform';
-import { BackendUnavailableError, InvalidArgumentError } from '../../errors.ts';
 import { shortageRemedy } from '../../shortages.ts';
 import type { Backend, DeviceInfo } from '../backend.ts';
 import { loadAll } from '../kernel-library.ts';

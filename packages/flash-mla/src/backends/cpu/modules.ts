@@ -1,5 +1,5 @@
+import { BackendUnavailableError } from '@flash-mla/core';
 import { allowRelaxedSimd, missingModuleRemedy, wasmPolicyRemedy } from '#platform';
-import { BackendUnavailableError } from '../../errors.ts';
 import { shortageOfModule, shortageRemedy } from '../../shortages.ts';
 
 /** One build of the kernels, compiled. */

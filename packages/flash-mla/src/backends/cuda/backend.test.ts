@@ -1,13 +1,13 @@
-import { beforeEach, describe, expect, it } from 'vitest';
-import { denseDecode } from '../../attention/operations.ts';
-import { Device } from '../../device.ts';
 import {
   BackendUnavailableError,
   DeviceLostError,
   DisposedError,
   InvalidArgumentError,
   OutOfMemoryError,
-} from '../../errors.ts';
+} from '@flash-mla/core';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { denseDecode } from '../../attention/operations.ts';
+import { Device } from '../../device.ts';
 import { quantizeRows } from '../../kv-cache/operations.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { openCuda, probeCuda } from './open.ts';

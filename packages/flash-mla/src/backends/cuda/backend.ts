@@ -3,7 +3,7 @@ import {
   DisposedError,
   type FlashMlaError,
   InvalidArgumentError,
-} from '../../errors.ts';
+} from '@flash-mla/core';
 import type { NumberCheck } from '../../operation/number-check.ts';
 import type { Operation } from '../../operation/operation.ts';
 import type { DeviceBuffer } from '../../tensor/view.ts';

@@ -1,6 +1,6 @@
 /** What a browser gets in place of the CUDA backend. */
 
-import { BackendUnavailableError } from '../../errors.ts';
+import { BackendUnavailableError } from '@flash-mla/core';
 import type { Backend } from '../backend.ts';
 import type { BackendOptions, ProbedDevice } from '../registry.ts';
 

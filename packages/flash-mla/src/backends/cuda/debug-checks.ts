@@ -1,4 +1,4 @@
-import { FlashMlaError } from '../../errors.ts';
+import { FlashMlaError } from '@flash-mla/core';
 import { checkFailure, type NumberCheck } from '../../operation/number-check.ts';
 import type { CheckNumbersArgs } from './check-numbers.ts';
 import type { Address } from './driver/driver.ts';

@@ -1,7 +1,7 @@
+import { InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { denseDecode } from '../../attention/operations.ts';
 import { Device } from '../../device.ts';
-import { InvalidArgumentError } from '../../errors.ts';
 import { openCuda } from './open.ts';
 import { checkKernel, fakeCheck } from './testing/fake-check.ts';
 import { FakeDriver } from './testing/fake-driver.ts';

@@ -1,4 +1,4 @@
-import { DisposedError } from '../../errors.ts';
+import { DisposedError } from '@flash-mla/core';
 import type { BackendGraph } from '../backend.ts';
 import type { CudaContext, Handle } from './driver/driver.ts';
 

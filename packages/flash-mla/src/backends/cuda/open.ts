@@ -1,4 +1,4 @@
-import { BackendUnavailableError } from '../../errors.ts';
+import { BackendUnavailableError } from '@flash-mla/core';
 import type { Backend, DeviceInfo } from '../backend.ts';
 import type { ProbedDevice } from '../registry.ts';
 import { CudaBackend } from './backend.ts';

@@ -1,5 +1,5 @@
+import { dtypeSize } from '@flash-mla/core';
 import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
-import { dtypeSize } from '../../tensor/dtype.ts';
 import type { TensorView } from '../../tensor/view.ts';
 import { asCudaBuffer } from './launch/launcher.ts';
 import type { Placement } from './problems.ts';

@@ -1,4 +1,4 @@
-import { FlashMlaError } from '../../errors.ts';
+import { FlashMlaError } from '@flash-mla/core';
 import { checkFailure, type NumberCheck } from '../../operation/number-check.ts';
 import { checkKernel, checkName } from './kernels/check.ts';
 import { wholeBuffer } from './launch/buffers.ts';

@@ -1,5 +1,5 @@
+import { BackendUnavailableError } from '@flash-mla/core';
 import { findDawn } from '#platform';
-import { BackendUnavailableError } from '../../errors.ts';
 
 /** A WebGPU implementation and how it was found. */
 interface FoundGpu {

@@ -1,6 +1,6 @@
 /** The WebGPU backend: WGSL kernels through the browser's WebGPU, or Dawn's in Node. */
 
-import { BackendUnavailableError, describeValue, InvalidArgumentError } from '../../errors.ts';
+import { BackendUnavailableError, describeValue, InvalidArgumentError } from '@flash-mla/core';
 import type { Backend } from '../backend.ts';
 import { loadAll } from '../kernel-library.ts';
 import type { OpenOptions, ProbedDevice } from '../registry.ts';

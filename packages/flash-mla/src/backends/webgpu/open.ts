@@ -1,4 +1,4 @@
-import { BackendUnavailableError } from '../../errors.ts';
+import { BackendUnavailableError } from '@flash-mla/core';
 import { adapterName, deviceDescriptor, deviceDetails, type Profile, tuningOf } from './adapter.ts';
 import type { AnyWebGpuKernel } from './kernel.ts';
 import { probeDevice } from './probe-device.ts';

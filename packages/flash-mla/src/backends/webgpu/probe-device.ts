@@ -1,4 +1,4 @@
-import { decodeE4m3 as e4m3Value } from '../../tensor/float8.ts';
+import { decodeE4m3 as e4m3Value } from '@flash-mla/core';
 import { decodeE4m3 } from './wgsl/numbers.ts';
 
 /** What WGSL leaves open and kernels would like to rely on. */

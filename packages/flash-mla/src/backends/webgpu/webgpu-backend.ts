@@ -3,7 +3,7 @@ import {
   DisposedError,
   FlashMlaError,
   UnsupportedOperationError,
-} from '../../errors.ts';
+} from '@flash-mla/core';
 import type { AnyOperation, Operation } from '../../operation/operation.ts';
 import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { decodeElements } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { decodeElements } from '../../tensor/convert.ts';
 import { generateProblem } from './generate/index.ts';
 import { normalCodes, Random } from './random.ts';
 

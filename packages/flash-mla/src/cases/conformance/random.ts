@@ -1,5 +1,4 @@
-import { encodeElements } from '../../tensor/convert.ts';
-import type { DType, StorageOf } from '../../tensor/dtype.ts';
+import { type DType, encodeElements, type StorageOf } from '@flash-mla/core';
 
 /**
  * Deterministic random numbers: a counter run through a 32-bit mixer, so a stream depends on its name

@@ -1,5 +1,5 @@
+import { DeviceLostError } from '@flash-mla/core';
 import type { Device } from '../../device.ts';
-import { DeviceLostError } from '../../errors.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
 import { type Exclusion, exclusions, exclusionsOf } from './exclusions.ts';
 import { type Execution, executeCase } from './execute.ts';

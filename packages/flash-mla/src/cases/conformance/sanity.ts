@@ -1,4 +1,4 @@
-import { decodeAll, decodeInto, type HostTensor } from '../../reference/host-tensor.ts';
+import { decodeAll, decodeInto, type HostTensor } from '@flash-mla/core';
 import type { Answers } from '../problem.ts';
 import type { Divisible } from './sub-problem.ts';
 

@@ -1,6 +1,6 @@
+import { hostTensor } from '@flash-mla/core';
 import { getMlaMetadata } from '../../api/index.ts';
 import type { Device } from '../../device.ts';
-import { hostTensor } from '../../reference/host-tensor.ts';
 import { blocksOfLengths, blocksOfTopk, computeTileSchedule } from '../../reference/index.ts';
 import { compare } from '../compare.ts';
 import { exact } from '../tolerance.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { Op } from '../problem.ts';
 import { caseName } from './case-name.ts';
 import { caseCost } from './cost.ts';

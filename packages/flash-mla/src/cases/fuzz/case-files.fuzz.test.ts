@@ -1,6 +1,6 @@
+import { encodeElements } from '@flash-mla/core';
 import { expect, it } from 'vitest';
 import { hostTensor } from '../../reference/index.ts';
-import { encodeElements } from '../../tensor/convert.ts';
 import { Random } from '../conformance/random.ts';
 import type { CaseParams, CaseProblem } from '../index.ts';
 import { encodeCase, generateProblem, loadCase, openSafetensors } from '../index.ts';

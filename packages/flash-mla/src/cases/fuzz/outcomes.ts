@@ -1,4 +1,3 @@
-import { expect } from 'vitest';
 import {
   BackendUnavailableError,
   DisposedError,
@@ -6,7 +5,8 @@ import {
   FlashMlaError,
   InvalidArgumentError,
   OutOfMemoryError,
-} from '../../errors.ts';
+} from '@flash-mla/core';
+import { expect } from 'vitest';
 
 /** Counts how malformed input ended and fails at once where that is not a typed error. */
 export class Outcomes {

@@ -1,5 +1,5 @@
+import { FlashMlaError } from '@flash-mla/core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { FlashMlaError } from '../../errors.ts';
 import { type Device, openDevice } from '../../index.ts';
 import type { HostTensor } from '../../reference/index.ts';
 import { compare } from '../compare.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import { Random } from '../conformance/random.ts';
 import type { Drawn, PropertyOperation } from './operation.ts';
 import { propertyOperations } from './operations/index.ts';

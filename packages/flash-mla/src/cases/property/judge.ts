@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import { dequantizeKvCache } from '../../reference/index.ts';
 import { type Comparison, compare, type Expected } from '../compare.ts';
 import type { Exclusion } from '../conformance/exclusions.ts';

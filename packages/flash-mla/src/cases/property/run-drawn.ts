@@ -1,5 +1,5 @@
+import type { HostTensor } from '@flash-mla/core';
 import type { Device } from '../../device.ts';
-import type { HostTensor } from '../../reference/host-tensor.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
 import type { Exclusion } from '../conformance/exclusions.ts';
 import { Random } from '../conformance/random.ts';

@@ -1,5 +1,5 @@
+import { DeviceLostError, InvalidArgumentError } from '@flash-mla/core';
 import type { Device } from '../../device.ts';
-import { DeviceLostError, InvalidArgumentError } from '../../errors.ts';
 import { type Exclusion, exclusions, exclusionsOf } from '../conformance/exclusions.ts';
 import type { Op } from '../problem.ts';
 import { type DrawnProblem, drawProblem } from './draw-problem.ts';

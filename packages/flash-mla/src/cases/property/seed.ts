@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 
 /**
  * Names a drawn problem: `7` is a whole sequence of problems, `7:123` is problem 123 of it, and

@@ -1,5 +1,4 @@
-import type { HostTensor } from '../../reference/host-tensor.ts';
-import { encodeElements } from '../../tensor/convert.ts';
+import { encodeElements, type HostTensor } from '@flash-mla/core';
 import type { Answers, Problem } from '../problem.ts';
 import { poison } from '../upload.ts';
 

@@ -1,4 +1,4 @@
-import { FileFormatError } from '../../errors.ts';
+import { FileFormatError } from '@flash-mla/core';
 import { readTextFile } from '../files.ts';
 import type { RowKey } from './operation.ts';
 

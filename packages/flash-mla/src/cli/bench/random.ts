@@ -1,5 +1,4 @@
-import { encodeElements } from '../../tensor/convert.ts';
-import type { DType, StorageOf } from '../../tensor/dtype.ts';
+import { type DType, encodeElements, type StorageOf } from '@flash-mla/core';
 import type { Tensor } from '../../tensor/tensor.ts';
 
 /** Uniform numbers in [0, 1), the same for the same seed (mulberry32). */

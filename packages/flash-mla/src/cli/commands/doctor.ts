@@ -1,5 +1,5 @@
+import { BackendUnavailableError } from '@flash-mla/core';
 import type { Command } from 'commander';
-import { BackendUnavailableError } from '../../errors.ts';
 import { type DeviceListing, listDevices } from '../../open-device.ts';
 import type { CommandContext } from '../context.ts';
 import { inspectMaca, isRelevant } from '../doctor/maca.ts';

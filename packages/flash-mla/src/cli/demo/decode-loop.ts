@@ -1,9 +1,9 @@
+import { encodeElements } from '@flash-mla/core';
 import { flashMlaWithKvCache, getMlaMetadata } from '../../api/index.ts';
 import { type Comparison, compare } from '../../cases/compare.ts';
 import { toleranceOf } from '../../cases/index.ts';
 import type { Device } from '../../device.ts';
 import { denseDecode, hostTensor } from '../../reference/index.ts';
-import { encodeElements } from '../../tensor/convert.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { uniform } from '../bench/random.ts';
 import { Resources } from '../bench/resources.ts';

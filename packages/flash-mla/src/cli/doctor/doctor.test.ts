@@ -1,5 +1,5 @@
+import { BackendUnavailableError } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { BackendUnavailableError } from '../../errors.ts';
 import { machineFacts, nodeEngines } from '../machine.ts';
 import { colorsFor } from '../terminal/colors.ts';
 import { runCli } from '../testing/run-cli.ts';

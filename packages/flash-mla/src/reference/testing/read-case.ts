@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { DType } from '../../tensor/dtype.ts';
-import { type HostTensor, hostTensorFromBytes } from '../host-tensor.ts';
+import { type DType, type HostTensor, hostTensorFromBytes } from '@flash-mla/core';
 
 /** A case file as plain host tensors; the library's own reader lives in `cases/`. */
 export interface CaseFile {

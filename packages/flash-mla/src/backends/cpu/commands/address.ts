@@ -1,4 +1,4 @@
-import { type DType, dtypeSize } from '../../../tensor/dtype.ts';
+import { type DType, dtypeSize } from '@flash-mla/core';
 import type { DeviceBuffer, TensorView } from '../../../tensor/view.ts';
 import type { CpuBuffer } from '../memory/heap.ts';
 

@@ -1,5 +1,5 @@
+import { dtypeSize } from '@flash-mla/core';
 import type { AppendArgs } from '../../../kv-cache/contract.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
 import type { Command } from './operations.ts';
 

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { DeviceFault } from '../pool/protocol.ts';
 import type { Command } from './operations.ts';
 

@@ -1,5 +1,5 @@
+import { OutOfMemoryError } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { OutOfMemoryError } from '../../../errors.ts';
 import { Heap } from './heap.ts';
 
 class FakeMemory {

@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from '../../../errors.ts';
+import { OutOfMemoryError } from '@flash-mla/core';
 import { FreeList, type Span } from './free-list.ts';
 
 /** Device memory that a tensor or a workspace owns. */

@@ -1,5 +1,5 @@
+import { DeviceLostError, DisposedError } from '@flash-mla/core';
 import type { WorkerHandle } from '#platform';
-import { DeviceLostError, DisposedError } from '../../../errors.ts';
 import type { WorkerReply, WorkerStart } from './protocol.ts';
 
 /** The threads of one device: started together, lost together. */

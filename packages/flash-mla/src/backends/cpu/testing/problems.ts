@@ -1,10 +1,8 @@
 /** Random problems and comparisons for the tests of this backend. */
 
+import { type DType, decodeElements, encodeElements, numElements } from '@flash-mla/core';
 import { Device } from '../../../device.ts';
 import { type HostTensor, hostTensor } from '../../../reference/index.ts';
-import { decodeElements, encodeElements } from '../../../tensor/convert.ts';
-import type { DType } from '../../../tensor/dtype.ts';
-import { numElements } from '../../../tensor/shape.ts';
 import type { Tensor } from '../../../tensor/tensor.ts';
 import type { CpuOptions } from '../index.ts';
 import { open } from './open.ts';

@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { InvalidArgumentError } from '@flash-mla/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { InvalidArgumentError } from '../../../errors.ts';
 import { CubinCache, cubinKey, nodeFiles } from './cubin-cache.ts';
 import { cacheSettings } from './settings.ts';
 

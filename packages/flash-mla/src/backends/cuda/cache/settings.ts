@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { InvalidArgumentError } from '../../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import { homeFolder } from '../../../platform/home.ts';
 
 /** Where compiled kernels are kept, and how many bytes of them. */

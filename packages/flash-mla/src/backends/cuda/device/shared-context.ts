@@ -1,4 +1,4 @@
-import { DeviceLostError } from '../../../errors.ts';
+import { DeviceLostError } from '@flash-mla/core';
 import type {
   CudaContext,
   CudaDriver,

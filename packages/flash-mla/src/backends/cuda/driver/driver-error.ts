@@ -1,4 +1,4 @@
-import { FlashMlaError } from '../../../errors.ts';
+import { FlashMlaError } from '@flash-mla/core';
 import { isSticky, remedyOf } from './results.ts';
 
 /** A driver call failed: which one, what the driver calls the failure, what to do. */

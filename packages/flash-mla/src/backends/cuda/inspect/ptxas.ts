@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KernelCompileError } from '../../../errors.ts';
+import { KernelCompileError } from '@flash-mla/core';
 
 /** What NVIDIA's assembler says of a kernel. */
 export interface AssemblyReport {

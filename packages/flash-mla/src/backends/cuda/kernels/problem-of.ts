@@ -1,5 +1,6 @@
 /** From the arguments of a call to what kernel selection sees of it. */
 
+import { dtypeSize } from '@flash-mla/core';
 import type {
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -12,7 +13,6 @@ import type {
 import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
 import type { AppendArgs, DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
 import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import { placementOf, placementOfCache } from '../placement.ts';
 import type {

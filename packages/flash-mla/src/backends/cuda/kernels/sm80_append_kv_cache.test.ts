@@ -1,6 +1,6 @@
+import { dtypeSize } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import { appendKvCache as appendReference, hostTensor } from '../../../reference/index.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import { packedRows } from '../../../tensor/packed-rows.ts';
 import type { AppendProblem } from '../problems.ts';
 import { portableAppend } from './sm80_append_kv_cache_launch.ts';

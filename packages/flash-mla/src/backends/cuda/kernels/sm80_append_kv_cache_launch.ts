@@ -1,6 +1,6 @@
+import { dtypeSize } from '@flash-mla/core';
 import type { AppendArgs } from '../../../kv-cache/contract.ts';
 import { appendRows } from '../../../kv-cache/operations.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
 import type { AppendProblem } from '../problems.ts';
 import { type AppendConfig, type AppendParams, appendCtas } from './append/config.ts';

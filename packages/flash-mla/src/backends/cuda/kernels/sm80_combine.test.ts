@@ -1,6 +1,6 @@
+import { decodeBf16, decodeF16, encodeF16 } from '@flash-mla/core';
 import { defineKernel, global, SimMemory, simulate } from '@flash-mla/ptx';
 import { describe, expect, it } from 'vitest';
-import { decodeBf16, decodeF16, encodeF16 } from '../../../tensor/float16.ts';
 import { rowScale } from './mla/scaled-halves.ts';
 import type { CombineConfig } from './sm80_combine.ts';
 import { bindCombine, combineSpec, planCombine } from './sm80_combine_launch.ts';

@@ -1,3 +1,4 @@
+import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import type { DenseAttentionArgs } from '../../../attention/contract.ts';
 import {
@@ -6,7 +7,6 @@ import {
   hostTensor,
   varlenAttention,
 } from '../../../reference/index.ts';
-import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '../../../tensor/float16.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import type { DenseAttentionProblem } from '../problems.ts';
 import type { MhaTile } from './mha/tile.ts';

@@ -1,10 +1,10 @@
+import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import {
   dequantizeKvCache as dequantizeReference,
   hostTensor,
   quantizeKvCache as quantizeReference,
 } from '../../../reference/index.ts';
-import { decodeBf16, encodeBf16 } from '../../../tensor/float16.ts';
 import { packedRows } from '../../../tensor/packed-rows.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import { portableDequantize, portableQuantize } from './sm80_pack_rows_launch.ts';

@@ -1,7 +1,7 @@
+import { decodeBf16, decodeF16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import { openDevice } from '../../../open-device.ts';
 import { blocksOfLengths, computeTileSchedule } from '../../../scheduling/tile-scheduler.ts';
-import { decodeBf16, decodeF16 } from '../../../tensor/float16.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import type { SplitMerge } from './mla/merge-splits.ts';
 import { denseDecodeKernel, portableDenseDecode } from './sm80_dense_decode_launch.ts';

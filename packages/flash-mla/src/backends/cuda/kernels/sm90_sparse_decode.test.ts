@@ -1,9 +1,9 @@
+import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import { generateProblem } from '../../../cases/conformance/generate/index.ts';
 import type { SparseParams } from '../../../cases/conformance/params.ts';
 import type { SparseDecode } from '../../../cases/problem.ts';
 import { blocksOfTopk } from '../../../reference/index.ts';
-import { decodeBf16, encodeBf16 } from '../../../tensor/float16.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
 import { consumerRegisters, producerRegisters } from './hopper-sparse/tile.ts';
 import { hopperSparseDecode, runs } from './sm90_sparse_decode_launch.ts';

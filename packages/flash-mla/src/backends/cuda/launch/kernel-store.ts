@@ -1,5 +1,5 @@
+import { KernelCompileError } from '@flash-mla/core';
 import { emitPtx, type Kernel, PtxError } from '@flash-mla/ptx';
-import { KernelCompileError } from '../../../errors.ts';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { KernelSource, LoadedKernel } from '../driver/driver.ts';
 import type { KernelSpec } from '../kernel.ts';

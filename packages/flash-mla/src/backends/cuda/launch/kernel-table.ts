@@ -1,4 +1,4 @@
-import { UnsupportedOperationError } from '../../../errors.ts';
+import { UnsupportedOperationError } from '@flash-mla/core';
 import type { AnyOperation } from '../../../operation/operation.ts';
 import type { AnyCudaKernel, BindContext, Call, KernelKey } from '../kernel.ts';
 

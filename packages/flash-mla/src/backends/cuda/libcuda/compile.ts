@@ -1,4 +1,4 @@
-import { KernelCompileError } from '../../../errors.ts';
+import { KernelCompileError } from '@flash-mla/core';
 import type { Handle, KernelSource } from '../driver/driver.ts';
 import { cudaResults } from '../driver/results.ts';
 import { debugNote } from '../notes.ts';

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { KernelCompileError } from '@flash-mla/core';
 import { defineKernel, global, type Kernel, tensorMap } from '@flash-mla/ptx';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { KernelCompileError } from '../../../errors.ts';
 import type { CudaContext, Grid, KernelSource, LaunchShape } from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';
 import { buildKernel } from '../launch/kernel-store.ts';

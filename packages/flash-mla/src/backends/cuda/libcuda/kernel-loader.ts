@@ -1,4 +1,4 @@
-import { KernelCompileError } from '../../../errors.ts';
+import { KernelCompileError } from '@flash-mla/core';
 import { cubinKey } from '../cache/cubin-cache.ts';
 import type { Handle, KernelSource, LoadedKernel } from '../driver/driver.ts';
 import { cudaResults } from '../driver/results.ts';

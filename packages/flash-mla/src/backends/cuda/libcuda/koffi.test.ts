@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OutOfMemoryError } from '@flash-mla/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { denseDecode } from '../../../attention/operations.ts';
 import { Device } from '../../../device.ts';
-import { OutOfMemoryError } from '../../../errors.ts';
 import type { CudaDriver } from '../driver/driver.ts';
 import { openCuda, probeCuda } from '../open.ts';
 import { buildStub, cudaInclude, hasCompiler } from '../testing/build-stub.ts';

@@ -1,5 +1,5 @@
+import { BackendUnavailableError } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { BackendUnavailableError } from '../../../errors.ts';
 import { StubLibrary, stubLoader } from '../testing/stub-library.ts';
 import { openLibcuda } from './load.ts';
 import { searchPlaces } from './search.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { BackendUnavailableError } from '../../../errors.ts';
+import { BackendUnavailableError } from '@flash-mla/core';
 import { CubinCache } from '../cache/cubin-cache.ts';
 import { cacheSettings } from '../cache/settings.ts';
 import type { CudaDriver } from '../driver/driver.ts';

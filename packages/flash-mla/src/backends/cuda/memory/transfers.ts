@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from '../../../errors.ts';
+import { OutOfMemoryError } from '@flash-mla/core';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { Address, CudaContext, Handle, PinnedMemory } from '../driver/driver.ts';
 import type { Timeline } from '../stream/timeline.ts';

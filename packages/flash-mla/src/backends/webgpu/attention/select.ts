@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { Capabilities } from '../runtime/limits.ts';
 import type { AttentionConfig, AttentionWork } from './config.ts';
 import { workgroupBytes } from './config.ts';

@@ -1,4 +1,4 @@
-import { UnsupportedOperationError } from '../../../errors.ts';
+import { UnsupportedOperationError } from '@flash-mla/core';
 import type { AnyOperation, Operation } from '../../../operation/operation.ts';
 import type { DeviceBuffer } from '../../../tensor/view.ts';
 import { TraceBackend } from '../../trace-backend.ts';

@@ -1,5 +1,5 @@
+import { dtypeSize } from '@flash-mla/core';
 import type { AppendArgs } from '../../../kv-cache/contract.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import { appendPackedKernel, appendPlainKernel } from '../kernels/append.ts';
 import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import type { TensorView } from '../../../tensor/view.ts';
 import type { AttentionConfig } from '../attention/config.ts';
 import { attentionKernel, attentionName } from '../attention/kernel.ts';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../../../errors.ts';
+import { InvalidArgumentError } from '@flash-mla/core';
 import { copyBytesKernel, copyBytesName } from '../kernels/copy-bytes.ts';
 import type { WebGpuBuffer } from '../runtime/memory.ts';
 import { copyRange, flatGrid, type LaunchTarget } from '../runtime/runtime.ts';

@@ -1,11 +1,10 @@
+import { dtypeSize, InvalidArgumentError } from '@flash-mla/core';
 import type {
   DenseDecodeArgs,
   SparseCache,
   SparseDecodeArgs,
 } from '../../../attention/contract.ts';
 import type { Schedule, SchedulePlan } from '../../../attention/schedule-contract.ts';
-import { InvalidArgumentError } from '../../../errors.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import { workspacePitch } from '../attention/finish.ts';
 import { type PartDType, plainRows, type RowFormat, sparseRows } from '../attention/row-format.ts';

@@ -1,5 +1,5 @@
+import { dtypeSize } from '@flash-mla/core';
 import type { DenseAttentionArgs } from '../../../attention/contract.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import type { TensorView } from '../../../tensor/view.ts';
 import { type PartDType, plainRows } from '../attention/row-format.ts';
 import { selectAttention } from '../attention/select.ts';

@@ -1,4 +1,4 @@
-import { FlashMlaError } from '../../../errors.ts';
+import { FlashMlaError } from '@flash-mla/core';
 import type { Recorder } from './recorder.ts';
 
 /** Something to do on the device, in order, as often as it is enqueued. */

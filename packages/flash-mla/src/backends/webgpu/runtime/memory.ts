@@ -1,4 +1,4 @@
-import { OutOfMemoryError } from '../../../errors.ts';
+import { OutOfMemoryError } from '@flash-mla/core';
 import type { DeviceBuffer } from '../../../tensor/view.ts';
 import type { MemoryStats } from '../../backend.ts';
 import type { Capabilities } from './limits.ts';

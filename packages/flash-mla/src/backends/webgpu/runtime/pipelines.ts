@@ -1,4 +1,4 @@
-import { KernelCompileError } from '../../../errors.ts';
+import { KernelCompileError } from '@flash-mla/core';
 import type { KernelSource } from '../wgsl/kernel.ts';
 
 /** A kernel on its way to the device, or there. */

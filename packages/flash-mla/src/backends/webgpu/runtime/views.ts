@@ -1,5 +1,4 @@
-import { InvalidArgumentError } from '../../../errors.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
+import { dtypeSize, InvalidArgumentError } from '@flash-mla/core';
 import type { TensorView } from '../../../tensor/view.ts';
 import type { Capabilities } from './limits.ts';
 import type { WebGpuBuffer } from './memory.ts';

@@ -1,6 +1,5 @@
+import { dtypeSize, encodeBf16, storageFromBytes } from '@flash-mla/core';
 import { type HostTensor, packedLayouts } from '../../../reference/index.ts';
-import { dtypeSize, storageFromBytes } from '../../../tensor/dtype.ts';
-import { encodeBf16 } from '../../../tensor/float16.ts';
 import type { AppendKvCache } from '../../problem.ts';
 import type { AppendParams } from '../params.ts';
 import type { Random } from '../random.ts';

@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import type { CacheAttention, VarlenAttention } from '../../problem.ts';
 import { poison } from '../../upload.ts';
 import type { CacheParams, VarlenParams } from '../params.ts';

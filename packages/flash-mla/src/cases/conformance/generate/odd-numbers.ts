@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import type { Random } from '../random.ts';
 
 /** Every other request fills the whole table, and the second has no tokens. */

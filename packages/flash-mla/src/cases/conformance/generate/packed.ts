@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import { packedLayouts } from '../../../reference/index.ts';
 import { normalCodes, type Random } from '../random.ts';
 import { keyDeviation } from './logits.ts';

@@ -1,5 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
-import type { StorageOf } from '../../../tensor/dtype.ts';
+import type { HostTensor, StorageOf } from '@flash-mla/core';
 import { poison } from '../../upload.ts';
 import { normalCodes, type Random } from '../random.ts';
 

@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import type { Random } from '../random.ts';
 
 /** f32 (hQ): logits of the size that lse has, with both infinities where `infinite`. */

@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import type { Random } from '../../conformance/random.ts';
 import { choice } from '../parameters.ts';
 import { counted, wildNumbers } from './lengths.ts';

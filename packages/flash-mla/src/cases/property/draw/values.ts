@@ -1,5 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
-import type { StorageOf } from '../../../tensor/dtype.ts';
+import type { HostTensor, StorageOf } from '@flash-mla/core';
 import { keyDeviation } from '../../conformance/generate/logits.ts';
 import type { Random } from '../../conformance/random.ts';
 import { normalCodes } from '../../conformance/random.ts';

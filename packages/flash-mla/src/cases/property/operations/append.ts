@@ -1,4 +1,4 @@
-import type { StorageOf } from '../../../tensor/dtype.ts';
+import type { StorageOf } from '@flash-mla/core';
 import { caseCost } from '../../conformance/cost.ts';
 import { generateAppend } from '../../conformance/generate/append.ts';
 import type { Random } from '../../conformance/random.ts';

@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import { caseCost } from '../../conformance/cost.ts';
 import type { CacheAttention } from '../../problem.ts';
 import { counted, drawLengths, lengthsKind } from '../draw/lengths.ts';

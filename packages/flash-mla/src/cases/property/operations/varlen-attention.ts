@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../../reference/host-tensor.ts';
+import type { HostTensor } from '@flash-mla/core';
 import { caseCost } from '../../conformance/cost.ts';
 import type { Random } from '../../conformance/random.ts';
 import type { VarlenAttention } from '../../problem.ts';

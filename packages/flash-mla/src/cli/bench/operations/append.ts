@@ -1,6 +1,6 @@
+import { dtypeSize } from '@flash-mla/core';
 import { appendKvCache } from '../../../api/index.ts';
 import type { Device } from '../../../device.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import { packedRows } from '../../../tensor/packed-rows.ts';
 import type { Tensor } from '../../../tensor/tensor.ts';
 import { UsageError } from '../../errors.ts';

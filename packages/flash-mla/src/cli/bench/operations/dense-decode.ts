@@ -1,7 +1,7 @@
+import { dtypeSize } from '@flash-mla/core';
 import { checkHeadDim } from '../../../api/head-dims.ts';
 import { flashMlaWithKvCache, getMlaMetadata } from '../../../api/index.ts';
 import type { Device } from '../../../device.ts';
-import { dtypeSize } from '../../../tensor/dtype.ts';
 import { checkDivides, checkWithin, requestLengths } from '../lengths.ts';
 import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
 import { fillNormal, permutation, uniform } from '../random.ts';

@@ -1,3 +1,4 @@
+import type { DType } from '@flash-mla/core';
 import {
   encodeTensorMap,
   type ParamDecls,
@@ -6,7 +7,6 @@ import {
   simulate,
   type TensorMapDescription,
 } from '@flash-mla/ptx';
-import type { DType } from '../../../../tensor/dtype.ts';
 import type { TensorView } from '../../../../tensor/view.ts';
 import type {
   BindContext,

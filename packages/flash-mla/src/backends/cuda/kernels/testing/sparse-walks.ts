@@ -1,3 +1,4 @@
+import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { expect } from 'vitest';
 import type { SparseCache, SparseDecodeArgs } from '../../../../attention/contract.ts';
 import type { DecodeShape, SchedulePlan } from '../../../../attention/schedule-contract.ts';
@@ -12,7 +13,6 @@ import {
   hostTensorFromBytes,
   type SparseCacheProblem as SparseCacheHost,
 } from '../../../../reference/index.ts';
-import { decodeBf16, encodeBf16 } from '../../../../tensor/float16.ts';
 import type { CudaKernel, LaunchPlan } from '../../kernel.ts';
 import type { DeviceLimits } from '../../limits.ts';
 import type { SparseDecodeProblem } from '../../problems.ts';

@@ -1,3 +1,4 @@
+import type { DType } from '@flash-mla/core';
 import { expect } from 'vitest';
 import type { DenseDecodeArgs } from '../../../../attention/contract.ts';
 import { compare } from '../../../../cases/compare.ts';
@@ -19,7 +20,6 @@ import {
   type HostTensor,
   hostTensorFromBytes,
 } from '../../../../reference/index.ts';
-import type { DType } from '../../../../tensor/dtype.ts';
 import type { LaunchPlan } from '../../kernel.ts';
 import type { DenseKernel } from '../decode_launch.ts';
 import { denseDecodeProblem } from '../problem-of.ts';
