@@ -1,3 +1,5 @@
+import { FlashMlaError } from '@flash-mla/core';
+
 /** What an error of this package says, in parts. */
 export interface Problem {
   /** What is wrong: a field of a file, a tensor, an option. */
@@ -9,14 +11,15 @@ export interface Problem {
 }
 
 /** The base of every error that this package throws on purpose. */
-export class ModelError extends Error implements Problem {
+export class ModelError extends FlashMlaError implements Problem {
   override readonly name: string = 'ModelError';
   readonly subject: string;
   readonly expected: string;
   readonly actual: string;
   readonly remedy: string;
   constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
-    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
+    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`);
+    if (options !== undefined && 'cause' in options) this.cause = options.cause;
     this.subject = subject;
     this.expected = expected;
     this.actual = actual;

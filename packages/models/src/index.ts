@@ -1,3 +1,5 @@
+export { type LoadOptions, loadWeights } from './checkpoint/load-weights.ts';
+export { filesIn, findModel, type ModelFiles } from './checkpoint/model-files.ts';
 export {
   defaultGenerationConfig,
   type GenerationConfig,
@@ -24,6 +26,26 @@ export {
   UnsupportedModelError,
 } from './errors.ts';
 export { modelTypes } from './families/index.ts';
+export { type Batch, makeBatch, type Sequence, type SequenceTokens } from './layers/batch.ts';
+export { Decoder } from './layers/decoder.ts';
+export type {
+  AttentionCall,
+  AttentionForm,
+  Operations,
+  WeightPart,
+  WeightStore,
+} from './layers/operations.ts';
+export type { Rotation } from './layers/rotary.ts';
+export type {
+  AttentionWeights,
+  LayerWeights,
+  Linear,
+  MlpWeights,
+  ModelWeights,
+  MoeWeights,
+} from './layers/weights.ts';
+export type { PlainMatrix } from './plain/matrix.ts';
+export { PlainOperations } from './plain/plain-operations.ts';
 export { type ChatMessage, type ChatOptions, ChatTemplate } from './tokenizer/chat-template.ts';
 export { Detokenizer } from './tokenizer/detokenizer.ts';
 export { type StopResult, StopStrings } from './tokenizer/stop-strings.ts';

@@ -35,6 +35,11 @@ export class JsonFields {
     return new JsonFields(value, file);
   }
 
+  /** Names of all fields. */
+  names(): string[] {
+    return [...this.#values.keys()];
+  }
+
   has(name: string): boolean {
     return (this.#values.get(name) ?? null) !== null;
   }

@@ -1,10 +1,7 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { DeviceInfo } from '../../backends/backend.ts';
-import type { Device } from '../../device.ts';
-import { operationTools } from '../../operation-tools.ts';
+import type { Op } from '../problem.ts';
 import { caseName } from './case-name.ts';
 import { caseCost } from './cost.ts';
-import { type ExecuteOptions, type Execution, executeCase } from './execute.ts';
 import { fullGrid } from './full-grid.ts';
 import type { CaseParams } from './params.ts';
 import { quickDense, quickSparse } from './quick-decode.ts';
@@ -16,19 +13,16 @@ import {
   quickSchedule,
 } from './quick-others.ts';
 
-/** One case of the conformance suite. */
+/** One case of the conformance suite: data and nothing else. */
 export interface ConformanceCase {
   /** Unique; says all parameters. */
   readonly name: string;
-  readonly op: string;
+  readonly op: Op | 'schedule';
   /** Part of `quick` as well as of `full`. */
   readonly quick: boolean;
   /** Millions of floating-point operations, tiles of 64 counted in full. */
   readonly cost: number;
-  /** Kinds of devices that have no kernel for it, with the reason. */
-  readonly excluded?: Readonly<Partial<Record<DeviceInfo['backend'], string>>>;
-  /** Generates the problem, runs it on a device and compares with the reference. */
-  execute(device: Device, options: ExecuteOptions): Promise<Execution>;
+  readonly params: CaseParams;
 }
 
 /** Which cases to run. */
@@ -57,9 +51,7 @@ export function conformanceCases(): readonly ConformanceCase[] {
       ...quickAppend,
       ...quickSchedule,
     ].map((params) => toCase(params, true)),
-    ...operationTools.flatMap((tools) => tools.cases.filter(({ quick }) => quick)),
     ...Array.from(fullGrid(), (params) => toCase(params, false)),
-    ...operationTools.flatMap((tools) => tools.cases.filter(({ quick }) => !quick)),
   ]);
   return cases;
 }
@@ -86,11 +78,7 @@ export function selectCases(selection: CaseSelection = {}): ConformanceCase[] {
 }
 
 function toCase(params: CaseParams, quick: boolean): ConformanceCase {
-  const name = caseName(params);
-  return {
-    ...{ name, op: params.op, quick, cost: caseCost(params) },
-    execute: (device, options) => executeCase(device, name, params, options),
-  };
+  return { name: caseName(params), op: params.op, quick, cost: caseCost(params), params };
 }
 
 /** A grid may meet a quick case. */

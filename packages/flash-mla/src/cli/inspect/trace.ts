@@ -3,6 +3,7 @@ import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
 import { type Inspection, inspectCall } from '../../backends/cuda/inspect/inspect.ts';
 import { CudaTrace } from '../../backends/cuda/inspect/trace.ts';
 import { type Trace, WebGpuTrace } from '../../backends/webgpu/inspect/trace.ts';
+import { webGpuKernels } from '../../backends/webgpu/launch/kernels.ts';
 import type { Capabilities } from '../../backends/webgpu/runtime/limits.ts';
 import { Device } from '../../device.ts';
 import { flashMlaKernels } from '../../kernel-libraries.ts';
@@ -20,13 +21,13 @@ export async function traceCuda(
 }
 
 /** What a WebGPU device that is not there would do for a problem. */
-export async function traceWebGpu(
+export function traceWebGpu(
   operation: InspectOperation,
   options: ProblemOptions,
   adapter: string,
   capabilities: Capabilities,
-): Promise<Trace> {
-  const trace = new WebGpuTrace(adapter, capabilities, await flashMlaKernels.webgpu());
+): Trace {
+  const trace = new WebGpuTrace(adapter, capabilities, webGpuKernels);
   const call = callOn(trace, operation, options);
   if (operation.role === undefined) return call;
   const { role } = operation;

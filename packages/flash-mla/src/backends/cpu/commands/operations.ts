@@ -9,7 +9,6 @@ export const operations = [
   'dequantizeRows',
   'appendRows',
   'computeSchedule',
-  'rmsNorm',
   'probeFma',
   'probeRead',
 ] as const;

@@ -1,5 +1,4 @@
 import { instantiate, type Kernels } from '../kernels.ts';
-import { callAttend } from '../native/call-attend.ts';
 import {
   argumentsAddress,
   doneWord,
@@ -22,9 +21,8 @@ export function serveSharedMemory(
   memory: WebAssembly.Memory,
   reply: (message: WorkerReply) => void,
 ): never {
-  const { index, workers, module, native } = start;
-  const attend = native && callAttend(native, memory);
-  const kernels = instantiate<Kernels>(module, memory, attend);
+  const { index, workers, module } = start;
+  const kernels = instantiate<Kernels>(module, memory);
   const words = new Int32Array(memory.buffer, 0, 16384);
   const numbers = new Float64Array(memory.buffer, 0, 8192);
   reply({ kind: 'ready' });

@@ -92,15 +92,12 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         : isPacked
           ? [packedRow(tile, place)]
           : directRows(tile, place);
-      const rowOfTable = () => p.blockTable.at(k.mulWide(request, p.blockTableStride));
-      const keysOfHead = () => p.kCache.at(k.widen(headK).mul(p.kStrides[2]));
-      const [row, cache] = isPacked ? [] : [rowOfTable(), keysOfHead()];
       const tokens = {
-        cache: () => cache ?? keysOfHead(),
+        cache: p.kCache.at(k.widen(headK).mul(p.kStrides[2])),
         blockStride: p.kStrides[0],
         tokenStride: p.kStrides[1],
         pageSize: config.pageSize,
-        pages: () => row ?? rowOfTable(),
+        pages: p.blockTable.at(k.mulWide(request, p.blockTableStride)),
         numBlocks: p.numBlocks,
         length: length.as('u32'),
       };

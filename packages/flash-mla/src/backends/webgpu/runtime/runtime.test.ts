@@ -7,7 +7,6 @@ import {
   openDevice,
 } from '../../../index.ts';
 import { requestAdapter } from '../gpu.ts';
-import { webGpuKernels } from '../launch/kernels.ts';
 import { openAdapter } from '../open.ts';
 import { useSwiftShader } from '../testing/swiftshader.ts';
 
@@ -24,7 +23,7 @@ async function openWatched(watch: (gpu: GPUDevice) => void): Promise<Device> {
     },
   }));
   const adapter = { info, limits, features, ...rest } as GPUAdapter;
-  return new Device(await openAdapter(adapter, 'adapter', webGpuKernels), false, []);
+  return new Device(await openAdapter(adapter, 'adapter', []), false, []);
 }
 
 function decode(device: Device, tokens: number, heads = 1) {

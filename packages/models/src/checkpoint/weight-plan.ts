@@ -1,0 +1,156 @@
+import type { ModelConfig } from '../config/model-config.ts';
+import type { WeightPart } from '../layers/operations.ts';
+import type {
+  AttentionWeights,
+  LayerWeights,
+  Linear,
+  MlpWeights,
+  ModelWeights,
+  MoeWeights,
+} from '../layers/weights.ts';
+import type { TensorParts } from './tensor-parts.ts';
+
+/** A matrix of weights: parts of the checkpoint, one below the other. */
+export type Parts = readonly WeightPart[];
+
+/**
+ * Which tensor of the checkpoint becomes which weight. Throws CheckpointError, once all tensors have been
+ * looked at, for those that are missing, of another shape, or not accounted for.
+ */
+export function planWeights(config: ModelConfig, tensors: TensorParts): ModelWeights<Parts> {
+  const { hiddenSize, vocabSize, numLayers } = config;
+  const embedding = [tensors.plainMatrix('model.embed_tokens.weight', vocabSize, hiddenSize)];
+  const layers = Array.from({ length: numLayers }, (_, i) => layer(config, tensors, i));
+  const norm = [tensors.vector('model.norm.weight', hiddenSize)];
+  const head = config.tiedHead
+    ? embedding
+    : [tensors.matrix('lm_head.weight', vocabSize, hiddenSize)];
+  tensors.finish((name) => isIgnored(config, name));
+  return { embedding, layers, norm, head };
+}
+
+/** What checkpoints hold beside the weights of a model. */
+function isIgnored(config: ModelConfig, name: string): boolean {
+  if (name.endsWith('.rotary_emb.inv_freq')) return true;
+  if (name === 'lm_head.weight') return config.tiedHead;
+  const layer = /^model\.layers\.(\d+)\./.exec(name);
+  if (layer === null) return false;
+  const index = Number(layer[1]);
+  return index >= config.numLayers && index < config.numLayers + config.numNextTokenLayers;
+}
+
+function layer(config: ModelConfig, tensors: TensorParts, index: number): LayerWeights<Parts> {
+  const prefix = `model.layers.${index}.`;
+  const { hiddenSize, intermediateSize } = config;
+  return {
+    attentionNorm: [tensors.vector(`${prefix}input_layernorm.weight`, hiddenSize)],
+    attention: attention(config, tensors, `${prefix}self_attn.`),
+    mlpNorm: [tensors.vector(`${prefix}post_attention_layernorm.weight`, hiddenSize)],
+    mlp:
+      config.mlpKinds[index] === 'moe'
+        ? moe(config, tensors, `${prefix}mlp.`)
+        : mlp(tensors, `${prefix}mlp.`, hiddenSize, intermediateSize),
+  };
+}
+
+function attention(
+  { hiddenSize, attention: config }: ModelConfig,
+  tensors: TensorParts,
+  prefix: string,
+): AttentionWeights<Parts> {
+  const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, vDim } = config;
+  const linear = (name: string, rows: number, columns: number): Linear<Parts> => {
+    const weight = [tensors.matrix(`${prefix}${name}.weight`, rows, columns)];
+    return config.bias
+      ? { weight, bias: [tensors.vector(`${prefix}${name}.bias`, rows)] }
+      : { weight };
+  };
+  const plain = (name: string, rows: number, columns: number): Linear<Parts> => ({
+    weight: [tensors.matrix(`${prefix}${name}.weight`, rows, columns)],
+  });
+  const queryRows = numHeads * (nopeDim + ropeDim);
+  const query =
+    qLoraRank === undefined
+      ? { query: plain('q_proj', queryRows, hiddenSize) }
+      : {
+          queryDown: {
+            projection: linear('q_a_proj', qLoraRank, hiddenSize),
+            norm: [tensors.vector(`${prefix}q_a_layernorm.weight`, qLoraRank)],
+          },
+          query: plain('q_b_proj', queryRows, qLoraRank),
+        };
+  return {
+    ...query,
+    latent: linear('kv_a_proj_with_mqa', kvLoraRank + ropeDim, hiddenSize),
+    latentNorm: [tensors.vector(`${prefix}kv_a_layernorm.weight`, kvLoraRank)],
+    keyValue: plain('kv_b_proj', numHeads * (nopeDim + vDim), kvLoraRank).weight,
+    output: linear('o_proj', hiddenSize, numHeads * vDim),
+  };
+}
+
+function mlp(
+  tensors: TensorParts,
+  prefix: string,
+  hiddenSize: number,
+  width: number,
+): MlpWeights<Parts> {
+  return {
+    gateUp: [
+      tensors.matrix(`${prefix}gate_proj.weight`, width, hiddenSize),
+      tensors.matrix(`${prefix}up_proj.weight`, width, hiddenSize),
+    ],
+    down: [tensors.matrix(`${prefix}down_proj.weight`, hiddenSize, width)],
+  };
+}
+
+function moe(config: ModelConfig, tensors: TensorParts, prefix: string): MoeWeights<Parts> {
+  const { hiddenSize, moe: experts } = config;
+  if (experts === undefined) throw new Error('a layer of experts without a config for them');
+  const { numExperts, intermediateSize, sharedIntermediateSize, routing } = experts;
+  const biasName = `${prefix}gate.e_score_correction_bias`;
+  return {
+    router: [tensors.plainMatrix(`${prefix}gate.weight`, numExperts, hiddenSize)],
+    routerBias: routing.biased ? [tensors.vector(biasName, numExperts)] : undefined,
+    experts: tensors.has(`${prefix}experts.gate_up_proj`)
+      ? stackedExperts(tensors, `${prefix}experts.`, numExperts, hiddenSize, intermediateSize)
+      : separateExperts(tensors, `${prefix}experts.`, numExperts, hiddenSize, intermediateSize),
+    shared:
+      sharedIntermediateSize > 0
+        ? mlp(tensors, `${prefix}shared_experts.`, hiddenSize, sharedIntermediateSize)
+        : undefined,
+  };
+}
+
+function separateExperts(
+  tensors: TensorParts,
+  prefix: string,
+  count: number,
+  hiddenSize: number,
+  width: number,
+): MlpWeights<Parts> {
+  const experts = Array.from({ length: count }, (_, e) =>
+    mlp(tensors, `${prefix}${e}.`, hiddenSize, width),
+  );
+  return {
+    gateUp: experts.flatMap(({ gateUp }) => gateUp),
+    down: experts.flatMap(({ down }) => down),
+  };
+}
+
+/** As transformers keeps them in memory: one tensor for all experts, gate before up. */
+function stackedExperts(
+  tensors: TensorParts,
+  prefix: string,
+  count: number,
+  hiddenSize: number,
+  width: number,
+): MlpWeights<Parts> {
+  const all = (name: string, rows: number, columns: number) =>
+    Array.from({ length: count }, (_, e) =>
+      tensors.slice(`${prefix}${name}`, e, count, rows, columns),
+    );
+  return {
+    gateUp: all('gate_up_proj', 2 * width, hiddenSize),
+    down: all('down_proj', hiddenSize, width),
+  };
+}

@@ -1,0 +1,53 @@
+import type { AttentionConfig } from '../config/model-config.ts';
+import { attentionForm } from './attention-form.ts';
+import type { Batch, Sequence } from './batch.ts';
+import type { AttentionForm, Operations } from './operations.ts';
+import type { Rotation } from './rotary.ts';
+import type { AttentionWeights } from './weights.ts';
+
+/** What a step hands to every layer. */
+export interface Step {
+  readonly batch: Batch;
+  readonly rotation: Rotation;
+}
+
+/**
+ * Multi-head latent attention (DeepSeek-V2, §2.1). The cache holds one normed latent and one rotated key
+ * a token, for all heads.
+ */
+export function latentAttention<Matrix>(
+  ops: Operations<Matrix>,
+  config: AttentionConfig,
+  weights: AttentionWeights<Matrix>,
+  x: Matrix,
+  cache: Matrix,
+  { batch, rotation }: Step,
+): Matrix {
+  const { queryDown, latentNorm, keyValue } = weights;
+  const compressed =
+    queryDown === undefined
+      ? x
+      : ops.rmsNorm(ops.linear(x, queryDown.projection), queryDown.norm, config.latentNormEps);
+  const queries = ops.linear(compressed, weights.query);
+  ops.rotateQueries(queries, rotation, config);
+  const latents = ops.linear(x, weights.latent);
+  ops.writeLatents(cache, latents, latentNorm, rotation, batch.sequences, config);
+
+  const out = ops.empty(batch.tokens.length, config.numHeads * config.vDim);
+  for (const [form, sequences] of byForm(config, batch.sequences)) {
+    ops.attend(form, { queries, keyValue, cache, sequences, config, out });
+  }
+  return ops.linear(out, weights.output);
+}
+
+function byForm(
+  config: AttentionConfig,
+  sequences: readonly Sequence[],
+): Map<AttentionForm, Sequence[]> {
+  const groups = new Map<AttentionForm, Sequence[]>();
+  for (const sequence of sequences) {
+    const form = attentionForm(config, sequence.start, sequence.count);
+    groups.set(form, [...(groups.get(form) ?? []), sequence]);
+  }
+  return groups;
+}

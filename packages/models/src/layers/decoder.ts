@@ -1,0 +1,90 @@
+import type { ModelConfig } from '../config/model-config.ts';
+import { latentAttention, type Step } from './attention.ts';
+import type { Batch } from './batch.ts';
+import { feedForward } from './feed-forward.ts';
+import type { Operations } from './operations.ts';
+import { Rotary } from './rotary.ts';
+import type { LayerWeights, ModelWeights } from './weights.ts';
+
+/** A model on a device: token ids in, logits out, with a paged cache between the steps. */
+export class Decoder<Matrix> {
+  readonly config: ModelConfig;
+  readonly #ops: Operations<Matrix>;
+  readonly #weights: ModelWeights<Matrix>;
+  readonly #rotary: Rotary;
+
+  /** @param maxPositions the longest context that will be asked for. */
+  constructor(
+    config: ModelConfig,
+    ops: Operations<Matrix>,
+    weights: ModelWeights<Matrix>,
+    maxPositions = config.maxPositions,
+  ) {
+    this.config = config;
+    this.#ops = ops;
+    this.#weights = weights;
+    const { rope, ropeDim } = config.attention;
+    this.#rotary = new Rotary(rope, ropeDim, maxPositions);
+  }
+
+  /** Values that the cache holds for one token in one layer. */
+  get cacheColumns(): number {
+    const { kvLoraRank, ropeDim } = this.config.attention;
+    return kvLoraRank + ropeDim;
+  }
+
+  /** An empty cache of so many pages in each layer. */
+  createCache(pages: number): Matrix[] {
+    return this.#weights.layers.map(() => this.#ops.createCache(pages, this.cacheColumns));
+  }
+
+  /**
+   * Computes the batch's tokens, writes the cache, and gives the logits after some of them.
+   *
+   * @param logitRows rows of the batch.
+   * @returns (logitRows, vocabulary), float32.
+   */
+  forward(
+    batch: Batch,
+    cache: readonly Matrix[],
+    logitRows: Int32Array,
+  ): Promise<{ readonly logits: Float32Array; readonly vocabSize: number }> {
+    return this.#ops.scope(async () => {
+      const hidden = this.#hidden(batch, cache);
+      const { rmsNormEps, scales, vocabSize } = this.config;
+      if (logitRows.length === 0) {
+        // The cache has to be written before the caller goes on.
+        await this.#ops.read(this.#ops.takeRows(hidden, Int32Array.of(0)));
+        return { logits: new Float32Array(0), vocabSize };
+      }
+      const last = this.#ops.takeRows(hidden, logitRows);
+      const normed = this.#ops.rmsNorm(last, this.#weights.norm, rmsNormEps);
+      const head = this.#ops.linear(normed, { weight: this.#weights.head });
+      const logits = await this.#ops.read(head);
+      if (scales.head !== 1)
+        for (let i = 0; i < logits.length; i++) logits[i] = (logits[i] as number) * scales.head;
+      return { logits, vocabSize };
+    });
+  }
+
+  #hidden(batch: Batch, cache: readonly Matrix[]): Matrix {
+    const { scales } = this.config;
+    const step: Step = { batch, rotation: this.#rotary.at(batch.positions) };
+    const hidden = this.#ops.embed(this.#weights.embedding, batch.tokens, scales.embedding);
+    for (const [i, layer] of this.#weights.layers.entries()) {
+      this.#layer(hidden, layer, cache[i] as Matrix, step);
+    }
+    return hidden;
+  }
+
+  /** Adds what a layer computes to the hidden state. */
+  #layer(hidden: Matrix, layer: LayerWeights<Matrix>, cache: Matrix, step: Step): void {
+    const ops = this.#ops;
+    const { attention, rmsNormEps, scales } = this.config;
+    const first = ops.rmsNorm(hidden, layer.attentionNorm, rmsNormEps);
+    const attended = latentAttention(ops, attention, layer.attention, first, cache, step);
+    ops.addScaled(hidden, attended, scales.residual);
+    const second = ops.rmsNorm(hidden, layer.mlpNorm, rmsNormEps);
+    ops.addScaled(hidden, feedForward(ops, this.config, layer.mlp, second), scales.residual);
+  }
+}

@@ -1,0 +1,110 @@
+import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
+import type { Sequence } from './batch.ts';
+import type { Rotation } from './rotary.ts';
+import type { Linear, MlpWeights } from './weights.ts';
+
+/** How attention is computed: over the latents as they are, or over keys and values made from them. */
+export type AttentionForm = 'absorbed' | 'expanded';
+
+/** A step's queries and what they attend to. */
+export interface AttentionCall<Matrix> {
+  /** (rows, heads × (nope + rope)), rotated. Only the rows of `sequences` are read. */
+  readonly queries: Matrix;
+  /** (heads × (nope + v), latent) */
+  readonly keyValue: Matrix;
+  /** The layer's cache. The new tokens are in it already. */
+  readonly cache: Matrix;
+  readonly sequences: readonly Sequence[];
+  readonly config: AttentionConfig;
+  /** (rows, heads × v): the rows of `sequences` are written. */
+  readonly out: Matrix;
+}
+
+/**
+ * What the layers need of a device: calls on matrices that only the device looks into. Rows are tokens.
+ * Calls may be asynchronous, in order; {@link Operations.read} waits.
+ *
+ * A device that takes the place of the plain implementation must give what that one gives, within its
+ * precision. Norms, softmax, routing and sums are float32 or better everywhere.
+ */
+export interface Operations<Matrix> {
+  /** Tokens of a page of the cache. */
+  readonly pageSize: number;
+
+  /** A matrix for results; what it holds is undefined. */
+  empty(rows: number, columns: number): Matrix;
+
+  /** A layer's cache: rows of a normed latent and a rotated key, in pages. */
+  createCache(pages: number, columns: number): Matrix;
+
+  /** Rows of the table, times `scale`. Ids are within the table. */
+  embed(table: Matrix, ids: Int32Array, scale: number): Matrix;
+
+  /** x · weightᵀ + bias */
+  linear(x: Matrix, map: Linear<Matrix>): Matrix;
+
+  /** x / √(mean(x²) + eps) · gain, each row by itself. */
+  rmsNorm(x: Matrix, gain: Matrix, eps: number): Matrix;
+
+  /** target += x · scale, in place. */
+  addScaled(target: Matrix, x: Matrix, scale: number): void;
+
+  /** down · (silu(gate · x) ⊙ (up · x)) */
+  mlp(x: Matrix, weights: MlpWeights<Matrix>): Matrix;
+
+  /** The weighted sum of the experts that {@link RoutingConfig} chooses by the router's logits. */
+  experts(
+    x: Matrix,
+    logits: Matrix,
+    bias: Matrix | undefined,
+    weights: MlpWeights<Matrix>,
+    routing: RoutingConfig,
+  ): Matrix;
+
+  /** Rotates the last values of each head of the queries, in place. */
+  rotateQueries(queries: Matrix, rotation: Rotation, config: AttentionConfig): void;
+
+  /**
+   * Norms the latents, rotates the keys and writes both to the pages of their sequences.
+   *
+   * @param latents (rows, latent + rope), of all rows of the batch.
+   */
+  writeLatents(
+    cache: Matrix,
+    latents: Matrix,
+    norm: Matrix,
+    rotation: Rotation,
+    sequences: readonly Sequence[],
+    config: AttentionConfig,
+  ): void;
+
+  /** Causal attention of new tokens to their sequences. Both forms give the same but for rounding. */
+  attend(form: AttentionForm, call: AttentionCall<Matrix>): void;
+
+  /** Some rows, in the order given. */
+  takeRows(x: Matrix, rows: Int32Array): Matrix;
+
+  /** The values, row by row. Waits for what computes them. */
+  read(x: Matrix): Promise<Float32Array>;
+
+  /** Everything that `run` makes is released when it ends, but for what it returns as plain data. */
+  scope<Result>(run: () => Promise<Result>): Promise<Result>;
+
+  /** Releases a matrix that was made outside of a scope, such as weights. */
+  release(x: Matrix): void;
+}
+
+/** Where a part of a matrix of weights comes from. */
+export interface WeightPart {
+  readonly rows: number;
+  readonly columns: number;
+  /** Rows `begin` to `end`, exclusive, in float32. */
+  readRows(begin: number, end: number): Promise<Float32Array>;
+}
+
+/** Makes the matrices of weights of a device. */
+export interface WeightStore<Matrix> {
+  /** The parts one below the other. All have the same columns. */
+  load(parts: readonly WeightPart[]): Promise<Matrix>;
+  release(x: Matrix): void;
+}

@@ -1,0 +1,160 @@
+import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
+import type { Sequence } from '../layers/batch.ts';
+import type {
+  AttentionCall,
+  AttentionForm,
+  Operations,
+  WeightPart,
+  WeightStore,
+} from '../layers/operations.ts';
+import type { Rotation } from '../layers/rotary.ts';
+import type { Linear, MlpWeights } from '../layers/weights.ts';
+import { attendAbsorbed } from './attend-absorbed.ts';
+import { attendExpanded } from './attend-expanded.ts';
+import { normRow, rotate, swiGlu } from './elementwise.ts';
+import { expertsOf, takeRows } from './experts.ts';
+import { matrix, type PlainMatrix, rowsOf } from './matrix.ts';
+import { dotRows } from './products.ts';
+
+/** Rows of weights that are read at once, in elements: bounds what is held beside the matrix. */
+const readElements = 1 << 22;
+
+/**
+ * The operations in TypeScript: float32 values, sums in double precision, on one thread. Slow beside a
+ * device, and what devices are held to.
+ */
+export class PlainOperations implements Operations<PlainMatrix>, WeightStore<PlainMatrix> {
+  readonly pageSize = 64;
+
+  empty(rows: number, columns: number): PlainMatrix {
+    return matrix(rows, columns);
+  }
+
+  createCache(pages: number, columns: number): PlainMatrix {
+    return matrix(pages * this.pageSize, columns);
+  }
+
+  async load(parts: readonly WeightPart[]): Promise<PlainMatrix> {
+    const columns = parts[0]?.columns ?? 0;
+    const whole = matrix(
+      parts.reduce((sum, { rows }) => sum + rows, 0),
+      columns,
+    );
+    let at = 0;
+    const step = Math.max(1, Math.floor(readElements / Math.max(1, columns)));
+    for (const { rows, readRows } of parts) {
+      for (let begin = 0; begin < rows; begin += step) {
+        const values = await readRows(begin, Math.min(rows, begin + step));
+        whole.data.set(values, at);
+        at += values.length;
+      }
+    }
+    return whole;
+  }
+
+  embed(table: PlainMatrix, ids: Int32Array, scale: number): PlainMatrix {
+    const out = takeRows(table, ids);
+    if (scale !== 1)
+      for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) * scale;
+    return out;
+  }
+
+  linear(x: PlainMatrix, { weight, bias }: Linear<PlainMatrix>): PlainMatrix {
+    const out = matrix(x.rows, weight.rows);
+    dotRows(rowsOf(x), rowsOf(weight), rowsOf(out), x.rows, weight.rows, x.columns);
+    if (bias !== undefined) {
+      for (let i = 0; i < out.data.length; i++) {
+        out.data[i] = (out.data[i] as number) + (bias.data[i % weight.rows] as number);
+      }
+    }
+    return out;
+  }
+
+  rmsNorm(x: PlainMatrix, gain: PlainMatrix, eps: number): PlainMatrix {
+    const out = matrix(x.rows, x.columns);
+    for (let row = 0; row < x.rows; row++) {
+      const at = row * x.columns;
+      normRow(x.data, at, x.columns, gain.data, eps, out.data, at);
+    }
+    return out;
+  }
+
+  addScaled(target: PlainMatrix, x: PlainMatrix, scale: number): void {
+    for (let i = 0; i < target.data.length; i++) {
+      target.data[i] = (target.data[i] as number) + (x.data[i] as number) * scale;
+    }
+  }
+
+  mlp(x: PlainMatrix, { gateUp, down }: MlpWeights<PlainMatrix>): PlainMatrix {
+    return this.linear(swiGlu(this.linear(x, { weight: gateUp })), { weight: down });
+  }
+
+  experts(
+    x: PlainMatrix,
+    logits: PlainMatrix,
+    bias: PlainMatrix | undefined,
+    weights: MlpWeights<PlainMatrix>,
+    routing: RoutingConfig,
+  ): PlainMatrix {
+    return expertsOf(x, logits, bias, weights, routing);
+  }
+
+  rotateQueries(
+    queries: PlainMatrix,
+    rotation: Rotation,
+    { numHeads, nopeDim, ropeDim }: AttentionConfig,
+  ): void {
+    for (let row = 0; row < queries.rows; row++) {
+      for (let head = 0; head < numHeads; head++) {
+        const at = row * queries.columns + head * (nopeDim + ropeDim) + nopeDim;
+        rotate(queries.data, at, rotation, row);
+      }
+    }
+  }
+
+  writeLatents(
+    cache: PlainMatrix,
+    latents: PlainMatrix,
+    norm: PlainMatrix,
+    rotation: Rotation,
+    sequences: readonly Sequence[],
+    { kvLoraRank, ropeDim, latentNormEps }: AttentionConfig,
+  ): void {
+    for (const { pages, start, count, row } of sequences) {
+      for (let i = 0; i < count; i++) {
+        const from = (row + i) * latents.columns;
+        const to = slotOf(pages, start + i, this.pageSize) * cache.columns;
+        normRow(latents.data, from, kvLoraRank, norm.data, latentNormEps, cache.data, to);
+        const key = latents.data.subarray(from + kvLoraRank, from + kvLoraRank + ropeDim);
+        cache.data.set(key, to + kvLoraRank);
+        rotate(cache.data, to + kvLoraRank, rotation, row + i);
+      }
+    }
+  }
+
+  attend(form: AttentionForm, call: AttentionCall<PlainMatrix>): void {
+    const attend = form === 'absorbed' ? attendAbsorbed : attendExpanded;
+    for (const sequence of call.sequences) attend(call, sequence, this.pageSize);
+  }
+
+  takeRows(x: PlainMatrix, rows: Int32Array): PlainMatrix {
+    return takeRows(x, rows);
+  }
+
+  async read(x: PlainMatrix): Promise<Float32Array> {
+    return x.data;
+  }
+
+  scope<Result>(run: () => Promise<Result>): Promise<Result> {
+    return run();
+  }
+
+  release(): void {
+    // The garbage collector's work.
+  }
+}
+
+/** Where the cache keeps a token. */
+function slotOf(pages: ArrayLike<number>, position: number, pageSize: number): number {
+  return (pages[Math.floor(position / pageSize)] ?? 0) * pageSize + (position % pageSize);
+}
