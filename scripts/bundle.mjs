@@ -13,6 +13,11 @@ import { rollup } from 'rollup';
 const chunkFolder = 'chunks';
 /** The script of a worker thread, which stands alone: one file, which can also be carried as text. */
 const workerScript = 'backends/cpu/worker.js';
+/** Scripts that are carried as text, by the module in `wasm` that holds the text. */
+const scripts = {
+  'cpu-worker.js': workerScript,
+  'native-self-test.js': 'backends/cpu/native/self-test/child.js',
+};
 const mapComment = /\n\/\/# sourceMappingURL=.*\s*$/;
 
 /**
@@ -45,35 +50,43 @@ export async function bundle(packageRoot, { doorsOnly = false } = {}) {
     ...(!doorsOnly && { manualChunks: chunksOf(out, publicDoors(packageRoot)) }),
   });
   await build.close();
-  const worker = existsSync(join(out, workerScript)) ? await bundleWorker(packageRoot, out) : [];
-  removeOthers(packageRoot, [...output, ...worker]);
+  const texts = [];
+  for (const [name, script] of Object.entries(scripts)) {
+    if (!existsSync(join(out, script))) continue;
+    texts.push(...(await bundleScript(packageRoot, out, script, name)));
+  }
+  removeOthers(packageRoot, [...output, ...texts]);
 }
 
-/** Writes the worker's script as a file, and as a module that holds it as text. */
-async function bundleWorker(packageRoot, out) {
+/** Writes a script as a module that holds it as text; that of the workers also as a file, for pages. */
+async function bundleScript(packageRoot, out, script, name) {
   const build = await rollup({
-    input: join(out, workerScript),
+    input: join(out, script),
     ...common,
     plugins: [workspacePackages, ...common.plugins],
     treeshake: true,
   });
-  const file = join(packageRoot, 'dist', workerScript);
-  const { output } = await build.write({ file, format: 'iife', sourcemap: 'hidden' });
+  const options = { format: 'iife', sourcemap: 'hidden' };
+  const isFile = script === workerScript;
+  const { output } = isFile
+    ? await build.write({ file: join(packageRoot, 'dist', script), ...options })
+    : await build.generate(options);
   await build.close();
   mkdirSync(join(packageRoot, 'wasm'), { recursive: true });
   writeFileSync(
-    join(packageRoot, 'wasm', 'cpu-worker.js'),
+    join(packageRoot, 'wasm', name),
     `export const script = ${JSON.stringify(output[0].code)};\n`,
   );
-  const folder = dirname(workerScript);
-  return output.map(({ fileName }) => ({ fileName: `${folder}/${fileName}` }));
+  return isFile
+    ? output.map(({ fileName }) => ({ fileName: `${dirname(script)}/${fileName}` }))
+    : [];
 }
 
 /** Compiled modules whose source is still there. */
 function modulesOf(packageRoot, out) {
   return files(out)
     .filter((path) => path.endsWith('.js'))
-    .filter((path) => path !== workerScript)
+    .filter((path) => !Object.values(scripts).includes(path))
     .filter((path) => existsSync(join(packageRoot, 'src', path.replace(/js$/, 'ts'))));
 }
 

@@ -11,6 +11,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const publishedPackages = {
   'flash-mla': 'flash-mla',
   '@flash-mla/core': 'core',
+  '@flash-mla/machine-code': 'machine-code',
   '@flash-mla/ptx': 'ptx',
   '@flash-mla/safetensors': 'safetensors',
 } as const;

@@ -5,6 +5,8 @@
  * src/backends/cpu/commands/.
  */
 
+export { useNative } from './attend/tile';
+export { rmsNorm } from './norm/rms-norm';
 export { appendRows } from './ops/append';
 export { copyBytes } from './ops/copy';
 export { denseAttention } from './ops/dense-attention';

@@ -1,8 +1,9 @@
-import type { KernelLibrary } from './backends/kernel-library.ts';
+import { familiesOf, type KernelLibrary, loadAll } from './backends/kernel-library.ts';
+import { normKernels } from './norm/kernels.ts';
 
-/** The kernels of this library's own operations. Each list is imported when a device needs it. */
-export const flashMlaKernels = {
-  name: 'flash-mla',
+/** Attention and the KV cache. */
+const attentionKernels: KernelLibrary = {
+  name: 'attention',
   // In the order of preference.
   cuda: [
     {
@@ -16,4 +17,15 @@ export const flashMlaKernels = {
   ],
   webgpu: async () => (await import('./backends/webgpu/launch/kernels.ts')).webGpuKernels,
   cpu: async () => (await import('./backends/cpu/commands/kernels.ts')).cpuKernels,
+};
+
+/** The kernels of each family of operations. */
+const families: readonly KernelLibrary[] = [attentionKernels, normKernels];
+
+/** The kernels of this library's own operations. Each list is imported when a device needs it. */
+export const flashMlaKernels = {
+  name: 'flash-mla',
+  cuda: familiesOf(families),
+  webgpu: () => loadAll(families.map(({ webgpu }) => webgpu)),
+  cpu: () => loadAll(families.map(({ cpu }) => cpu)),
 } satisfies KernelLibrary;

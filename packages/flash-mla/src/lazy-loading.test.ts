@@ -154,7 +154,7 @@ describe('the built package', () => {
     const sources = sourcesOf(own.map((url) => new URL(url)));
     expect(sources).toContain('api/flash-mla-with-kv-cache.ts');
     const backends = sources.filter((path) => path.startsWith('backends/'));
-    expect(backends).toEqual(['backends/registry.ts']);
+    expect(backends).toEqual(['backends/kernel-library.ts', 'backends/registry.ts']);
     for (const path of sources) {
       expect(path).not.toMatch(/^(reference|cases|cli|hisparse|platform)\//);
     }

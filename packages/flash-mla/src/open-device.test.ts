@@ -88,6 +88,15 @@ describe('openDevice', () => {
     ]);
   });
 
+  it('says what to do where a part of a backend lacked a file descriptor', async () => {
+    const cause = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    cuda.open.mockRejectedValueOnce(cause);
+    const error = await openDevice('cuda').catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(errors.BackendUnavailableError);
+    expect(error).toMatchObject({ lasting: false, cause, looked: [cause.message] });
+    expect((error as Unavailable).remedy).toMatch(/ulimit -n/);
+  });
+
   it('remembers what cannot change while the process lives', async () => {
     const never = new errors.BackendUnavailableError('cuda', 'no', [], '', undefined, true);
     cuda.open.mockRejectedValueOnce(never);

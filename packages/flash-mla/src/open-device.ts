@@ -142,8 +142,16 @@ async function openBackend(
     return await (await loadBackend(name)).open(index, options, isAutomatic);
   } catch (error) {
     if (error instanceof BackendUnavailableError && error.lasting) failures.set(key, error);
-    throw error;
+    throw asShortage(name, error);
   }
+}
+
+/** A raw error of Node's that says what the process lacks becomes one with a remedy; others stay. */
+function asShortage(name: BackendName, error: unknown): unknown {
+  const remedy = error instanceof FlashMlaError ? undefined : shortageOfModule(error);
+  if (remedy === undefined) return error;
+  const looked = [messageOf(error)];
+  return new BackendUnavailableError(name, 'the process lacks something', looked, remedy, error);
 }
 
 function parseSpec(spec: unknown): { name: BackendName; index: number } {

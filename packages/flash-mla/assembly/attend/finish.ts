@@ -69,7 +69,8 @@ export function writeStatistics(row: i32, top: f32, total: f32): f32 {
   // Nothing attended: the sum is exactly 0.
   const lse = total == 0 ? Infinity : (<f64>top + log2(<f64>total)) * LN2;
   store<f32>(lseBase + at, <f32>lse);
-  if (topBase != 0) store<f32>(topBase + at, <f32>(<f64>top * LN2));
+  // The running maximum passes over NaN, the sum does not: a NaN that is attended to must show.
+  if (topBase != 0) store<f32>(topBase + at, total == total ? <f32>(<f64>top * LN2) : <f32>NaN);
   return factor;
 }
 

@@ -5,11 +5,27 @@
  * Scratch, all float32 unless said otherwise, R = rowVecs·4 rows, D = dQk, C = colTiles:
  *   queries  panels of 16 rows, each (D, 16); the last panel (D, 4·vectors left); few rows: (R, D)
  *   keys     (block + spare, key stride), values likewise where they are not the keys' first columns
- *   scores   (rowVecs, block + spare, 4): logits, then probabilities
+ *   scores   (rowVecs, block + spare, 4): logits, then probabilities; native: (panels, block + spare, 16)
  *   values   accumulated as outputs (C, R, 16)
  *   maximum, sum, decay  (R): running maximum in base 2, running sum, last rescaling
  *   limits   i32 (R): how many keys of the request a row sees
  */
+
+/**
+ * Whether machine code attends to blocks, see native.ts: rows are then padded to whole panels of 16, one or
+ * two vectors of a wider processor.
+ */
+let isNative: bool = false;
+
+/** To be called once, before anything else; the host's instance must agree with those of the threads. */
+export function useNative(): void {
+  isNative = true;
+}
+
+/** Vectors of four rows that a tile of so many rows has. */
+export function vecsOf(rowCount: i32): i32 {
+  return isNative ? ((rowCount + 15) >> 4) << 2 : (rowCount + 3) >> 2;
+}
 
 /** At most so many rows get the kernels of few-scores.ts, which need dQk in steps of {@link FEW_STEP}. */
 const FEW_ROWS: i32 = 4;
@@ -25,6 +41,8 @@ export const SCORE_STRIDE: usize = <usize>(BLOCK + SPARE) * 16;
 
 export let rows: i32 = 0;
 export let rowVecs: i32 = 0;
+/** Whether machine code attends to the blocks of this tile. */
+export let nativeTile: bool = false;
 /** Whether queries lie row by row, for the kernels of few-scores.ts. */
 export let fewRows: bool = false;
 export let dQk: i32 = 0;
@@ -47,7 +65,7 @@ export let maximum: usize = 0;
 export let sum: usize = 0;
 export let decay: usize = 0;
 export let limits: usize = 0;
-/** 64 bytes for whoever needs them. */
+/** 128 bytes for whoever needs them. */
 export let spill: usize = 0;
 
 function align(n: usize): usize {
@@ -65,7 +83,7 @@ export function layOut(
   valueDims: i32,
   separateValues: bool,
 ): usize {
-  const padded = <usize>((maxRows + 3) & ~3);
+  const padded = <usize>(vecsOf(maxRows) << 2);
   const tiles = (valueDims + 15) >> 4;
   dQk = keyDims;
   dV = valueDims;
@@ -76,7 +94,7 @@ export function layOut(
 
   let at = align(base);
   spill = at;
-  at += 64;
+  at += 128;
   maximum = at;
   at = align(at + padded * 4);
   sum = at;
@@ -106,7 +124,8 @@ export function layOut(
 export function begin(rowCount: i32, allRows: i32, scale: f32): void {
   rows = rowCount;
   fewRows = allRows <= FEW_ROWS && dQk % FEW_STEP == 0;
-  rowVecs = (rowCount + 3) >> 2;
+  nativeTile = isNative && !fewRows;
+  rowVecs = vecsOf(rowCount);
   scaleLog2 = scale;
   outputStride = <usize>rowVecs * 256;
   memory.fill(outputs, 0, <usize>colTiles * outputStride);

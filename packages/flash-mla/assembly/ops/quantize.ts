@@ -125,7 +125,7 @@ function quantizeTile(source: usize, target: usize, count: i32, code: i32): void
 }
 
 /** Four float32 → e4m3 codes in 32-bit lanes: nearest even, saturating at ±448, NaN 0x7f. */
-function encode4(x: v128): v128 {
+export function encode4(x: v128): v128 {
   const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
   const sign = i32x4.shr_u(v128.xor(x, magnitude), 24);
   const clamped = f32x4.min(magnitude, f32x4.splat(448));

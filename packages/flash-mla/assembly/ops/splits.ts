@@ -9,7 +9,7 @@
  */
 
 import { outputFactor, writeRow, writeStatistics } from '../attend/finish';
-import { colTiles, maximum, outputStride, outputs, rowVecs, sum } from '../attend/tile';
+import { colTiles, maximum, outputStride, outputs, rowVecs, sum, vecsOf } from '../attend/tile';
 import { exp2 } from '../scalar';
 import { BAD_METADATA, BAD_SPLITS, fail } from '../work';
 
@@ -55,7 +55,7 @@ export function setSlots(address: usize, bytes: usize, count: i32): void {
 
 /** Bytes of one slot for tiles of up to `maxRows` rows. */
 export function bytesOfSlot(maxRows: i32, valueDims: i32): usize {
-  const padded = <usize>((maxRows + 3) & ~3);
+  const padded = <usize>(vecsOf(maxRows) << 2);
   return (<usize>((valueDims + 15) >> 4) * padded * 64 + padded * 8 + 63) & ~63;
 }
 
@@ -131,7 +131,7 @@ export function combineItems(): i32 {
  * writes the rows. The first item also writes the statistics.
  */
 export function combine(slot: i32, count: i32, item: i32, rowCount: i32, firstRow: i32): void {
-  const padded = <usize>((rowCount + 3) & ~3);
+  const padded = <usize>(vecsOf(rowCount) << 2);
   const stride = padded << 6;
   const bytes = <usize>colTiles * stride;
   const from = item * COMBINE_TILES;

@@ -42,7 +42,7 @@ export interface FlashMlaSparseFwdOptions {
 export interface SparseFwdResult {
   /** (sQ, hQ, dV). */
   readonly out: Tensor<'bf16'>;
-  /** f32 (sQ, hQ): the largest scaled logit; −inf for rows that attend to nothing. */
+  /** f32 (sQ, hQ): the largest scaled logit; −inf for rows that attend to nothing, NaN where the lse is NaN. */
   readonly maxLogits: Tensor<'f32'>;
   /** f32 (sQ, hQ), natural log; +inf for rows that attend to nothing. */
   readonly lse: Tensor<'f32'>;

@@ -1,5 +1,4 @@
 import { decodeInto, type HostTensor } from '@flash-mla/core';
-import type { AnswerName } from './problem.ts';
 import type { Tolerance } from './tolerance.ts';
 
 /** One element of an answer that is not as expected. */
@@ -14,7 +13,7 @@ export interface ElementError {
 
 /** How one answer compares with the one expected. */
 export interface Comparison {
-  readonly answer: AnswerName;
+  readonly answer: string;
   /** What it was compared with: `reference`, `expected`, `flashmla`. */
   readonly against: string;
   readonly pass: boolean;
@@ -46,7 +45,7 @@ export interface Expected {
 
 /** Compares an answer with the one expected, element by element and as a whole. */
 export function compare(
-  answer: AnswerName,
+  answer: string,
   against: string,
   actual: HostTensor,
   expected: Expected,

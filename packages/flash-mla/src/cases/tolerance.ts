@@ -16,6 +16,13 @@ export interface Tolerance {
 /** Bit for bit; NaN equals NaN. */
 export const exact: Tolerance = { absolute: 0, relative: 0 };
 
+/** One rounding to a dtype of a value that was computed in float32, of the order of 1. */
+export function roundingOf(dtype: 'f32' | 'bf16' | 'e4m3'): Tolerance {
+  const epsilon = { f32: 2 ** -19, bf16: 2 ** -8, e4m3: 2 ** -4 }[dtype];
+  // e4m3 has subnormals, which are 2^-9 apart.
+  return { absolute: dtype === 'e4m3' ? 1.02 * 2 ** -10 : 1e-6, relative: 1.02 * epsilon };
+}
+
 /**
  * FlashMLA's own bounds (its tests/) where the output is bf16: P and the output are rounded to 8
  * significant bits, and values are of the order of 0.1. A float16 has three bits more, so its bounds

@@ -1,5 +1,7 @@
 /** The browser's side of the `#platform` import; see node.ts for what each function promises. */
 
+import type { NativeFinding } from '../backends/cpu/native/finding.ts';
+
 export function hardwareThreads(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;
 }
@@ -10,6 +12,11 @@ export function processorName(): string {
 
 /** Browsers decide for themselves. */
 export function allowRelaxedSimd(): void {}
+
+/** A page runs no machine code of its own. */
+export async function findNative(): Promise<NativeFinding> {
+  return { kind: 'wasm', passedOver: [], start: undefined };
+}
 
 export interface WorkerHandle {
   post(message: unknown, transfer?: ArrayBuffer[]): void;

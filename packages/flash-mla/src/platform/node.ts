@@ -3,6 +3,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
+import type { NativeFinding } from '../backends/cpu/native/finding.ts';
 import { findVulkanDrivers } from './vulkan.ts';
 
 /** Threads that can run side by side. */
@@ -21,6 +22,12 @@ export function processorName(): string {
  */
 export function allowRelaxedSimd(): void {
   setFlagsFromString('--experimental-wasm-relaxed-simd');
+}
+
+/** The machine code that runs here, or why there is none. */
+export async function findNative(): Promise<NativeFinding> {
+  const native = await import('../backends/cpu/native/index.ts');
+  return native.findNative(processorName());
 }
 
 /** A thread that runs the CPU backend's worker script. */

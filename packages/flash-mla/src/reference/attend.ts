@@ -16,9 +16,9 @@ export interface KeyRows {
 export interface AttendResult {
   /** (numQueries, headDimV). */
   readonly out: Float64Array;
-  /** Natural log of Σ exp(logit); +inf where there are no keys. */
+  /** Natural log of Σ exp(logit); +inf where there are no keys, or all logits are −inf. */
   readonly lse: Float64Array;
-  /** Largest scaled logit; −inf where there are no keys. */
+  /** Largest scaled logit; −inf where there are no keys, NaN where the lse is NaN. */
   readonly maxLogits: Float64Array;
 }
 
@@ -44,8 +44,9 @@ export function attend(
   scaledProducts(queries, keys, numQueries, count, headDimQk, scale, weights);
   for (let i = 0; i < numQueries; i++) {
     const row = weights.subarray(i * count, (i + 1) * count);
-    maxLogits[i] = maximum(row);
-    lse[i] = softmaxInPlace(row, maxLogits[i] as number);
+    const largest = maximum(row);
+    lse[i] = softmaxInPlace(row, largest);
+    maxLogits[i] = Number.isNaN(lse[i]) ? Number.NaN : largest;
   }
   weightedSums(weights, values, numQueries, count, valueStride, headDimV, out);
   return { out, lse, maxLogits };
@@ -58,8 +59,15 @@ function maximum(row: Float64Array): number {
   return largest;
 }
 
-/** Logits → weights that add up to one. Returns the log of the sum of exponentials. */
+/**
+ * Logits → weights that add up to one. Returns the log of the sum of exponentials. Where every logit is
+ * −inf there is nothing to see: the weights are 0 and the log is that of a row without keys.
+ */
 function softmaxInPlace(row: Float64Array, max: number): number {
+  if (max === Number.NEGATIVE_INFINITY) {
+    row.fill(0);
+    return Number.POSITIVE_INFINITY;
+  }
   let sum = 0;
   for (let j = 0; j < row.length; j++) {
     const weight = Math.exp((row[j] as number) - max);

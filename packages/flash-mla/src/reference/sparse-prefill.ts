@@ -21,7 +21,7 @@ export interface SparsePrefillProblem {
 export interface PrefillAnswer {
   /** (sQ, hQ, dV). */
   readonly out: Float64Array;
-  /** (sQ, hQ): largest scaled logit; −inf for rows that attend to nothing. */
+  /** (sQ, hQ): largest scaled logit; −inf for rows that attend to nothing, NaN where the lse is NaN. */
   readonly maxLogits: Float64Array;
   /** (sQ, hQ), natural log; +inf for rows that attend to nothing. */
   readonly lse: Float64Array;

@@ -1,9 +1,13 @@
-/** The CPU backend: WebAssembly SIMD kernels on worker threads over one shared memory. */
+/**
+ * The CPU backend: WebAssembly SIMD kernels on worker threads over one shared memory, with machine code at
+ * their core where the processor and the process allow it.
+ */
 
 import { BackendUnavailableError, InvalidArgumentError } from '@flash-mla/core';
 import {
   type CpuWorkers,
   findCpuWorkers,
+  findNative,
   hardwareThreads,
   missingModuleRemedy,
   processorName,
@@ -14,8 +18,9 @@ import { loadAll } from '../kernel-library.ts';
 import type { OpenOptions, ProbedDevice } from '../registry.ts';
 import { describeFault } from './commands/faults.ts';
 import { CpuBackend } from './cpu-backend.ts';
-import { type HostKernels, instantiate } from './kernels.ts';
+import { type HostKernels, instantiate, noThread } from './kernels.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
+import type { NativeFinding } from './native/finding.ts';
 import type { ExecutorEvents } from './pool/executor.ts';
 import { PrivateExecutor } from './pool/private-executor.ts';
 import type { WorkerStart } from './pool/protocol.ts';
@@ -28,6 +33,8 @@ export interface CpuOptions extends OpenOptions {
   readonly sharedMemory?: boolean | undefined;
   /** False: as where the engine lacks relaxed SIMD. */
   readonly relaxedSimd?: boolean | undefined;
+  /** False: as where no machine code can be run. */
+  readonly native?: boolean | undefined;
 }
 
 const maxThreads = 64;
@@ -39,6 +46,7 @@ export async function probe(): Promise<readonly ProbedDevice[]> {
   requireSimd();
   const details = {
     threads: hasSharedMemory() ? hardwareThreads() : 1,
+    ...kernelDetails(await findKernels(hasSharedMemory())),
     sharedMemory: hasSharedMemory(),
     relaxedSimd: hasRelaxedSimd(),
   };
@@ -52,6 +60,7 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   requireSimd();
   const relaxed = options.relaxedSimd !== false && hasRelaxedSimd();
   const workers = shared ? threads : 1;
+  const found = await findKernels(shared && options.native !== false);
   const { memory, pages } = createMemory(shared);
   // Threads take longest to start: compile meanwhile.
   const compiling = compileKernels(relaxed, shared);
@@ -61,8 +70,9 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
     maximumPages: pages,
     index: i,
     workers,
+    native: found.start,
   }));
-  const host = instantiate<HostKernels>((await compiling).module, memory);
+  const host = instantiate<HostKernels>((await compiling).module, memory, found.start && noThread);
   const kernels = await loadAll(options.kernels.map(({ cpu }) => cpu));
   let backend: CpuBackend | undefined;
   const events: ExecutorEvents = {
@@ -80,6 +90,7 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
     memoryBytes: pages * 65536,
     details: {
       threads: workers,
+      ...kernelDetails(found),
       sharedMemory: shared,
       relaxedSimd: relaxed,
       fusedMultiplyAdd: isFused(host),
@@ -87,6 +98,18 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   };
   backend = new CpuBackend(info, executor, host, kernels, options.debug ?? false);
   return backend;
+}
+
+/** Machine code reaches shared memory only: a private one belongs to its thread. */
+async function findKernels(wanted: boolean): Promise<NativeFinding> {
+  if (!wanted) return { kind: 'wasm', passedOver: [], start: undefined };
+  return findNative();
+}
+
+/** The kernels in use, and each better kind with what stands in its way. */
+function kernelDetails({ kind, passedOver }: NativeFinding): DeviceInfo['details'] {
+  const reasons = passedOver.map((better) => [`not ${better.kind}`, better.reason]);
+  return { kernels: kind, ...Object.fromEntries(reasons) };
 }
 
 function hasSharedMemory(): boolean {

@@ -19,7 +19,25 @@ export interface HostKernels {
   probeFmasPerIteration(): number;
 }
 
-/** Instantiates the kernels on a memory. */
-export function instantiate<T>(module: WebAssembly.Module, memory: WebAssembly.Memory): T {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as T;
+/** Attends to a block with machine code: runs the job at this address of the memory. */
+export type AttendNative = (job: number) => void;
+
+/**
+ * Instantiates the kernels on a memory. With `attendNative`, machine code attends to blocks; the host's
+ * instance, which only tells sizes, is given {@link noThread}.
+ */
+export function instantiate<T>(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  attendNative?: AttendNative,
+): T {
+  const env = { memory, attendNative: attendNative ?? noThread };
+  const { exports } = new WebAssembly.Instance(module, { env });
+  if (attendNative) (exports.useNative as () => void)();
+  return exports as unknown as T;
 }
+
+/** For an instance on which no command runs, or none with machine code. */
+export const noThread: AttendNative = () => {
+  throw new Error('this instance of the kernels has no machine code');
+};

@@ -38,7 +38,7 @@ describe.skipIf(absent)(`ceilings of a WebGPU device${why}`, () => {
   it('reject once the device is closed', async () => {
     const { device, backend } = await openAdjusted((capabilities) => capabilities);
     await device.dispose();
-    await expect(backend.measurements.ceilings?.()).rejects.toThrow(/closed/);
+    await expect(backend.measurements.ceilings?.()).rejects.toThrow(/disposed/);
   });
 });
 

@@ -83,11 +83,13 @@ describe.skipIf(absent)(`a WebGPU device${why}`, () => {
     const after = source.read();
     out.write(new Uint16Array(512));
     const overwritten = out.read();
-    expect(performance.now() - started).toBeLessThan(100);
+    const enqueued = performance.now() - started;
     expect([...(await before)]).toEqual([1, 2, 3]);
     expect([...(await after)]).toEqual([4, 5, 6]);
     expect(new Set(await overwritten)).toEqual(new Set([0]));
     expect((await lse.read())[0]).toBeCloseTo(expectedLse, 4);
+    // Whatever else the machine does: compiling takes far longer than all the calls.
+    expect(enqueued).toBeLessThan((performance.now() - started) / 2);
     await fresh.dispose();
   });
 

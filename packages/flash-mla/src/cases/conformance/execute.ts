@@ -6,13 +6,12 @@ import { runProblem } from '../run-problem.ts';
 import { exact, type Tolerance, toleranceOf } from '../tolerance.ts';
 import type { Exclusion } from './exclusions.ts';
 import { generateProblem } from './generate/index.ts';
-import type { CallVariant } from './params.ts';
+import type { CallVariant, CaseParams } from './params.ts';
 import { Random } from './random.ts';
 import { sampledAnswers } from './sampled-answers.ts';
 import { insanity } from './sanity.ts';
 import { runSchedule } from './schedule.ts';
 import { type Divisible, groupSize, partsOf, takePart } from './sub-problem.ts';
-import type { ConformanceCase } from './suite.ts';
 
 /** What running one case found. */
 export interface Execution {
@@ -33,7 +32,8 @@ export interface ExecuteOptions {
 /** Generates a case's problem, runs it on the device and compares with the float64 reference. */
 export async function executeCase(
   device: Device,
-  { name, params }: ConformanceCase,
+  name: string,
+  params: CaseParams,
   options: ExecuteOptions,
 ): Promise<Execution> {
   if (params.op === 'schedule') return runSchedule(device, name, params);

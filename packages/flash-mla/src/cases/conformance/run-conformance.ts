@@ -2,7 +2,7 @@ import { DeviceLostError } from '@flash-mla/core';
 import type { Device } from '../../device.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
 import { type Exclusion, exclusions, exclusionsOf } from './exclusions.ts';
-import { type Execution, executeCase } from './execute.ts';
+import type { Execution } from './execute.ts';
 import { type CaseSelection, type ConformanceCase, selectCases } from './suite.ts';
 
 /** What to run and how. */
@@ -59,14 +59,16 @@ export async function* runConformance(
     signal?.throwIfAborted();
     onProgress?.({ done, total: selected.length, name: each.name });
     const applying = exclusionsOf(device.info.backend, each.name, list);
-    const excluded = applying.find(({ tolerances }) => tolerances === undefined);
-    if (excluded) {
-      yield result(each, 'excluded', excluded.reason);
+    const reason =
+      each.excluded?.[device.info.backend] ??
+      applying.find(({ tolerances }) => tolerances === undefined)?.reason;
+    if (reason !== undefined) {
+      yield result(each, 'excluded', reason);
       continue;
     }
     try {
       const settings = { referenceBudget, exclusions: applying, signal };
-      yield judged(each, await executeCase(device, each, settings));
+      yield judged(each, await each.execute(device, settings));
     } catch (error) {
       if (signal?.aborted || error instanceof DeviceLostError) throw error;
       const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -1,7 +1,10 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { Op } from '../problem.ts';
+import type { DeviceInfo } from '../../backends/backend.ts';
+import type { Device } from '../../device.ts';
+import { operationTools } from '../../operation-tools.ts';
 import { caseName } from './case-name.ts';
 import { caseCost } from './cost.ts';
+import { type ExecuteOptions, type Execution, executeCase } from './execute.ts';
 import { fullGrid } from './full-grid.ts';
 import type { CaseParams } from './params.ts';
 import { quickDense, quickSparse } from './quick-decode.ts';
@@ -13,16 +16,19 @@ import {
   quickSchedule,
 } from './quick-others.ts';
 
-/** One case of the conformance suite: data and nothing else. */
+/** One case of the conformance suite. */
 export interface ConformanceCase {
   /** Unique; says all parameters. */
   readonly name: string;
-  readonly op: Op | 'schedule';
+  readonly op: string;
   /** Part of `quick` as well as of `full`. */
   readonly quick: boolean;
   /** Millions of floating-point operations, tiles of 64 counted in full. */
   readonly cost: number;
-  readonly params: CaseParams;
+  /** Kinds of devices that have no kernel for it, with the reason. */
+  readonly excluded?: Readonly<Partial<Record<DeviceInfo['backend'], string>>>;
+  /** Generates the problem, runs it on a device and compares with the reference. */
+  execute(device: Device, options: ExecuteOptions): Promise<Execution>;
 }
 
 /** Which cases to run. */
@@ -51,7 +57,9 @@ export function conformanceCases(): readonly ConformanceCase[] {
       ...quickAppend,
       ...quickSchedule,
     ].map((params) => toCase(params, true)),
+    ...operationTools.flatMap((tools) => tools.cases.filter(({ quick }) => quick)),
     ...Array.from(fullGrid(), (params) => toCase(params, false)),
+    ...operationTools.flatMap((tools) => tools.cases.filter(({ quick }) => !quick)),
   ]);
   return cases;
 }
@@ -78,7 +86,11 @@ export function selectCases(selection: CaseSelection = {}): ConformanceCase[] {
 }
 
 function toCase(params: CaseParams, quick: boolean): ConformanceCase {
-  return { name: caseName(params), op: params.op, quick, cost: caseCost(params), params };
+  const name = caseName(params);
+  return {
+    ...{ name, op: params.op, quick, cost: caseCost(params) },
+    execute: (device, options) => executeCase(device, name, params, options),
+  };
 }
 
 /** A grid may meet a quick case. */

@@ -63,10 +63,13 @@ export type Judge = (answers: Answers) => { comparisons: Comparison[]; problems:
 
 /**
  * The bounds of rows that are rounded to bf16 are made for means over a thousand keys. Over a few, each
- * value's 2⁻⁹ of itself stays in the output, and values are up to 0.9 here.
+ * value's 2⁻⁹ of itself stays in the output, and values are up to 0.9 here. The lse of one key is its
+ * logit: what rounding adds to 576 terms does not average out over keys, and of 100,000 such logits the
+ * worst are 4 standard deviations off, about 3e-3.
  */
 function overFewKeys(name: AnswerName, tolerance: Tolerance): Tolerance {
-  return name === 'out' ? { ...tolerance, absolute: tolerance.absolute * 3 } : tolerance;
+  const factor = name === 'out' ? 3 : 2;
+  return { ...tolerance, absolute: tolerance.absolute * factor };
 }
 
 function scaled(name: AnswerName, tolerance: Tolerance, valueSize: number): Tolerance {

@@ -1,4 +1,6 @@
 import type { Device } from '../../device.ts';
+import type { AnyOperation } from '../../operation/operation.ts';
+import { operationTools } from '../../operation-tools.ts';
 
 /** Options that describe a problem, as `bench` takes them. What an operation has no use for it refuses. */
 export interface ProblemOptions {
@@ -18,6 +20,9 @@ export interface ProblemOptions {
   readonly varlen?: boolean;
   readonly causal?: boolean;
   readonly dtype?: 'bf16' | 'f16' | 'e4m3';
+  readonly rows?: number;
+  readonly columns?: number;
+  readonly depth?: number;
 }
 
 /** Sizes that suit a processor or a GPU. */
@@ -64,6 +69,14 @@ export interface BenchOperation<P extends BenchProblem = BenchProblem> {
   prepare(device: Device, problem: P, copies: number): Promise<PreparedProblem>;
 }
 
+/** The benchmark of an operation that has a folder of its own, from which `inspect` works, too. */
+export interface OperationBench<P extends BenchProblem = BenchProblem> extends BenchOperation<P> {
+  /** What of the traced calls `inspect` shows. */
+  readonly operation: AnyOperation;
+  /** Makes the public call, with empty tensors of the problem's sizes. */
+  call(device: Device, problem: P): void;
+}
+
 /** Loads an operation by name. Adding one adds a file and a line. */
 export const benchOperations: Readonly<Record<string, () => Promise<BenchOperation>>> = {
   'dense-decode': async () => (await import('./operations/dense-decode.ts')).denseDecode,
@@ -73,4 +86,9 @@ export const benchOperations: Readonly<Record<string, () => Promise<BenchOperati
   quantize: async () => (await import('./operations/quantize.ts')).quantize,
   append: async () => (await import('./operations/append.ts')).append,
   metadata: async () => (await import('./operations/metadata.ts')).metadata,
+  ...Object.fromEntries(
+    operationTools.flatMap(({ benches }) =>
+      benches.map((bench) => [bench.name, async () => bench]),
+    ),
+  ),
 };

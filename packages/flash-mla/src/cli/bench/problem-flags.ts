@@ -25,6 +25,9 @@ export const problemFlags: Readonly<Record<keyof ProblemOptions, Option>> = {
   extraPageSize: new Option('--extra-page-size <n>', 'of the second cache').argParser(integer(1)),
   varlen: new Option('--varlen', 'lengths from s-k/8 to 15·s-k/8'),
   causal: new Option('--causal', 'causal mask, aligned to the end'),
+  rows: new Option('--rows <n>', 'rows of a matrix').argParser(integer(1)),
+  columns: new Option('--columns <n>', 'columns of a matrix').argParser(integer(1)),
+  depth: new Option('--depth <n>', 'columns that a product sums over').argParser(integer(1)),
   dtype: new Option('--dtype <dtype>', 'of q and the cache').choices(['bf16', 'f16', 'e4m3']),
 };
 

@@ -2,6 +2,7 @@ import { freemem } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
 import type { KnownAdapter } from '../../backends/webgpu/inspect/known-adapters.ts';
+import { operationTools } from '../../operation-tools.ts';
 import { describeDefaults } from '../bench/defaults.ts';
 import type { ProblemOptions } from '../bench/operation.ts';
 import { addProblemFlags, problemOptions } from '../bench/problem-flags.ts';
@@ -25,8 +26,11 @@ interface InspectFlags extends ProblemOptions {
   readonly json?: boolean;
 }
 
-const operations =
-  'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize, append';
+const operations = [
+  'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize',
+  'append',
+  ...operationTools.flatMap(({ benches }) => benches.map(({ name }) => name)),
+].join(', ');
 
 export async function define(command: Command): Promise<void> {
   command.argument('<op>', operations);
@@ -133,7 +137,7 @@ async function inspectWebGpu(
     workgroupBytes: workgroupMemory ?? known.workgroupBytes,
     quads: known.quads && subgroups,
   };
-  const trace = traceWebGpu(operation, options, limits, capabilities);
+  const trace = await traceWebGpu(operation, options, limits, capabilities);
   const inspection = inspectTrace(operation.name, limits, capabilities, trace);
   if (flags.wgsl) {
     context.write(trace.dispatches[0]?.source().wgsl ?? '');

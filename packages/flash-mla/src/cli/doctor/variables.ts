@@ -25,8 +25,15 @@ const known: Readonly<Record<string, Known>> = {
     expected: 'adapter or default',
     fits: (value) => ['adapter', 'default'].includes(value),
   },
+  FLASH_MLA_CPU: {
+    meaning: 'which kernels the processor runs: machine code, or WebAssembly',
+    expected: 'avx512, avx2 or wasm',
+    fits: (value) => ['avx512', 'avx2', 'wasm'].includes(value.trim().toLowerCase()),
+  },
   FLASH_MLA_LIBCUDA: { meaning: 'where the CUDA driver library is' },
-  FLASH_MLA_CACHE_DIR: { meaning: 'where compiled CUDA kernels are kept' },
+  FLASH_MLA_CACHE_DIR: {
+    meaning: 'where compiled CUDA kernels and verdicts on machine code are kept',
+  },
   FLASH_MLA_CACHE_MB: {
     meaning: 'how many megabytes of compiled CUDA kernels are kept',
     expected: 'a number from 0 on',

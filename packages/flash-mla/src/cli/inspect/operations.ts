@@ -11,6 +11,7 @@ import * as attention from '../../attention/operations.ts';
 import type { Device } from '../../device.ts';
 import { appendRows, dequantizeRows, quantizeRows } from '../../kv-cache/operations.ts';
 import type { AnyOperation } from '../../operation/operation.ts';
+import { operationTools } from '../../operation-tools.ts';
 import { packedRows } from '../../tensor/packed-rows.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { HasDefaults } from '../bench/defaults.ts';
@@ -221,6 +222,13 @@ const list: readonly InspectOperation[] = [
     operation: appendRows,
     call: callAppend,
   },
+  ...operationTools.flatMap(({ benches }) =>
+    benches.map((bench) => ({
+      ...{ name: bench.name, bench, ...sizesOf(bench), operation: bench.operation },
+      call: (device: Device, options: ProblemOptions) =>
+        bench.call(device, bench.problem(options, 'gpu')),
+    })),
+  ),
 ];
 
 /** By name, in the order of the help. */

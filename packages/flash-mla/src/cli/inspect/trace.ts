@@ -3,7 +3,6 @@ import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
 import { type Inspection, inspectCall } from '../../backends/cuda/inspect/inspect.ts';
 import { CudaTrace } from '../../backends/cuda/inspect/trace.ts';
 import { type Trace, WebGpuTrace } from '../../backends/webgpu/inspect/trace.ts';
-import { webGpuKernels } from '../../backends/webgpu/launch/kernels.ts';
 import type { Capabilities } from '../../backends/webgpu/runtime/limits.ts';
 import { Device } from '../../device.ts';
 import { flashMlaKernels } from '../../kernel-libraries.ts';
@@ -21,13 +20,13 @@ export async function traceCuda(
 }
 
 /** What a WebGPU device that is not there would do for a problem. */
-export function traceWebGpu(
+export async function traceWebGpu(
   operation: InspectOperation,
   options: ProblemOptions,
   adapter: string,
   capabilities: Capabilities,
-): Trace {
-  const trace = new WebGpuTrace(adapter, capabilities, webGpuKernels);
+): Promise<Trace> {
+  const trace = new WebGpuTrace(adapter, capabilities, await flashMlaKernels.webgpu());
   const call = callOn(trace, operation, options);
   if (operation.role === undefined) return call;
   const { role } = operation;

@@ -13,15 +13,15 @@ import { traceWebGpu } from './trace.ts';
 const absent = useSwiftShader();
 const why = absent ? `, skipped: ${absent}` : '';
 
-function trace(name: string, options: ProblemOptions, adapter: KnownAdapter) {
+async function trace(name: string, options: ProblemOptions, adapter: KnownAdapter) {
   const operation = inspectOperations.get(name);
   if (operation === undefined) throw new Error(`no operation ${name}`);
   return traceWebGpu(operation, options, adapter, knownAdapters[adapter]);
 }
 
-function inspect(name: string, options: ProblemOptions, adapter: KnownAdapter) {
+async function inspect(name: string, options: ProblemOptions, adapter: KnownAdapter) {
   const capabilities = knownAdapters[adapter];
-  return inspectTrace(name, adapter, capabilities, trace(name, options, adapter));
+  return inspectTrace(name, adapter, capabilities, await trace(name, options, adapter));
 }
 
 /** Of every operation what it accepts. */
@@ -36,8 +36,8 @@ describe('the WebGPU kernels of a problem', () => {
     [...inspectOperations.keys()].flatMap((name) =>
       (['default', 'h200', 'swiftshader'] as const).map((adapter) => [name, adapter] as const),
     ),
-  )('%s fits the limits of %s', (name, adapter) => {
-    const { launches, capabilities } = inspect(name, small(name), adapter);
+  )('%s fits the limits of %s', async (name, adapter) => {
+    const { launches, capabilities } = await inspect(name, small(name), adapter);
     expect(launches.length).toBeGreaterThan(0);
     for (const launch of launches) {
       expect(launch.workgroupBytes).toBeLessThanOrEqual(capabilities.workgroupBytes);
@@ -55,20 +55,23 @@ describe('the WebGPU kernels of a problem', () => {
   });
 
   // What a subgroup's size could change: its size, its number, and every operation over all of it.
-  it.each([...inspectOperations.keys()])('%s ask nothing of subgroups but their quads', (name) => {
-    for (const adapter of ['h200', 'swiftshader', 'default'] as const) {
-      const { dispatches } = trace(name, small(name), adapter);
-      for (const { source } of dispatches) {
-        const { wgsl } = source();
-        const words: string[] = wgsl.match(/\w*(?:subgroup|quad[A-Z])\w*/gi) ?? [];
-        const uses = new Set(words.filter((word) => word !== 'subgroups'));
-        uses.delete('quadSwapX');
-        uses.delete('quadSwapY');
-        expect([...uses]).toEqual([]);
-        if (adapter === 'default') expect(wgsl).not.toMatch(/enable |quadSwap/);
+  it.each([...inspectOperations.keys()])(
+    '%s ask nothing of subgroups but their quads',
+    async (name) => {
+      for (const adapter of ['h200', 'swiftshader', 'default'] as const) {
+        const { dispatches } = await trace(name, small(name), adapter);
+        for (const { source } of dispatches) {
+          const { wgsl } = source();
+          const words: string[] = wgsl.match(/\w*(?:subgroup|quad[A-Z])\w*/gi) ?? [];
+          const uses = new Set(words.filter((word) => word !== 'subgroups'));
+          uses.delete('quadSwapX');
+          uses.delete('quadSwapY');
+          expect([...uses]).toEqual([]);
+          if (adapter === 'default') expect(wgsl).not.toMatch(/enable |quadSwap/);
+        }
       }
-    }
-  });
+    },
+  );
 
   it.skipIf(absent)(`are valid WGSL for devices that are not here, too${why}`, async () => {
     const adapter = await requestAdapter();
@@ -76,7 +79,7 @@ describe('the WebGPU kernels of a problem', () => {
     for (const known of ['h200', 'swiftshader', 'default'] as const) {
       for (const name of inspectOperations.keys()) {
         for (const options of [small(name), { ...small(name), hQ: 1 }]) {
-          const { dispatches } = trace(name, options, known);
+          const { dispatches } = await trace(name, options, known);
           for (const dispatch of dispatches) {
             device.pushErrorScope('validation');
             const module = device.createShaderModule({ code: dispatch.source().wgsl });
@@ -93,19 +96,25 @@ describe('the WebGPU kernels of a problem', () => {
     device.destroy();
   });
 
-  it('spread a cache over the bindings that it takes', () => {
+  it('spread a cache over the bindings that it takes', async () => {
     const options: ProblemOptions = { b: 8, sK: 65_536, hQ: 16 };
-    const keys = (adapter: KnownAdapter) =>
-      inspect('dense-decode', options, adapter).launches[0]?.bindings.filter(({ name }) =>
+    const keys = async (adapter: KnownAdapter) =>
+      (await inspect('dense-decode', options, adapter)).launches[0]?.bindings.filter(({ name }) =>
         /^keys\d$/.test(name),
       );
-    expect(keys('h200')?.map(({ bytes }) => bytes)).toEqual([8 * 65_536 * 1152]);
-    expect(keys('default')).toHaveLength(5);
-    expect(keys('default')?.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(8 * 65_536 * 1152);
+    expect((await keys('h200'))?.map(({ bytes }) => bytes)).toEqual([8 * 65_536 * 1152]);
+    expect(await keys('default')).toHaveLength(5);
+    expect((await keys('default'))?.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
+      8 * 65_536 * 1152,
+    );
   });
 
-  it('are one attention kernel and its combination for a decode call', () => {
-    const { launches, scratchBytes } = inspect('sparse-decode', small('sparse-decode'), 'h200');
+  it('are one attention kernel and its combination for a decode call', async () => {
+    const { launches, scratchBytes } = await inspect(
+      'sparse-decode',
+      small('sparse-decode'),
+      'h200',
+    );
     expect(launches.map(({ kernel }) => kernel)).toEqual([
       expect.stringMatching(/^sparse-decode bf16×v32 576\/512, 16 rows × 128 tokens/),
       'combine bf16 512',
@@ -113,7 +122,7 @@ describe('the WebGPU kernels of a problem', () => {
     expect(launches[0]?.bindings.find(({ name }) => name === 'workspace')?.bytes).toBe(
       scratchBytes,
     );
-    expect(inspect('combine', small('combine'), 'h200').launches).toHaveLength(1);
+    expect((await inspect('combine', small('combine'), 'h200')).launches).toHaveLength(1);
   });
 });
 

@@ -31,5 +31,10 @@ export function dtypeCode(dtype: DType): number {
   return code;
 }
 
+/** {@link dtypeCode} for kernels that take float32 too; see assembly/elements.ts. */
+export function elementCode(dtype: DType): number {
+  return dtype === 'f32' ? 3 : dtypeCode(dtype);
+}
+
 /** How the kernels name a row format; see assembly/ops/sparse-rows.ts. */
 export const layoutCode = { v32: 0, model1: 1, bf16: 2, plain: 2 } as const;

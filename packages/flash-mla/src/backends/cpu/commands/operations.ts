@@ -9,6 +9,7 @@ export const operations = [
   'dequantizeRows',
   'appendRows',
   'computeSchedule',
+  'rmsNorm',
   'probeFma',
   'probeRead',
 ] as const;

@@ -6,6 +6,8 @@
  * command's arguments as float64. Sequence numbers of commands count from 1 and wrap at 2^32.
  */
 
+import type { NativeStart } from '../native/call-attend.ts';
+
 /** Where tensors may begin: WebAssembly pages are 64 KiB. */
 export const heapBase = 65536;
 
@@ -60,6 +62,8 @@ export interface WorkerStart {
   readonly maximumPages: number;
   readonly index: number;
   readonly workers: number;
+  /** Machine code for a worker with shared memory; absent: WebAssembly does all the work. */
+  readonly native?: NativeStart | undefined;
 }
 
 /** What is wrong with the data of a command, as a kernel found it on the device. */

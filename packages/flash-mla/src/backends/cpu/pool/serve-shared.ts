@@ -1,4 +1,5 @@
 import { instantiate, type Kernels } from '../kernels.ts';
+import { callAttend } from '../native/call-attend.ts';
 import {
   argumentsAddress,
   doneWord,
@@ -21,8 +22,9 @@ export function serveSharedMemory(
   memory: WebAssembly.Memory,
   reply: (message: WorkerReply) => void,
 ): never {
-  const { index, workers, module } = start;
-  const kernels = instantiate<Kernels>(module, memory);
+  const { index, workers, module, native } = start;
+  const attend = native && callAttend(native, memory);
+  const kernels = instantiate<Kernels>(module, memory, attend);
   const words = new Int32Array(memory.buffer, 0, 16384);
   const numbers = new Float64Array(memory.buffer, 0, 8192);
   reply({ kind: 'ready' });

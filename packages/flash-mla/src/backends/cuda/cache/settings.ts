@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@flash-mla/core';
-import { homeFolder } from '../../../platform/home.ts';
+import { cacheFolder } from '../../../platform/cache-folder.ts';
 
 /** Where compiled kernels are kept, and how many bytes of them. */
 export interface CacheSettings {
@@ -29,23 +29,7 @@ export function cacheSettings(environment: {
       `'${variables.FLASH_MLA_CACHE_MB}'`,
     );
   }
-  const folder = root(environment);
+  const folder = cacheFolder(environment);
   const directory = folder === undefined ? undefined : join(folder, 'cubin');
   return { directory, maxBytes: megabytes * 2 ** 20 };
-}
-
-/** Undefined where it would be in a home that the user does not have. */
-function root({ platform, variables }: Parameters<typeof cacheSettings>[0]): string | undefined {
-  const within = (...names: string[]) => {
-    const home = homeFolder();
-    return home === undefined ? undefined : join(home, ...names);
-  };
-  if (variables.FLASH_MLA_CACHE_DIR) return variables.FLASH_MLA_CACHE_DIR;
-  if (platform === 'win32') {
-    const local = variables.LOCALAPPDATA || within('AppData', 'Local');
-    return local && join(local, 'flash-mla', 'Cache');
-  }
-  if (platform === 'darwin') return within('Library', 'Caches', 'flash-mla');
-  const caches = variables.XDG_CACHE_HOME || within('.cache');
-  return caches && join(caches, 'flash-mla');
 }

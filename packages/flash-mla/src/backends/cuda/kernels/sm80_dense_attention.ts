@@ -206,6 +206,6 @@ function requestKeys(
     keys: rows(p.k, p.kStrides, keyAlignment),
     values: rows(p.v, p.vStrides, valueAlignment),
     length: length.as('u32').named('length_k'),
-    paged: keys === 'paged' ? { pageSize, pages, numBlocks: p.numBlocks } : undefined,
+    paged: keys === 'paged' ? { pageSize, pages: () => pages, numBlocks: p.numBlocks } : undefined,
   };
 }

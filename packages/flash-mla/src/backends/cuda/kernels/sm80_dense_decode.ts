@@ -92,12 +92,15 @@ export function buildDenseDecode(config: DenseDecodeConfig): Kernel<DenseDecodeP
         : isPacked
           ? [packedRow(tile, place)]
           : directRows(tile, place);
+      const rowOfTable = () => p.blockTable.at(k.mulWide(request, p.blockTableStride));
+      const keysOfHead = () => p.kCache.at(k.widen(headK).mul(p.kStrides[2]));
+      const [row, cache] = isPacked ? [] : [rowOfTable(), keysOfHead()];
       const tokens = {
-        cache: p.kCache.at(k.widen(headK).mul(p.kStrides[2])),
+        cache: () => cache ?? keysOfHead(),
         blockStride: p.kStrides[0],
         tokenStride: p.kStrides[1],
         pageSize: config.pageSize,
-        pages: p.blockTable.at(k.mulWide(request, p.blockTableStride)),
+        pages: () => row ?? rowOfTable(),
         numBlocks: p.numBlocks,
         length: length.as('u32'),
       };

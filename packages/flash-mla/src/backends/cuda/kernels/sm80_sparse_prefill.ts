@@ -120,7 +120,9 @@ export function buildSparsePrefill(config: SparsePrefillConfig): Kernel<SparsePr
         const at = k.mad(query, p.numHeadsQ, firstHead.add(row));
         const natural = lse2.mul(Math.LN2);
         p.lse.at(at).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, natural));
-        p.maxLogits.at(at).store(largest[r].mul(p.naturalScale));
+        // The maximum passes over NaN, the sum does not: a NaN that is attended to must show.
+        const shown = k.select(lse2.eq(lse2), largest[r].mul(p.naturalScale), lse2);
+        p.maxLogits.at(at).store(shown);
         if (hasSink) factor.set(sinkFactor(k, lse2, p.sink.at(firstHead.add(row)).load()));
       });
       return factor;

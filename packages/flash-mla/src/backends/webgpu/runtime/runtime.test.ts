@@ -7,6 +7,7 @@ import {
   openDevice,
 } from '../../../index.ts';
 import { requestAdapter } from '../gpu.ts';
+import { webGpuKernels } from '../launch/kernels.ts';
 import { openAdapter } from '../open.ts';
 import { useSwiftShader } from '../testing/swiftshader.ts';
 
@@ -23,7 +24,7 @@ async function openWatched(watch: (gpu: GPUDevice) => void): Promise<Device> {
     },
   }));
   const adapter = { info, limits, features, ...rest } as GPUAdapter;
-  return new Device(await openAdapter(adapter, 'adapter', []), false, []);
+  return new Device(await openAdapter(adapter, 'adapter', webGpuKernels), false, []);
 }
 
 function decode(device: Device, tokens: number, heads = 1) {

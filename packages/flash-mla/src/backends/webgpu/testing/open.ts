@@ -1,7 +1,7 @@
 import { Device } from '../../../device.ts';
+import { flashMlaKernels } from '../../../kernel-libraries.ts';
 import type { Profile } from '../adapter.ts';
 import { requestAdapter } from '../gpu.ts';
-import { webGpuKernels } from '../launch/kernels.ts';
 import { openAdapter } from '../open.ts';
 import type { Capabilities } from '../runtime/limits.ts';
 import type { WebGpuBackend } from '../webgpu-backend.ts';
@@ -11,6 +11,7 @@ export async function openAdjusted(
   adjust: (capabilities: Capabilities) => Capabilities,
   profile: Profile = 'adapter',
 ): Promise<{ device: Device; backend: WebGpuBackend }> {
-  const backend = await openAdapter(await requestAdapter(), profile, webGpuKernels, false, adjust);
+  const kernels = await flashMlaKernels.webgpu();
+  const backend = await openAdapter(await requestAdapter(), profile, kernels, false, adjust);
   return { device: new Device(backend, false, []), backend };
 }

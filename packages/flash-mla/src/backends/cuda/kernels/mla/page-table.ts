@@ -5,8 +5,8 @@ import type { MlaTile } from './tile.ts';
 export interface Pages {
   /** Known while building: dividing by it must be cheap. */
   readonly pageSize: number;
-  /** The request's row of the block table. */
-  readonly pages: Pointer<'global', 'u32'>;
+  /** The request's row of the block table. Called for every tile: a kernel short of registers computes it anew. */
+  readonly pages: () => Pointer<'global', 'u32'>;
   /** Blocks of the cache: an entry of the table that is not below names nothing. */
   readonly numBlocks: Value<'u32'>;
   /** Tokens of the request. */
@@ -71,9 +71,10 @@ export function pageTable(
   const missingOf = (page: Value<'u32'>) => k.select(page.lt(numBlocks), 0, 1, 'u32');
   return {
     seek(t) {
+      const row = pages();
       found.forEach((page, i) => {
         const token = onePage ? first(t) : first(t).add(rows[i]);
-        const at = pages.at(token.div(pageSize));
+        const at = row.at(token.div(pageSize));
         page.set(at.loadIf(token.lt(length), 0, { nc: true }));
       });
     },

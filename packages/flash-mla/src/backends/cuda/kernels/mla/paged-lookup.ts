@@ -7,8 +7,8 @@ import type { MlaTile } from './tile.ts';
 
 /** A request's tokens in a paged cache. */
 export interface PagedTokens extends Pages {
-  /** The cache, moved to the KV head. */
-  readonly cache: Pointer<'global', MemType>;
+  /** The cache, moved to the KV head. Called for every row, like `pages`. */
+  readonly cache: () => Pointer<'global', MemType>;
   /** Elements between blocks and between the tokens of a block. */
   readonly blockStride: Value<'u64'>;
   readonly tokenStride: Value<'u64'>;
@@ -28,7 +28,8 @@ export function pagedLookup(
     note: (t, stage) => table.note(t, biasSlot(tile, t, stage)),
     locate(t, i) {
       const { present, page, within } = table.locate(t, i);
-      const from = tokens.cache
+      const from = tokens
+        .cache()
         .at(k.widen(page).mul(tokens.blockStride))
         .at(k.widen(within).mul(tokens.tokenStride));
       return { present, from };
