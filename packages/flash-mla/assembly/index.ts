@@ -6,6 +6,7 @@
  */
 
 export { useNative } from './attend/tile';
+export { gemm } from './gemm/gemm';
 export { rmsNorm } from './norm/rms-norm';
 export { appendRows } from './ops/append';
 export { copyBytes } from './ops/copy';

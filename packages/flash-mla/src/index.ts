@@ -26,6 +26,7 @@ export type { CudaKernel, KernelSpec } from './backends/cuda/kernel.ts';
 export type { KernelLibrary } from './backends/kernel-library.ts';
 export type { WebGpuKernel } from './backends/webgpu/kernel.ts';
 export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
+export * from './gemm/index.ts';
 export type { KvRowLayout } from './kv-cache/row-layout.ts';
 export * from './norm/index.ts';
 export { type DeviceListing, listDevices, openDevice } from './open-device.ts';

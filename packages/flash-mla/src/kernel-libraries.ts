@@ -1,4 +1,5 @@
 import { familiesOf, type KernelLibrary, loadAll } from './backends/kernel-library.ts';
+import { gemmKernels } from './gemm/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
 
 /** Attention and the KV cache. */
@@ -20,7 +21,7 @@ const attentionKernels: KernelLibrary = {
 };
 
 /** The kernels of each family of operations. */
-const families: readonly KernelLibrary[] = [attentionKernels, normKernels];
+const families: readonly KernelLibrary[] = [attentionKernels, normKernels, gemmKernels];
 
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */
 export const flashMlaKernels = {

@@ -2,6 +2,7 @@
 
 import type { ConformanceCase } from './cases/conformance/suite.ts';
 import type { OperationBench } from './cli/bench/operation.ts';
+import { gemmTools } from './gemm/tools.ts';
 import { normTools } from './norm/tools.ts';
 
 /** The tools of one family of operations. */
@@ -11,4 +12,4 @@ export interface OperationTools {
   readonly benches: readonly OperationBench[];
 }
 
-export const operationTools: readonly OperationTools[] = [normTools];
+export const operationTools: readonly OperationTools[] = [normTools, gemmTools];

@@ -70,6 +70,7 @@ export const rmsNormBench = defineBench<RmsNormBenchProblem>({
     }
   },
 
+  inspects: ['cuda', 'webgpu'],
   operation: rmsNormOperation,
   call(device: Device, { rows, columns, out }) {
     rmsNorm({

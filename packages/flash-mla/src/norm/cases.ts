@@ -1,7 +1,6 @@
 import type { HostTensor } from '@flash-mla/core';
-import { dtypeSize, storageFromBytes } from '@flash-mla/core';
 import { defineCases, type ExpectedAnswer } from '../cases/conformance/define-cases.ts';
-import { normalCodes, type Random } from '../cases/conformance/random.ts';
+import { drawNormals } from '../cases/conformance/draw-rows.ts';
 import { exact, roundingOf } from '../cases/tolerance.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { scaleColumns } from './limits.ts';
@@ -52,19 +51,6 @@ const full: readonly RmsNormParams[] = [256, 2560, 5120, 6144, 32768].flatMap((c
   ),
 );
 
-/** Normal values, as codes of a dtype. */
-function normals<D extends NormDType>(
-  random: Random,
-  dtype: D,
-  shape: readonly number[],
-  deviation: number,
-): HostTensor<D> {
-  const count = shape.reduce((product, n) => product * n, 1);
-  const data = storageFromBytes(dtype, new Uint8Array(count * dtypeSize(dtype)));
-  random.fill(data as Uint16Array, 0, count, normalCodes(dtype, deviation) as Uint16Array);
-  return { dtype, shape, data };
-}
-
 export const rmsNormCases = defineCases<RmsNormParams, RmsNormProblem>({
   quick,
   full,
@@ -73,7 +59,7 @@ export const rmsNormCases = defineCases<RmsNormParams, RmsNormProblem>({
   problem({ rows, columns, x, residual, weight = x }, random) {
     const shape = [rows, columns];
     const draw = <D extends NormDType>(name: string, dtype: D, of: readonly number[]) =>
-      normals(random.stream(name), dtype, of, name === 'residual' ? 3 : 1);
+      drawNormals(random.stream(name), dtype, of, name === 'residual' ? 3 : 1);
     return {
       x: draw('x', x, shape),
       weight: draw('weight', weight, [columns]),

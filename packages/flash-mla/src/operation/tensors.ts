@@ -127,3 +127,12 @@ function spanOf({ shape, strides, byteOffset, dtype }: TensorView): [number, num
   const last = shape.reduce((sum, n, i) => sum + (n - 1) * (strides[i] ?? 0), 0);
   return [byteOffset, byteOffset + (last + 1) * dtypeSize(dtype)];
 }
+
+/** A tensor's elements under other extents and strides, unchecked, for an operation's arguments. */
+export function viewOf(
+  { buffer, byteOffset, dtype }: TensorView,
+  shape: readonly number[],
+  strides: readonly number[],
+): TensorView {
+  return { buffer, byteOffset, dtype, shape, strides };
+}

@@ -71,6 +71,8 @@ export interface BenchOperation<P extends BenchProblem = BenchProblem> {
 
 /** The benchmark of an operation that has a folder of its own, from which `inspect` works, too. */
 export interface OperationBench<P extends BenchProblem = BenchProblem> extends BenchOperation<P> {
+  /** The kinds of devices whose kernels `inspect` can show. */
+  readonly inspects: readonly ('cuda' | 'webgpu')[];
   /** What of the traced calls `inspect` shows. */
   readonly operation: AnyOperation;
   /** Makes the public call, with empty tensors of the problem's sizes. */

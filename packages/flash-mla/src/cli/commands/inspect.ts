@@ -29,7 +29,9 @@ interface InspectFlags extends ProblemOptions {
 const operations = [
   'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize',
   'append',
-  ...operationTools.flatMap(({ benches }) => benches.map(({ name }) => name)),
+  ...operationTools.flatMap(({ benches }) =>
+    benches.filter(({ inspects }) => inspects.length > 0).map(({ name }) => name),
+  ),
 ].join(', ');
 
 export async function define(command: Command): Promise<void> {
@@ -77,6 +79,9 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const operation = inspectOperations.get(name);
   if (operation === undefined) {
     throw new UsageError(`There is no operation '${name}': choose ${operations}.`);
+  }
+  if (operation.inspects?.includes(flags.device) === false) {
+    throw new UsageError(`${name} has no kernels for --device ${flags.device}.`);
   }
   if (flags.device === 'webgpu') return inspectWebGpu(operation, command, flags, context);
   checkGiven(command, 'cuda', ['limits', 'workgroupMemory', 'subgroups', 'wgsl']);

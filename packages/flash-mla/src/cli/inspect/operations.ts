@@ -30,6 +30,8 @@ export interface InspectOperation extends HasDefaults {
   readonly accepts: readonly (keyof ProblemOptions)[];
   /** What of the traced calls is shown. */
   readonly operation: AnyOperation;
+  /** The kinds of devices that have kernels for it; absent: all. */
+  readonly inspects?: readonly ('cuda' | 'webgpu')[];
   /** Only this launch of the operation. */
   readonly role?: string;
   /** Makes inputs, to run the operation in the simulator. */
@@ -223,11 +225,14 @@ const list: readonly InspectOperation[] = [
     call: callAppend,
   },
   ...operationTools.flatMap(({ benches }) =>
-    benches.map((bench) => ({
-      ...{ name: bench.name, bench, ...sizesOf(bench), operation: bench.operation },
-      call: (device: Device, options: ProblemOptions) =>
-        bench.call(device, bench.problem(options, 'gpu')),
-    })),
+    benches
+      .filter(({ inspects }) => inspects.length > 0)
+      .map((bench) => ({
+        ...{ name: bench.name, bench, ...sizesOf(bench), operation: bench.operation },
+        inspects: bench.inspects,
+        call: (device: Device, options: ProblemOptions) =>
+          bench.call(device, bench.problem(options, 'gpu')),
+      })),
   ),
 ];
 

@@ -10,6 +10,7 @@ export const operations = [
   'appendRows',
   'computeSchedule',
   'rmsNorm',
+  'gemm',
   'probeFma',
   'probeRead',
 ] as const;

@@ -1,0 +1,253 @@
+/** x · weightᵀ for each matrix of a batch, with bias, factor and residual; see src/gemm. */
+
+import { decodeE4m3 } from '../decode/e4m3';
+import { E4M3 } from '../decode/row';
+import { encodeBf16 } from '../encode';
+import { BF16, F32, loadElement, loadRow, sizeOf } from '../elements';
+import { enterCommand, takeItem } from '../work';
+import { dot1x4, dot3x4, outer1x1, outer3x16 } from './dot';
+
+/** Rows and columns that share a scale of e4m3 weights. */
+const SCALE_BLOCK: i32 = 128;
+/** Rows that are multiplied with a block of weights straight from memory. */
+const FEW_ROWS: i32 = 3;
+
+// What an element of the result becomes; the same for all threads of a command.
+let factor: f32 = 1;
+let biasType: i32 = 0;
+let bias: usize = 0;
+let residualType: i32 = 0;
+let outType: i32 = 0;
+
+/**
+ * Strides are bytes. `rowBlock` rows of x, a multiple of three, and `weightBlock` rows of weights, a
+ * multiple of four, are decoded at a time; a thread takes `columnBlock` columns, a multiple of 16, with
+ * such rows at a time. The scratch of a thread: the two blocks, rows padded to 32 bytes, and 48 sums.
+ */
+export function gemm(
+  context: usize,
+  worker: i32,
+  workers: i32,
+  workspace: usize,
+  scratchBytes: usize,
+  rowBlock: i32,
+  weightBlock: i32,
+  columnBlock: i32,
+  batch: i32,
+  rows: i32,
+  columns: i32,
+  depth: i32,
+  xType: i32,
+  x: usize,
+  xStride: usize,
+  xBatchStride: usize,
+  weightType: i32,
+  transposed: i32,
+  weight: usize,
+  weightStride: usize,
+  weightBatchStride: usize,
+  scales: usize,
+  scalesStride: usize,
+  biasDType: i32,
+  biasAddress: usize,
+  residualDType: i32,
+  residual: usize,
+  residualStride: usize,
+  residualBatchStride: usize,
+  outDType: i32,
+  out: usize,
+  outStride: usize,
+  outBatchStride: usize,
+  scale: f64,
+): void {
+  enterCommand(context, worker, workers);
+  factor = <f32>scale;
+  biasType = biasDType;
+  bias = biasAddress;
+  residualType = residualDType;
+  outType = outDType;
+  const rowBytes = <usize>((depth + 7) & ~7) << 2;
+  const sums = workspace + <usize>worker * scratchBytes;
+  const xBlock = sums + 192;
+  const wBlock = xBlock + <usize>rowBlock * rowBytes;
+  const rowBlocks = (rows + rowBlock - 1) / rowBlock;
+  const columnBlocks = (columns + columnBlock - 1) / columnBlock;
+  const decodesWeights = weightType == E4M3 || (weightType == BF16 && rows > FEW_ROWS);
+  let decoded = -1;
+  const items = batch * rowBlocks * columnBlocks;
+  for (let item = takeItem(); item < items; item = takeItem()) {
+    const part = item / columnBlocks;
+    const b = <usize>(part / rowBlocks);
+    const firstRow = (part % rowBlocks) * rowBlock;
+    const count = min(rowBlock, rows - firstRow);
+    if (decoded != part) {
+      const from = x + b * xBatchStride + <usize>firstRow * xStride;
+      loadRows(xType, xBlock, rowBytes, from, xStride, count, depth);
+      decoded = part;
+    }
+    const weights = weight + b * weightBatchStride;
+    const target = out + b * outBatchStride + <usize>firstRow * outStride;
+    const added =
+      residual == 0 ? 0 : residual + b * residualBatchStride + <usize>firstRow * residualStride;
+    const begin = (item % columnBlocks) * columnBlock;
+    const end = min(columns, begin + columnBlock);
+    if (transposed) {
+      for (let column = begin; column < end; column += 16) {
+        const block = weights + <usize>column * sizeOf(weightType);
+        const width = min(16, end - column);
+        for (let row = 0; row < count; row += 3) {
+          const from = xBlock + <usize>row * rowBytes;
+          outer(weightType, from, rowBytes, min(3, count - row), block, weightStride, width, depth, sums);
+          for (let i = 0; i < min(3, count - row); i++) {
+            finish(sums + (<usize>i << 6), width, column, row + i, added, residualStride, target, outStride);
+          }
+        }
+      }
+      continue;
+    }
+    for (let column = begin; column < end; column += weightBlock) {
+      const width = min(weightBlock, end - column);
+      let block = weights + <usize>column * weightStride;
+      let stride = weightStride;
+      let type = weightType;
+      if (decodesWeights || width % 4 != 0) {
+        loadWeights(weightType, wBlock, rowBytes, block, stride, column, width, depth, scales, scalesStride);
+        block = wBlock;
+        stride = rowBytes;
+        type = F32;
+      }
+      for (let row = 0; row < count; row += 3) {
+        const from = xBlock + <usize>row * rowBytes;
+        const height = min(3, count - row);
+        for (let c = 0; c < width; c += 4) {
+          const at = block + <usize>c * stride;
+          dots(type, from, rowBytes, height, at, stride, depth, sums);
+          for (let i = 0; i < height; i++) {
+            const few = min(4, width - c);
+            finish(sums + (<usize>i << 4), few, column + c, row + i, added, residualStride, target, outStride);
+          }
+        }
+      }
+    }
+  }
+}
+
+/** Decodes rows; those that make up the last three are copies, or whatever is finite there. */
+function loadRows(
+  type: i32,
+  target: usize,
+  targetStride: usize,
+  source: usize,
+  stride: usize,
+  count: i32,
+  depth: i32,
+): void {
+  const padded = (count + 2) / 3 * 3;
+  for (let row = 0; row < padded; row++) {
+    const from = source + <usize>min(row, count - 1) * stride;
+    loadRow(type, target + <usize>row * targetStride, from, depth);
+  }
+}
+
+/** Decodes rows of weights, multiplied with their scales; up to three more are zeros. */
+export function loadWeights(
+  type: i32,
+  target: usize,
+  targetStride: usize,
+  source: usize,
+  stride: usize,
+  firstRow: i32,
+  count: i32,
+  depth: i32,
+  scales: usize,
+  scalesStride: usize,
+): void {
+  for (let row = 0; row < count; row++) {
+    const to = target + <usize>row * targetStride;
+    const from = source + <usize>row * stride;
+    if (type != E4M3) {
+      loadRow(type, to, from, depth);
+      continue;
+    }
+    const scaleRow = scales + <usize>((firstRow + row) / SCALE_BLOCK) * scalesStride;
+    for (let k = 0; k < depth; k += SCALE_BLOCK) {
+      const scale = load<f32>(scaleRow + (<usize>(k / SCALE_BLOCK) << 2));
+      decodeE4m3(to + (<usize>k << 2), from + <usize>k, min(SCALE_BLOCK, depth - k), scale);
+    }
+  }
+  for (let row = count; row & 3; row++) {
+    memory.fill(target + <usize>row * targetStride, 0, <usize>depth << 2);
+  }
+}
+
+function dots(
+  type: i32,
+  x: usize,
+  xStride: usize,
+  height: i32,
+  w: usize,
+  stride: usize,
+  depth: i32,
+  sums: usize,
+): void {
+  if (type == F32) {
+    if (height == 1) dot1x4<f32>(x, w, stride, depth, sums);
+    else dot3x4<f32>(x, xStride, w, stride, depth, sums);
+  } else if (height == 1) dot1x4<u16>(x, w, stride, depth, sums);
+  else dot3x4<u16>(x, xStride, w, stride, depth, sums);
+}
+
+function outer(
+  type: i32,
+  x: usize,
+  xStride: usize,
+  height: i32,
+  w: usize,
+  stride: usize,
+  width: i32,
+  depth: i32,
+  sums: usize,
+): void {
+  if (width == 16) {
+    if (type == F32) outer3x16<f32>(x, xStride, w, stride, depth, sums);
+    else outer3x16<u16>(x, xStride, w, stride, depth, sums);
+    return;
+  }
+  for (let row = 0; row < height; row++) {
+    const from = x + <usize>row * xStride;
+    for (let c = 0; c < width; c++) {
+      const at = w + <usize>c * sizeOf(type);
+      const sum =
+        type == F32 ? outer1x1<f32>(from, at, stride, depth) : outer1x1<u16>(from, at, stride, depth);
+      store<f32>(sums + (<usize>row << 6) + (<usize>c << 2), sum);
+    }
+  }
+}
+
+/** Sums → elements `column` to `column + count` of a row. */
+// @ts-ignore: decorator
+@inline
+function finish(
+  sums: usize,
+  count: i32,
+  column: i32,
+  row: i32,
+  residual: usize,
+  residualStride: usize,
+  out: usize,
+  outStride: usize,
+): void {
+  for (let i = 0; i < count; i++) {
+    const c = <usize>(column + i);
+    let value = load<f32>(sums + (<usize>i << 2));
+    if (bias != 0) value += loadElement(biasType, bias + c * sizeOf(biasType));
+    value *= factor;
+    if (residual != 0) {
+      const at = residual + <usize>row * residualStride + c * sizeOf(residualType);
+      value += loadElement(residualType, at);
+    }
+    const to = out + <usize>row * outStride + c * sizeOf(outType);
+    if (outType == BF16) store<u16>(to, encodeBf16(value));
+    else store<f32>(to, value);
+  }
+}

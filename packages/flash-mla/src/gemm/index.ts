@@ -1,0 +1,9 @@
+/** Matrix products with weights. */
+
+export { type BatchedLinearOptions, batchedLinear } from './batched-linear.ts';
+export {
+  type LinearDType,
+  type LinearOptions,
+  type LinearWeightDType,
+  linear,
+} from './linear.ts';

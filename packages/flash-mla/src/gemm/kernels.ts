@@ -1,0 +1,7 @@
+import type { KernelLibrary } from '../backends/kernel-library.ts';
+
+/** Kernels of matrix products. */
+export const gemmKernels: KernelLibrary = {
+  name: 'gemm',
+  cpu: async () => (await import('./cpu/kernels.ts')).gemmCpuKernels,
+};
