@@ -26,6 +26,22 @@ export {
   UnsupportedModelError,
 } from './errors.ts';
 export { modelTypes } from './families/index.ts';
+export { DecoderRunner } from './generation/decoder-runner.ts';
+export { LanguageModel, type LanguageModelParts } from './generation/language-model.ts';
+export {
+  type LoadModelOptions,
+  loadModel,
+  loadModelOn,
+  readModelFiles,
+} from './generation/load-model.ts';
+export type {
+  ChatPrompt,
+  FinishReason,
+  GeneratedPiece,
+  GenerateOptions,
+  GenerationEnd,
+  Prompt,
+} from './generation/options.ts';
 export { type Batch, makeBatch, type Sequence, type SequenceTokens } from './layers/batch.ts';
 export { Decoder } from './layers/decoder.ts';
 export type {

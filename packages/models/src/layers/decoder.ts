@@ -50,7 +50,7 @@ export class Decoder<Matrix> {
     logitRows: Int32Array,
   ): Promise<{ readonly logits: Float32Array; readonly vocabSize: number }> {
     return this.#ops.scope(async () => {
-      const hidden = this.#hidden(batch, cache);
+      const hidden = await this.#hidden(batch, cache);
       const { rmsNormEps, scales, vocabSize } = this.config;
       if (logitRows.length === 0) {
         // The cache has to be written before the caller goes on.
@@ -67,12 +67,13 @@ export class Decoder<Matrix> {
     });
   }
 
-  #hidden(batch: Batch, cache: readonly Matrix[]): Matrix {
+  async #hidden(batch: Batch, cache: readonly Matrix[]): Promise<Matrix> {
     const { scales } = this.config;
     const step: Step = { batch, rotation: this.#rotary.at(batch.positions) };
     const hidden = this.#ops.embed(this.#weights.embedding, batch.tokens, scales.embedding);
     for (const [i, layer] of this.#weights.layers.entries()) {
       this.#layer(hidden, layer, cache[i] as Matrix, step);
+      await this.#ops.pause();
     }
     return hidden;
   }

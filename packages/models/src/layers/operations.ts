@@ -87,6 +87,12 @@ export interface Operations<Matrix> {
   /** The values, row by row. Waits for what computes them. */
   read(x: Matrix): Promise<Float32Array>;
 
+  /**
+   * Gives other work of the program a turn where the operations compute on its thread. The layers await it
+   * between each other.
+   */
+  pause(): Promise<void> | undefined;
+
   /** Everything that `run` makes is released when it ends, but for what it returns as plain data. */
   scope<Result>(run: () => Promise<Result>): Promise<Result>;
 

@@ -19,12 +19,16 @@ import { dotRows } from './products.ts';
 /** Rows of weights that are read at once, in elements: bounds what is held beside the matrix. */
 const readElements = 1 << 22;
 
+/** The longest time without a turn for the rest of the program, but for a layer. */
+const pauseMilliseconds = 20;
+
 /**
  * The operations in TypeScript: float32 values, sums in double precision, on one thread. Slow beside a
  * device, and what devices are held to.
  */
 export class PlainOperations implements Operations<PlainMatrix>, WeightStore<PlainMatrix> {
   readonly pageSize = 64;
+  #lastPause = 0;
 
   empty(rows: number, columns: number): PlainMatrix {
     return matrix(rows, columns);
@@ -145,6 +149,14 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     return x.data;
   }
 
+  pause(): Promise<void> | undefined {
+    const now = performance.now();
+    if (now - this.#lastPause < pauseMilliseconds) return undefined;
+    return nextTurn().then(() => {
+      this.#lastPause = performance.now();
+    });
+  }
+
   scope<Result>(run: () => Promise<Result>): Promise<Result> {
     return run();
   }
@@ -152,6 +164,14 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
   release(): void {
     // The garbage collector's work.
   }
+}
+
+/** Timers, input and output get their turn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve);
+    else setTimeout(resolve);
+  });
 }
 
 /** Where the cache keeps a token. */

@@ -1,0 +1,155 @@
+import { Engine, type EngineOptions } from '@flash-mla/engine';
+import { loadWeights } from '../checkpoint/load-weights.ts';
+import { findModel, type ModelFiles } from '../checkpoint/model-files.ts';
+import { defaultGenerationConfig, parseGenerationConfig } from '../config/generation-config.ts';
+import type { ModelConfig } from '../config/model-config.ts';
+import { parseConfig } from '../config/parse-config.ts';
+import { ModelConfigError, ModelOptionError, shown, TokenizerError } from '../errors.ts';
+import { Decoder } from '../layers/decoder.ts';
+import { matricesOf } from '../layers/map-weights.ts';
+import type { Operations, WeightStore } from '../layers/operations.ts';
+import { PlainOperations } from '../plain/plain-operations.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { DecoderRunner } from './decoder-runner.ts';
+import { LanguageModel } from './language-model.ts';
+
+export interface LoadModelOptions {
+  /**
+   * Tokens that the cache holds, of all sequences together. Default: the model's longest context, at most
+   * 8192. No sequence can be longer.
+   */
+  readonly maxTokens?: number;
+  /** Sequences that are computed together. Default 32. */
+  readonly maxSequences?: number;
+  /** Results do not depend on what else is computed at the same time. Default false. */
+  readonly deterministic?: boolean;
+  /** Called as weights arrive, with elements. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Ends the loading; its reason is thrown. */
+  readonly signal?: AbortSignal;
+}
+
+const defaultCacheTokens = 8192;
+
+/**
+ * Loads a model: a folder in the form of Hugging Face, or an installed package that is one. It computes in
+ * float32, on the thread that loads it. Nothing is downloaded.
+ *
+ * Throws ModelNotFoundError, UnsupportedModelError, ModelConfigError, CheckpointError, TokenizerError,
+ * FileFormatError, and {@link ModelOptionError} for options that the model cannot have.
+ */
+export async function loadModel(
+  pathOrPackage: string | ModelFiles,
+  options: LoadModelOptions = {},
+): Promise<LanguageModel> {
+  return loadModelOn(new PlainOperations(), pathOrPackage, options);
+}
+
+/** As {@link loadModel}, with the operations of a device. */
+export async function loadModelOn<Matrix>(
+  ops: Operations<Matrix> & WeightStore<Matrix>,
+  pathOrPackage: string | ModelFiles,
+  options: LoadModelOptions = {},
+): Promise<LanguageModel> {
+  const files = typeof pathOrPackage === 'string' ? await findModel(pathOrPackage) : pathOrPackage;
+  const { config, generationConfig, tokenizer } = await readModelFiles(files);
+  const engineOptions = engineOptionsOf(config, ops.pageSize, options);
+  const weights = await loadWeights(files, config, ops, options);
+  const decoder = new Decoder(config, ops, weights, engineOptions.maxModelLength);
+  const cache = makeCache(decoder, engineOptions.totalPages);
+  const engine = new Engine(new DecoderRunner(decoder, cache), engineOptions);
+  const release = () => {
+    for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+  };
+  return new LanguageModel({
+    name: files.name,
+    config,
+    generationConfig,
+    tokenizer,
+    engine,
+    release,
+  });
+}
+
+/** Everything of a model but its weights. */
+export async function readModelFiles(files: ModelFiles) {
+  const path = (file: string) => `${files.name}/${file}`;
+  const configText = await files.text('config.json');
+  if (configText === undefined) {
+    throw new ModelConfigError({
+      subject: path('config.json'),
+      expected: 'a file',
+      actual: 'none',
+      remedy: 'Get the whole folder of the model.',
+    });
+  }
+  const config = parseConfig(configText, path('config.json'));
+  const advice = await files.text('generation_config.json');
+  const generationConfig =
+    advice === undefined
+      ? defaultGenerationConfig
+      : parseGenerationConfig(advice, path('generation_config.json'));
+  const tokenizerText = await files.text('tokenizer.json');
+  if (tokenizerText === undefined) {
+    throw new TokenizerError({
+      subject: path('tokenizer.json'),
+      expected: 'a file',
+      actual: 'none',
+      remedy: 'Get the whole folder; a tokenizer of another kind has to be converted first.',
+    });
+  }
+  const tokenizerConfig = await files.text('tokenizer_config.json');
+  const chatTemplate = await files.text('chat_template.jinja');
+  const tokenizer = new Tokenizer({
+    tokenizer: tokenizerText,
+    ...(tokenizerConfig !== undefined && { config: tokenizerConfig }),
+    ...(chatTemplate !== undefined && { chatTemplate }),
+  });
+  return { config, generationConfig, tokenizer };
+}
+
+function engineOptionsOf(
+  { maxPositions }: ModelConfig,
+  pageSize: number,
+  { maxTokens, maxSequences = 32, deterministic = false }: LoadModelOptions,
+): EngineOptions {
+  const tokens = maxTokens ?? Math.min(maxPositions, defaultCacheTokens);
+  checkCount('maxTokens', tokens, 2);
+  checkCount('maxSequences', maxSequences, 1);
+  return {
+    // One more: the engine keeps page 0 for itself.
+    totalPages: Math.ceil(tokens / pageSize) + 1,
+    maxModelLength: Math.max(2, Math.min(maxPositions, tokens)),
+    pageSize,
+    maxRunning: maxSequences,
+    maxBatchTokens: Math.max(8192, 2 * maxSequences + 512),
+    // Host and device are the same processor: nothing would be gained.
+    overlap: false,
+    deterministic,
+  };
+}
+
+function checkCount(name: string, value: number, min: number): void {
+  if (Number.isInteger(value) && value >= min && value <= 2 ** 26) return;
+  throw new ModelOptionError({
+    subject: name,
+    expected: `an integer from ${min} to ${2 ** 26}`,
+    actual: shown(value),
+    remedy: 'Change the option.',
+  });
+}
+
+function makeCache<Matrix>(decoder: Decoder<Matrix>, pages: number): Matrix[] {
+  try {
+    return decoder.createCache(pages);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const problem = {
+      subject: 'maxTokens',
+      expected: 'a cache that fits into memory',
+      actual: `${pages} pages in each of ${decoder.config.numLayers} layers`,
+      remedy: 'Ask for fewer tokens.',
+    };
+    throw new ModelOptionError(problem, { cause });
+  }
+}
