@@ -11,8 +11,14 @@ import { Scheduler } from './scheduler/scheduler.ts';
 export interface EngineStats extends Readonly<Totals> {
   readonly waiting: number;
   readonly running: number;
-  /** Pages that can be given out, those without a reference, and those that the prefix cache knows. */
-  readonly pages: { readonly total: number; readonly free: number; readonly cached: number };
+  readonly pages: {
+    /** Tokens in a page. */
+    readonly size: number;
+    /** Pages that can be given out, those without a reference, and those that the prefix cache knows. */
+    readonly total: number;
+    readonly free: number;
+    readonly cached: number;
+  };
 }
 
 /**
@@ -80,6 +86,11 @@ export class Engine {
     }
   }
 
+  /** Why it takes no more requests: it was closed, or a failure stopped it; undefined while it runs. */
+  get stopped(): EngineStoppedError | undefined {
+    return this.#stopped;
+  }
+
   /** Whether a call of `step` would do anything: requests, a step in flight, events to take. */
   get hasWork(): boolean {
     const { hasEvents, numLive } = this.#requests;
@@ -118,7 +129,7 @@ export class Engine {
     const { kv, running, totals, waiting } = this.#requests;
     const { numCached: cached, numFree: free, numPages: total } = kv.pool;
     const finished = { ...totals.finished };
-    const pages = { total, free, cached };
+    const pages = { size: kv.pageSize, total, free, cached };
     return { ...totals, finished, waiting: waiting.size, running: running.size, pages };
   }
 

@@ -1,0 +1,84 @@
+import type { Engine, EngineEvent, EngineStats, RequestOptions } from '@flash-mla/engine';
+
+/** Steps an engine while it has work, and hands each request's events to who submitted it. */
+export class EngineLoop {
+  readonly #engine: Engine;
+  readonly #listeners = new Map<string, { listener: Listener; numOpen: number }>();
+  readonly #onFailure: (error: Error) => void;
+  #loop: Promise<void> | undefined;
+  #hasFailed = false;
+
+  /** @param onFailure an error that stops the engine for good */
+  constructor(engine: Engine, onFailure: (error: Error) => void) {
+    this.#engine = engine;
+    this.#onFailure = onFailure;
+  }
+
+  /** @throws what `Engine.submit` throws; nothing has begun then. */
+  submit(request: RequestOptions, listener: Listener): void {
+    this.#engine.submit(request);
+    this.#listeners.set(request.id, { listener, numOpen: request.n ?? 1 });
+    this.#start();
+  }
+
+  cancel(id: string): void {
+    this.#engine.cancel(id);
+    this.#start();
+  }
+
+  finish(id: string, index: number): void {
+    this.#engine.finish(id, index);
+    this.#start();
+  }
+
+  get stats(): EngineStats {
+    return this.#engine.stats;
+  }
+
+  /** Ends what there is, and resolves when all pages are back. */
+  async close(): Promise<void> {
+    this.#engine.close();
+    this.#start();
+    await this.#loop;
+  }
+
+  #start(): void {
+    this.#loop ??= this.#run()
+      .catch((error: Error) => this.#onFailure(error))
+      .finally(() => {
+        this.#loop = undefined;
+      });
+  }
+
+  async #run(): Promise<void> {
+    // Sockets and timers get their turn, and requests that come at once share a step.
+    await new Promise(setImmediate);
+    while (this.#engine.hasWork) {
+      this.#dispatch(await this.#engine.step());
+      const { stopped } = this.#engine;
+      if (stopped?.cause !== undefined && !this.#hasFailed) {
+        this.#hasFailed = true;
+        this.#onFailure(stopped);
+      }
+      await new Promise(setImmediate);
+    }
+  }
+
+  #dispatch(events: readonly EngineEvent[]): void {
+    const byRequest = new Map<string, EngineEvent[]>();
+    for (const event of events) {
+      const list = byRequest.get(event.id);
+      if (list === undefined) byRequest.set(event.id, [event]);
+      else list.push(event);
+    }
+    for (const [id, list] of byRequest) {
+      const entry = this.#listeners.get(id);
+      if (entry === undefined) continue;
+      entry.numOpen -= list.filter(({ kind }) => kind === 'finished').length;
+      if (entry.numOpen === 0) this.#listeners.delete(id);
+      entry.listener(list);
+    }
+  }
+}
+
+type Listener = (events: readonly EngineEvent[]) => void;

@@ -1,0 +1,29 @@
+import { chatCompletions } from '../openai/chat.ts';
+import { completions } from '../openai/completions.ts';
+import { detokenize, tokenize } from '../openai/tokenize.ts';
+import type { ServerContext } from './context.ts';
+import type { Exchange } from './exchange.ts';
+import { JsonAnswer } from './json-answer.ts';
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** A route that takes JSON and answers by itself. */
+export interface PostRoute {
+  readonly path: string;
+  /** Takes part in limits and in the drain of a shutdown. */
+  readonly generates: boolean;
+  readonly handle: (context: ServerContext, exchange: Exchange, body: Body) => Promise<void>;
+}
+
+const answerWith =
+  (compute: (context: ServerContext, body: Body) => unknown): PostRoute['handle'] =>
+  async (context, { response }, body) =>
+    new JsonAnswer(response, undefined).send(200, compute(context, body));
+
+/** A new protocol is one more line here. */
+export const postRoutes: readonly PostRoute[] = [
+  { path: '/v1/chat/completions', generates: true, handle: chatCompletions },
+  { path: '/v1/completions', generates: true, handle: completions },
+  { path: '/tokenize', generates: false, handle: answerWith(tokenize) },
+  { path: '/detokenize', generates: false, handle: answerWith(detokenize) },
+];
