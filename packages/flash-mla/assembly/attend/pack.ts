@@ -4,7 +4,7 @@
  */
 
 import { decodeRow } from '../decode/row';
-import { dQk, fewRows, keys, queries, rowVecs, rows, scaleLog2 } from './tile';
+import { dQk, fewRows, keys, pairQueries, queries, rowVecs, rows, scaleLog2 } from './tile';
 
 /** Where the queries of a tile lie: row r is query position r / group, head r % group. */
 let base: usize = 0;
@@ -92,4 +92,46 @@ function transpose(target: usize, width: usize, source: usize, stride: usize): v
     target += width;
     source += 4;
   }
+}
+
+/** The first row of the tile whose pairs were packed last. */
+export let pairsFirstRow: i32 = 0;
+
+/**
+ * Packs the tile's rows of bf16 for tokens in place: neighbours along the head dimension stay together, as
+ * they are, not scaled. dQk is a multiple of 8.
+ */
+export function packPairs(firstRow: i32): void {
+  pairsFirstRow = firstRow;
+  const bytes = <usize>dQk << 1;
+  for (let v = 0; v < rowVecs; v++) {
+    const row = v * 4;
+    const a = row < rows ? addressOf(firstRow + row) : 0;
+    const b = row + 1 < rows ? addressOf(firstRow + row + 1) : 0;
+    const c = row + 2 < rows ? addressOf(firstRow + row + 2) : 0;
+    const d = row + 3 < rows ? addressOf(firstRow + row + 3) : 0;
+    let target = pairQueries + <usize>(v >> 2) * 16 * bytes + (<usize>(v & 3) << 4);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const pa = load128(a, at);
+      const pb = load128(b, at);
+      const pc = load128(c, at);
+      const pd = load128(d, at);
+      const ab0 = v128.shuffle<i32>(pa, pb, 0, 4, 1, 5);
+      const ab1 = v128.shuffle<i32>(pa, pb, 2, 6, 3, 7);
+      const cd0 = v128.shuffle<i32>(pc, pd, 0, 4, 1, 5);
+      const cd1 = v128.shuffle<i32>(pc, pd, 2, 6, 3, 7);
+      v128.store(target, v128.shuffle<i32>(ab0, cd0, 0, 1, 4, 5));
+      v128.store(target, v128.shuffle<i32>(ab0, cd0, 2, 3, 6, 7), 64);
+      v128.store(target, v128.shuffle<i32>(ab1, cd1, 0, 1, 4, 5), 128);
+      v128.store(target, v128.shuffle<i32>(ab1, cd1, 2, 3, 6, 7), 192);
+      target += 256;
+    }
+  }
+}
+
+/** A row that is not there is 0. */
+// @ts-ignore: decorator
+@inline
+function load128(row: usize, at: usize): v128 {
+  return row == 0 ? i64x2.splat(0) : v128.load(row + at);
 }

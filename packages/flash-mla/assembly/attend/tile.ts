@@ -8,6 +8,11 @@
  *   scores   (rowVecs, block + spare, 4): logits, then probabilities; native: (panels, block + spare, 16)
  *   values   accumulated as outputs (C, R, 16)
  *   maximum, sum, decay  (R): running maximum in base 2, running sum, last rescaling
+ * For tokens in place, T at once, see in-place.ts:
+ *   pairQueries  bf16 in panels of 16 rows, each (D / 2, 16, 2)
+ *   placeScores  (R / 16, T + spare, 16)
+ *   valuePairs   bf16 (C, T / 2, 16, 2), a line apart
+ *   rowList      u32 (T): addresses of tokens
  *   limits   i32 (R): how many keys of the request a row sees
  */
 
@@ -17,10 +22,17 @@
  */
 let isNative: bool = false;
 
-/** To be called once, before anything else; the host's instance must agree with those of the threads. */
-export function useNative(): void {
+/**
+ * To be called once, before anything else; the host's instance must agree with those of the threads.
+ * `tokensInPlace`: so many bf16 tokens can be attended to where they lie; 0: none.
+ */
+export function useNative(tokensInPlace: i32): void {
   isNative = true;
+  placeTokens = tokensInPlace;
 }
+
+/** Tokens that machine code attends to at once where they lie, 0 for none; see in-place.ts. */
+export let placeTokens: i32 = 0;
 
 /** Vectors of four rows that a tile of so many rows has. */
 export function vecsOf(rowCount: i32): i32 {
@@ -65,6 +77,10 @@ export let maximum: usize = 0;
 export let sum: usize = 0;
 export let decay: usize = 0;
 export let limits: usize = 0;
+export let pairQueries: usize = 0;
+export let placeScores: usize = 0;
+export let valuePairs: usize = 0;
+export let rowList: usize = 0;
 /** 128 bytes for whoever needs them. */
 export let spill: usize = 0;
 
@@ -113,7 +129,26 @@ export function layOut(
   at = align(at + (padded >> 2) * SCORE_STRIDE);
   outputs = at;
   at = align(at + <usize>tiles * padded * 64);
+  if (placeTokens == 0 || separateValues) return at;
+  pairQueries = at;
+  at = align(at + padded * <usize>((keyDims + 1) & ~1) * 2);
+  placeScores = at;
+  at = align(at + (padded >> 4) * placeScoreStride());
+  valuePairs = at;
+  at = align(at + <usize>tiles * valuePairStride());
+  rowList = at;
+  at = align(at + (<usize>placeTokens << 2));
   return at;
+}
+
+/** Bytes of the scores of a panel for tokens in place. */
+export function placeScoreStride(): usize {
+  return <usize>(placeTokens + SPARE) * 64;
+}
+
+/** Bytes from one column tile of value pairs to the next: a line more than it holds, against conflicts. */
+export function valuePairStride(): usize {
+  return <usize>placeTokens * 32 + 64;
 }
 
 /**

@@ -2,8 +2,18 @@
 
 import { attendBlock } from '../attend/block';
 import { setLse, setOutput } from '../attend/finish';
-import { packQueries, setQueries } from '../attend/pack';
-import { BLOCK, begin, keyStride, keys, layOut, limits, rowVecs } from '../attend/tile';
+import { attendRows, attendsInPlace, setRow } from '../attend/in-place';
+import { packPairs, packQueries, setQueries } from '../attend/pack';
+import {
+  BLOCK,
+  begin,
+  keyStride,
+  keys,
+  layOut,
+  limits,
+  placeTokens,
+  rowVecs,
+} from '../attend/tile';
 import { decodeRows } from '../decode/row';
 import { LOG2E } from '../scalar';
 import { enterCommand } from '../work';
@@ -165,7 +175,9 @@ export function denseItem(rowCount: i32, firstRow: i32): void {
   begin(rowCount, seqQ * group, scale);
   const from = q + <usize>request * qBatch + <usize>(kvHead * group) * qHead;
   setQueries(from, qPosition, qHead, group);
-  packQueries(dtype, firstRow);
+  const inPlace = attendsInPlace(dtype);
+  if (inPlace) packPairs(firstRow);
+  else packQueries(dtype, firstRow);
 
   // Rows are ordered by position, so the last one sees most and the first one least.
   let seenByAll = seqlen;
@@ -179,6 +191,10 @@ export function denseItem(rowCount: i32, firstRow: i32): void {
     seenByAny = seqlen - seqQ + (firstRow + rowCount - 1) / group + 1;
   }
   const end = <i32>min<i64>(<i64>endBlock * <i64>BLOCK, <i64>seenByAny);
+  if (inPlace) {
+    attendInPlace(beginBlock * BLOCK, end, seenByAll);
+    return;
+  }
   for (let token = beginBlock * BLOCK; token < end; token += BLOCK) {
     const count = min(BLOCK, end - token);
     attendTokens(token, count, seenByAll);
@@ -214,4 +230,33 @@ function attendTokens(token: i32, count: i32, seenByAll: i32): void {
     }
   }
   if (ready > 0) attendBlock(ready, first + ready > seenByAll, first);
+}
+
+/** Tokens `token` to `end`, where they lie; otherwise as {@link attendTokens}. */
+function attendInPlace(token: i32, end: i32, seenByAll: i32): void {
+  let first = token;
+  let ready = 0;
+  while (token < end) {
+    const offset = token % page;
+    const run = min(min(end - token, page - offset), placeTokens - ready);
+    const block = blockOf(request, token / page);
+    const known = <u32>block < <u32>blocks;
+    if (known) {
+      let source =
+        cache +
+        <usize>block * blockStride +
+        <usize>offset * tokenStride +
+        <usize>kvHead * kvHeadStride;
+      for (let i = 0; i < run; i++) {
+        setRow(ready++, source);
+        source += tokenStride;
+      }
+    }
+    token += run;
+    if (!known || ready == placeTokens || token >= end) {
+      if (ready > 0) attendRows(ready, first + ready > seenByAll, first);
+      first = token;
+      ready = 0;
+    }
+  }
 }

@@ -17,6 +17,7 @@ describe('16-bit floats', () => {
   // Attending to one token with weight 1 gives its value back: decoded, accumulated and encoded.
   it.each(['bf16', 'f16'] as const)('every finite %s code survives a call', async (dtype) => {
     const b = 128;
+    const flushes = device.info.details.bf16Products === true;
     const mask = exponentMask[dtype];
     const codes = Uint16Array.from({ length: 65536 }, (_, code) =>
       (code & mask) === mask ? 0 : code,
@@ -43,8 +44,11 @@ describe('16-bit floats', () => {
         for (let c = 0; c < 512; c++) {
           const expected = codes[request * 512 + c] as number;
           const got = actual[row * 512 + c] as number;
+          // Products of bf16 pairs take subnormal numbers for zeros.
+          const isZero =
+            flushes && dtype === 'bf16' && (expected & 0x7f80) === 0 && (got & 0x7fff) === 0;
           // Adding to +0 loses the sign of zero.
-          if (got !== expected && (got | expected) !== 0x8000) {
+          if (got !== expected && (got | expected) !== 0x8000 && !isZero) {
             throw new Error(`code ${expected} came back as ${got}`);
           }
         }

@@ -18,9 +18,10 @@ import { loadAll } from '../kernel-library.ts';
 import type { OpenOptions, ProbedDevice } from '../registry.ts';
 import { describeFault } from './commands/faults.ts';
 import { CpuBackend } from './cpu-backend.ts';
-import { type HostKernels, instantiate, noThread } from './kernels.ts';
+import { type HostKernels, instantiate } from './kernels.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
 import type { NativeFinding } from './native/finding.ts';
+import { withoutThread } from './native/functions.ts';
 import type { ExecutorEvents } from './pool/executor.ts';
 import { PrivateExecutor } from './pool/private-executor.ts';
 import type { WorkerStart } from './pool/protocol.ts';
@@ -72,7 +73,11 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
     workers,
     native: found.start,
   }));
-  const host = instantiate<HostKernels>((await compiling).module, memory, found.start && noThread);
+  const host = instantiate<HostKernels>(
+    (await compiling).module,
+    memory,
+    found.start && withoutThread(found.start),
+  );
   const kernels = await loadAll(options.kernels.map(({ cpu }) => cpu));
   let backend: CpuBackend | undefined;
   const events: ExecutorEvents = {
@@ -102,14 +107,14 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
 
 /** Machine code reaches shared memory only: a private one belongs to its thread. */
 async function findKernels(wanted: boolean): Promise<NativeFinding> {
-  if (!wanted) return { kind: 'wasm', passedOver: [], start: undefined };
+  if (!wanted) return { kind: 'wasm', bf16Products: false, passedOver: [], start: undefined };
   return findNative();
 }
 
 /** The kernels in use, and each better kind with what stands in its way. */
-function kernelDetails({ kind, passedOver }: NativeFinding): DeviceInfo['details'] {
+function kernelDetails({ kind, bf16Products, passedOver }: NativeFinding): DeviceInfo['details'] {
   const reasons = passedOver.map((better) => [`not ${better.kind}`, better.reason]);
-  return { kernels: kind, ...Object.fromEntries(reasons) };
+  return { kernels: kind, ...(bf16Products && { bf16Products }), ...Object.fromEntries(reasons) };
 }
 
 function hasSharedMemory(): boolean {

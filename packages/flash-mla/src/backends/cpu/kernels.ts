@@ -1,3 +1,5 @@
+import { type NativeFunctions, withoutCode } from './native/functions.ts';
+
 /** What the compiled kernels export; see packages/flash-mla/assembly/index.ts. */
 export interface Kernels {
   /** Commands, by name: (context, worker, workers, workspace, ...arguments). */
@@ -19,25 +21,15 @@ export interface HostKernels {
   probeFmasPerIteration(): number;
 }
 
-/** Attends to a block with machine code: runs the job at this address of the memory. */
-export type AttendNative = (job: number) => void;
-
-/**
- * Instantiates the kernels on a memory. With `attendNative`, machine code attends to blocks; the host's
- * instance, which only tells sizes, is given {@link noThread}.
- */
+/** Instantiates the kernels on a memory; with `native`, machine code does the work at their core. */
 export function instantiate<T>(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
-  attendNative?: AttendNative,
+  native?: NativeFunctions,
 ): T {
-  const env = { memory, attendNative: attendNative ?? noThread };
+  const { attendNative = withoutCode, attendRowsNative = withoutCode } = native ?? {};
+  const env = { memory, attendNative, attendRowsNative };
   const { exports } = new WebAssembly.Instance(module, { env });
-  if (attendNative) (exports.useNative as () => void)();
+  if (native) (exports.useNative as (tokensInPlace: number) => void)(native.tokensInPlace);
   return exports as unknown as T;
 }
-
-/** For an instance on which no command runs, or none with machine code. */
-export const noThread: AttendNative = () => {
-  throw new Error('this instance of the kernels has no machine code');
-};

@@ -1,11 +1,13 @@
-import type { NativeStart } from './call-attend.ts';
-import type { KernelKind } from './selection.ts';
+import type { NativeStart } from './functions.ts';
+import type { KernelKind, PassedOver } from './selection.ts';
 
 /** The kernels that a device can run with here. */
 export interface NativeFinding {
   readonly kind: KernelKind;
+  /** Whether bf16 tokens are attended to in place, by products of bf16 pairs. */
+  readonly bf16Products: boolean;
   /** Each better kind with what stands in its way. */
-  readonly passedOver: readonly { readonly kind: KernelKind; readonly reason: string }[];
+  readonly passedOver: readonly PassedOver[];
   /** What threads need to run them; undefined for `wasm`. */
   readonly start: NativeStart | undefined;
 }

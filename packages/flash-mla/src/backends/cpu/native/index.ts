@@ -6,14 +6,14 @@
 import { BackendUnavailableError } from '@flash-mla/core';
 import { findKoffi } from './find-koffi.ts';
 import type { NativeFinding } from './finding.ts';
-import { attendKernels } from './kernels/attend/attend.ts';
-import type { VectorKind } from './kernels/vectors.ts';
+import type { NativeStart } from './functions.ts';
 import { processorFeatures } from './processor.ts';
+import { type NativePrograms, programsOf } from './programs.ts';
 import { requireKoffi } from './require-koffi.ts';
 import { type KernelKind, kernelKinds, nativeKinds, selectKernels } from './selection.ts';
 import { selfTest } from './self-test/self-test.ts';
-import { verdictOn } from './self-test/verdicts.ts';
-import { nativeSystem } from './system.ts';
+import { type Verdict, verdictOn } from './self-test/verdicts.ts';
+import { type NativeSystem, nativeSystem } from './system.ts';
 
 const variable = 'FLASH_MLA_CPU';
 
@@ -53,7 +53,7 @@ function forcedKind(value: string | undefined): KernelKind | undefined {
 }
 
 async function find(processor: string, forced: KernelKind | undefined): Promise<NativeFinding> {
-  if (forced === 'wasm') return { kind: 'wasm', passedOver: [], start: undefined };
+  if (forced === 'wasm') return without();
   try {
     return await findKernels(processor, forced);
   } catch (error) {
@@ -62,9 +62,11 @@ async function find(processor: string, forced: KernelKind | undefined): Promise<
   }
 }
 
-const without = (reason: string): NativeFinding => ({
+/** WebAssembly, and for what reason. */
+const without = (reason?: string): NativeFinding => ({
   kind: 'wasm',
-  passedOver: nativeKinds.map((kind) => ({ kind, reason })),
+  bf16Products: false,
+  passedOver: reason === undefined ? [] : nativeKinds.map((kind) => ({ kind, reason })),
   start: undefined,
 });
 
@@ -77,22 +79,43 @@ async function findKernels(
   const koffi = requireKoffi(path);
   const system = nativeSystem(koffi, process.platform);
   if (system === undefined) return without(`no way to run code is known on ${process.platform}`);
-  const features = processorFeatures(koffi, system);
+  const facts = { name: processor, features: processorFeatures(koffi, system) };
   const failed = new Map<KernelKind, string>();
   for (const kind of nativeKinds) {
     if (forced !== undefined && kind !== forced) failed.set(kind, `${variable} is ${forced}`);
   }
   for (;;) {
-    const { kind, passedOver } = selectKernels(features, failed);
-    if (kind === 'wasm') return { kind, passedOver, start: undefined };
-    const program = attendKernels[kind].assemble(system.abi);
-    const facts = [program.bytes, processor, process.version, process.platform, path];
-    const verdict = await verdictOn(facts, () => selfTest(kind, program, path));
+    const selection = selectKernels(facts, failed);
+    const { kind } = selection;
+    if (kind === 'wasm') return { ...selection, start: undefined };
+    const programs = programsOf({ ...selection, kind }, system.abi);
+    const verdict = await verdictOnAll(programs, processor, path);
     if (verdict === undefined) {
-      return { kind, passedOver, start: { koffi: path, attend: system.place(program.bytes) } };
+      return { ...selection, start: startOf(programs, path, system) };
     }
     failed.set(kind, verdict);
   }
 }
 
-export type { NativeFinding, VectorKind };
+/** Each kernel in turn; the first that is wrong condemns all. */
+async function verdictOnAll(
+  { attend, rows }: NativePrograms,
+  processor: string,
+  koffi: string,
+): Promise<Verdict> {
+  for (const each of rows ? [attend, rows] : [attend]) {
+    const facts = [each.program.bytes, processor, process.version, process.platform, koffi];
+    const verdict = await verdictOn(facts, () => selfTest(each, koffi));
+    if (verdict !== undefined) return verdict;
+  }
+  return undefined;
+}
+
+function startOf({ attend, rows }: NativePrograms, koffi: string, system: NativeSystem) {
+  const start: NativeStart = {
+    koffi,
+    attend: system.place(attend.program.bytes),
+    rows: rows && { address: system.place(rows.program.bytes), tokens: rows.tokens },
+  };
+  return start;
+}

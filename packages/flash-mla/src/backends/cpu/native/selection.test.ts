@@ -3,13 +3,19 @@ import { describe, expect, it } from 'vitest';
 import { vectorFeatures } from './kernels/vectors.ts';
 import { selectKernels } from './selection.ts';
 
-const all = new Set<Feature>([...vectorFeatures.avx512, ...vectorFeatures.avx2]);
+const all: readonly Feature[] = [...vectorFeatures.avx512, ...vectorFeatures.avx2];
+const processor = (features: readonly Feature[], name = 'some processor') => ({
+  name,
+  features: new Set(features),
+});
 
 describe('the choice of kernels', () => {
   it('takes the best that the processor has', () => {
-    expect(selectKernels(all)).toEqual({ kind: 'avx512', passedOver: [] });
-    expect(selectKernels(new Set(vectorFeatures.avx2))).toEqual({
+    const best = { kind: 'avx512', bf16Products: false, passedOver: [] };
+    expect(selectKernels(processor(all))).toEqual(best);
+    expect(selectKernels(processor(vectorFeatures.avx2))).toEqual({
       kind: 'avx2',
+      bf16Products: false,
       passedOver: [
         {
           kind: 'avx512',
@@ -21,16 +27,26 @@ describe('the choice of kernels', () => {
   });
 
   it('takes WebAssembly where there is nothing better, and says why', () => {
-    const { kind, passedOver } = selectKernels(new Set<Feature>(['avx', 'f16c']));
+    const { kind, passedOver } = selectKernels(processor(['avx', 'f16c']));
     expect(kind).toBe('wasm');
     expect(passedOver.map((each) => each.kind)).toEqual(['avx512', 'avx2']);
     expect(passedOver[1]?.reason).toBe('the processor or its operating system lacks avx2, fma');
   });
 
+  it('multiplies pairs of bf16 where that is faster', () => {
+    const withBf16 = [...all, 'avx512_bf16'] as const;
+    const gains = (name: string, features: readonly Feature[]) =>
+      selectKernels(processor(features, name)).bf16Products;
+    expect(gains('AMD EPYC 9654', withBf16)).toBe(true);
+    expect(gains('AMD EPYC 7763', all)).toBe(false);
+    expect(gains('Intel(R) Xeon(R) Platinum', withBf16)).toBe(false);
+  });
+
   it('passes over what has failed', () => {
     const failed = new Map([['avx512', 'its self-test is off by 3'] as const]);
-    expect(selectKernels(all, failed)).toEqual({
+    expect(selectKernels(processor(all), failed)).toEqual({
       kind: 'avx2',
+      bf16Products: false,
       passedOver: [{ kind: 'avx512', reason: 'its self-test is off by 3' }],
     });
   });

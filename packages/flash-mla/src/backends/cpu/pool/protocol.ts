@@ -6,7 +6,7 @@
  * command's arguments as float64. Sequence numbers of commands count from 1 and wrap at 2^32.
  */
 
-import type { NativeStart } from '../native/call-attend.ts';
+import type { NativeStart } from '../native/functions.ts';
 
 /** Where tensors may begin: WebAssembly pages are 64 KiB. */
 export const heapBase = 65536;

@@ -1,5 +1,5 @@
 import { instantiate, type Kernels } from '../kernels.ts';
-import { callAttend } from '../native/call-attend.ts';
+import { nativeFunctions } from '../native/functions.ts';
 import {
   argumentsAddress,
   doneWord,
@@ -23,8 +23,8 @@ export function serveSharedMemory(
   reply: (message: WorkerReply) => void,
 ): never {
   const { index, workers, module, native } = start;
-  const attend = native && callAttend(native, memory);
-  const kernels = instantiate<Kernels>(module, memory, attend);
+  const functions = native && nativeFunctions(native, memory);
+  const kernels = instantiate<Kernels>(module, memory, functions);
   const words = new Int32Array(memory.buffer, 0, 16384);
   const numbers = new Float64Array(memory.buffer, 0, 8192);
   reply({ kind: 'ready' });

@@ -78,6 +78,11 @@ export function excess(dtype: DType, actual: ArrayLike<number>, expected: Float6
   return largest === 0 ? worst : worst / largest;
 }
 
+/** A bound for {@link excess}: float32 arithmetic, unless probabilities are rounded to bf16 on the way. */
+export function errorBound({ info }: Device): number {
+  return info.details.bf16Products === true ? 4e-3 : 2e-6;
+}
+
 /** {@link excess} of a device tensor, read back. */
 export async function excessOf(tensor: Tensor, expected: Float64Array): Promise<number> {
   const data = await tensor.read();

@@ -1,44 +1,47 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Program } from '@flash-mla/machine-code';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findKoffi } from '../find-koffi.ts';
 import { findNative } from '../index.ts';
-import { attendKernels } from '../kernels/attend/attend.ts';
+import { type NativeProgram, programsOf } from '../programs.ts';
 import { selfTest } from './self-test.ts';
 import { verdictOn } from './verdicts.ts';
 
-/** Code of some bytes, which is called as a kernel. */
-const program = (...bytes: number[]): Program => ({
-  ...attendKernels.avx2.assemble('system-v'),
-  bytes: Uint8Array.from(bytes),
+const selection = { kind: 'avx2', bf16Products: false, passedOver: [] } as const;
+const { attend } = programsOf(selection, 'system-v');
+
+/** The problems of a kernel with code of some bytes. */
+const withCode = (...bytes: number[]): NativeProgram => ({
+  ...attend,
+  program: { ...attend.program, bytes: Uint8Array.from(bytes) },
 });
 const canRun = process.arch === 'x64' && process.platform === 'linux';
 
 describe.skipIf(!canRun)('the self-test, in a process of its own', () => {
   it('passes kernels of the processor', async () => {
-    const { kind } = await findNative('any');
-    if (kind === 'wasm') return;
-    const kernel = attendKernels[kind].assemble('system-v');
-    expect(await selfTest(kind, kernel, findKoffi())).toBeUndefined();
+    const found = await findNative('any');
+    if (found.kind === 'wasm') return;
+    const programs = programsOf({ ...found, kind: found.kind }, 'system-v');
+    expect(await selfTest(programs.attend, findKoffi())).toBeUndefined();
+    if (programs.rows) expect(await selfTest(programs.rows, findKoffi())).toBeUndefined();
   });
 
   it('outlives code that ends the process', async () => {
-    const undefinedInstruction = program(0x0f, 0x0b);
-    expect(await selfTest('avx2', undefinedInstruction, findKoffi())).toMatch(
+    const undefinedInstruction = withCode(0x0f, 0x0b);
+    expect(await selfTest(undefinedInstruction, findKoffi())).toMatch(
       /^its self-test failed: its process ended by SIGILL/,
     );
   });
 
   it('finds code that computes nothing', async () => {
-    const justReturn = program(0xc3);
-    expect(await selfTest('avx2', justReturn, findKoffi())).toMatch(/^its self-test is off by /);
+    const justReturn = withCode(0xc3);
+    expect(await selfTest(justReturn, findKoffi())).toMatch(/^its self-test is off by /);
   });
 
   it('says what its process said', async () => {
-    const justReturn = program(0xc3);
-    expect(await selfTest('avx2', justReturn, '/no/such/koffi')).toMatch(/^its self-test failed/);
+    const justReturn = withCode(0xc3);
+    expect(await selfTest(justReturn, '/no/such/koffi')).toMatch(/^its self-test failed/);
   });
 });
 

@@ -12,7 +12,7 @@ import {
   ymmVectors,
   zmmVectors,
 } from '../vectors.ts';
-import type { AttendInputs } from './context.ts';
+import { type AttendInputs, addressOf } from './context.ts';
 import { attendJob } from './job.ts';
 import { emitOutputs } from './outputs.ts';
 import { emitScores } from './scores.ts';
@@ -43,9 +43,16 @@ function kernel<V extends Zmm | Ymm>(
     k.mov(base, memory);
     k.free(memory);
     const job: AttendInputs = fields;
-    const a = { k, v: vectorsOf(k), job, base };
+    const v = vectorsOf(k);
+    const a = { k, v, job, base };
     emitScores(a);
     emitSoftmax(a);
-    emitOutputs(a);
+    emitOutputs(a, {
+      values: addressOf(a, 'values'),
+      stride: job.valueStride,
+      tilesApart: false,
+      tokensPerStep: 1,
+      addProducts: v.addProducts,
+    });
   });
 }

@@ -1,25 +1,22 @@
-import type { Gpr64, KernelBuilder, KernelInputs, Memory, Ymm, Zmm } from '@flash-mla/machine-code';
+import type {
+  Gpr64,
+  JobField,
+  KernelBuilder,
+  KernelInputs,
+  Memory,
+  Ymm,
+  Zmm,
+} from '@flash-mla/machine-code';
 import type { Vectors } from '../vectors.ts';
 import type { attendJob } from './job.ts';
 
 export type AttendInputs = KernelInputs<typeof attendJob, readonly []>;
 
-type AddressField =
-  | 'queries'
-  | 'keys'
-  | 'values'
-  | 'scores'
-  | 'outputs'
-  | 'maximum'
-  | 'sum'
-  | 'decay'
-  | 'limits';
-
-/** What the parts of the kernel share. */
-export interface Attend<V extends Zmm | Ymm> {
+/** What the parts of a kernel share; `J`: the fields of the job that a part reads. */
+export interface Attend<V extends Zmm | Ymm, J = AttendInputs> {
   readonly k: KernelBuilder;
   readonly v: Vectors<V>;
-  readonly job: AttendInputs;
+  readonly job: J;
   /** Where the device's memory begins. */
   readonly base: Memory<'gpr64'>;
 }
@@ -30,9 +27,9 @@ export const panelRows = 16;
 export const panelBytes = 4 * panelRows;
 
 /** A register with the address that a field of the job tells. */
-export function addressOf<V extends Zmm | Ymm>(
-  { k, job, base }: Attend<V>,
-  field: AddressField,
+export function addressOf<F extends string>(
+  { k, job, base }: Omit<Attend<Zmm, { readonly [N in F]: JobField }>, 'v'>,
+  field: F,
 ): Gpr64 {
   const register = k.gpr(field, job[field]);
   k.add(register, base);

@@ -1,21 +1,41 @@
-import type { Gpr64, Ymm, Zmm } from '@flash-mla/machine-code';
-import { type Attend, addressOf, panelBytes, panelRows } from './context.ts';
+import type { Gpr64, JobField, Memory, Ymm, Zmm } from '@flash-mla/machine-code';
+import { type Attend, type AttendInputs, addressOf, panelBytes, panelRows } from './context.ts';
+
+/** What the outputs need to be told. */
+type OutputInputs = Pick<
+  AttendInputs,
+  'scores' | 'outputs' | 'decay' | 'outputStride' | 'scoreStride' | 'colTiles' | 'rows' | 'tokens'
+>;
+type Outputs<V extends Zmm | Ymm> = Attend<V, OutputInputs>;
+
+/** How values lie, and how they are multiplied with probabilities. */
+export interface ValueProducts<V extends Zmm | Ymm> {
+  /** A register that points to the first column tile. */
+  readonly values: Gpr64;
+  /** Bytes of rows of values, or of column tiles where these lie one behind the other. */
+  readonly stride: JobField;
+  readonly tilesApart: boolean;
+  /** Tokens of one product: a pair, or one. */
+  readonly tokensPerStep: 1 | 2;
+  /** sums[i] += probability · columns[i], of a token or a pair. */
+  addProducts(sums: readonly V[], columns: readonly V[], probability: Memory<'gpr64'>): void;
+}
 
 /** Bytes of 16 columns: of a row of outputs, and of a value. */
 const tileBytes = 64;
-/** Tokens in a round of the inner loop. */
+/** Steps in a round of the inner loop. */
 const unrolled = 2;
 
 /**
  * O = decay · O + P · V: a vector holds columns of values, probabilities are broadcast. Rows past the last
  * one, up to whole panels, are left as they are.
  */
-export function emitOutputs<V extends Zmm | Ymm>(a: Attend<V>): void {
+export function emitOutputs<V extends Zmm | Ymm>(a: Outputs<V>, products: ValueProducts<V>): void {
   const { k, v, job } = a;
+  const { values } = products;
   const wide = v.lanes === 16;
   k.section('outputs', () => {
     const left = k.stack(8, 8);
-    const values = addressOf(a, 'values');
     const outputs = addressOf(a, 'outputs');
     k.scope(() => {
       const tiles = k.gpr('tiles', job.colTiles);
@@ -28,14 +48,14 @@ export function emitOutputs<V extends Zmm | Ymm>(a: Attend<V>): void {
     k.place(again);
     k.cmp(left.qword, tiles);
     k.jl(last);
-    emitColumns(a, tiles, values, outputs);
+    emitColumns(a, products, tiles, values, outputs);
     k.sub(left.qword, tiles);
     k.jmp(again);
     k.place(last);
     if (wide) {
       k.cmp(left.qword, 1);
       k.jl(done);
-      emitColumns(a, 1, values, outputs);
+      emitColumns(a, products, 1, values, outputs);
     }
     k.place(done);
   });
@@ -43,7 +63,8 @@ export function emitOutputs<V extends Zmm | Ymm>(a: Attend<V>): void {
 
 /** All rows of some column tiles; moves both pointers on to the next ones. */
 function emitColumns<V extends Zmm | Ymm>(
-  a: Attend<V>,
+  a: Outputs<V>,
+  products: ValueProducts<V>,
   tiles: number,
   values: Gpr64,
   outputs: Gpr64,
@@ -69,7 +90,7 @@ function emitColumns<V extends Zmm | Ymm>(
       if (again) k.place(again);
       k.cmp(rowsLeft.qword, height);
       k.jl(labels[i + 1] ?? done);
-      emitTile(a, { height, tiles }, { values, scores, decay, output });
+      emitTile(a, products, { height, tiles }, { values, scores, decay, output });
       k.add(scores, 4 * height);
       k.add(decay, 4 * height);
       k.add(output, tileBytes * height);
@@ -87,7 +108,11 @@ function emitColumns<V extends Zmm | Ymm>(
   k.scope(() => {
     const stride = k.gpr('stride', job.outputStride);
     for (let i = 0; i < tiles; i++) k.add(outputs, stride);
-    k.add(values, tiles * tileBytes);
+    if (products.tilesApart) k.set(stride, products.stride);
+    for (let i = 0; i < tiles; i++) {
+      if (products.tilesApart) k.add(values, stride);
+      else k.add(values, tileBytes);
+    }
   });
 }
 
@@ -101,7 +126,8 @@ interface TilePlace {
 
 /** One register tile: some rows of some column tiles, over all tokens. */
 function emitTile<V extends Zmm | Ymm>(
-  { k, v, job }: Attend<V>,
+  { k, v, job }: Outputs<V>,
+  products: ValueProducts<V>,
   { height, tiles }: { height: number; tiles: number },
   { values, scores, decay, output }: TilePlace,
 ): void {
@@ -109,7 +135,7 @@ function emitTile<V extends Zmm | Ymm>(
   const columns = tiles * perTile;
   k.scope(() => {
     const outputStride = k.gpr('outputStride', job.outputStride);
-    const valueStride = k.gpr('valueStride', job.valueStride);
+    const valueStride = k.gpr('valueStride', products.stride);
     const sums = Array.from({ length: height }, (_, r) => v.take(`row${r}`, columns));
     const columnsOfValue = v.take('value', columns);
     const outputOf = (r: number, c: number) => {
@@ -123,25 +149,38 @@ function emitTile<V extends Zmm | Ymm>(
     }
     const value = k.gpr('value', values);
     const p = k.gpr('p', scores);
-    const step = (tokens: number) => {
-      for (let t = 0; t < tokens; t++) {
-        for (const [c, column] of columnsOfValue.entries()) {
-          const at = 4 * v.lanes * c;
-          v.load(column, t === 0 ? value.at(at) : value.at(valueStride, at));
-        }
+    const columnOf = (c: number, step: number) => {
+      const at = 4 * v.lanes * c;
+      if (products.tilesApart) {
+        const within = step * tileBytes + (at % tileBytes);
+        return at < tileBytes ? value.at(within) : value.at(valueStride, within);
+      }
+      return step === 0 ? value.at(at) : value.at(valueStride, at);
+    };
+    const round = (steps: 1 | 2) => {
+      for (let step = 0; step < steps; step++) {
+        for (const [c, column] of columnsOfValue.entries()) v.load(column, columnOf(c, step));
         for (const [r, row] of sums.entries()) {
-          v.addProducts(row, columnsOfValue, p.at(t * panelBytes + 4 * r));
+          products.addProducts(row, columnsOfValue, p.at(step * panelBytes + 4 * r));
         }
       }
-      k.lea(value, tokens === 2 ? value.at(valueStride.times(2)) : value.at(valueStride));
-      k.add(p, tokens * panelBytes);
+      if (products.tilesApart) k.add(value, steps * tileBytes);
+      else k.lea(value, steps === 2 ? value.at(valueStride.times(2)) : value.at(valueStride));
+      k.add(p, steps * panelBytes);
     };
-    const count = k.gpr('rounds', job.tokens);
+    const count = k.gpr('steps', job.tokens);
+    const steps = (register: Gpr64) => {
+      if (products.tokensPerStep === 1) return;
+      k.add(register, 1);
+      k.shr(register, 1);
+    };
+    steps(count);
     k.shr(count, Math.log2(unrolled));
-    k.loop(count, () => step(unrolled), { name: 'tokens' });
+    k.loop(count, () => round(unrolled), { name: 'tokens' });
     k.set(count, job.tokens);
+    steps(count);
     k.and(count, unrolled - 1);
-    k.loop(count, () => step(1), { name: 'last_token' });
+    k.loop(count, () => round(1), { name: 'last_token' });
     for (const [r, row] of sums.entries()) {
       for (const [c, sum] of row.entries()) v.store(outputOf(r, c), sum);
     }

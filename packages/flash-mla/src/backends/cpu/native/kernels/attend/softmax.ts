@@ -1,5 +1,30 @@
 import type { Gpr64, Ymm, Zmm } from '@flash-mla/machine-code';
-import { type Attend, addressOf, panelBytes } from './context.ts';
+import { type Attend, type AttendInputs, addressOf, panelBytes } from './context.ts';
+
+/** What the softmax needs to be told. */
+export type SoftmaxInputs = Pick<
+  AttendInputs,
+  | 'scores'
+  | 'maximum'
+  | 'sum'
+  | 'decay'
+  | 'limits'
+  | 'rows'
+  | 'scoreStride'
+  | 'tokens'
+  | 'masked'
+  | 'position'
+>;
+
+type Softmax<V extends Zmm | Ymm> = Attend<V, SoftmaxInputs>;
+
+/** Turns the scores of a vector of rows into probabilities, and adds them to `total`. */
+export type EmitProbabilities<V extends Zmm | Ymm> = (
+  score: Gpr64,
+  tokens: Gpr64,
+  vectors: { readonly base: V; readonly total: V },
+  at: number,
+) => void;
 
 /** Tokens whose maxima are kept apart, so that comparisons need not wait for each other. */
 const unrolled = 4;
@@ -8,7 +33,10 @@ const unrolled = 4;
  * Online softmax in base 2: scores become probabilities relative to the new running maximum, `decay` by what
  * older sums and outputs shrink. Vectors hold rows, so nothing goes across lanes.
  */
-export function emitSoftmax<V extends Zmm | Ymm>(a: Attend<V>): void {
+export function emitSoftmax<V extends Zmm | Ymm>(
+  a: Softmax<V>,
+  emitProbabilities: EmitProbabilities<V> = probabilities(a),
+): void {
   const { k, v, job } = a;
   k.section('softmax', () => {
     const [scores, maximum, sum, decay] = [
@@ -23,7 +51,8 @@ export function emitSoftmax<V extends Zmm | Ymm>(a: Attend<V>): void {
     k.shr(panels, 4);
     k.loop(panels, () => {
       for (let at = 0; at < panelBytes; at += 4 * v.lanes) {
-        k.scope(() => emitRows(a, { scores, maximum, sum, decay, limits }, at));
+        const pointers = { scores, maximum, sum, decay, limits };
+        k.scope(() => emitRows(a, pointers, at, emitProbabilities));
       }
       for (const pointer of [maximum, sum, decay, limits]) k.add(pointer, panelBytes);
       k.scope(() => {
@@ -43,7 +72,12 @@ interface Pointers {
 }
 
 /** The rows of one vector, `at` bytes into the panel. */
-function emitRows<V extends Zmm | Ymm>(a: Attend<V>, pointers: Pointers, at: number): void {
+function emitRows<V extends Zmm | Ymm>(
+  a: Softmax<V>,
+  pointers: Pointers,
+  at: number,
+  emitProbabilities: EmitProbabilities<V>,
+): void {
   const { k, v, job } = a;
   const [old, top, base, total, lowest] = v.take('statistics', 5) as [V, V, V, V, V];
   v.load(old, pointers.maximum.at(at));
@@ -62,25 +96,32 @@ function emitRows<V extends Zmm | Ymm>(a: Attend<V>, pointers: Pointers, at: num
   v.store(pointers.maximum.at(at), top);
   const score = k.gpr('score', pointers.scores);
   const tokens = k.gpr('tokens', job.tokens);
-  const [p] = v.take('p', 1) as [V];
-  k.loop(
-    tokens,
-    () => {
-      v.load(p, score.at(at));
-      v.subtract(p, p, base);
-      v.exp2(p);
-      v.store(score.at(at), p);
-      v.add(total, total, p);
-      k.add(score, panelBytes);
-    },
-    { name: 'probabilities', atLeastOnce: true },
-  );
+  emitProbabilities(score, tokens, { base, total }, at);
   v.store(pointers.sum.at(at), total);
+}
+
+/** Probabilities as they are, in place of the scores. */
+function probabilities<V extends Zmm | Ymm>({ k, v }: Softmax<V>): EmitProbabilities<V> {
+  return (score, tokens, { base, total }, at) => {
+    const [p] = v.take('p', 1) as [V];
+    k.loop(
+      tokens,
+      () => {
+        v.load(p, score.at(at));
+        v.subtract(p, p, base);
+        v.exp2(p);
+        v.store(score.at(at), p);
+        v.add(total, total, p);
+        k.add(score, panelBytes);
+      },
+      { name: 'probabilities', atLeastOnce: true },
+    );
+  };
 }
 
 /** Scores of tokens that a row does not see become −∞. */
 function hideTokens<V extends Zmm | Ymm>(
-  { k, v, job }: Attend<V>,
+  { k, v, job }: Softmax<V>,
   { scores, limits }: Pointers,
   at: number,
   lowest: V,
@@ -106,7 +147,7 @@ function hideTokens<V extends Zmm | Ymm>(
 
 /** `top`: the largest of `old` and all scores that are numbers. */
 function findMaximum<V extends Zmm | Ymm>(
-  { k, v, job }: Attend<V>,
+  { k, v, job }: Softmax<V>,
   scores: Gpr64,
   at: number,
   old: V,

@@ -1,0 +1,51 @@
+import { requireKoffi } from './require-koffi.ts';
+
+/** What a thread needs to call the machine code of its process. */
+export interface NativeStart {
+  /** The file of koffi. */
+  readonly koffi: string;
+  /** Where the kernel of kernels/attend/attend.ts lies. */
+  readonly attend: bigint;
+  /** A kernel for bf16 tokens in place, and how many it takes at once. */
+  readonly rows?: { readonly address: bigint; readonly tokens: number } | undefined;
+}
+
+/** The functions with machine code that the WebAssembly kernels import: each runs the job at an address. */
+export interface NativeFunctions {
+  attendNative(job: number): void;
+  attendRowsNative(job: number): void;
+  /** See assembly/attend/tile.ts, useNative. */
+  readonly tokensInPlace: number;
+}
+
+/** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
+export function nativeFunctions(
+  { koffi: path, attend, rows }: NativeStart,
+  memory: WebAssembly.Memory,
+): NativeFunctions {
+  const koffi = requireKoffi(path);
+  const prototype = koffi.proto('void', ['int64_t', 'int64_t']);
+  const base = Number(koffi.address(new Uint8Array(memory.buffer)));
+  const jobs = (address: bigint) => {
+    const call = koffi.decode(address, prototype);
+    return (job: number): void => {
+      call(base + (job >>> 0), base);
+    };
+  };
+  return {
+    attendNative: jobs(attend),
+    attendRowsNative: rows ? jobs(rows.address) : withoutCode,
+    tokensInPlace: rows?.tokens ?? 0,
+  };
+}
+
+/** For an instance of the kernels on which no command runs; it must agree with the others about sizes. */
+export const withoutThread = ({ rows }: NativeStart): NativeFunctions => ({
+  attendNative: withoutCode,
+  attendRowsNative: withoutCode,
+  tokensInPlace: rows?.tokens ?? 0,
+});
+
+export function withoutCode(): never {
+  throw new Error('this instance of the kernels has no machine code');
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import type { AttendShape } from '../../self-test/attend-problem.ts';
+import { rowsProblem } from '../../self-test/rows-problem.ts';
+import { abi, runBeforeGuard, runs } from '../../testing/machine.ts';
+import { rowsBf16, rowsBf16Features, rowsBf16Tokens } from './rows-bf16.ts';
+
+const base: AttendShape = {
+  rows: 16,
+  tokens: 64,
+  headDimQk: 576,
+  headDimV: 512,
+  masked: false,
+  continued: false,
+};
+const shapes: AttendShape[] = [
+  base,
+  { ...base, rows: 128, masked: true, continued: true },
+  { ...base, rows: 5, tokens: 1, continued: true },
+  { ...base, rows: 23, tokens: 37, continued: true },
+  { ...base, rows: 45, tokens: 63, masked: true },
+  { ...base, rows: 33, tokens: 5, headDimQk: 64, headDimV: 32, continued: true },
+  { ...base, rows: 61, tokens: 19, headDimQk: 128, headDimV: 128, masked: true },
+];
+
+describe('attending to bf16 tokens in place with avx512_bf16', () => {
+  const places = [{}, { scattered: true }, { gap: 6 }];
+  const all = shapes.flatMap((shape) => places.map((place) => ({ ...shape, ...place })));
+  it.skipIf(!runs(rowsBf16Features)).each(all)(
+    '$rows rows, $tokens tokens, $headDimQk/$headDimV',
+    (shape) => {
+      const problem = rowsProblem(rowsBf16, rowsBf16Tokens, shape, shape);
+      const result = runBeforeGuard(rowsBf16.assemble(abi), problem);
+      expect(problem.errorOf(result)).toBeLessThan(problem.tolerance);
+    },
+  );
+
+  it.skipIf(!runs(rowsBf16Features)).each([0x7f80, 0xffc1])(
+    'refuses to mask a value of %d, and changes nothing else',
+    (code) => {
+      const shape = { ...base, rows: 20, tokens: 9, headDimQk: 64, headDimV: 64 };
+      for (const masked of [true, false]) {
+        const problem = rowsProblem(rowsBf16, rowsBf16Tokens, { ...shape, masked });
+        const last = problem.memory.length - 2 * shape.headDimQk;
+        new DataView(problem.memory.buffer).setUint16(last + 2 * 63, code, true);
+        const result = runBeforeGuard(rowsBf16.assemble(abi), problem);
+        const changed = result.findIndex((byte, i) => byte !== problem.memory[i]);
+        const status = rowsBf16.jobLayout.offsets.get('status')?.offset ?? -1;
+        expect(changed === status && result[status] === 1).toBe(masked);
+      }
+    },
+  );
+});

@@ -1,0 +1,45 @@
+import type { AbiName, Program } from '@flash-mla/machine-code';
+import { attendKernels } from './kernels/attend/attend.ts';
+import { rowsBf16, rowsBf16Tokens } from './kernels/rows/rows-bf16.ts';
+import type { NativeKind, Selection } from './selection.ts';
+import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
+import type { NativeProblem } from './self-test/problem.ts';
+import { rowsProblem } from './self-test/rows-problem.ts';
+
+/** A kernel's code, with small problems that show whether it is right. */
+export interface NativeProgram {
+  readonly program: Program;
+  readonly problems: () => readonly NativeProblem[];
+}
+
+/** All that a device runs with. */
+export interface NativePrograms {
+  readonly attend: NativeProgram;
+  readonly rows: (NativeProgram & { readonly tokens: number }) | undefined;
+}
+
+/** Few, small, and yet every part of a kernel: whole and cut tiles, rows and columns, a mask. */
+const shapes: readonly AttendShape[] = [
+  { rows: 45, tokens: 63, headDimQk: 96, headDimV: 64, masked: true, continued: true },
+  { rows: 16, tokens: 64, headDimQk: 192, headDimV: 128, masked: false, continued: false },
+];
+
+/** The code of what was selected. */
+export function programsOf(
+  { kind, bf16Products }: Selection & { readonly kind: NativeKind },
+  abi: AbiName,
+): NativePrograms {
+  return {
+    attend: {
+      program: attendKernels[kind].assemble(abi),
+      problems: () => shapes.map((shape) => attendProblem(kind, shape)),
+    },
+    rows: bf16Products
+      ? {
+          program: rowsBf16.assemble(abi),
+          problems: () => shapes.map((shape) => rowsProblem(rowsBf16, rowsBf16Tokens, shape)),
+          tokens: rowsBf16Tokens,
+        }
+      : undefined,
+  };
+}
