@@ -6,6 +6,9 @@
  */
 
 export { useNative } from './attend/tile';
+export { addScaled, swiGlu } from './activation/elements';
+export { embedding } from './embedding/embedding';
+export { applyRope } from './rope/apply-rope';
 export { gemm } from './gemm/gemm';
 export { rmsNorm } from './norm/rms-norm';
 export { appendRows } from './ops/append';

@@ -1,6 +1,9 @@
+import { activationKernels } from './activation/kernels.ts';
 import { familiesOf, type KernelLibrary, loadAll } from './backends/kernel-library.ts';
+import { embeddingKernels } from './embedding/kernels.ts';
 import { gemmKernels } from './gemm/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
+import { ropeKernels } from './rope/kernels.ts';
 
 /** Attention and the KV cache. */
 const attentionKernels: KernelLibrary = {
@@ -21,7 +24,14 @@ const attentionKernels: KernelLibrary = {
 };
 
 /** The kernels of each family of operations. */
-const families: readonly KernelLibrary[] = [attentionKernels, normKernels, gemmKernels];
+const families: readonly KernelLibrary[] = [
+  attentionKernels,
+  normKernels,
+  gemmKernels,
+  ropeKernels,
+  activationKernels,
+  embeddingKernels,
+];
 
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */
 export const flashMlaKernels = {

@@ -1,9 +1,12 @@
 /** What the conformance suite and the command know of the operations that have folders of their own. */
 
+import { activationTools } from './activation/tools.ts';
 import type { ConformanceCase } from './cases/conformance/suite.ts';
 import type { OperationBench } from './cli/bench/operation.ts';
+import { embeddingTools } from './embedding/tools.ts';
 import { gemmTools } from './gemm/tools.ts';
 import { normTools } from './norm/tools.ts';
+import { ropeTools } from './rope/tools.ts';
 
 /** The tools of one family of operations. */
 export interface OperationTools {
@@ -12,4 +15,10 @@ export interface OperationTools {
   readonly benches: readonly OperationBench[];
 }
 
-export const operationTools: readonly OperationTools[] = [normTools, gemmTools];
+export const operationTools: readonly OperationTools[] = [
+  normTools,
+  gemmTools,
+  ropeTools,
+  activationTools,
+  embeddingTools,
+];

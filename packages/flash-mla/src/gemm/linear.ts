@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import { checkNotEmpty, optionNames, readOptions, shapeText } from '../api/arguments.ts';
+import { isSame } from '../operation/same.ts';
 import {
   checkApart,
   checkChoice,
@@ -111,16 +112,6 @@ function asBatch(tensor: Tensor) {
   const [rows = 0, columns = 0] = tensor.shape;
   const [stride = 0] = tensor.strides;
   return viewOf(tensor, [rows, 1, columns], [stride, 0, 1]);
-}
-
-/** Whether two tensors are the same elements. */
-export function isSame(a: Tensor, b: Tensor): boolean {
-  return (
-    a.buffer === b.buffer &&
-    a.dtype === b.dtype &&
-    a.byteOffset === b.byteOffset &&
-    a.strides.every((stride, i) => stride === b.strides[i] || (a.shape[i] ?? 0) < 2)
-  );
 }
 
 function checkScales(

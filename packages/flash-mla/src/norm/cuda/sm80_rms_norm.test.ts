@@ -4,8 +4,7 @@ import { limitsFor, SimContext } from '../../backends/cuda/kernels/testing/sim-c
 import { portableRmsNorm, type RmsNormProblem } from './sm80_rms_norm_launch.ts';
 
 const rows = (dtype: 'bf16' | 'f32' | 'e4m3', alignment = 16) => ({
-  dtype,
-  placement: { strides: [4096], alignment },
+  ...{ dtype, strides: [4096], alignment },
 });
 
 const problem = (columns: number, more: Partial<RmsNormProblem> = {}): RmsNormProblem => ({
@@ -18,7 +17,7 @@ describe('the key of RMSNorm', () => {
   const keyOf = (args: RmsNormProblem) => portableRmsNorm.keyOf(args);
 
   it('holds neither rows nor strides', () => {
-    const far = { dtype: 'bf16', placement: { strides: [9000], alignment: 16 } } as const;
+    const far = { dtype: 'bf16', strides: [9000], alignment: 16 } as const;
     expect(keyOf(problem(512, { rows: 999, x: far }))).toEqual(keyOf(problem(512)));
     const { kernel, config, grid } = portableRmsNorm.plan(problem(512)).launches.main;
     expect([kernel.name, grid, limits.sm]).toEqual(['sm80_rms_norm', [4, 1, 1], 90]);

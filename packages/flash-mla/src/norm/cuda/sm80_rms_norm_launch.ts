@@ -1,24 +1,18 @@
-import { dtypeSize } from '@flash-mla/core';
 import type {
   CudaKernel,
   KernelSpec,
   LaunchPlan,
   OperationPlan,
 } from '../../backends/cuda/kernel.ts';
-import { asAlignment } from '../../backends/cuda/kernels/mla/copy.ts';
-import type { RowLayout } from '../../backends/cuda/kernels/rows/columns.ts';
-import { placementOf } from '../../backends/cuda/placement.ts';
-import type { Placement } from '../../backends/cuda/problems.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import {
+  layoutKey,
+  layoutOf,
+  type RowsProblem,
+  rowsOf,
+  strideBytes,
+} from '../../backends/cuda/kernels/rows/problem.ts';
 import { type RmsNormArgs, rmsNormOperation } from '../operation.ts';
 import { buildRmsNorm, type RmsNormConfig, type RmsNormParams } from './sm80_rms_norm.ts';
-
-/** How the rows of a matrix lie in memory. */
-export interface RowsProblem {
-  readonly dtype: TensorView['dtype'];
-  /** Stride (rows) in elements. */
-  readonly placement: Placement;
-}
 
 /** What kernel selection sees of a call. */
 export interface RmsNormProblem {
@@ -42,16 +36,11 @@ interface RmsNormPlan extends OperationPlan {
 
 function problemOf({ x, residual, weight, out, powerOfTwoScales }: RmsNormArgs): RmsNormProblem {
   const [rows = 0, columns = 0] = x.shape;
-  const ofRows = (view: TensorView) => ({ dtype: view.dtype, placement: placementOf(view, [0]) });
   return {
-    ...{ rows, columns, powerOfTwoScales, x: ofRows(x), out: ofRows(out) },
-    weight: { dtype: weight.dtype, placement: placementOf(weight, []) },
-    residual: residual && ofRows(residual),
+    ...{ rows, columns, powerOfTwoScales, x: rowsOf(x), out: rowsOf(out), weight: rowsOf(weight) },
+    residual: residual && rowsOf(residual),
   };
 }
-
-const layoutOf = <D extends RowLayout['dtype']>({ dtype, placement }: RowsProblem) =>
-  ({ dtype: dtype as D, alignment: asAlignment(placement.alignment) }) as RowLayout<D>;
 
 function configOf(problem: RmsNormProblem): RmsNormConfig {
   const { columns, x, residual, weight, out, powerOfTwoScales } = problem;
@@ -61,11 +50,6 @@ function configOf(problem: RmsNormProblem): RmsNormConfig {
   };
 }
 
-const keyOf = (layout: RowLayout | undefined) => layout && `${layout.dtype} by ${layout.alignment}`;
-
-const strideBytes = (view: TensorView | undefined) =>
-  view && (view.shape[0] ?? 0) > 1 ? (view.strides[0] ?? 0) * dtypeSize(view.dtype) : 0;
-
 /** RMSNorm on every GPU. */
 export const portableRmsNorm = {
   operation: rmsNormOperation,
@@ -74,8 +58,8 @@ export const portableRmsNorm = {
   keyOf(problem) {
     const { columns, x, residual, weight, out, powerOfTwoScales } = configOf(problem);
     return {
-      ...{ columns, powerOfTwoScales, x: keyOf(x), residual: keyOf(residual) },
-      ...{ weight: keyOf(weight), out: keyOf(out) },
+      ...{ columns, powerOfTwoScales, x: layoutKey(x), residual: layoutKey(residual) },
+      ...{ weight: layoutKey(weight), out: layoutKey(out) },
     };
   },
 

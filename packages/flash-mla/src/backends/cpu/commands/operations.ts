@@ -11,6 +11,10 @@ export const operations = [
   'computeSchedule',
   'rmsNorm',
   'gemm',
+  'applyRope',
+  'swiGlu',
+  'addScaled',
+  'embedding',
   'probeFma',
   'probeRead',
 ] as const;

@@ -1,0 +1,3 @@
+/** Rows of a table. */
+
+export { type EmbeddingOptions, embedding } from './embedding.ts';

@@ -1,0 +1,5 @@
+import type { OperationTools } from '../operation-tools.ts';
+import { embeddingCases } from './cases.ts';
+
+/** What the conformance suite knows of rows of a table. */
+export const embeddingTools: OperationTools = { cases: embeddingCases, benches: [] };

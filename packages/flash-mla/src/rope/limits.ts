@@ -1,0 +1,2 @@
+/** The widest heads. */
+export const maxRopeDim = 512;

@@ -1,0 +1,5 @@
+import type { OperationTools } from '../operation-tools.ts';
+import { ropeCases } from './cases.ts';
+
+/** What the conformance suite knows of rotary position embedding. */
+export const ropeTools: OperationTools = { cases: ropeCases, benches: [] };
