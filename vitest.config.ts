@@ -12,6 +12,8 @@ export default defineConfig({
       'apps/*/test/**/*.test.ts',
       'scripts/**/*.test.ts',
     ],
+    // It has a "source" condition of its own, whose files only Vite can read.
+    server: { deps: { inline: [/\/node_modules\/(ai|@ai-sdk|eventsource-parser)\//] } },
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

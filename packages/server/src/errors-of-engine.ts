@@ -5,7 +5,7 @@ import {
   QueueFullError,
   RequestTooLongError,
 } from '@flash-mla/engine';
-import { ApiError, badRequest } from './errors.ts';
+import { ApiError, badRequest, GrammarError } from './errors.ts';
 
 /** What a client is told about an error that came from inside. Nothing of the inside is given away. */
 export function apiErrorOf(error: unknown, retryAfter = 1): ApiError {
@@ -21,6 +21,8 @@ export function apiErrorOf(error: unknown, retryAfter = 1): ApiError {
         ...cause,
       },
     );
+  if (error instanceof GrammarError)
+    return badRequest(error.message, 'response_format', 'invalid_schema');
   if (error instanceof InvalidRequestError) return badRequest(error.message);
   if (error instanceof QueueFullError)
     return new ApiError('Too many requests are waiting. Send it again later.', {

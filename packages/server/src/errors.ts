@@ -22,6 +22,22 @@ export class ServerOptionError extends Error implements Problem {
   }
 }
 
+/** A grammar is wrong, is too large or takes too long. */
+export class GrammarError extends Error implements Problem {
+  override readonly name = 'GrammarError';
+  readonly subject: string;
+  readonly expected: string;
+  readonly actual: string;
+  readonly remedy: string;
+  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
+    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
+    this.subject = subject;
+    this.expected = expected;
+    this.actual = actual;
+    this.remedy = remedy;
+  }
+}
+
 /** The kinds of errors that OpenAI's API knows. */
 export type ApiErrorType =
   | 'invalid_request_error'

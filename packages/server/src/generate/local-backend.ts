@@ -1,4 +1,5 @@
 import { Engine, type EngineOptions, type EngineStats, type ModelRunner } from '@flash-mla/engine';
+import { badRequest } from '../errors.ts';
 import type { Grammars } from '../grammar/grammars.ts';
 import type { Backend, BackendListener, BackendRequest } from './backend.ts';
 import { EngineLoop } from './engine-loop.ts';
@@ -24,6 +25,8 @@ export class LocalBackend implements Backend {
 
   async submit(request: BackendRequest, listener: BackendListener): Promise<void> {
     const { grammar, grammarAfter, ...options } = request;
+    if (grammar !== undefined && this.#grammars === undefined)
+      throw badRequest('This server holds no answers to a grammar.', 'response_format');
     const constraint = grammar && (await this.#grammars?.prepare(grammar, grammarAfter));
     this.#loop.submit({ ...options, ...(constraint && { constraint }) }, listener);
   }

@@ -17,70 +17,86 @@ export interface CallGrammarOptions {
  */
 export function callGrammar(family: OutputFamily, options: CallGrammarOptions): GrammarSpec {
   const { isForced, isParallel, tools } = options;
-  const { section, separator, tags } = formatOf(family, tools);
+  const { back, callBegin, front, separator, tags } = formatOf(family, tools);
+  const stop = { stop_after_first: !isParallel };
   const calls = {
     type: 'tags_with_separator',
     tags,
-    separator,
+    separator: separator + callBegin,
     at_least_one: true,
-    stop_after_first: !isParallel,
+    ...stop,
   };
-  const whole = {
-    type: 'sequence',
-    elements: [...text(section.begin), calls, ...text(section.end)],
+  const begin = front + callBegin;
+  const whole = { type: 'tag', begin, content: calls, end: back };
+  const open = { type: 'sequence', elements: [{ type: 'const_string', value: begin }, calls] };
+  const alone = tags.map((tag) => ({ ...tag, begin: callBegin + tag.begin }));
+  const triggered = {
+    type: 'triggered_tags',
+    triggers: [begin],
+    tags: back === '' ? alone : [whole],
+    at_least_one: false,
+    ...stop,
   };
-  const trigger = section.begin || '<tool_call>';
-  const format = isForced
-    ? whole
-    : {
-        type: 'triggered_tags',
-        triggers: [trigger],
-        tags: section.begin
-          ? [{ type: 'tag', begin: section.begin, content: calls, end: section.end }]
-          : tags,
-        at_least_one: false,
-        stop_after_first: !isParallel,
-      };
+  // xgrammar takes no end that is empty, and nothing behind calls in a sequence.
+  const forced = back === '' ? open : whole;
+  const format = isForced ? forced : triggered;
   return { kind: 'structural-tag', source: JSON.stringify({ type: 'structural_tag', format }) };
 }
 
-function text(value: string) {
-  return value === '' ? [] : [{ type: 'const_string', value }];
+/** A call without its first mark, so that the mark can be a part of what stands between calls. */
+interface CallTag {
+  readonly type: 'tag';
+  readonly begin: string;
+  readonly content: object;
+  readonly end: string;
 }
 
-function formatOf(family: OutputFamily, tools: readonly ToolDefinition[]) {
+interface CallFormat {
+  /** Around all calls. */
+  readonly front: string;
+  readonly back: string;
+  readonly callBegin: string;
+  readonly separator: string;
+  readonly tags: readonly CallTag[];
+}
+
+function formatOf(family: OutputFamily, tools: readonly ToolDefinition[]): CallFormat {
   const json = jsonCallFormats[family];
   if (json !== undefined)
     return {
-      section: { begin: json.sectionBegin, end: json.sectionEnd },
+      front: json.sectionBegin,
+      back: json.sectionEnd,
+      callBegin: json.callBegin,
       separator: family === 'deepseek-v3' ? '\n' : '',
       tags: tools.map(({ function: tool }) => ({
         type: 'tag',
-        begin: json.callBegin + json.writeHeader(tool.name) + json.headerEnd,
+        begin: json.writeHeader(tool.name) + json.headerEnd,
         content: { type: 'json_schema', json_schema: tool.parameters ?? { type: 'object' } },
         end: json.callEnd,
       })),
     };
-  const anyText = { type: 'any_text' };
-  if (family === 'glm')
-    return {
-      section: { begin: '', end: '' },
-      separator: '',
-      tags: tools.map(({ function: tool }) => ({
+  const content = { type: 'any_text' };
+  if (family === 'glm') {
+    const tags = tools.map(
+      ({ function: { name } }): CallTag => ({
         type: 'tag',
-        begin: `<tool_call>${tool.name}`,
-        content: anyText,
+        begin: name,
+        content,
         end: '</tool_call>',
-      })),
-    };
+      }),
+    );
+    return { front: '', back: '', callBegin: '<tool_call>', separator: '', tags };
+  }
   const block = family === 'deepseek-v4' ? 'tool_calls' : 'function_calls';
   return {
-    section: { begin: `\n\n<｜DSML｜${block}>\n`, end: `\n</｜DSML｜${block}>` },
+    front: `\n\n<｜DSML｜${block}>\n`,
+    back: `\n</｜DSML｜${block}>`,
+    callBegin: '<｜DSML｜invoke name="',
     separator: '\n',
     tags: tools.map(({ function: tool }) => ({
       type: 'tag',
-      begin: `<｜DSML｜invoke name="${tool.name}">\n`,
-      content: anyText,
+      begin: `${tool.name}">\n`,
+      content,
       end: '</｜DSML｜invoke>',
     })),
   };
