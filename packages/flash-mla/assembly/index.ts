@@ -9,6 +9,8 @@ export { useNative } from './attend/tile';
 export { addScaled, swiGlu } from './activation/elements';
 export { embedding } from './embedding/embedding';
 export { applyRope } from './rope/apply-rope';
+export { expertMlp } from './moe/expert-mlp';
+export { routeExperts } from './moe/route-experts';
 export { gemm } from './gemm/gemm';
 export { rmsNorm } from './norm/rms-norm';
 export { appendRows } from './ops/append';

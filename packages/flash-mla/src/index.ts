@@ -30,6 +30,7 @@ export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts'
 export * from './embedding/index.ts';
 export * from './gemm/index.ts';
 export type { KvRowLayout } from './kv-cache/row-layout.ts';
+export * from './moe/index.ts';
 export * from './norm/index.ts';
 export { type DeviceListing, listDevices, openDevice } from './open-device.ts';
 export {

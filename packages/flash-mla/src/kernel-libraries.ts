@@ -2,6 +2,7 @@ import { activationKernels } from './activation/kernels.ts';
 import { familiesOf, type KernelLibrary, loadAll } from './backends/kernel-library.ts';
 import { embeddingKernels } from './embedding/kernels.ts';
 import { gemmKernels } from './gemm/kernels.ts';
+import { moeKernels } from './moe/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
 import { ropeKernels } from './rope/kernels.ts';
 
@@ -31,6 +32,7 @@ const families: readonly KernelLibrary[] = [
   ropeKernels,
   activationKernels,
   embeddingKernels,
+  moeKernels,
 ];
 
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */

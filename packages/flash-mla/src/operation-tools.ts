@@ -5,6 +5,7 @@ import type { ConformanceCase } from './cases/conformance/suite.ts';
 import type { OperationBench } from './cli/bench/operation.ts';
 import { embeddingTools } from './embedding/tools.ts';
 import { gemmTools } from './gemm/tools.ts';
+import { moeTools } from './moe/tools.ts';
 import { normTools } from './norm/tools.ts';
 import { ropeTools } from './rope/tools.ts';
 
@@ -21,4 +22,5 @@ export const operationTools: readonly OperationTools[] = [
   ropeTools,
   activationTools,
   embeddingTools,
+  moeTools,
 ];

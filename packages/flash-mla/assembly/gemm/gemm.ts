@@ -180,7 +180,7 @@ export function loadWeights(
   }
 }
 
-function dots(
+export function dots(
   type: i32,
   x: usize,
   xStride: usize,

@@ -136,3 +136,23 @@ export function viewOf(
 ): TensorView {
   return { buffer, byteOffset, dtype, shape, strides };
 }
+
+/** {@link takeOutput} for an output that must be contiguous. */
+export function takeContiguous<D extends DType>(
+  name: string,
+  given: unknown,
+  shape: readonly number[],
+  dtype: D,
+  device: TensorHost,
+  owned: Tensor[],
+): Tensor<D> {
+  const tensor = takeOutput(name, given, shape, dtype, device, owned);
+  checkContiguous(name, tensor);
+  return tensor;
+}
+
+export function checkContiguous(name: string, tensor: Tensor): void {
+  if (tensor.isContiguous) return;
+  const strides = `strides (${tensor.strides.join(', ')})`;
+  throw new InvalidArgumentError(name, 'a contiguous tensor', strides);
+}

@@ -15,6 +15,8 @@ export const operations = [
   'swiGlu',
   'addScaled',
   'embedding',
+  'routeExperts',
+  'expertMlp',
   'probeFma',
   'probeRead',
 ] as const;

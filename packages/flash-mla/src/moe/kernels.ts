@@ -1,0 +1,7 @@
+import type { KernelLibrary } from '../backends/kernel-library.ts';
+
+/** Kernels of mixtures of experts. */
+export const moeKernels: KernelLibrary = {
+  name: 'moe',
+  cpu: async () => (await import('./cpu/kernels.ts')).moeCpuKernels,
+};

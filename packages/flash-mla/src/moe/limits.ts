@@ -1,0 +1,5 @@
+/** The most experts that a router chooses from. */
+export const maxExperts = 1024;
+
+/** The most experts of a row. */
+export const maxTopK = 64;
