@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { machineFacts, packageVersion } from '../packages/flash-mla/dist/cli/machine.js';
+import { machineFacts, packageVersion } from '../packages/flash-mla/dist/command/machine.js';
 import { root } from '../scripts/workspace.mjs';
 import { compareEngines } from './peers/dense.mjs';
 import { installPeers, peers } from './peers/install.mjs';

@@ -12,11 +12,11 @@ import { rollup } from 'rollup';
 /** Where chunks go below `dist`. */
 const chunkFolder = 'chunks';
 /** The script of a worker thread, which stands alone: one file, which can also be carried as text. */
-const workerScript = 'backends/cpu/worker.js';
+const workerScript = 'runtime/cpu/worker.js';
 /** Scripts that are carried as text, by the module in `wasm` that holds the text. */
 const scripts = {
   'cpu-worker.js': workerScript,
-  'native-self-test.js': 'backends/cpu/native/self-test/child.js',
+  'native-self-test.js': 'runtime/cpu/native/self-test/child.js',
 };
 const mapComment = /\n\/\/# sourceMappingURL=.*\s*$/;
 

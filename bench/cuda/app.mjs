@@ -22,9 +22,9 @@ export function core() {
 /** The driver that a `--device` names: `cuda` (the default) or `sim`. */
 export async function openDriver(name = 'cuda') {
   if (name === 'sim') {
-    const { SimDriver } = await flashMla('backends/sim/driver.js');
+    const { SimDriver } = await flashMla('runtime/sim/driver.js');
     return new SimDriver();
   }
-  const { openLibcuda } = await flashMla('backends/cuda/libcuda/load.js');
+  const { openLibcuda } = await flashMla('runtime/cuda/libcuda/load.js');
   return openLibcuda();
 }

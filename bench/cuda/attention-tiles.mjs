@@ -8,11 +8,11 @@ const { values } = parseArgs({
   options: { device: { type: 'string', default: 'cuda' }, json: { type: 'string' } },
 });
 const { openDevice, flashAttnVarlenFunc } = await flashMla('index.js');
-const { measure } = await flashMla('cli/bench/measure.js');
+const { measure } = await flashMla('command/bench/measure.js');
 const { portableDenseAttention } = await flashMla(
-  'backends/cuda/kernels/sm80_dense_attention_launch.js',
+  'ops/attention/cuda/sm80/sm80_dense_attention_launch.js',
 );
-const { mhaShape, mhaShared } = await flashMla('backends/cuda/kernels/mha/tile.js');
+const { mhaShape, mhaShared } = await flashMla('ops/attention/cuda/sm80/mha/tile.js');
 
 const simulated = values.device === 'sim';
 const [heads, length] = simulated ? [1, 128] : [32, 4096];

@@ -6,9 +6,9 @@ import { spin } from './kernels.mjs';
 
 /** Opens a device of the public API on a driver. */
 export async function openDevice(driver, debug = false) {
-  const { openCuda } = await flashMla('backends/cuda/open.js');
-  const { flashMlaKernels } = await flashMla('kernel-libraries.js');
-  const { Device } = await flashMla('device.js');
+  const { openCuda } = await flashMla('runtime/cuda/open.js');
+  const { flashMlaKernels } = await flashMla('ops/kernel-libraries.js');
+  const { Device } = await flashMla('runtime/device/device.js');
   const exactMemory = driver.kind === 'sim';
   return new Device(
     await openCuda(driver, 0, { debug, exactMemory, families: flashMlaKernels.cuda }),
@@ -66,7 +66,7 @@ const transfers = withDevice(async (device, { simulated }) => {
 
 const waiting = async (env) => {
   const { context, stream, run } = await prepareSpin(env, env.simulated ? 1e5 : 4e8);
-  const { Timeline } = await flashMla('backends/cuda/stream/timeline.js');
+  const { Timeline } = await flashMla('runtime/cuda/stream/timeline.js');
   const timeline = new Timeline(context, stream);
   run.run();
   let ticks = 0;

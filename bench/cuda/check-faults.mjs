@@ -18,8 +18,8 @@ const faults = {
 /** Runs a kernel that must fault, on a stream of its own, beside two devices of the public API. */
 async function provoke(driver, { kernel, values }) {
   const { DeviceLostError } = await flashMla('errors.js');
-  const { shareContext } = await flashMla('backends/cuda/device/shared-context.js');
-  const { Timeline } = await flashMla('backends/cuda/stream/timeline.js');
+  const { shareContext } = await flashMla('runtime/cuda/device/shared-context.js');
+  const { Timeline } = await flashMla('runtime/cuda/stream/timeline.js');
   const device = await openDevice(driver);
   const other = await openDevice(driver);
   const tensor = device.tensor([1, 2, 3], [3], 'f32');

@@ -16,10 +16,10 @@ const { values } = parseArgs({
   },
 });
 const { openDevice } = await flashMla('index.js');
-const { measure } = await flashMla('cli/bench/measure.js');
-const { rotation } = await flashMla('cli/bench/rotation.js');
-const { benchOperations } = await flashMla('cli/bench/operation.js');
-const launches = (name) => flashMla(`backends/cuda/kernels/${name}_launch.js`);
+const { measure } = await flashMla('command/bench/measure.js');
+const { rotation } = await flashMla('command/bench/rotation.js');
+const { benchOperations } = await flashMla('ops/bench/operation.js');
+const launches = (name) => flashMla(`ops/attention/cuda/${name.slice(0, 4)}/${name}_launch.js`);
 const { portableDenseDecode } = await launches('sm80_dense_decode');
 const { e4m3DenseDecode } = await launches('sm90_e4m3_dense_decode');
 

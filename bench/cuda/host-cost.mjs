@@ -26,7 +26,7 @@ const calls = Number(values.calls);
 const warmUp = 20_000;
 const driver = values.device === 'null' ? await openNullDriver() : await openDriver(values.device);
 const device = await openDevice(driver);
-const { denseDecode } = await flashMla('attention/operations.js');
+const { denseDecode } = await flashMla('ops/attention/operations.js');
 const { flashMlaWithKvCache, getMlaMetadata, Tensor } = await flashMla('index.js');
 
 /**

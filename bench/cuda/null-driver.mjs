@@ -109,7 +109,7 @@ class NullLibrary {
 
 /** A CudaDriver whose calls succeed at once, without effect. */
 export async function openNullDriver() {
-  const { openLibcuda } = await flashMla('backends/cuda/libcuda/load.js');
+  const { openLibcuda } = await flashMla('runtime/cuda/libcuda/load.js');
   const library = new NullLibrary();
   const environment = {
     platform: 'linux',

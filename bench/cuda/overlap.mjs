@@ -9,10 +9,10 @@ const { values } = parseArgs({
   options: { device: { type: 'string', default: 'cuda' }, json: { type: 'string' } },
 });
 const { openDevice } = await flashMla('index.js');
-const { measure } = await flashMla('cli/bench/measure.js');
-const { benchOperations } = await flashMla('cli/bench/operation.js');
+const { measure } = await flashMla('command/bench/measure.js');
+const { benchOperations } = await flashMla('ops/bench/operation.js');
 const { portableSparseDecode: sparseDecode } = await flashMla(
-  'backends/cuda/kernels/sm80_sparse_decode_launch.js',
+  'ops/attention/cuda/sm80/sm80_sparse_decode_launch.js',
 );
 
 const simulated = values.device === 'sim';

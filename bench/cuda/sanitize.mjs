@@ -42,7 +42,7 @@ if (spawnSync(values.sanitizer, ['--version']).error) {
 const began = performance.now();
 const elapsed = () => (performance.now() - began) / 1000;
 const { suite, filter } = values;
-const { selectCases } = await flashMla('cases/conformance/suite.js');
+const { selectCases } = await flashMla('ops/conformance/suite/suite.js');
 const casesOf = (shard) => selectCases({ suite, filter, shard });
 if (casesOf().length === 0) fail(`--filter ${filter}: no case of the ${suite} suite has that name`);
 

@@ -13,10 +13,10 @@ const { values } = parseArgs({
   },
 });
 const { openDevice } = await flashMla('index.js');
-const { measure } = await flashMla('cli/bench/measure.js');
-const { rotation } = await flashMla('cli/bench/rotation.js');
-const { benchOperations } = await flashMla('cli/bench/operation.js');
-const launch = await flashMla('backends/cuda/kernels/sm90_sparse_decode_launch.js');
+const { measure } = await flashMla('command/bench/measure.js');
+const { rotation } = await flashMla('command/bench/rotation.js');
+const { benchOperations } = await flashMla('ops/bench/operation.js');
+const launch = await flashMla('ops/attention/cuda/sm90/sm90_sparse_decode_launch.js');
 const { hopperSparseDecode, runs, scheduleOf } = launch;
 
 const simulated = values.device.startsWith('sim');

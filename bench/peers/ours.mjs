@@ -1,7 +1,7 @@
 // This library's kernel on the benchmark's data.
 import { Device, flashMlaWithKvCache, getMlaMetadata } from 'flash-mla';
-import { open } from '../../packages/flash-mla/dist/backends/cpu/index.js';
-import { flashMlaKernels } from '../../packages/flash-mla/dist/kernel-libraries.js';
+import { flashMlaKernels } from '../../packages/flash-mla/dist/ops/kernel-libraries.js';
+import { open } from '../../packages/flash-mla/dist/runtime/cpu/index.js';
 import { widen } from './data.mjs';
 
 /**

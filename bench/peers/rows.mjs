@@ -1,8 +1,8 @@
 // Packed FP8 rows against bf16 rows with the same tokens, in turn.
 import { openDevice } from 'flash-mla';
-import { measure } from '../../packages/flash-mla/dist/cli/bench/measure.js';
-import { benchOperations } from '../../packages/flash-mla/dist/cli/bench/operation.js';
-import { rotation } from '../../packages/flash-mla/dist/cli/bench/rotation.js';
+import { measure } from '../../packages/flash-mla/dist/command/bench/measure.js';
+import { rotation } from '../../packages/flash-mla/dist/command/bench/rotation.js';
+import { benchOperations } from '../../packages/flash-mla/dist/ops/bench/operation.js';
 import { median } from './timing.mjs';
 
 /** Microseconds of both layouts, and the ratio of their times. */

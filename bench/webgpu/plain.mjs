@@ -106,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) a
  * their answer to a small problem is wrong.
  */
 export async function plainAttention({ b, sK, hQ }, repeats) {
-  const { requestAdapter } = await flashMla('backends/webgpu/gpu.js');
+  const { requestAdapter } = await flashMla('runtime/webgpu/gpu.js');
   const adapter = await requestAdapter();
   const names = ['maxBufferSize', 'maxStorageBufferBindingSize'];
   const device = await adapter.requestDevice({
@@ -126,7 +126,7 @@ export async function plainAttention({ b, sK, hQ }, repeats) {
 
 /** Runs the kernels on a small problem. Throws unless they agree with the reference in float64. */
 async function largestError(device) {
-  const { denseDecode, hostTensor } = await flashMla('reference/index.js');
+  const { denseDecode, hostTensor } = await flashMla('ops/reference.js');
   const [b, sK, hQ] = [2, 128, 32];
   const plan = await planOf(device, { b, sK, hQ });
   await plan.run();

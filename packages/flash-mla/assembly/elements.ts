@@ -3,7 +3,7 @@
 import { decodeRow, E4M3 } from './decode/row';
 import { packBf16, encodeBf16 } from './encode';
 
-/** Beside BF16, F16 and E4M3; see elementCode in src/backends/cpu/commands/address.ts. */
+/** Beside BF16, F16 and E4M3; see elementCode in src/runtime/cpu/commands/address.ts. */
 export const F32: i32 = 3;
 export const BF16: i32 = 0;
 

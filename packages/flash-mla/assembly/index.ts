@@ -2,7 +2,7 @@
  * What the kernels export. The first four parameters of a command are its shared context, the index of
  * the calling thread, the number of threads and the workspace (first the scratch of each thread, then
  * the slots of partial results). All threads call it with the same arguments, in the order of
- * src/backends/cpu/commands/.
+ * src/runtime/cpu/commands/.
  */
 
 export { useNative } from './attend/tile';

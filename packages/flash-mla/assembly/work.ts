@@ -3,7 +3,7 @@
  * words, all zero when the command is enqueued.
  */
 
-// Byte offsets in the context; src/backends/cpu/pool/protocol.ts reads the error words.
+// Byte offsets in the context; src/runtime/cpu/pool/protocol.ts reads the error words.
 const ITEM: usize = 0;
 const SECOND_ITEM: usize = 4;
 const ARRIVED: usize = 8;

@@ -19,26 +19,37 @@ export {
   type StorageOf,
   UnsupportedOperationError,
 } from '@flash-mla/core';
-export * from './activation/index.ts';
-export * from './api/index.ts';
-export type { DeviceInfo, MemoryStats } from './backends/backend.ts';
-export type { CpuKernel } from './backends/cpu/kernel.ts';
-export type { CudaKernel, KernelSpec } from './backends/cuda/kernel.ts';
-export type { KernelLibrary } from './backends/kernel-library.ts';
-export type { WebGpuKernel } from './backends/webgpu/kernel.ts';
-export { Device, type DeviceOptions, type DeviceSpec, Graph } from './device.ts';
-export * from './embedding/index.ts';
-export * from './gemm/index.ts';
-export type { KvRowLayout } from './kv-cache/row-layout.ts';
-export * from './moe/index.ts';
-export * from './norm/index.ts';
-export { type DeviceListing, listDevices, openDevice } from './open-device.ts';
+export { openDevice } from './open-device.ts';
+export * from './ops/activation/index.ts';
+export * from './ops/attention/index.ts';
+export * from './ops/embedding/index.ts';
+export * from './ops/gemm/index.ts';
+export type { KvRowLayout } from './ops/kernel-lib/row-layout.ts';
+export {
+  type AppendKvCacheOptions,
+  appendKvCache,
+  type DequantizeKvCacheOptions,
+  dequantizeKvCache,
+  type KvCacheDType,
+  type PackedKvLayout,
+  type QuantizeKvCacheOptions,
+  quantizeKvCache,
+} from './ops/kv-cache/index.ts';
+export * from './ops/moe/index.ts';
+export * from './ops/norm/index.ts';
+export * from './ops/rope/index.ts';
+export type { CpuKernel } from './runtime/cpu/kernel.ts';
+export type { CudaKernel, KernelSpec } from './runtime/cuda/kernel.ts';
+export type { DeviceInfo, MemoryStats } from './runtime/device/backend.ts';
+export { Device, type DeviceOptions, type DeviceSpec, Graph } from './runtime/device/device.ts';
+export type { KernelLibrary } from './runtime/device/kernel-library.ts';
+export { type DeviceListing, listDevices } from './runtime/device/open-device.ts';
 export {
   defineCpuKernel,
   defineCudaKernel,
   defineWebGpuKernel,
-} from './operation/define-kernels.ts';
-export { defineOperation, type Operation } from './operation/operation.ts';
-export * from './rope/index.ts';
-export { Tensor } from './tensor/tensor.ts';
-export type { DeviceBuffer, TensorView } from './tensor/view.ts';
+} from './runtime/operation/define-kernels.ts';
+export { defineOperation, type Operation } from './runtime/operation/operation.ts';
+export { Tensor } from './runtime/tensor/tensor.ts';
+export type { DeviceBuffer, TensorView } from './runtime/tensor/view.ts';
+export type { WebGpuKernel } from './runtime/webgpu/kernel.ts';

@@ -133,8 +133,8 @@ function browserGraph(): Map<string, string[]> {
   };
   for (const door of [
     entry,
-    new URL('cases/index.js', dist),
-    new URL('reference/index.js', dist),
+    new URL('ops/conformance/index.js', dist),
+    new URL('ops/reference.js', dist),
   ]) {
     visit(door);
   }
@@ -152,11 +152,12 @@ describe('the built package', () => {
     const own = seen.modules.filter((url) => url.startsWith(dist.href));
     expect(own).toContain(entry.href);
     const sources = sourcesOf(own.map((url) => new URL(url)));
-    expect(sources).toContain('api/flash-mla-with-kv-cache.ts');
-    const backends = sources.filter((path) => path.startsWith('backends/'));
-    expect(backends).toEqual(['backends/kernel-library.ts', 'backends/registry.ts']);
+    expect(sources).toContain('ops/attention/api/flash-mla-with-kv-cache.ts');
+    expect(sources).toContain('runtime/device/registry.ts');
     for (const path of sources) {
-      expect(path).not.toMatch(/^(reference|cases|cli|hisparse|platform)\//);
+      expect(path).not.toMatch(
+        /^command\/|^runtime\/(cpu|cuda|sim|webgpu|platform)\/|\/(bench|conformance|reference)\//,
+      );
     }
     const foreign = seen.modules.filter((url) => !url.startsWith(dist.href));
     expect(foreign).toEqual([new URL('../core/dist/index.js', packageRoot).href]);
@@ -174,7 +175,7 @@ describe('the built package', () => {
   });
 
   it('keeps each module importable by its path, once', async () => {
-    const device = (await import(new URL('device.js', dist).href)) as object;
+    const device = (await import(new URL('runtime/device/device.js', dist).href)) as object;
     const index = (await import(entry.href)) as object;
     for (const [name, value] of Object.entries(device)) {
       if (name in index) expect(index[name as keyof object]).toBe(value);
@@ -200,11 +201,11 @@ describe('the built package', () => {
   it('reaches no node: module in a browser, through dynamic imports neither', () => {
     const graph = browserGraph();
     const sources = sourcesOf([...graph.keys()].map((href) => new URL(href)));
-    expect(sources).toContain('platform/browser.ts');
+    expect(sources).toContain('runtime/platform/browser.ts');
     const files = new URL('../safetensors/dist/files/browser.js', packageRoot);
     expect([...graph.keys()]).toContain(files.href);
-    expect(sources).toContain('backends/cpu/index.ts');
-    expect(sources).toContain('backends/cpu/worker.ts');
+    expect(sources).toContain('runtime/cpu/index.ts');
+    expect(sources).toContain('runtime/cpu/worker.ts');
     const embedded = [...graph.keys()].filter(
       (href) => href.startsWith(packageRoot.href) && !href.startsWith(dist.href),
     );

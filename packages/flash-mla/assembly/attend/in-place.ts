@@ -1,6 +1,6 @@
 /**
  * bf16 tokens that machine code attends to where they lie in the cache, by a list of their addresses. The job
- * is that of src/backends/cpu/native/kernels/rows/job.ts.
+ * is that of src/runtime/cpu/native/kernels/rows/job.ts.
  */
 
 import { decodeRow } from '../decode/row';

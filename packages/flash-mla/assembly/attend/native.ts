@@ -1,6 +1,6 @@
 /**
  * Blocks that machine code attends to, where the host has some for the processor at hand: see
- * src/backends/cpu/native/. It works on this memory, on the tile as tile.ts lays it out.
+ * src/runtime/cpu/native/. It works on this memory, on the tile as tile.ts lays it out.
  */
 
 import {

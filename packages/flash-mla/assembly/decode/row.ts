@@ -2,7 +2,7 @@ import { decodeBf16 } from './bf16';
 import { decodeE4m3 } from './e4m3';
 import { decodeF16 } from './f16';
 
-// Element types as the host names them in a command; see src/backends/cpu/commands.ts.
+// Element types as the host names them in a command; see src/runtime/cpu/commands.ts.
 export const BF16: i32 = 0;
 export const F16: i32 = 1;
 export const E4M3: i32 = 2;

@@ -3,7 +3,7 @@
 import { decodeBf16 } from '../decode/bf16';
 import { decodeE4m3 } from '../decode/e4m3';
 
-// As the host names them in a command; see src/backends/cpu/commands.ts.
+// As the host names them in a command; see src/runtime/cpu/commands.ts.
 export const V32: i32 = 0;
 export const MODEL1: i32 = 1;
 export const BF16_ROWS: i32 = 2;

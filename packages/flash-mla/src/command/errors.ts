@@ -1,14 +1,10 @@
 import { getSystemErrorMap } from 'node:util';
 import { FlashMlaError, InvalidArgumentError } from '@flash-mla/core';
+import { UsageError } from '../ops/bench/usage-error.ts';
 import { printable } from './terminal/printable.ts';
 
 /** Exit codes of the command. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, interrupted: 130, brokenPipe: 141 } as const;
-
-/** The command line itself is wrong. */
-export class UsageError extends FlashMlaError {
-  override readonly name = 'UsageError';
-}
 
 /** An error as `--json` prints it. */
 export interface ErrorReport {

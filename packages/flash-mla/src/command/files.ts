@@ -3,8 +3,8 @@
 import { mkdir, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { openFile, writeFileChunks } from '@flash-mla/safetensors';
-import { UsageError } from './errors.ts';
-import { byteSize } from './terminal/numbers.ts';
+import { byteSize } from '../ops/bench/numbers.ts';
+import { UsageError } from '../ops/bench/usage-error.ts';
 
 /**
  * The text of a file of at most `limit` bytes. Throws {@link UsageError} for a larger one and for what

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
+import { UsageError } from '../ops/bench/usage-error.ts';
 import { commands } from './commands.ts';
 import type { CommandContext } from './context.ts';
-import { UsageError } from './errors.ts';
 
 /**
  * Runs one command line and resolves to its exit code. Throws {@link UsageError} for a command line

@@ -1,7 +1,7 @@
 import { BackendUnavailableError } from '@flash-mla/core';
 import type { Command } from 'commander';
-import type { Device } from '../device.ts';
 import { openDevice } from '../open-device.ts';
+import type { Device } from '../runtime/device/device.ts';
 import type { CommandContext } from './context.ts';
 import { unsupportedNode } from './doctor/node-version.ts';
 import { nodeEngines } from './machine.ts';

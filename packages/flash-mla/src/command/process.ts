@@ -1,7 +1,7 @@
 /** The `flash-mla` process: its streams, signals and exit code. */
 
 import { fstatSync } from 'node:fs';
-import { environmentFlag } from '../environment.ts';
+import { environmentFlag } from '../runtime/device/environment.ts';
 import type { CommandContext } from './context.ts';
 import { errorParagraph, errorReport, exitCodeOf, exitCodes } from './errors.ts';
 import { jsonText } from './json.ts';

@@ -1,8 +1,8 @@
 /** What the conformance suite and the command know of the operations that have folders of their own. */
 
 import { activationTools } from './activation/tools.ts';
-import type { ConformanceCase } from './cases/conformance/suite.ts';
-import type { OperationBench } from './cli/bench/operation.ts';
+import type { OperationBench } from './bench/operation.ts';
+import type { ConformanceCase } from './conformance/suite/suite.ts';
 import { embeddingTools } from './embedding/tools.ts';
 import { gemmTools } from './gemm/tools.ts';
 import { moeTools } from './moe/tools.ts';

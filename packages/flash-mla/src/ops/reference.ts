@@ -10,24 +10,42 @@
 
 export { decodeAll, type HostTensor, hostTensor, hostTensorFromBytes } from '@flash-mla/core';
 export {
-  blocksOfLengths,
-  blocksOfTopk,
-  computeTileSchedule,
-  type TileSchedule,
-} from '../scheduling/tile-scheduler.ts';
-export { type AppendProblem, appendKvCache } from './append.ts';
-export { type AttendResult, attend, type KeyRows, sinkFactor } from './attend.ts';
-export { combineSplits, type PartialRows } from './combine.ts';
+  type AttendResult,
+  attend,
+  type KeyRows,
+  sinkFactor,
+} from './attention/reference/attend.ts';
+export { combineSplits, type PartialRows } from './attention/reference/combine.ts';
 export {
   type AttentionAnswer,
   type CacheAttentionProblem,
   cacheAttention,
   type VarlenAttentionProblem,
   varlenAttention,
-} from './dense-attention.ts';
-export { type DecodeAnswer, type DenseDecodeProblem, denseDecode } from './dense-decode.ts';
-export { type PackedLayout, packedLayouts } from './packed-rows.ts';
-export { dequantizeKvCache, quantizeKvCache } from './quantize.ts';
-export { type SparseDecodeProblem, sparseDecode } from './sparse-decode.ts';
-export { type PrefillAnswer, type SparsePrefillProblem, sparsePrefill } from './sparse-prefill.ts';
-export type { SparseCacheProblem } from './sparse-rows.ts';
+} from './attention/reference/dense-attention.ts';
+export {
+  type DecodeAnswer,
+  type DenseDecodeProblem,
+  denseDecode,
+} from './attention/reference/dense-decode.ts';
+export { type SparseDecodeProblem, sparseDecode } from './attention/reference/sparse-decode.ts';
+export {
+  type PrefillAnswer,
+  type SparsePrefillProblem,
+  sparsePrefill,
+} from './attention/reference/sparse-prefill.ts';
+export type { SparseCacheProblem } from './attention/reference/sparse-rows.ts';
+export {
+  blocksOfLengths,
+  blocksOfTopk,
+  computeTileSchedule,
+  type TileSchedule,
+} from './attention/schedule/tile-scheduler.ts';
+export {
+  type AppendProblem,
+  appendKvCache,
+  dequantizeKvCache,
+  type PackedLayout,
+  packedLayouts,
+  quantizeKvCache,
+} from './kv-cache/reference/index.ts';

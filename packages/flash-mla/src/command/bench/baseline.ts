@@ -1,6 +1,6 @@
 import { FileFormatError } from '@flash-mla/core';
+import type { RowKey } from '../../ops/bench/operation.ts';
 import { readTextFile } from '../files.ts';
-import type { RowKey } from './operation.ts';
 
 /** Rows of an earlier measurement, by problem. */
 export interface Baseline {

@@ -1,6 +1,6 @@
-import type { DeviceCeilings } from '../../backends/backend.ts';
-import type { Device } from '../../device.ts';
-import { significant } from '../terminal/numbers.ts';
+import { significant } from '../../ops/bench/numbers.ts';
+import type { DeviceCeilings } from '../../runtime/device/backend.ts';
+import type { Device } from '../../runtime/device/device.ts';
 
 /** A ceiling that was not the same before and after the measurements. */
 export interface MovedCeiling {

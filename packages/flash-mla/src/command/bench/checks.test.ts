@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { DeviceCeilings } from '../../backends/backend.ts';
+import { attendedPairs } from '../../ops/bench/lengths.ts';
+import type { ProblemOptions, Scale } from '../../ops/bench/operation.ts';
+import { checkRoom, largest, maxRequests } from '../../ops/bench/sizes.ts';
+import type { DeviceCeilings } from '../../runtime/device/backend.ts';
 import { inspectOperations } from '../inspect/operations.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { highest, movedCeilings, movedWarning } from './ceilings.ts';
 import { describeDefaults } from './defaults.ts';
-import { attendedPairs } from './lengths.ts';
-import { benchOperations, type ProblemOptions, type Scale } from './operation.ts';
+import { benchOperations } from './operations.ts';
 import { problemFlags } from './problem-flags.ts';
-import { checkRoom, largest, maxRequests } from './sizes.ts';
 
 describe('ceilings', () => {
   const before: DeviceCeilings = { flopsPerSecond: 40e9, readBytesPerSecond: 10e9, flopsOf: 'x' };

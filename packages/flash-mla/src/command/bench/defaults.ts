@@ -1,6 +1,6 @@
+import type { ProblemOptions, Scale } from '../../ops/bench/operation.ts';
 import type { Note } from '../terminal/help.ts';
 import { unbroken } from '../terminal/wrap.ts';
-import type { ProblemOptions, Scale } from './operation.ts';
 import { problemFlags } from './problem-flags.ts';
 
 /** Who has defaults: an operation of `bench`, and those of `inspect` that take its sizes. */

@@ -1,5 +1,5 @@
-import type { Device } from '../../device.ts';
-import type { PreparedProblem } from './operation.ts';
+import type { PreparedProblem } from '../../ops/bench/operation.ts';
+import type { Device } from '../../runtime/device/device.ts';
 
 /** How long and how often to measure. */
 export interface MeasureOptions {

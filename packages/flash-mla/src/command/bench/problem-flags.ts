@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
-import { UsageError } from '../errors.ts';
+import type { ProblemOptions } from '../../ops/bench/operation.ts';
+import { maxRequests } from '../../ops/bench/sizes.ts';
+import { UsageError } from '../../ops/bench/usage-error.ts';
 import { integer } from '../option-values.ts';
-import type { ProblemOptions } from './operation.ts';
-import { maxRequests } from './sizes.ts';
 
 /** Options that describe a problem; each operation takes some of them. */
 export const problemFlags: Readonly<Record<keyof ProblemOptions, Option>> = {

@@ -1,7 +1,7 @@
-import type { DeviceCeilings } from '../../backends/backend.ts';
+import type { RowKey } from '../../ops/bench/operation.ts';
+import type { DeviceCeilings } from '../../runtime/device/backend.ts';
 import type { MachineFacts } from '../machine.ts';
 import type { MovedCeiling } from './ceilings.ts';
-import type { RowKey } from './operation.ts';
 
 /** What was measured of one problem; `row` says which. */
 export interface BenchRow {

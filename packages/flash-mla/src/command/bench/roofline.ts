@@ -1,4 +1,4 @@
-import { significant } from '../terminal/numbers.ts';
+import { significant } from '../../ops/bench/numbers.ts';
 import { type BenchResult, type BenchRow, teraflops } from './result.ts';
 import { describeProblem } from './table.ts';
 

@@ -1,7 +1,7 @@
 import { freemem, totalmem } from 'node:os';
-import type { Device } from '../../device.ts';
+import type { BenchProblem, Scale } from '../../ops/bench/operation.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import { lastLevelCache } from '../machine.ts';
-import type { BenchProblem, Scale } from './operation.ts';
 
 /** Whether calls find their inputs in the last-level cache; `auto` does as FlashMLA's figures did. */
 export type Temperature = 'cold' | 'warm' | 'auto';

@@ -1,8 +1,8 @@
-import type { DeviceCeilings } from '../../backends/backend.ts';
+import { percent, significant } from '../../ops/bench/numbers.ts';
+import type { RowKey } from '../../ops/bench/operation.ts';
+import type { DeviceCeilings } from '../../runtime/device/backend.ts';
 import type { CommandContext } from '../context.ts';
-import { percent, significant } from '../terminal/numbers.ts';
 import { type Column, formatTable } from '../terminal/table.ts';
-import type { RowKey } from './operation.ts';
 import { type BenchResult, type BenchRow, gigabytesPerSecond, teraflops } from './result.ts';
 
 /** Columns of a problem that are not worth a word where they have these values. */

@@ -1,6 +1,6 @@
-import type { Comparison } from '../../cases/index.ts';
+import { scientific, significant } from '../../ops/bench/numbers.ts';
+import type { Comparison } from '../../ops/conformance/index.ts';
 import type { CommandContext } from '../context.ts';
-import { scientific, significant } from '../terminal/numbers.ts';
 import { printable } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/table.ts';
 import { unbroken } from '../terminal/wrap.ts';

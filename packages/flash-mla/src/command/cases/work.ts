@@ -1,5 +1,5 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { CaseProblem } from '../../cases/index.ts';
+import type { CaseProblem } from '../../ops/conformance/index.ts';
 
 /** Bytes that a problem moves: queries, the cache rows it touches, output. */
 export function bytesMoved(problem: CaseProblem): number {

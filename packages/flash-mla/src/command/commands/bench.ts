@@ -1,24 +1,25 @@
 import type { Command } from 'commander';
-import type { Device } from '../../device.ts';
+import type {
+  BenchOperation,
+  BenchProblem,
+  ProblemOptions,
+  Scale,
+} from '../../ops/bench/operation.ts';
+import { checkRoom } from '../../ops/bench/sizes.ts';
+import { UsageError } from '../../ops/bench/usage-error.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import { type Baseline, readBaseline } from '../bench/baseline.ts';
 import { highest, measureCeilings, movedCeilings, movedWarning } from '../bench/ceilings.ts';
 import { describeDefaults } from '../bench/defaults.ts';
 import { measure } from '../bench/measure.ts';
-import {
-  type BenchOperation,
-  type BenchProblem,
-  benchOperations,
-  type ProblemOptions,
-  type Scale,
-} from '../bench/operation.ts';
+import { benchOperations } from '../bench/operations.ts';
 import { addProblemFlags, problemFlags, problemOptions } from '../bench/problem-flags.ts';
 import { type BenchResult, type BenchRow, resultJson } from '../bench/result.ts';
 import { rooflineSvg } from '../bench/roofline.ts';
 import { roomOf, rotation, scaleOf, type Temperature } from '../bench/rotation.ts';
-import { checkRoom } from '../bench/sizes.ts';
 import { ceilingLines, describeProblem, resultTable } from '../bench/table.ts';
 import type { CommandContext } from '../context.ts';
-import { exitCodes, UsageError } from '../errors.ts';
+import { exitCodes } from '../errors.ts';
 import { writeTextFile } from '../files.ts';
 import { jsonText } from '../json.ts';
 import { machineFacts, packageVersion } from '../machine.ts';

@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { scientific, significant } from '../../ops/bench/numbers.ts';
 import {
   bundledCaseUrl,
   describeComparison,
   loadCase,
   recordedCaseNames,
   runCase,
-} from '../../cases/index.ts';
-import type { Device } from '../../device.ts';
+} from '../../ops/conformance/index.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import { type CaseLine, caseTable } from '../cases/report.ts';
 import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
@@ -16,7 +17,6 @@ import { exitCodes, unavailableReason } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
 import { addNotes } from '../terminal/help.ts';
-import { scientific, significant } from '../terminal/numbers.ts';
 import { printable } from '../terminal/printable.ts';
 import { type Progress, startProgress } from '../terminal/progress.ts';
 import { hanging } from '../terminal/wrap.ts';

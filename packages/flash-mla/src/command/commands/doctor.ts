@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from '@flash-mla/core';
 import type { Command } from 'commander';
-import { type DeviceListing, listDevices } from '../../open-device.ts';
+import { type DeviceListing, listDevices } from '../../runtime/device/open-device.ts';
 import type { CommandContext } from '../context.ts';
 import { inspectMaca, isRelevant } from '../doctor/maca.ts';
 import { type UnsupportedNode, unsupportedNode } from '../doctor/node-version.ts';

@@ -1,14 +1,15 @@
 import { freemem } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
-import type { KnownAdapter } from '../../backends/webgpu/inspect/known-adapters.ts';
-import { operationTools } from '../../operation-tools.ts';
+import type { ProblemOptions } from '../../ops/bench/operation.ts';
+import { checkRoom } from '../../ops/bench/sizes.ts';
+import { UsageError } from '../../ops/bench/usage-error.ts';
+import { operationTools } from '../../ops/operation-tools.ts';
+import type { DeviceFacts } from '../../runtime/cuda/driver/driver.ts';
+import type { KnownAdapter } from '../../runtime/webgpu/inspect/known-adapters.ts';
 import { describeDefaults } from '../bench/defaults.ts';
-import type { ProblemOptions } from '../bench/operation.ts';
 import { addProblemFlags, problemOptions } from '../bench/problem-flags.ts';
-import { checkRoom } from '../bench/sizes.ts';
 import type { CommandContext } from '../context.ts';
-import { exitCodes, UsageError } from '../errors.ts';
+import { exitCodes } from '../errors.ts';
 import type { InspectOperation } from '../inspect/operations.ts';
 import { jsonText } from '../json.ts';
 import { integer } from '../option-values.ts';
@@ -94,7 +95,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const options = checkedOptions(operation, flags);
   // Nothing of a backend is loaded before the words on the command line have proved right.
   const { traceCuda } = await import('../inspect/trace.ts');
-  const { assemble } = await import('../../backends/cuda/inspect/ptxas.ts');
+  const { assemble } = await import('../../runtime/cuda/inspect/ptxas.ts');
   const inspection = await traceCuda(operation, options, gpu);
   const { role } = operation;
   const launches = inspection.launches.filter(
@@ -132,8 +133,8 @@ async function inspectWebGpu(
   checkGiven(command, 'webgpu', ['arch', 'ptx', 'simulate']);
   if (flags.wgsl && flags.json) throw new UsageError('Choose --wgsl or --json, not both.');
   const options = checkedOptions(operation, flags);
-  const { knownAdapters } = await import('../../backends/webgpu/inspect/known-adapters.ts');
-  const { inspectTrace } = await import('../../backends/webgpu/inspect/inspect.ts');
+  const { knownAdapters } = await import('../../runtime/webgpu/inspect/known-adapters.ts');
+  const { inspectTrace } = await import('../../runtime/webgpu/inspect/inspect.ts');
   const { traceWebGpu } = await import('../inspect/trace.ts');
   const { limits = 'h200', workgroupMemory, subgroups } = flags;
   const known = knownAdapters[limits];

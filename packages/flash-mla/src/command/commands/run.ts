@@ -1,7 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { describeComparison, loadCase, runCase, writeSafetensors } from '../../cases/index.ts';
-import type { Device } from '../../device.ts';
+import {
+  describeComparison,
+  loadCase,
+  runCase,
+  writeSafetensors,
+} from '../../ops/conformance/index.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import { type CaseLine, caseTable } from '../cases/report.ts';
 import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';

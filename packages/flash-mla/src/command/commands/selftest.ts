@@ -1,20 +1,21 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { scientific } from '../../ops/bench/numbers.ts';
+import { UsageError } from '../../ops/bench/usage-error.ts';
 import {
   type CaseSelection,
   type ConformanceResult,
   runConformance,
   selectCases,
-} from '../../cases/index.ts';
-import type { Device } from '../../device.ts';
+} from '../../ops/conformance/index.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import type { CommandContext } from '../context.ts';
-import { exitCodes, UsageError } from '../errors.ts';
+import { exitCodes } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { packageVersion } from '../machine.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
 import { integer } from '../option-values.ts';
 import { runFuzz, seedOption } from '../selftest/fuzz.ts';
 import { addNotes } from '../terminal/help.ts';
-import { scientific } from '../terminal/numbers.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 

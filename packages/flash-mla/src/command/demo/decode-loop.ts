@@ -1,12 +1,12 @@
 import { encodeElements } from '@flash-mla/core';
-import { flashMlaWithKvCache, getMlaMetadata } from '../../api/index.ts';
-import { type Comparison, compare } from '../../cases/compare.ts';
-import { toleranceOf } from '../../cases/index.ts';
-import type { Device } from '../../device.ts';
-import { denseDecode, hostTensor } from '../../reference/index.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { uniform } from '../bench/random.ts';
-import { Resources } from '../bench/resources.ts';
+import { flashMlaWithKvCache, getMlaMetadata } from '../../ops/attention/index.ts';
+import { uniform } from '../../ops/bench/random.ts';
+import { Resources } from '../../ops/bench/resources.ts';
+import { type Comparison, compare } from '../../ops/conformance/compare.ts';
+import { toleranceOf } from '../../ops/conformance/index.ts';
+import { denseDecode, hostTensor } from '../../ops/reference.ts';
+import type { Device } from '../../runtime/device/device.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 
 /** The attention of one DeepSeek-V3 layer, for requests of different lengths. */
 const shape = { b: 4, hQ: 128, dQk: 576, dV: 512, page: 64 } as const;

@@ -1,7 +1,7 @@
-import type { DeviceListing } from '../../open-device.ts';
+import { byteSize } from '../../ops/bench/numbers.ts';
+import type { DeviceListing } from '../../runtime/device/open-device.ts';
 import type { CommandContext } from '../context.ts';
 import type { MachineFacts } from '../machine.ts';
-import { byteSize } from '../terminal/numbers.ts';
 import { printable } from '../terminal/printable.ts';
 import { hanging } from '../terminal/wrap.ts';
 import type { MacaReport } from './maca.ts';

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
+import type { DeviceFacts } from '../../runtime/cuda/driver/driver.ts';
 
 const kibi = 1024;
 const mebi = 2 ** 20;

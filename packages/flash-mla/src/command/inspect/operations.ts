@@ -1,29 +1,27 @@
+import { denseAttention } from '../../ops/attention/bench/dense-attention.ts';
+import { denseDecode } from '../../ops/attention/bench/dense-decode.ts';
+import { metadata } from '../../ops/attention/bench/metadata.ts';
+import { sparseDecode } from '../../ops/attention/bench/sparse-decode.ts';
+import { sparsePrefill } from '../../ops/attention/bench/sparse-prefill.ts';
 import {
-  appendKvCache,
-  dequantizeKvCache,
   flashAttnVarlenFunc,
   flashMlaSparseFwd,
   flashMlaWithKvCache,
   getMlaMetadata,
-  quantizeKvCache,
-} from '../../api/index.ts';
-import * as attention from '../../attention/operations.ts';
-import type { Device } from '../../device.ts';
-import { appendRows, dequantizeRows, quantizeRows } from '../../kv-cache/operations.ts';
-import type { AnyOperation } from '../../operation/operation.ts';
-import { operationTools } from '../../operation-tools.ts';
-import { packedRows } from '../../tensor/packed-rows.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+} from '../../ops/attention/index.ts';
+import * as attention from '../../ops/attention/operations.ts';
+import type { BenchOperation, ProblemOptions } from '../../ops/bench/operation.ts';
+import { largest } from '../../ops/bench/sizes.ts';
+import { append } from '../../ops/kv-cache/bench/append.ts';
+import { quantize } from '../../ops/kv-cache/bench/quantize.ts';
+import { appendKvCache, dequantizeKvCache, quantizeKvCache } from '../../ops/kv-cache/index.ts';
+import { appendRows, dequantizeRows, quantizeRows } from '../../ops/kv-cache/operations.ts';
+import { operationTools } from '../../ops/operation-tools.ts';
+import type { Device } from '../../runtime/device/device.ts';
+import type { AnyOperation } from '../../runtime/operation/operation.ts';
+import { packedRows } from '../../runtime/tensor/packed-rows.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import type { HasDefaults } from '../bench/defaults.ts';
-import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
-import { append } from '../bench/operations/append.ts';
-import { denseAttention } from '../bench/operations/dense-attention.ts';
-import { denseDecode } from '../bench/operations/dense-decode.ts';
-import { metadata } from '../bench/operations/metadata.ts';
-import { quantize } from '../bench/operations/quantize.ts';
-import { sparseDecode } from '../bench/operations/sparse-decode.ts';
-import { sparsePrefill } from '../bench/operations/sparse-prefill.ts';
-import { largest } from '../bench/sizes.ts';
 
 /** An operation that can be inspected: sizes come from the options of `bench`. */
 export interface InspectOperation extends HasDefaults {

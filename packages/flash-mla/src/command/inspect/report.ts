@@ -1,6 +1,6 @@
 import type { Counters } from '@flash-mla/ptx';
-import type { Inspection, LaunchInspection } from '../../backends/cuda/inspect/inspect.ts';
-import type { AssemblyReport } from '../../backends/cuda/inspect/ptxas.ts';
+import type { Inspection, LaunchInspection } from '../../runtime/cuda/inspect/inspect.ts';
+import type { AssemblyReport } from '../../runtime/cuda/inspect/ptxas.ts';
 import type { CommandContext } from '../context.ts';
 import { hanging, unbroken } from '../terminal/wrap.ts';
 

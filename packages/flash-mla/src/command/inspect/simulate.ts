@@ -1,10 +1,10 @@
 import type { Counters } from '@flash-mla/ptx';
-import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
-import { openCuda } from '../../backends/cuda/open.ts';
-import { SimDriver } from '../../backends/sim/driver.ts';
-import { Device } from '../../device.ts';
-import { flashMlaKernels } from '../../kernel-libraries.ts';
-import type { BenchOperation, ProblemOptions } from '../bench/operation.ts';
+import type { BenchOperation, ProblemOptions } from '../../ops/bench/operation.ts';
+import { flashMlaKernels } from '../../ops/kernel-libraries.ts';
+import type { DeviceFacts } from '../../runtime/cuda/driver/driver.ts';
+import { openCuda } from '../../runtime/cuda/open.ts';
+import { Device } from '../../runtime/device/device.ts';
+import { SimDriver } from '../../runtime/sim/driver.ts';
 
 /** Runs one call on a simulated GPU; what its kernels did, by name. */
 export async function countInSimulator(

@@ -1,12 +1,12 @@
-import type { Backend } from '../../backends/backend.ts';
-import type { DeviceFacts } from '../../backends/cuda/driver/driver.ts';
-import { type Inspection, inspectCall } from '../../backends/cuda/inspect/inspect.ts';
-import { CudaTrace } from '../../backends/cuda/inspect/trace.ts';
-import { type Trace, WebGpuTrace } from '../../backends/webgpu/inspect/trace.ts';
-import type { Capabilities } from '../../backends/webgpu/runtime/limits.ts';
-import { Device } from '../../device.ts';
-import { flashMlaKernels } from '../../kernel-libraries.ts';
-import type { ProblemOptions } from '../bench/operation.ts';
+import type { ProblemOptions } from '../../ops/bench/operation.ts';
+import { flashMlaKernels } from '../../ops/kernel-libraries.ts';
+import type { DeviceFacts } from '../../runtime/cuda/driver/driver.ts';
+import { type Inspection, inspectCall } from '../../runtime/cuda/inspect/inspect.ts';
+import { CudaTrace } from '../../runtime/cuda/inspect/trace.ts';
+import type { Backend } from '../../runtime/device/backend.ts';
+import { Device } from '../../runtime/device/device.ts';
+import { type Trace, WebGpuTrace } from '../../runtime/webgpu/inspect/trace.ts';
+import type { Capabilities } from '../../runtime/webgpu/runtime/limits.ts';
 import type { InspectOperation } from './operations.ts';
 
 /** What a GPU that is not there would do for a problem. */

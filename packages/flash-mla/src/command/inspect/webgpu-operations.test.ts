@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { AttentionConfig } from '../../backends/webgpu/attention/config.ts';
-import { workgroupBytes } from '../../backends/webgpu/attention/config.ts';
-import { requestAdapter } from '../../backends/webgpu/gpu.ts';
-import { inspectTrace } from '../../backends/webgpu/inspect/inspect.ts';
-import { type KnownAdapter, knownAdapters } from '../../backends/webgpu/inspect/known-adapters.ts';
-import { useSwiftShader } from '../../backends/webgpu/testing/swiftshader.ts';
-import type { ProblemOptions } from '../bench/operation.ts';
+import type { AttentionConfig } from '../../ops/attention/webgpu/config.ts';
+import { workgroupBytes } from '../../ops/attention/webgpu/config.ts';
+import type { ProblemOptions } from '../../ops/bench/operation.ts';
+import { requestAdapter } from '../../runtime/webgpu/gpu.ts';
+import { inspectTrace } from '../../runtime/webgpu/inspect/inspect.ts';
+import { type KnownAdapter, knownAdapters } from '../../runtime/webgpu/inspect/known-adapters.ts';
+import { useSwiftShader } from '../../runtime/webgpu/testing/swiftshader.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { inspectOperations } from './operations.ts';
 import { traceWebGpu } from './trace.ts';

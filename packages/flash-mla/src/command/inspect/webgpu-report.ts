@@ -1,4 +1,4 @@
-import type { Inspection, LaunchInspection } from '../../backends/webgpu/inspect/inspect.ts';
+import type { Inspection, LaunchInspection } from '../../runtime/webgpu/inspect/inspect.ts';
 import type { CommandContext } from '../context.ts';
 import { labels, plain } from './report.ts';
 

@@ -1,13 +1,14 @@
 import { randomInt } from 'node:crypto';
 import { InvalidArgumentError } from 'commander';
+import { UsageError } from '../../ops/bench/usage-error.ts';
 import {
   type PropertyResult,
   parseSeed,
   runProperties,
   selectProblems,
-} from '../../cases/index.ts';
+} from '../../ops/conformance/index.ts';
 import type { CommandContext } from '../context.ts';
-import { exitCodes, UsageError } from '../errors.ts';
+import { exitCodes } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { packageVersion } from '../machine.ts';
 import { type DeviceFlags, openFor } from '../open.ts';

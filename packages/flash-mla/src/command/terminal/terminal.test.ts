@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { byteSize, percent, scientific, significant } from '../../ops/bench/numbers.ts';
 import { jsonText } from '../json.ts';
 import { colorsFor } from './colors.ts';
-import { byteSize, percent, scientific, significant } from './numbers.ts';
 import { printable, printableLines } from './printable.ts';
 import { progressLine, startProgress } from './progress.ts';
 import { formatTable } from './table.ts';

@@ -29,7 +29,7 @@ export interface CliOptions {
 
 /** Runs the built command in a process of its own, its output in pipes. */
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  if (!existsSync(join(packageRoot, 'dist', 'cli', 'process.js'))) {
+  if (!existsSync(join(packageRoot, 'dist', 'command', 'process.js'))) {
     throw new Error('the command is not built: run `npm run build`');
   }
   const { NO_COLOR: _no, FORCE_COLOR: _force, FLASH_MLA_DEBUG: _debug, ...inherited } = process.env;
@@ -59,13 +59,16 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
 export function installWithoutBackends(): { binary: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'flash-mla-bare-'));
   const dist = join(packageRoot, 'dist');
-  const backends = ['cpu', 'cuda', 'webgpu', 'sim'].map((name) => join(dist, 'backends', name));
-  const chunk = join(dist, 'chunks', 'backends-');
+  const kinds = ['cpu', 'cuda', 'webgpu', 'sim'];
+  const gone = [
+    ...kinds.map((kind) => join(dist, 'runtime', kind)),
+    ...kinds.map((kind) => join(dist, 'chunks', `runtime-${kind}-`)),
+  ];
   for (const part of ['bin', 'dist', 'package.json']) {
     cpSync(join(packageRoot, part), join(folder, part), {
       recursive: true,
-      // Files beside the backends' folders, such as the registry, stay.
-      filter: (path) => !backends.includes(path) && !path.startsWith(chunk),
+      // Files beside the devices' folders, such as the registry, stay.
+      filter: (path) => !gone.some((beginning) => path.startsWith(beginning)),
     });
   }
   symlinkSync(

@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
-import { expectRefusal } from '../api/testing/refusal.ts';
-import { itAssembles } from '../backends/cuda/kernels/testing/assembly.ts';
-import { addScaled, type Device, swiGlu } from '../index.ts';
+import { addScaled, type Device, swiGlu } from '../../index.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../attention/api/testing/recording-backend.ts';
+import { expectRefusal } from '../attention/api/testing/refusal.ts';
+import { itAssembles } from '../kernel-lib/cuda/testing/assembly.ts';
 import { type ElementsProblem, portableAddScaled, portableSwiGlu } from './cuda/kernels.ts';
 
 let device: Device;

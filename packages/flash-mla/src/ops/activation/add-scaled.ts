@@ -1,7 +1,16 @@
-import { checkNotEmpty, optionNames, readOptions } from '../api/arguments.ts';
-import { checkDisjoint } from '../api/kv-rows.ts';
-import { checkApart, checkMatrix, checkNumber, checkShape } from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import {
+  checkDisjoint,
+  checkNotEmpty,
+  optionNames,
+  readOptions,
+} from '../../runtime/operation/arguments.ts';
+import {
+  checkApart,
+  checkMatrix,
+  checkNumber,
+  checkShape,
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { addScaledOperation } from './operation.ts';
 import { type ElementDType, elementDTypes } from './swi-glu.ts';
 

@@ -1,8 +1,8 @@
-import { defineBench } from '../cli/bench/define-bench.ts';
-import type { BenchProblem, ProblemOptions, Scale } from '../cli/bench/operation.ts';
-import { fillNormal, uniform } from '../cli/bench/random.ts';
-import { Resources } from '../cli/bench/resources.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../../runtime/device/device.ts';
+import { defineBench } from '../bench/define-bench.ts';
+import type { BenchProblem, ProblemOptions, Scale } from '../bench/operation.ts';
+import { fillNormal, uniform } from '../bench/random.ts';
+import { Resources } from '../bench/resources.ts';
 import { swiGluOperation } from './operation.ts';
 import { swiGlu } from './swi-glu.ts';
 

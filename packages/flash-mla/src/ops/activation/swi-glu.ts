@@ -1,7 +1,17 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import { checkNotEmpty, optionNames, readOptions, shapeText } from '../api/arguments.ts';
-import { checkApart, checkChoice, checkMatrix, takeOutput } from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import {
+  checkNotEmpty,
+  optionNames,
+  readOptions,
+  shapeText,
+} from '../../runtime/operation/arguments.ts';
+import {
+  checkApart,
+  checkChoice,
+  checkMatrix,
+  takeOutput,
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { swiGluOperation } from './operation.ts';
 
 /** Dtypes of rows that are computed with element by element. */

@@ -1,6 +1,6 @@
 /** Debug mode: what must hold of the numbers in the tensors of attention. */
 
-import { largestI32, type NumberCheck } from '../operation/number-check.ts';
+import { largestI32, type NumberCheck } from '../../runtime/operation/number-check.ts';
 import type { DenseAttentionArgs, DenseDecodeArgs, SparseDecodeArgs } from './contract.ts';
 
 /** The sums of splits that the schedule of a call has: they are the user's to write to. */

@@ -1,7 +1,7 @@
 /** The arguments of attention, as kernels get them: checked, with outputs allocated. */
 
-import type { KvRowLayout } from '../kv-cache/row-layout.ts';
-import type { TensorView } from '../tensor/view.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
+import type { KvRowLayout } from '../kernel-lib/row-layout.ts';
 import type { Schedule } from './schedule-contract.ts';
 
 /** Dense MLA decoding over a paged cache: all but its schedule and outputs. */

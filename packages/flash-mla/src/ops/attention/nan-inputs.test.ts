@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { useSwiftShader } from './backends/webgpu/testing/swiftshader.ts';
-import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata, openDevice } from './index.ts';
+import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata, openDevice } from '../../index.ts';
+import { useSwiftShader } from '../../runtime/webgpu/testing/swiftshader.ts';
 
 const absent = useSwiftShader();
 

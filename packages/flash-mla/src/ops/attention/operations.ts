@@ -1,7 +1,7 @@
 /** The operations of attention, as values: kernels of every device are registered for these. */
 
-import { defineOperation } from '../operation/operation.ts';
-import type { TensorView } from '../tensor/view.ts';
+import { defineOperation } from '../../runtime/operation/operation.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
 import { decodeChecks, denseAttentionChecks } from './checks.ts';
 import type {
   DenseAttentionArgs,

@@ -1,4 +1,4 @@
-import type { TensorView } from '../tensor/view.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
 import type { DenseDecodeInputs, SparseDecodeInputs } from './contract.ts';
 
 /** How decoding work is cut; decided by the kernel that will run, pure and printable. */

@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts';
+import { UsageError } from './usage-error.ts';
 
 /**
  * Lengths of `b` requests around `sK` tokens: all equal, or spread from sK/8 to 15·sK/8 in an order

@@ -1,6 +1,5 @@
-import type { Device } from '../../device.ts';
-import type { AnyOperation } from '../../operation/operation.ts';
-import { operationTools } from '../../operation-tools.ts';
+import type { Device } from '../../runtime/device/device.ts';
+import type { AnyOperation } from '../../runtime/operation/operation.ts';
 
 /** Options that describe a problem, as `bench` takes them. What an operation has no use for it refuses. */
 export interface ProblemOptions {
@@ -78,19 +77,3 @@ export interface OperationBench<P extends BenchProblem = BenchProblem> extends B
   /** Makes the public call, with empty tensors of the problem's sizes. */
   call(device: Device, problem: P): void;
 }
-
-/** Loads an operation by name. Adding one adds a file and a line. */
-export const benchOperations: Readonly<Record<string, () => Promise<BenchOperation>>> = {
-  'dense-decode': async () => (await import('./operations/dense-decode.ts')).denseDecode,
-  'sparse-decode': async () => (await import('./operations/sparse-decode.ts')).sparseDecode,
-  'sparse-prefill': async () => (await import('./operations/sparse-prefill.ts')).sparsePrefill,
-  'dense-attention': async () => (await import('./operations/dense-attention.ts')).denseAttention,
-  quantize: async () => (await import('./operations/quantize.ts')).quantize,
-  append: async () => (await import('./operations/append.ts')).append,
-  metadata: async () => (await import('./operations/metadata.ts')).metadata,
-  ...Object.fromEntries(
-    operationTools.flatMap(({ benches }) =>
-      benches.map((bench) => [bench.name, async () => bench]),
-    ),
-  ),
-};

@@ -1,5 +1,5 @@
 import { type DType, encodeElements, type StorageOf } from '@flash-mla/core';
-import type { Tensor } from '../../tensor/tensor.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 
 /** Uniform numbers in [0, 1), the same for the same seed (mulberry32). */
 export function uniform(seed: number): () => number {

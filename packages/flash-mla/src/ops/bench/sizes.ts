@@ -1,5 +1,5 @@
-import { UsageError } from '../errors.ts';
-import { byteSize } from '../terminal/numbers.ts';
+import { byteSize } from './numbers.ts';
+import { UsageError } from './usage-error.ts';
 
 /** Requests that a problem may have: lists of their lengths are made, on the host too. */
 export const maxRequests = 2 ** 20;

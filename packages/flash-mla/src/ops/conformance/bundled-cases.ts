@@ -23,5 +23,5 @@ export const bundledCaseNames = [
 
 /** Where a case file lies. Files beyond {@link bundledCaseNames} are there only in a clone. */
 export function bundledCaseUrl(name: RecordedCaseName): URL {
-  return new URL(`../../vectors/${name}.safetensors`, import.meta.url);
+  return new URL(`../../../vectors/${name}.safetensors`, import.meta.url);
 }

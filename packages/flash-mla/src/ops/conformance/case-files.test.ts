@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileFormatError } from '@flash-mla/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Device, openDevice } from '../index.ts';
-import type { HostTensor } from '../reference/index.ts';
+import { type Device, openDevice } from '../../index.ts';
+import type { HostTensor } from '../reference.ts';
 import {
   bundledCaseUrl,
   type CaseParams,

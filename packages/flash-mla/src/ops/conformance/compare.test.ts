@@ -1,6 +1,6 @@
 import { encodeElements } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { type HostTensor, hostTensor } from '../reference/index.ts';
+import { type HostTensor, hostTensor } from '../reference.ts';
 import { compare, describeComparison } from './compare.ts';
 import { exact, type Tolerance, toleranceOf } from './tolerance.ts';
 

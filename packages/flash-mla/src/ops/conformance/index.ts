@@ -17,21 +17,6 @@ export {
   recordedCaseNames,
 } from './bundled-cases.ts';
 export { type Comparison, compare, describeComparison, type ElementError } from './compare.ts';
-export { type Exclusion, exclusions } from './conformance/exclusions.ts';
-export { generateProblem } from './conformance/generate/index.ts';
-export type { CaseParams } from './conformance/params.ts';
-export {
-  type ConformanceOptions,
-  type ConformanceProgress,
-  type ConformanceResult,
-  runConformance,
-} from './conformance/run-conformance.ts';
-export {
-  type CaseSelection,
-  type ConformanceCase,
-  conformanceCases,
-  selectCases,
-} from './conformance/suite.ts';
 export { type Case, type CaseAnswers, type CaseProblem, loadCase, readCase } from './load-case.ts';
 export type { Variant } from './operations.ts';
 export { type AnswerName, type Answers, answerNames, type Op, type Problem } from './problem.ts';
@@ -48,4 +33,19 @@ export { type ExpectedAnswers, referenceAnswers } from './reference-answers.ts';
 export { type CaseReport, runCase } from './run-case.ts';
 export { type RunOptions, type RunResult, runProblem } from './run-problem.ts';
 export { encodeCase, saveCase } from './save-case.ts';
+export { type Exclusion, exclusions } from './suite/exclusions.ts';
+export { generateProblem } from './suite/generate/index.ts';
+export type { CaseParams } from './suite/params.ts';
+export {
+  type ConformanceOptions,
+  type ConformanceProgress,
+  type ConformanceResult,
+  runConformance,
+} from './suite/run-conformance.ts';
+export {
+  type CaseSelection,
+  type ConformanceCase,
+  conformanceCases,
+  selectCases,
+} from './suite/suite.ts';
 export { type Tolerance, toleranceOf } from './tolerance.ts';

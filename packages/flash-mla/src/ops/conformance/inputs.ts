@@ -1,7 +1,7 @@
 import { type DType, type HostTensor, numElements, type StorageOf } from '@flash-mla/core';
-import { getMlaMetadata } from '../api/index.ts';
-import type { Device } from '../device.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Device } from '../../runtime/device/device.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
+import { getMlaMetadata } from '../attention/index.ts';
 import type { Lengths, LengthValues, Operation, PlacementRule, Variant } from './operations.ts';
 import type { AnswerName, SparseDecode } from './problem.ts';
 import { poison, Uploads } from './upload.ts';

@@ -1,7 +1,7 @@
 import { FileFormatError } from '@flash-mla/core';
 import { type FileInput, openSafetensors, type SafetensorsFile } from '@flash-mla/safetensors';
-import type { HostTensor, SparseCacheProblem } from '../reference/index.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
+import { packedRows } from '../../runtime/tensor/packed-rows.ts';
+import type { HostTensor, SparseCacheProblem } from '../reference.ts';
 import { CaseMetadata } from './case-metadata.ts';
 import { CaseTensors } from './case-tensors.ts';
 import type { Answers, DenseDecode, SparseDecode, SparsePrefill } from './problem.ts';

@@ -1,16 +1,14 @@
 import type { HostTensor } from '@flash-mla/core';
+import type { Device } from '../../runtime/device/device.ts';
+import { packedRows } from '../../runtime/tensor/packed-rows.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import {
-  appendKvCache,
-  dequantizeKvCache,
   flashAttnVarlenFunc,
   flashAttnWithKvCache,
   flashMlaSparseFwd,
   flashMlaWithKvCache,
-  quantizeKvCache,
-} from '../api/index.ts';
-import type { Device } from '../device.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../attention/index.ts';
+import { appendKvCache, dequantizeKvCache, quantizeKvCache } from '../kv-cache/index.ts';
 import { Inputs } from './inputs.ts';
 import type {
   AnswerName,

@@ -6,7 +6,7 @@ import type {
   SparseDecodeProblem,
   SparsePrefillProblem,
   VarlenAttentionProblem,
-} from '../reference/index.ts';
+} from '../reference.ts';
 
 /**
  * A problem is the arguments of one operation, on the host: what a case file holds, what the

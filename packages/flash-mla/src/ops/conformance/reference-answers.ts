@@ -12,7 +12,7 @@ import {
   sparseDecode,
   sparsePrefill,
   varlenAttention,
-} from '../reference/index.ts';
+} from '../reference.ts';
 import type { Expected } from './compare.ts';
 import type { AnswerName, Problem } from './problem.ts';
 

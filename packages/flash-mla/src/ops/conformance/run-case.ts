@@ -1,5 +1,5 @@
 import { decodeAll } from '@flash-mla/core';
-import type { Device } from '../device.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import { type Comparison, compare } from './compare.ts';
 import type { Case } from './load-case.ts';
 import { answerNames } from './problem.ts';

@@ -1,5 +1,5 @@
 import { hostTensor } from '@flash-mla/core';
-import type { Device } from '../device.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import { type LengthValues, type Operation, prepare, type Variant } from './operations.ts';
 import { type Answers, answerNames, type Problem } from './problem.ts';
 

@@ -1,6 +1,6 @@
 import { hostTensor } from '@flash-mla/core';
 import { encodeSafetensors, type WritableTensor, writeSafetensors } from '@flash-mla/safetensors';
-import type { SparseCacheProblem } from '../reference/index.ts';
+import type { SparseCacheProblem } from '../reference.ts';
 import type { Case, CaseProblem } from './load-case.ts';
 import { type Answers, answerNames } from './problem.ts';
 

@@ -6,9 +6,9 @@ import {
   type StorageOf,
   storageFromBytes,
 } from '@flash-mla/core';
-import type { Device } from '../device.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Device } from '../../runtime/device/device.ts';
+import { packedRows } from '../../runtime/tensor/packed-rows.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 
 /** Where a tensor lies in memory of its own, which is poison everywhere else. Counts are elements. */
 export interface Place {

@@ -4,15 +4,15 @@ import {
   checkVector,
   optionNames,
   readOptions,
-} from '../api/arguments.ts';
+} from '../../runtime/operation/arguments.ts';
 import {
   checkApart,
   checkChoice,
   checkMatrix,
   checkNumber,
   takeOutput,
-} from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { embeddingOperation } from './operation.ts';
 
 /** Arguments of {@link embedding}. */

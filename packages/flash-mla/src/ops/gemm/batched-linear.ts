@@ -1,12 +1,17 @@
-import { checkFlag, checkNotEmpty, optionNames, readOptions } from '../api/arguments.ts';
+import {
+  checkFlag,
+  checkNotEmpty,
+  optionNames,
+  readOptions,
+} from '../../runtime/operation/arguments.ts';
 import {
   checkApart,
   checkChoice,
   checkMatrix,
   checkShape,
   takeOutput,
-} from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { type LinearDType, linearDTypes } from './linear.ts';
 import { gemmOperation } from './operation.ts';
 

@@ -1,10 +1,10 @@
 import type { HostTensor } from '@flash-mla/core';
-import { defineCases } from '../cases/conformance/define-cases.ts';
-import { drawNormals } from '../cases/conformance/draw-rows.ts';
-import type { Random } from '../cases/conformance/random.ts';
-import type { Tolerance } from '../cases/tolerance.ts';
-import type { Uploads } from '../cases/upload.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
+import { defineCases } from '../conformance/suite/define-cases.ts';
+import { drawNormals } from '../conformance/suite/draw-rows.ts';
+import type { Random } from '../conformance/suite/random.ts';
+import type { Tolerance } from '../conformance/tolerance.ts';
+import type { Uploads } from '../conformance/upload.ts';
 import { batchedLinear } from './batched-linear.ts';
 import { weightScaleBlock } from './limits.ts';
 import { type LinearDType, type LinearWeightDType, linear } from './linear.ts';

@@ -1,4 +1,4 @@
-import type { KernelLibrary } from '../backends/kernel-library.ts';
+import type { KernelLibrary } from '../../runtime/device/kernel-library.ts';
 
 /** Kernels of matrix products. */
 export const gemmKernels: KernelLibrary = {

@@ -1,6 +1,11 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import { checkNotEmpty, optionNames, readOptions, shapeText } from '../api/arguments.ts';
-import { isSame } from '../operation/same.ts';
+import {
+  checkNotEmpty,
+  optionNames,
+  readOptions,
+  shapeText,
+} from '../../runtime/operation/arguments.ts';
+import { isSame } from '../../runtime/operation/same.ts';
 import {
   checkApart,
   checkChoice,
@@ -9,8 +14,8 @@ import {
   checkShape,
   takeOutput,
   viewOf,
-} from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { weightScaleBlock } from './limits.ts';
 import { gemmOperation } from './operation.ts';
 

@@ -1,5 +1,5 @@
-import { defineOperation } from '../operation/operation.ts';
-import type { TensorView } from '../tensor/view.ts';
+import { defineOperation } from '../../runtime/operation/operation.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
 
 /**
  * Arguments of a call of {@link gemmOperation}, checked. Every extent is at least 1. Outer strides are

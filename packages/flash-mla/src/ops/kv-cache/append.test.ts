@@ -8,10 +8,10 @@ import {
   openDevice,
   quantizeKvCache,
   type Tensor,
-} from '../index.ts';
-import { appendKvCache as appendReference, hostTensor } from '../reference/index.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
-import { useSwiftShader } from './webgpu/testing/swiftshader.ts';
+} from '../../index.ts';
+import { packedRows } from '../../runtime/tensor/packed-rows.ts';
+import { useSwiftShader } from '../../runtime/webgpu/testing/swiftshader.ts';
+import { appendKvCache as appendReference, hostTensor } from '../reference.ts';
 
 const absent = useSwiftShader();
 const devices = ['cpu', 'sim', ...(absent ? [] : ['webgpu' as const])] as const;

@@ -1,4 +1,4 @@
-import type { TensorView } from '../tensor/view.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
 
 /** bf16 rows → packed FP8 rows. */
 export interface QuantizeArgs {

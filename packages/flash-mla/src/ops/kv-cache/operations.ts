@@ -1,6 +1,6 @@
 /** The operations of the KV cache, as values: kernels of every device are registered for these. */
 
-import { defineOperation } from '../operation/operation.ts';
+import { defineOperation } from '../../runtime/operation/operation.ts';
 import type { AppendArgs, DequantizeArgs, QuantizeArgs } from './contract.ts';
 
 /** bf16 rows → packed FP8 rows. */

@@ -1,10 +1,10 @@
 import { decodeAll, type HostTensor } from '@flash-mla/core';
-import { defineCases } from '../cases/conformance/define-cases.ts';
-import { drawNormals } from '../cases/conformance/draw-rows.ts';
-import type { Random } from '../cases/conformance/random.ts';
-import { exact, roundingOf, type Tolerance } from '../cases/tolerance.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
+import { defineCases } from '../conformance/suite/define-cases.ts';
+import { drawNormals } from '../conformance/suite/draw-rows.ts';
+import type { Random } from '../conformance/suite/random.ts';
+import { exact, roundingOf, type Tolerance } from '../conformance/tolerance.ts';
 import { weightScaleBlock } from '../gemm/index.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { type ExpertDType, type ExpertWeightDType, expertMlp } from './expert-mlp.ts';
 import {
   expertMlp as expertReference,

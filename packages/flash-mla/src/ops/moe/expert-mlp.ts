@@ -5,9 +5,8 @@ import {
   optionNames,
   readOptions,
   shapeText,
-} from '../api/arguments.ts';
-import { weightScaleBlock } from '../gemm/index.ts';
-import { isSame } from '../operation/same.ts';
+} from '../../runtime/operation/arguments.ts';
+import { isSame } from '../../runtime/operation/same.ts';
 import {
   checkApart,
   checkChoice,
@@ -15,8 +14,9 @@ import {
   checkMatrix,
   checkShape,
   takeOutput,
-} from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
+import { weightScaleBlock } from '../gemm/index.ts';
 import { maxTopK } from './limits.ts';
 import { expertMlpOperation } from './operation.ts';
 

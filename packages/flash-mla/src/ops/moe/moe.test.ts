@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
-import { expectRefusal } from '../api/testing/refusal.ts';
-import { runConformance } from '../cases/index.ts';
-import { type Fault, faultyDevice } from '../cases/testing/faulty-backend.ts';
-import { type Device, defineCpuKernel, expertMlp, openDevice, routeExperts } from '../index.ts';
+import { type Device, defineCpuKernel, expertMlp, openDevice, routeExperts } from '../../index.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../attention/api/testing/recording-backend.ts';
+import { expectRefusal } from '../attention/api/testing/refusal.ts';
+import { runConformance } from '../conformance/index.ts';
+import { type Fault, faultyDevice } from '../conformance/testing/faulty-backend.ts';
 import { cutExperts, expertCommand } from './cpu/kernels.ts';
 import { expertMlpOperation } from './operation.ts';
 

@@ -5,7 +5,7 @@ import {
   checkNotEmpty,
   optionNames,
   readOptions,
-} from '../api/arguments.ts';
+} from '../../runtime/operation/arguments.ts';
 import {
   checkApart,
   checkChoice,
@@ -13,8 +13,8 @@ import {
   checkNumber,
   checkShape,
   takeContiguous,
-} from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { maxExperts, maxTopK } from './limits.ts';
 import { routeExpertsOperation } from './operation.ts';
 

@@ -1,8 +1,8 @@
 import type { HostTensor } from '@flash-mla/core';
-import { defineCases, type ExpectedAnswer } from '../cases/conformance/define-cases.ts';
-import { drawNormals } from '../cases/conformance/draw-rows.ts';
-import { exact, roundingOf } from '../cases/tolerance.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
+import { defineCases, type ExpectedAnswer } from '../conformance/suite/define-cases.ts';
+import { drawNormals } from '../conformance/suite/draw-rows.ts';
+import { exact, roundingOf } from '../conformance/tolerance.ts';
 import { scaleColumns } from './limits.ts';
 import { rmsNorm as normReference, type RmsNormProblem, scaleRows } from './reference.ts';
 import { type NormDType, type NormOutDType, rmsNorm } from './rms-norm.ts';

@@ -1,5 +1,5 @@
-import { defineOperation } from '../operation/operation.ts';
-import type { TensorView } from '../tensor/view.ts';
+import { defineOperation } from '../../runtime/operation/operation.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
 
 /** Arguments of a call of {@link rmsNormOperation}, checked. Rows may be apart, columns are not. */
 export interface RmsNormArgs {

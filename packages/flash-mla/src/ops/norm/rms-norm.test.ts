@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
-import { expectRefusal } from '../api/testing/refusal.ts';
-import { runConformance } from '../cases/index.ts';
-import { type Fault, faultyDevice } from '../cases/testing/faulty-backend.ts';
-import { type Device, openDevice, rmsNorm } from '../index.ts';
+import { type Device, openDevice, rmsNorm } from '../../index.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../attention/api/testing/recording-backend.ts';
+import { expectRefusal } from '../attention/api/testing/refusal.ts';
+import { runConformance } from '../conformance/index.ts';
+import { type Fault, faultyDevice } from '../conformance/testing/faulty-backend.ts';
 import type { RmsNormArgs } from './operation.ts';
 
 describe('the arguments of rmsNorm', () => {

@@ -1,12 +1,12 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import {
   checkAbsent,
+  checkDisjoint,
   checkNotEmpty,
   optionNames,
   readOptions,
   shapeText,
-} from '../api/arguments.ts';
-import { checkDisjoint } from '../api/kv-rows.ts';
+} from '../../runtime/operation/arguments.ts';
 import {
   checkApart,
   checkChoice,
@@ -14,8 +14,8 @@ import {
   checkNumber,
   checkShape,
   takeOutput,
-} from '../operation/tensors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
 import { maxColumns, scaleColumns } from './limits.ts';
 import { rmsNormOperation } from './operation.ts';
 

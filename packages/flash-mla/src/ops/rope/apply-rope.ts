@@ -1,16 +1,21 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import {
+  checkDisjoint,
   checkExtent,
   checkNotEmpty,
   checkVector,
   optionNames,
   readOptions,
   shapeText,
-} from '../api/arguments.ts';
-import { checkDisjoint } from '../api/kv-rows.ts';
-import { isSame } from '../operation/same.ts';
-import { checkApart, checkChoice, checkMatrix, checkShape } from '../operation/tensors.ts';
-import type { Tensor, TensorHost } from '../tensor/tensor.ts';
+} from '../../runtime/operation/arguments.ts';
+import { isSame } from '../../runtime/operation/same.ts';
+import {
+  checkApart,
+  checkChoice,
+  checkMatrix,
+  checkShape,
+} from '../../runtime/operation/tensors.ts';
+import type { Tensor, TensorHost } from '../../runtime/tensor/tensor.ts';
 import { maxRopeDim } from './limits.ts';
 import { ropeOperation } from './operation.ts';
 

@@ -1,8 +1,8 @@
 import type { HostTensor } from '@flash-mla/core';
-import { defineCases } from '../cases/conformance/define-cases.ts';
-import { drawNormals } from '../cases/conformance/draw-rows.ts';
-import { roundingOf } from '../cases/tolerance.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../../runtime/tensor/tensor.ts';
+import { defineCases } from '../conformance/suite/define-cases.ts';
+import { drawNormals } from '../conformance/suite/draw-rows.ts';
+import { roundingOf } from '../conformance/tolerance.ts';
 import { applyRope } from './apply-rope.ts';
 import { type RopeProblem, applyRope as ropeReference } from './reference.ts';
 

@@ -1,5 +1,5 @@
-import { defineOperation } from '../operation/operation.ts';
-import type { TensorView } from '../tensor/view.ts';
+import { defineOperation } from '../../runtime/operation/operation.ts';
+import type { TensorView } from '../../runtime/tensor/view.ts';
 
 /** Arguments of a call of {@link ropeOperation}, checked. */
 export interface RopeArgs {

@@ -1,16 +1,16 @@
 import { UnsupportedOperationError } from '@flash-mla/core';
-import type { AnyOperation, Operation } from '../../operation/operation.ts';
-import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
   Backend,
   BackendGraph,
   BackendMeasurements,
   DeviceInfo,
   MemoryStats,
-} from '../backend.ts';
+} from '../device/backend.ts';
+import type { AnyOperation, Operation } from '../operation/operation.ts';
+import type { DeviceBuffer } from '../tensor/view.ts';
 import { asCpuBuffer } from './commands/address.ts';
+import type { CommandContext } from './commands/context.ts';
 import type { Command } from './commands/operations.ts';
-import type { CommandContext } from './commands/workspace.ts';
 import { CpuGraph, type RecordedCommand } from './graph.ts';
 import type { AnyCpuKernel } from './kernel.ts';
 import type { HostKernels } from './kernels.ts';

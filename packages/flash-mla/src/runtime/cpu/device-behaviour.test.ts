@@ -7,13 +7,23 @@ import {
   OutOfMemoryError,
 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { flashAttnVarlenFunc } from '../../api/index.ts';
-import type { Device } from '../../device.ts';
-import { quantizeRows } from '../../kv-cache/operations.ts';
+import {
+  denseProblem,
+  expectedDense,
+  runDense,
+} from '../../ops/attention/cpu/testing/dense-problem.ts';
+import {
+  errorBound,
+  excessOf,
+  openCpu,
+  randomSource,
+  upload,
+} from '../../ops/attention/cpu/testing/problems.ts';
+import { flashAttnVarlenFunc } from '../../ops/attention/index.ts';
+import { quantizeRows } from '../../ops/kv-cache/operations.ts';
+import type { Device } from '../device/device.ts';
 import { probe } from './index.ts';
-import { denseProblem, expectedDense, runDense } from './testing/dense-problem.ts';
 import { open } from './testing/open.ts';
-import { errorBound, excessOf, openCpu, randomSource, upload } from './testing/problems.ts';
 
 const long = denseProblem(randomSource(1), {
   lengths: [3000, 3000],
@@ -237,7 +247,7 @@ describe('memory', () => {
 describe('closing', () => {
   it('rejects what is pending and whatever comes later', async () => {
     const backend = await open(0, { threads: 2 });
-    const { Device } = await import('../../device.ts');
+    const { Device } = await import('../device/device.ts');
     const device = new Device(backend, false, []);
     const { out } = enqueueLong(device, 12);
     const pending = [out.read(), device.synchronize()];
@@ -284,9 +294,9 @@ const closeWithWork = fileURLToPath(new URL('testing/close-with-work.mjs', impor
 function runProgram(body: string) {
   const dist = (path: string) => new URL(`../../../dist/${path}.js`, import.meta.url).href;
   const imports = [
-    `import { open as openCpu } from '${dist('backends/cpu/index')}';`,
-    `import { quantizeRows } from '${dist('kv-cache/operations')}';`,
-    `import { flashMlaKernels } from '${dist('kernel-libraries')}';`,
+    `import { open as openCpu } from '${dist('runtime/cpu/index')}';`,
+    `import { quantizeRows } from '${dist('ops/kv-cache/operations')}';`,
+    `import { flashMlaKernels } from '${dist('ops/kernel-libraries')}';`,
     'const open = (index, options) => openCpu(index, { kernels: [flashMlaKernels], ...options });',
   ].join('\n');
   const source = `${imports}\n${body}`;

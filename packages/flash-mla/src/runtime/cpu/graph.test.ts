@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
 import { flashMlaWithKvCache, getMlaMetadata } from '../../index.ts';
-import { denseDecode } from '../../reference/index.ts';
-import { denseProblem } from './testing/dense-problem.ts';
+import { denseProblem } from '../../ops/attention/cpu/testing/dense-problem.ts';
 import {
   errorBound,
   excessOf,
@@ -10,7 +8,9 @@ import {
   openCpu,
   randomSource,
   upload,
-} from './testing/problems.ts';
+} from '../../ops/attention/cpu/testing/problems.ts';
+import { denseDecode } from '../../ops/reference.ts';
+import type { Device } from '../device/device.ts';
 
 let device: Device;
 

@@ -1,4 +1,4 @@
-import type { BackendGraph } from '../backend.ts';
+import type { BackendGraph } from '../device/backend.ts';
 import type { Command } from './commands/operations.ts';
 import type { CpuBuffer } from './memory/heap.ts';
 

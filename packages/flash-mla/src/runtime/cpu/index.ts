@@ -12,11 +12,11 @@ import {
   missingModuleRemedy,
   processorName,
 } from '#platform';
-import { shortageRemedy } from '../../shortages.ts';
-import type { Backend, DeviceInfo } from '../backend.ts';
-import { loadAll } from '../kernel-library.ts';
-import type { OpenOptions, ProbedDevice } from '../registry.ts';
-import { describeFault } from './commands/faults.ts';
+import { describeFault } from '../../ops/attention/cpu/faults.ts';
+import type { Backend, DeviceInfo } from '../device/backend.ts';
+import { loadAll } from '../device/kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../device/registry.ts';
+import { shortageRemedy } from '../device/shortages.ts';
 import { CpuBackend } from './cpu-backend.ts';
 import { type HostKernels, instantiate } from './kernels.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';

@@ -1,8 +1,8 @@
 /** The contract between the CPU runtime and the kernels of operations. Types only. */
 
-import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { AnyOperation, Operation } from '../operation/operation.ts';
+import type { CommandContext } from './commands/context.ts';
 import type { Command } from './commands/operations.ts';
-import type { CommandContext } from './commands/workspace.ts';
 
 /** How an operation runs on the workers. */
 export interface CpuKernel<Args extends object, Shape = never, Traits = never> {
@@ -20,4 +20,4 @@ export interface AnyCpuKernel {
   traits?(shape: unknown, context: CommandContext): unknown;
 }
 
-export { defineCpuKernel } from '../../operation/define-kernels.ts';
+export { defineCpuKernel } from '../operation/define-kernels.ts';

@@ -1,4 +1,4 @@
-import type { Backend, DeviceCeilings } from '../backend.ts';
+import type { Backend, DeviceCeilings } from '../device/backend.ts';
 import { asCpuBuffer } from './commands/address.ts';
 import type { Command } from './commands/operations.ts';
 import type { HostKernels } from './kernels.ts';

@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from '@flash-mla/core';
 import { allowRelaxedSimd, missingModuleRemedy, wasmPolicyRemedy } from '#platform';
-import { shortageOfModule, shortageRemedy } from '../../shortages.ts';
+import { shortageOfModule, shortageRemedy } from '../device/shortages.ts';
 
 /** One build of the kernels, compiled. */
 export interface CompiledKernels {

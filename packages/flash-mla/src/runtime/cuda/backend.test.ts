@@ -6,10 +6,10 @@ import {
   OutOfMemoryError,
 } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { denseDecode } from '../../attention/operations.ts';
-import { Device } from '../../device.ts';
-import { quantizeRows } from '../../kv-cache/operations.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { denseDecode } from '../../ops/attention/operations.ts';
+import { quantizeRows } from '../../ops/kv-cache/operations.ts';
+import { Device } from '../device/device.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { openCuda, probeCuda } from './open.ts';
 import { FakeDriver, fakeFacts } from './testing/fake-driver.ts';
 import { copyKernel, fakeFamilies } from './testing/fake-family.ts';

@@ -4,18 +4,18 @@ import {
   type FlashMlaError,
   InvalidArgumentError,
 } from '@flash-mla/core';
-import type { NumberCheck } from '../../operation/number-check.ts';
-import type { Operation } from '../../operation/operation.ts';
-import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
   Backend,
   BackendGraph,
   BackendMeasurements,
   DeviceInfo,
   MemoryStats,
-} from '../backend.ts';
-import { checkNumbers } from './check-numbers.ts';
-import { DebugChecks, reportBytes } from './debug-checks.ts';
+} from '../device/backend.ts';
+import type { NumberCheck } from '../operation/number-check.ts';
+import type { Operation } from '../operation/operation.ts';
+import type { DeviceBuffer } from '../tensor/view.ts';
+import { checkNumbers } from './debug/check-numbers.ts';
+import { DebugChecks, reportBytes } from './debug/debug-checks.ts';
 import type { SharedContext } from './device/shared-context.ts';
 import type { Handle, PinnedMemory } from './driver/driver.ts';
 import { CudaGraph } from './graph.ts';

@@ -1,8 +1,8 @@
 /** What a browser gets in place of the CUDA backend. */
 
 import { BackendUnavailableError } from '@flash-mla/core';
-import type { Backend } from '../backend.ts';
-import type { BackendOptions, ProbedDevice } from '../registry.ts';
+import type { Backend } from '../device/backend.ts';
+import type { BackendOptions, ProbedDevice } from '../device/registry.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {
   throw unavailable();

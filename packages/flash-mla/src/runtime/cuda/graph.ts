@@ -1,5 +1,5 @@
 import { DisposedError } from '@flash-mla/core';
-import type { BackendGraph } from '../backend.ts';
+import type { BackendGraph } from '../device/backend.ts';
 import type { CudaContext, Handle } from './driver/driver.ts';
 
 /** A recorded sequence of operations as a CUDA graph. */

@@ -1,8 +1,8 @@
 /** The CUDA backend: NVIDIA GPUs from compute capability 8.0, through the driver alone. */
 
-import type { Backend } from '../backend.ts';
-import { familiesOf } from '../kernel-library.ts';
-import type { OpenOptions, ProbedDevice } from '../registry.ts';
+import type { Backend } from '../device/backend.ts';
+import { familiesOf } from '../device/kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../device/registry.ts';
 import type { CudaDriver } from './driver/driver.ts';
 import { openLibcuda } from './libcuda/load.ts';
 

@@ -16,8 +16,8 @@ import type {
   TensorMapDescription,
   TensorMapParam,
 } from '@flash-mla/ptx';
-import type { AnyOperation, Operation } from '../../operation/operation.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import type { AnyOperation, Operation } from '../operation/operation.ts';
+import type { TensorView } from '../tensor/view.ts';
 import type { Grid } from './driver/driver.ts';
 import type { DeviceLimits } from './limits.ts';
 
@@ -150,7 +150,7 @@ export interface AnyCudaKernel {
   traits?(shape: unknown, limits: DeviceLimits): unknown;
 }
 
-export { defineCudaKernel } from '../../operation/define-kernels.ts';
+export { defineCudaKernel } from '../operation/define-kernels.ts';
 
 /** Kernels for a range of architectures, imported only when a device of it is opened. */
 export interface KernelFamily {

@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from '@flash-mla/core';
-import type { Backend, DeviceInfo } from '../backend.ts';
-import type { ProbedDevice } from '../registry.ts';
+import type { Backend, DeviceInfo } from '../device/backend.ts';
+import type { ProbedDevice } from '../device/registry.ts';
 import { CudaBackend } from './backend.ts';
 import { type SharedContext, shareContext } from './device/shared-context.ts';
 import type { CudaDriver, DeviceFacts } from './driver/driver.ts';

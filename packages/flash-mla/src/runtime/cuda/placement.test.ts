@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { TensorView } from '../../tensor/view.ts';
+import { placementOfCache } from '../../ops/kernel-lib/cuda/placement-of-cache.ts';
+import type { TensorView } from '../tensor/view.ts';
 import { limitsOf } from './limits.ts';
-import { placementOf, placementOfCache } from './placement.ts';
+import { placementOf } from './placement.ts';
 import { fakeFacts } from './testing/fake-driver.ts';
 
 function view(shape: number[], strides: number[], byteOffset = 0): TensorView {

@@ -1,8 +1,16 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import type { TensorView } from '../tensor/view.ts';
 import { asCudaBuffer } from './launch/launcher.ts';
-import type { Placement } from './problems.ts';
+
+/**
+ * How a tensor lies in memory, seen from its address. `strides` counts elements and leaves out the
+ * innermost dimension, whose stride is 1; the stride of a dimension with one entry is 0. `alignment` is the largest power of two, at most 16, that
+ * divides the address and all strides in bytes: wider loads than this may fault.
+ */
+export interface Placement {
+  readonly strides: readonly number[];
+  readonly alignment: number;
+}
 
 /** The widest access that kernels make. */
 const widest = 16;
@@ -20,13 +28,7 @@ export function placementOf(view: TensorView, dimensions: readonly number[]): Pl
   return { strides, alignment: everything === 0 ? widest : everything & -everything };
 }
 
-/**
- * How the (blocks, tokens) of a cache lie in memory. `model1` keeps the rows of a block 576 bytes apart
- * and their scales behind them: the 584 bytes between the tokens of such a view are no stride that
- * anything is read at, and must not narrow the accesses.
- */
-export function placementOfCache(view: TensorView, layout: KvRowLayout): Placement {
-  const placement = placementOf(view, [0, 1]);
-  if (layout !== 'model1') return placement;
-  return { ...placement, alignment: placementOf(view, [0]).alignment };
+/** Extent of a dimension; 0 for an absent tensor. */
+export function extent(view: TensorView | undefined, dimension: number): number {
+  return view?.shape[dimension] ?? 0;
 }

@@ -1,6 +1,9 @@
 import { DisposedError, InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { type RecordingBackend, recordingDevice } from './api/testing/recording-backend.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../../ops/attention/api/testing/recording-backend.ts';
 import type { Device } from './device.ts';
 
 let device: Device;

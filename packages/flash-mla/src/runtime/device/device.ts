@@ -13,11 +13,11 @@ import {
   type TypedArray,
   typedArrayName,
 } from '@flash-mla/core';
-import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backends/backend.ts';
-import type { BackendOptions } from './backends/registry.ts';
-import type { Operation } from './operation/operation.ts';
-import { Recording } from './tensor/recording.ts';
-import { areCounts, Tensor, type TensorHost } from './tensor/tensor.ts';
+import type { Operation } from '../operation/operation.ts';
+import { Recording } from '../tensor/recording.ts';
+import { areCounts, Tensor, type TensorHost } from '../tensor/tensor.ts';
+import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
+import type { BackendOptions } from './registry.ts';
 
 /** What to open: `'auto'` takes the first of cuda, webgpu, cpu that is there. */
 export type DeviceSpec = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'webgpu' | 'sim';

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { recordingDevice } from './api/testing/recording-backend.ts';
-import { useSwiftShader } from './backends/webgpu/testing/swiftshader.ts';
 import {
   type Device,
   DisposedError,
@@ -9,7 +7,9 @@ import {
   InvalidArgumentError,
   openDevice,
   type Tensor,
-} from './index.ts';
+} from '../../index.ts';
+import { recordingDevice } from '../../ops/attention/api/testing/recording-backend.ts';
+import { useSwiftShader } from '../webgpu/testing/swiftshader.ts';
 
 const absent = useSwiftShader();
 const why = absent ? `, skipped: ${absent}` : '';

@@ -1,6 +1,6 @@
-import type { AnyCpuKernel } from './cpu/kernel.ts';
-import type { KernelFamily } from './cuda/kernel.ts';
-import type { AnyWebGpuKernel } from './webgpu/kernel.ts';
+import type { AnyCpuKernel } from '../cpu/kernel.ts';
+import type { KernelFamily } from '../cuda/kernel.ts';
+import type { AnyWebGpuKernel } from '../webgpu/kernel.ts';
 
 /**
  * The kernels that a package of operations brings, for the kinds of devices that it supports. A device

@@ -1,11 +1,11 @@
 import type { BackendUnavailableError as Unavailable } from '@flash-mla/core';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { RecordingBackend } from './api/testing/recording-backend.ts';
-import type { BackendModule } from './backends/registry.ts';
+import { RecordingBackend } from '../../ops/attention/api/testing/recording-backend.ts';
+import type { BackendModule } from './registry.ts';
 
 // Fresh modules for every test, because what could not be opened is remembered.
 let errors: typeof import('@flash-mla/core');
-let openDevice: typeof import('./open-device.ts').openDevice;
+let openDevice: typeof import('../../open-device.ts').openDevice;
 let listDevices: typeof import('./open-device.ts').listDevices;
 
 const unavailable = () =>
@@ -35,13 +35,15 @@ const load = {
   sim: vi.fn(async () => ({ ...cpu, probe: () => Promise.reject(new TypeError('a bug')) })),
 };
 
-vi.mock('./backends/registry.ts', () => ({ backendModules: load }));
+vi.mock('./registry.ts', () => ({ backendModules: load }));
 
 beforeEach(async () => {
   vi.clearAllMocks();
   vi.resetModules();
   errors = await import('@flash-mla/core');
-  ({ openDevice, listDevices } = await import('./open-device.ts'));
+  const module = await import('./open-device.ts');
+  openDevice = (spec, options) => module.openDeviceWith([], spec, options);
+  ({ listDevices } = module);
 });
 
 describe('openDevice', () => {
@@ -84,7 +86,7 @@ describe('openDevice', () => {
     expect(error).toMatchObject({ lasting: false, cause });
     expect((error as Unavailable).remedy).toMatch(/ulimit -n/);
     expect((error as Unavailable).looked).toEqual([
-      'module backends/webgpu: EMFILE: too many open files',
+      'module runtime/webgpu: EMFILE: too many open files',
     ]);
   });
 

@@ -4,16 +4,16 @@ import {
   FlashMlaError,
   InvalidArgumentError,
 } from '@flash-mla/core';
-import type { Backend } from './backends/backend.ts';
+import type { Backend } from './backend.ts';
+import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
+import { environmentFlag } from './environment.ts';
+import type { KernelLibrary } from './kernel-library.ts';
 import {
   type BackendModule,
   type BackendName,
   backendModules,
   type OpenOptions,
-} from './backends/registry.ts';
-import { Device, type DeviceOptions, type DeviceSpec } from './device.ts';
-import { environmentFlag } from './environment.ts';
-import { flashMlaKernels } from './kernel-libraries.ts';
+} from './registry.ts';
 import { shortageOfModule } from './shortages.ts';
 
 /** One line of {@link listDevices}: a device that can be opened, or a backend that cannot. */
@@ -50,7 +50,7 @@ function loadBackend(name: BackendName): Promise<BackendModule> {
       throw new BackendUnavailableError(
         name,
         'its module does not load',
-        [`module backends/${name}: ${messageOf(cause)}`],
+        [`module runtime/${name}: ${messageOf(cause)}`],
         shortageOfModule(cause) ?? otherwise,
         cause,
       );
@@ -60,17 +60,19 @@ function loadBackend(name: BackendName): Promise<BackendModule> {
 }
 
 /**
- * Opens a device. `'auto'` takes the first that opens and keeps why the others did not in
+ * Opens a device with the kernels of some libraries, preferred ones first; those of `options.kernels` come
+ * before them. `'auto'` takes the first that opens and keeps why the others did not in
  * {@link Device.skipped}. Throws {@link InvalidArgumentError} for an unknown spec and
  * {@link BackendUnavailableError} when the device is not there.
  */
-export async function openDevice(
+export async function openDeviceWith(
+  libraries: readonly KernelLibrary[],
   spec: DeviceSpec | (string & {}) = 'auto',
   options: DeviceOptions = {},
 ): Promise<Device> {
   checkOpenOptions(options);
   const debug = options.debug ?? environmentFlag('FLASH_MLA_DEBUG');
-  const kernels = [...(options.kernels ?? []), flashMlaKernels];
+  const kernels = [...(options.kernels ?? []), ...libraries];
   if (spec !== 'auto') {
     const { name, index } = parseSpec(spec);
     return new Device(await openBackend(name, index, { ...options, debug, kernels }), debug, []);

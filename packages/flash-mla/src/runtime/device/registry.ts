@@ -47,9 +47,9 @@ export interface ProbedDevice {
 /** Adding a backend adds one line here. The order is the preference of `openDevice('auto')`. */
 export const backendModules = {
   cuda: () => import('#cuda'),
-  webgpu: () => import('./webgpu/index.ts'),
-  cpu: () => import('./cpu/index.ts'),
-  sim: () => import('./sim/index.ts'),
+  webgpu: () => import('../webgpu/index.ts'),
+  cpu: () => import('../cpu/index.ts'),
+  sim: () => import('../sim/index.ts'),
 } satisfies Record<string, () => Promise<BackendModule>>;
 
 export type BackendName = keyof typeof backendModules;

@@ -200,3 +200,23 @@ export function show(value: unknown): string {
 export function shapeText(tensor: Tensor): string {
   return `shape (${tensor.shape.join(', ')})`;
 }
+
+/** No two elements in the same place, so that all can be written. */
+export function checkDisjoint(name: string, tensor: Tensor): void {
+  const { shape, strides } = tensor;
+  const dimensions = strides
+    .map((stride, i) => ({ stride, extent: shape[i] as number }))
+    .filter(({ extent }) => extent > 1)
+    .sort((a, b) => a.stride - b.stride);
+  let span = 1;
+  for (const { stride, extent } of dimensions) {
+    if (stride < span) {
+      throw new InvalidArgumentError(
+        `${name}.strides`,
+        'rows that do not overlap',
+        `strides (${strides.join(', ')}) of ${shapeText(tensor)}`,
+      );
+    }
+    span += stride * (extent - 1);
+  }
+}

@@ -1,8 +1,8 @@
 /** Kernels of a program's own, checked against the contract of their kind of device. */
 
-import type { AnyCpuKernel, CpuKernel } from '../backends/cpu/kernel.ts';
-import type { AnyCudaKernel, CudaKernel, OperationPlan } from '../backends/cuda/kernel.ts';
-import type { AnyWebGpuKernel, WebGpuKernel } from '../backends/webgpu/kernel.ts';
+import type { AnyCpuKernel, CpuKernel } from '../cpu/kernel.ts';
+import type { AnyCudaKernel, CudaKernel, OperationPlan } from '../cuda/kernel.ts';
+import type { AnyWebGpuKernel, WebGpuKernel } from '../webgpu/kernel.ts';
 
 /** Forgets the types of a kernel that its definition was checked against. */
 export function defineCudaKernel<

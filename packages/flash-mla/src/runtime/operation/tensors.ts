@@ -1,17 +1,17 @@
 /** Checks of tensors that the public operations share, beyond those of `api/arguments.ts`. */
 
 import { type DType, dtypeSize, InvalidArgumentError } from '@flash-mla/core';
+import { Tensor, type TensorHost } from '../tensor/tensor.ts';
+import type { TensorView } from '../tensor/view.ts';
 import {
+  checkDisjoint,
   checkInnerStride,
   checkOperand,
   checkTensor,
   type Optional,
   shapeText,
   show,
-} from '../api/arguments.ts';
-import { checkDisjoint } from '../api/kv-rows.ts';
-import { Tensor, type TensorHost } from '../tensor/tensor.ts';
-import type { TensorView } from '../tensor/view.ts';
+} from './arguments.ts';
 
 /** The most rows and columns of a matrix: kernels count elements of a row in 32 bits. */
 export const maxExtent = 2 ** 31 - 1;

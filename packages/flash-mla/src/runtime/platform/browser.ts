@@ -1,6 +1,6 @@
 /** The browser's side of the `#platform` import; see node.ts for what each function promises. */
 
-import type { NativeFinding } from '../backends/cpu/native/finding.ts';
+import type { NativeFinding } from '../cpu/native/finding.ts';
 
 export function hardwareThreads(): number {
   return globalThis.navigator?.hardwareConcurrency ?? 1;
@@ -66,15 +66,15 @@ let inlineScript: string | undefined;
 /** One URL for the life of the page: threads may start at any time. */
 async function inlineScriptUrl(): Promise<string> {
   if (inlineScript === undefined) {
-    const { script } = await import('../../wasm/cpu-worker.js');
+    const { script } = await import('../../../wasm/cpu-worker.js');
     inlineScript = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
   }
   return inlineScript;
 }
 
 /** Where the script is from the module that asks for it, when nobody moved either. */
-const scriptPath = '/backends/cpu/worker.js';
-const ownPath = '/dist/platform/browser.js';
+const scriptPath = '/cpu/worker.js';
+const ownPath = '/dist/runtime/platform/browser.js';
 
 /**
  * The file with the worker's script; undefined where a bundler took this module elsewhere and left the file
@@ -82,7 +82,7 @@ const ownPath = '/dist/platform/browser.js';
  */
 export function cpuWorkerFile(
   // Bundlers that know assets recognise them by exactly this expression, and rewrite it.
-  locate = () => new URL('../backends/cpu/worker.js', import.meta.url),
+  locate = () => new URL('../cpu/worker.js', import.meta.url),
   own: string | undefined = import.meta.url,
   origin: string | undefined = globalThis.location?.origin,
 ): string | undefined {

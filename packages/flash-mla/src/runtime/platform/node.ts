@@ -3,7 +3,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import type { NativeFinding } from '../backends/cpu/native/finding.ts';
+import type { NativeFinding } from '../cpu/native/finding.ts';
 import { findVulkanDrivers } from './vulkan.ts';
 
 /** Threads that can run side by side. */
@@ -26,7 +26,7 @@ export function allowRelaxedSimd(): void {
 
 /** The machine code that runs here, or why there is none. */
 export async function findNative(): Promise<NativeFinding> {
-  const native = await import('../backends/cpu/native/index.ts');
+  const native = await import('../cpu/native/index.ts');
   return native.findNative(processorName());
 }
 
@@ -59,7 +59,7 @@ export const wasmPolicyRemedy =
 
 /** The script is text in a module, which also a bundle has, and not a file, which it may have lost. */
 export async function findCpuWorkers(): Promise<CpuWorkers> {
-  const { script } = await import('../../wasm/cpu-worker.js');
+  const { script } = await import('../../../wasm/cpu-worker.js');
   return {
     source: 'threads of node:worker_threads',
     remedy:

@@ -3,10 +3,10 @@
  * instruction by instruction, and finds their mistakes. For tests; it is thousands of times slower.
  */
 
-import type { Backend } from '../backend.ts';
 import { openCuda, probeCuda } from '../cuda/open.ts';
-import { familiesOf } from '../kernel-library.ts';
-import type { OpenOptions, ProbedDevice } from '../registry.ts';
+import type { Backend } from '../device/backend.ts';
+import { familiesOf } from '../device/kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../device/registry.ts';
 import { SimDriver } from './driver.ts';
 
 export async function probe(): Promise<readonly ProbedDevice[]> {

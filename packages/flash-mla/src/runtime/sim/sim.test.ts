@@ -1,10 +1,10 @@
 import { DeviceLostError, OutOfMemoryError } from '@flash-mla/core';
 import { defineKernel, field, global, type Kernel, tensorMap } from '@flash-mla/ptx';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Device } from '../../device.ts';
 import { shareContext } from '../cuda/device/shared-context.ts';
 import { openCuda } from '../cuda/open.ts';
 import { fakeFamilies } from '../cuda/testing/fake-family.ts';
+import { Device } from '../device/device.ts';
 import { simulatedDevices } from './devices.ts';
 import { SimDriver } from './driver.ts';
 

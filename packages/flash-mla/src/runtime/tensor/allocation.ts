@@ -1,5 +1,5 @@
 import { type DType, dtypeSize, numElements } from '@flash-mla/core';
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../device/backend.ts';
 import type { Recording } from './recording.ts';
 import type { DeviceBuffer } from './view.ts';
 

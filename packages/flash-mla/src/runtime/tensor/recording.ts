@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { Backend } from '../backends/backend.ts';
+import type { Backend } from '../device/backend.ts';
 import type { Allocation } from './allocation.ts';
 import type { DeviceBuffer } from './view.ts';
 

@@ -14,9 +14,12 @@ import {
 } from '@flash-mla/core';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { flashMlaWithKvCache, getMlaMetadata } from '../api/index.ts';
-import { type RecordingBackend, recordingDevice } from '../api/testing/recording-backend.ts';
-import type { Device } from '../device.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../../ops/attention/api/testing/recording-backend.ts';
+import { flashMlaWithKvCache, getMlaMetadata } from '../../ops/attention/index.ts';
+import type { Device } from '../device/device.ts';
 import { Tensor } from './tensor.ts';
 
 let device: Device;

@@ -1,4 +1,4 @@
-import type { DeviceCeilings } from '../backend.ts';
+import type { DeviceCeilings } from '../device/backend.ts';
 import { flopsPerRound, type Probe, probeInvocations, probeKernel } from './kernels/probes.ts';
 import type { Runtime } from './runtime/runtime.ts';
 

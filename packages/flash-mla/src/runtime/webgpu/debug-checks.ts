@@ -1,5 +1,5 @@
 import { FlashMlaError } from '@flash-mla/core';
-import { checkFailure, type NumberCheck } from '../../operation/number-check.ts';
+import { checkFailure, type NumberCheck } from '../operation/number-check.ts';
 import { checkKernel, checkName } from './kernels/check.ts';
 import { wholeBuffer } from './launch/buffers.ts';
 import type { WebGpuBuffer } from './runtime/memory.ts';

@@ -1,9 +1,9 @@
 /** The WebGPU backend: WGSL kernels through the browser's WebGPU, or Dawn's in Node. */
 
 import { BackendUnavailableError, describeValue, InvalidArgumentError } from '@flash-mla/core';
-import type { Backend } from '../backend.ts';
-import { loadAll } from '../kernel-library.ts';
-import type { OpenOptions, ProbedDevice } from '../registry.ts';
+import type { Backend } from '../device/backend.ts';
+import { loadAll } from '../device/kernel-library.ts';
+import type { OpenOptions, ProbedDevice } from '../device/registry.ts';
 import { adapterDetails, adapterName, isSoftware, type Profile } from './adapter.ts';
 import { requestAdapter } from './gpu.ts';
 import { openAdapter } from './open.ts';

@@ -1,6 +1,6 @@
 /** The contract between the WebGPU runtime and the kernels of operations. Types only. */
 
-import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { AnyOperation, Operation } from '../operation/operation.ts';
 import type { Capabilities } from './runtime/limits.ts';
 import type { LaunchTarget } from './runtime/runtime.ts';
 
@@ -23,4 +23,4 @@ export interface AnyWebGpuKernel {
   traits?(shape: unknown, capabilities: Capabilities): unknown;
 }
 
-export { defineWebGpuKernel } from '../../operation/define-kernels.ts';
+export { defineWebGpuKernel } from '../operation/define-kernels.ts';

@@ -1,4 +1,4 @@
-import type { BackendMeasurements } from '../backend.ts';
+import type { BackendMeasurements } from '../device/backend.ts';
 import { gpuProbe, measureCeilings, softwareProbe } from './ceilings.ts';
 import type { Recorder } from './runtime/recorder.ts';
 import type { Runtime } from './runtime/runtime.ts';

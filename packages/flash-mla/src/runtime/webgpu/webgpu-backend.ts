@@ -4,15 +4,15 @@ import {
   FlashMlaError,
   UnsupportedOperationError,
 } from '@flash-mla/core';
-import type { AnyOperation, Operation } from '../../operation/operation.ts';
-import type { DeviceBuffer } from '../../tensor/view.ts';
 import type {
   Backend,
   BackendGraph,
   BackendMeasurements,
   DeviceInfo,
   MemoryStats,
-} from '../backend.ts';
+} from '../device/backend.ts';
+import type { AnyOperation, Operation } from '../operation/operation.ts';
+import type { DeviceBuffer } from '../tensor/view.ts';
 import { DebugChecks } from './debug-checks.ts';
 import type { AnyWebGpuKernel } from './kernel.ts';
 import { measurements } from './measurements.ts';

@@ -1,13 +1,17 @@
-import { type CudaKernel, defineCudaKernel, type KernelSpec } from '../../backends/cuda/kernel.ts';
-import { mapGrid } from '../../backends/cuda/kernels/rows/map.ts';
+import {
+  type CudaKernel,
+  defineCudaKernel,
+  type KernelSpec,
+} from '../../../runtime/cuda/kernel.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
+import { mapGrid } from '../../kernel-lib/cuda/rows/map.ts';
 import {
   layoutKey,
   layoutOf,
   type RowsProblem,
   rowsOf,
   strideBytes,
-} from '../../backends/cuda/kernels/rows/problem.ts';
-import type { TensorView } from '../../tensor/view.ts';
+} from '../../kernel-lib/cuda/rows/problem.ts';
 import {
   type AddScaledArgs,
   addScaledOperation,

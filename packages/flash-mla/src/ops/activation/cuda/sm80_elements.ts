@@ -11,8 +11,8 @@ import {
   type RowDType,
   type RowLayout,
   storeColumns,
-} from '../../backends/cuda/kernels/rows/columns.ts';
-import { mappedColumns, mapThreads, placeOf } from '../../backends/cuda/kernels/rows/map.ts';
+} from '../../kernel-lib/cuda/rows/columns.ts';
+import { mappedColumns, mapThreads, placeOf } from '../../kernel-lib/cuda/rows/map.ts';
 
 /** What the code depends on. */
 export interface ElementsConfig {

@@ -1,11 +1,11 @@
-import { defineWebGpuKernel } from '../../backends/webgpu/kernel.ts';
-import { type BoundTensor, bindAll } from '../../backends/webgpu/launch/bind-all.ts';
-import { eachRows, hasWholeWords, resourcesOf } from '../../backends/webgpu/launch/rows.ts';
-import { flatGrid, type LaunchTarget } from '../../backends/webgpu/runtime/runtime.ts';
-import { strideOf } from '../../backends/webgpu/runtime/views.ts';
-import { rowKernel } from '../../backends/webgpu/wgsl/row-kernel.ts';
-import type { RowDType } from '../../backends/webgpu/wgsl/rows.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
+import { defineWebGpuKernel } from '../../../runtime/webgpu/kernel.ts';
+import { type BoundTensor, bindAll } from '../../../runtime/webgpu/launch/bind-all.ts';
+import { eachRows, hasWholeWords, resourcesOf } from '../../../runtime/webgpu/launch/rows.ts';
+import { flatGrid, type LaunchTarget } from '../../../runtime/webgpu/runtime/runtime.ts';
+import { strideOf } from '../../../runtime/webgpu/runtime/views.ts';
+import { rowKernel } from '../../../runtime/webgpu/wgsl/row-kernel.ts';
+import type { RowDType } from '../../../runtime/webgpu/wgsl/rows.ts';
 import { addScaledOperation, swiGluOperation } from '../operation.ts';
 
 interface Elements {

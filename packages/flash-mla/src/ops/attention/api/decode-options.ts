@@ -1,5 +1,5 @@
-import type { Tensor } from '../tensor/tensor.ts';
-import type { PackedKvLayout } from './quantize-kv-cache.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import type { PackedKvLayout } from '../../kv-cache/index.ts';
 import type { FlashMlaSchedMeta } from './sched-meta.ts';
 import type { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
 

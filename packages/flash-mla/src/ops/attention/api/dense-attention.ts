@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { TensorHost } from '../tensor/tensor.ts';
-import { checkHeads, show } from './arguments.ts';
+import { checkHeads, show } from '../../../runtime/operation/arguments.ts';
+import type { TensorHost } from '../../../runtime/tensor/tensor.ts';
 import { checkHeadDim } from './head-dims.ts';
 
 /** Checks shared by the two dense attention functions. */

@@ -1,8 +1,4 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { DenseDecodeInputs } from '../attention/contract.ts';
-import { denseDecode } from '../attention/operations.ts';
-import type { Schedule } from '../attention/schedule-contract.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkAbsent,
   checkExtent,
@@ -14,7 +10,11 @@ import {
   checkOperand,
   checkScale,
   checkVector,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import type { DenseDecodeInputs } from '../contract.ts';
+import { denseDecode } from '../operations.ts';
+import type { Schedule } from '../schedule-contract.ts';
 import type { UncheckedDecodeOptions } from './decode-options.ts';
 import { checkDenseHeadDims } from './head-dims.ts';
 import type { SchedMetaConfig } from './sched-meta.ts';

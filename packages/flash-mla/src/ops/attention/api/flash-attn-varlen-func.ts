@@ -1,6 +1,4 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import { denseAttention } from '../attention/operations.ts';
-import type { Tensor, TensorHost } from '../tensor/tensor.ts';
 import {
   checkExtent,
   checkFlag,
@@ -15,9 +13,11 @@ import {
   readOptions,
   shapeText,
   show,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import { Outputs } from '../../../runtime/operation/outputs.ts';
+import type { Tensor, TensorHost } from '../../../runtime/tensor/tensor.ts';
+import { denseAttention } from '../operations.ts';
 import { checkAttentionHeads, checkImplementation, checkNoDropout } from './dense-attention.ts';
-import { Outputs } from './outputs.ts';
 
 /** Arguments of {@link flashAttnVarlenFunc}. */
 export interface FlashAttnVarlenOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16'> {

@@ -1,7 +1,4 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import { denseAttention } from '../attention/operations.ts';
-import type { Tensor, TensorHost } from '../tensor/tensor.ts';
-import type { TensorView } from '../tensor/view.ts';
 import {
   checkExtent,
   checkFlag,
@@ -14,9 +11,12 @@ import {
   optionNames,
   readOptions,
   show,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import { Outputs } from '../../../runtime/operation/outputs.ts';
+import type { Tensor, TensorHost } from '../../../runtime/tensor/tensor.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
+import { denseAttention } from '../operations.ts';
 import { checkAttentionHeads, checkImplementation } from './dense-attention.ts';
-import { Outputs } from './outputs.ts';
 
 /** Arguments of {@link flashAttnWithKvCache}. */
 export interface FlashAttnWithKvCacheOptions<D extends 'bf16' | 'f16' = 'bf16' | 'f16'> {

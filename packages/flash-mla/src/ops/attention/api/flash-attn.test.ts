@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DenseAttentionArgs } from '../attention/contract.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { DenseAttentionArgs } from '../contract.ts';
 import { flashAttnVarlenFunc } from './flash-attn-varlen-func.ts';
 import { flashAttnWithKvCache } from './flash-attn-with-kv-cache.ts';
 import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SparsePrefillArgs } from '../attention/contract.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { SparsePrefillArgs } from '../contract.ts';
 import { flashMlaSparseFwd } from './flash-mla-sparse-fwd.ts';
 import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';
 import { expectRefusal } from './testing/refusal.ts';

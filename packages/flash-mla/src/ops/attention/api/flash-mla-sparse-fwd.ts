@@ -1,5 +1,3 @@
-import { sparsePrefill } from '../attention/operations.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkExtent,
   checkHeads,
@@ -12,9 +10,11 @@ import {
   checkTensor,
   optionNames,
   readOptions,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import { Outputs } from '../../../runtime/operation/outputs.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import { sparsePrefill } from '../operations.ts';
 import { checkSparseHeadDims } from './head-dims.ts';
-import { Outputs } from './outputs.ts';
 
 /** Arguments of {@link flashMlaSparseFwd}. */
 export interface FlashMlaSparseFwdOptions {

@@ -1,8 +1,8 @@
 import { DisposedError, type DType } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DenseDecodeArgs, SparseDecodeArgs } from '../attention/contract.ts';
-import type { Device } from '../device.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import type { DenseDecodeArgs, SparseDecodeArgs } from '../contract.ts';
 import { flashMlaWithKvCache } from './flash-mla-with-kv-cache.ts';
 import { getMlaMetadata } from './get-mla-metadata.ts';
 import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';

@@ -1,7 +1,14 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { ScheduleProblem } from '../attention/schedule-contract.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { checkNotEmpty, checkTensor, optionNames, readOptions, show } from './arguments.ts';
+import {
+  checkNotEmpty,
+  checkTensor,
+  optionNames,
+  readOptions,
+  show,
+} from '../../../runtime/operation/arguments.ts';
+import { Outputs } from '../../../runtime/operation/outputs.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import type { ScheduleProblem } from '../schedule-contract.ts';
 import type {
   DecodeOptionsFor,
   DecodeResult,
@@ -10,7 +17,6 @@ import type {
   UncheckedDecodeOptions,
 } from './decode-options.ts';
 import { type DecodeCall, prepareDenseDecode } from './dense-decode.ts';
-import { Outputs } from './outputs.ts';
 import { checkSchedMeta, FlashMlaSchedMeta, scheduleOf, unfillSchedMeta } from './sched-meta.ts';
 import { prepareSparseDecode } from './sparse-decode.ts';
 import { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';

@@ -1,6 +1,4 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { ScheduleProblem } from '../attention/schedule-contract.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkFlag,
   checkInnerStride,
@@ -11,7 +9,9 @@ import {
   type Optional,
   optionNames,
   readOptions,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import type { ScheduleProblem } from '../schedule-contract.ts';
 import { FlashMlaSchedMeta } from './sched-meta.ts';
 import { TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
 

@@ -1,8 +1,8 @@
 import { DisposedError, InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DenseDecodeArgs } from '../attention/contract.ts';
-import type { ComputeScheduleArgs } from '../attention/schedule-contract.ts';
-import type { Device } from '../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { DenseDecodeArgs } from '../contract.ts';
+import type { ComputeScheduleArgs } from '../schedule-contract.ts';
 import { flashMlaWithKvCache } from './flash-mla-with-kv-cache.ts';
 import { getMlaMetadata } from './get-mla-metadata.ts';
 import { FlashMlaSchedMeta } from './sched-meta.ts';

@@ -1,6 +1,6 @@
 import { DisposedError, InvalidArgumentError } from '@flash-mla/core';
-import type { Schedule } from '../attention/schedule-contract.ts';
-import type { Tensor, TensorHost } from '../tensor/tensor.ts';
+import type { Tensor, TensorHost } from '../../../runtime/tensor/tensor.ts';
+import type { Schedule } from '../schedule-contract.ts';
 import { type ScheduleRequest, TileSchedulerMetadata } from './tile-scheduler-metadata.ts';
 
 /** What a {@link FlashMlaSchedMeta} fixes at its first use. Names follow FlashMLA's `Config`. */

@@ -1,7 +1,4 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { SparseDecodeInputs } from '../attention/contract.ts';
-import { sparseDecode } from '../attention/operations.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import {
   checkAbsent,
   checkExtent,
@@ -12,11 +9,14 @@ import {
   checkOperand,
   checkOptionalVector,
   checkScale,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import { checkSparseCache, kvRowLayout } from '../../kv-cache/index.ts';
+import type { SparseDecodeInputs } from '../contract.ts';
+import { sparseDecode } from '../operations.ts';
 import type { UncheckedDecodeOptions } from './decode-options.ts';
 import { checkFp8Flag, type DecodeCall } from './dense-decode.ts';
 import { checkSparseHeadDims } from './head-dims.ts';
-import { checkSparseCache, kvRowLayout } from './kv-rows.ts';
 
 const denseOnly = 'Sparse decoding finds its tokens through indices alone.';
 

@@ -1,14 +1,9 @@
 import { contiguousLayout } from '@flash-mla/core';
-import { computeSchedule, denseDecode, sparseDecode } from '../attention/operations.ts';
-import type {
-  DecodeShape,
-  Schedule,
-  SchedulePlan,
-  ScheduleProblem,
-} from '../attention/schedule-contract.ts';
-import { metadataWidth } from '../scheduling/tile-scheduler.ts';
-import { allocateMemory } from '../tensor/allocation.ts';
-import { Tensor, type TensorHost } from '../tensor/tensor.ts';
+import { allocateMemory } from '../../../runtime/tensor/allocation.ts';
+import { Tensor, type TensorHost } from '../../../runtime/tensor/tensor.ts';
+import { computeSchedule, denseDecode, sparseDecode } from '../operations.ts';
+import { metadataWidth } from '../schedule/tile-scheduler.ts';
+import type { DecodeShape, Schedule, SchedulePlan, ScheduleProblem } from '../schedule-contract.ts';
 
 /** What a schedule is computed from. */
 export interface ScheduleRequest extends DecodeShape {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
+const root = fileURLToPath(new URL('../../../../../../', import.meta.url));
 // Inside the workspace, so that `import 'flash-mla'` finds the built package as a user's program would.
 const scratch = join(root, 'node_modules', '.cache', 'flash-mla-types', String(process.pid));
 

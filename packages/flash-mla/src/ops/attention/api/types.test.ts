@@ -1,7 +1,7 @@
 import { describe, expectTypeOf, it } from 'vitest';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import { appendKvCache, type PackedKvLayout, quantizeKvCache } from '../../kv-cache/index.ts';
 import {
-  appendKvCache,
   type DecodeResult,
   type DenseDecodeOptions,
   type FlashMlaSchedMeta,
@@ -10,13 +10,11 @@ import {
   flashMlaSparseFwd,
   flashMlaWithKvCache,
   getMlaMetadata,
-  type PackedKvLayout,
   type QueryDType,
-  quantizeKvCache,
   type Scheduling,
   type SparseDecodeOptions,
   type TileSchedulerMetadata,
-} from './index.ts';
+} from '../index.ts';
 
 /** Mistakes that the compiler catches. The functions below are compiled, never called. */
 

@@ -1,12 +1,12 @@
-import { checkHeadDim } from '../../../api/head-dims.ts';
-import { flashAttnVarlenFunc } from '../../../api/index.ts';
-import type { Device } from '../../../device.ts';
-import { UsageError } from '../../errors.ts';
-import { attendedPairs, checkDivides, requestLengths } from '../lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
-import { fillNormal, uniform } from '../random.ts';
-import { Resources } from '../resources.ts';
-import { largest } from '../sizes.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { attendedPairs, checkDivides, requestLengths } from '../../bench/lengths.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { fillNormal, uniform } from '../../bench/random.ts';
+import { Resources } from '../../bench/resources.ts';
+import { largest } from '../../bench/sizes.ts';
+import { UsageError } from '../../bench/usage-error.ts';
+import { checkHeadDim } from '../api/head-dims.ts';
+import { flashAttnVarlenFunc } from '../index.ts';
 
 export interface DenseAttentionProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16';

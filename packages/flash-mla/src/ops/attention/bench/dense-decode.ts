@@ -1,12 +1,12 @@
 import { dtypeSize } from '@flash-mla/core';
-import { checkHeadDim } from '../../../api/head-dims.ts';
-import { flashMlaWithKvCache, getMlaMetadata } from '../../../api/index.ts';
-import type { Device } from '../../../device.ts';
-import { checkDivides, checkWithin, requestLengths } from '../lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
-import { fillNormal, permutation, uniform } from '../random.ts';
-import { Resources } from '../resources.ts';
-import { largest } from '../sizes.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { checkDivides, checkWithin, requestLengths } from '../../bench/lengths.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { fillNormal, permutation, uniform } from '../../bench/random.ts';
+import { Resources } from '../../bench/resources.ts';
+import { largest } from '../../bench/sizes.ts';
+import { checkHeadDim } from '../api/head-dims.ts';
+import { flashMlaWithKvCache, getMlaMetadata } from '../index.ts';
 
 export interface DenseDecodeProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16' | 'e4m3';

@@ -1,8 +1,8 @@
-import { TileSchedulerMetadata } from '../../../api/index.ts';
-import type { Device } from '../../../device.ts';
-import { checkDivides, requestLengths } from '../lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions } from '../operation.ts';
-import { Resources } from '../resources.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { checkDivides, requestLengths } from '../../bench/lengths.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions } from '../../bench/operation.ts';
+import { Resources } from '../../bench/resources.ts';
+import { TileSchedulerMetadata } from '../index.ts';
 
 export interface MetadataProblem extends BenchProblem {
   readonly sQ: number;

@@ -1,11 +1,12 @@
-import { flashMlaWithKvCache, getMlaMetadata, quantizeKvCache } from '../../../api/index.ts';
-import type { Device } from '../../../device.ts';
-import { packedRows } from '../../../tensor/packed-rows.ts';
-import type { Tensor } from '../../../tensor/tensor.ts';
-import { UsageError } from '../../errors.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
-import { distinct, fillNormal, uniform } from '../random.ts';
-import { Resources } from '../resources.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { distinct, fillNormal, uniform } from '../../bench/random.ts';
+import { Resources } from '../../bench/resources.ts';
+import { UsageError } from '../../bench/usage-error.ts';
+import { quantizeKvCache } from '../../kv-cache/index.ts';
+import { flashMlaWithKvCache, getMlaMetadata } from '../index.ts';
 
 type Layout = 'v32' | 'model1' | 'bf16';
 

@@ -1,10 +1,10 @@
-import { flashMlaSparseFwd } from '../../../api/index.ts';
-import type { Device } from '../../../device.ts';
-import { UsageError } from '../../errors.ts';
-import { checkDivides } from '../lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
-import { distinct, fillNormal, uniform } from '../random.ts';
-import { Resources } from '../resources.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { checkDivides } from '../../bench/lengths.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { distinct, fillNormal, uniform } from '../../bench/random.ts';
+import { Resources } from '../../bench/resources.ts';
+import { UsageError } from '../../bench/usage-error.ts';
+import { flashMlaSparseFwd } from '../index.ts';
 
 export interface SparsePrefillProblem extends BenchProblem {
   readonly sQ: number;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
-import { dequantizeKvCache, flashMlaWithKvCache, getMlaMetadata } from '../../index.ts';
-import { dequantizeKvCache as dequantizeReference, hostTensor } from '../../reference/index.ts';
+import { dequantizeKvCache, flashMlaWithKvCache, getMlaMetadata } from '../../../index.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { dequantizeKvCache as dequantizeReference, hostTensor } from '../../reference.ts';
 import { openCpu, upload } from './testing/problems.ts';
 
 let device: Device;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
-import { flashAttnVarlenFunc, flashAttnWithKvCache } from '../../index.ts';
-import { cacheAttention, varlenAttention } from '../../reference/index.ts';
+import { flashAttnVarlenFunc, flashAttnWithKvCache } from '../../../index.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { cacheAttention, varlenAttention } from '../../reference.ts';
 import {
   excessOf,
   intTensor,

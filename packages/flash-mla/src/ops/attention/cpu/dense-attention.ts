@@ -1,8 +1,9 @@
-import type { DenseAttentionArgs } from '../../../attention/contract.ts';
-import { maxTileRows } from '../plan.ts';
-import { addressOf, dtypeCode, extentOf, strideOf } from './address.ts';
-import type { Command } from './operations.ts';
-import { type CommandContext, scratchBytes } from './workspace.ts';
+import { addressOf, dtypeCode, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { DenseAttentionArgs } from '../contract.ts';
+import { maxTileRows } from './plan.ts';
+import { scratchBytes } from './workspace.ts';
 
 /** See assembly/ops/dense-attention.ts. A packed k has no pages: page 0. */
 export function denseAttentionCommand(context: CommandContext, args: DenseAttentionArgs): Command {

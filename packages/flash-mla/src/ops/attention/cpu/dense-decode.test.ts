@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import {
   type DenseShape,
   denseProblem,

@@ -1,7 +1,8 @@
-import type { DenseDecodeArgs } from '../../../attention/contract.ts';
-import { addressOf, dtypeCode, extentOf, strideOf } from './address.ts';
-import type { Command } from './operations.ts';
-import { type CommandContext, decodeWorkspace } from './workspace.ts';
+import { addressOf, dtypeCode, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { DenseDecodeArgs } from '../contract.ts';
+import { decodeWorkspace } from './workspace.ts';
 
 /** See assembly/ops/dense-decode.ts. */
 export function denseDecodeCommand(context: CommandContext, args: DenseDecodeArgs): Command {

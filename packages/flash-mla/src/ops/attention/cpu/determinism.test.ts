@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
-import { flashMlaWithKvCache, getMlaMetadata } from '../../index.ts';
+import { flashMlaWithKvCache, getMlaMetadata } from '../../../index.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import { type DenseProblem, denseProblem } from './testing/dense-problem.ts';
 import { intTensor, openCpu, randomInt, randomSource, upload } from './testing/problems.ts';
 

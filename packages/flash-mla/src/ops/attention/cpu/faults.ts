@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { DeviceFault } from '../pool/protocol.ts';
-import type { Command } from './operations.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { DeviceFault } from '../../../runtime/cpu/pool/protocol.ts';
 
 type Describe = (fault: DeviceFault) => { argument: string; expected: string };
 

@@ -1,21 +1,18 @@
-import * as attention from '../../../attention/operations.ts';
-import type { DecodeShape } from '../../../attention/schedule-contract.ts';
-import { appendRows, dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
-import { defineCpuKernel } from '../kernel.ts';
-import { planSchedule } from '../plan.ts';
-import { appendCommand } from './append.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
+import * as attention from '../operations.ts';
+import type { DecodeShape } from '../schedule-contract.ts';
 import { denseAttentionCommand } from './dense-attention.ts';
 import { denseDecodeCommand } from './dense-decode.ts';
-import { dequantizeCommand, quantizeCommand } from './quantize.ts';
+import { planSchedule } from './plan.ts';
 import { scheduleCommand } from './schedule.ts';
 import { sparseDecodeCommand } from './sparse-decode.ts';
 import { sparsePrefillCommand } from './sparse-prefill.ts';
-import type { CommandContext } from './workspace.ts';
 
 const traits = ({ problem }: DecodeShape, { workers, kernels }: CommandContext) =>
   planSchedule(problem, workers, kernels.blockTokens());
 
-/** The library's kernels for processors. */
+/** Attention on processors. */
 export const cpuKernels = [
   defineCpuKernel({
     operation: attention.computeSchedule,
@@ -25,7 +22,4 @@ export const cpuKernels = [
   defineCpuKernel({ operation: attention.sparseDecode, command: sparseDecodeCommand, traits }),
   defineCpuKernel({ operation: attention.sparsePrefill, command: sparsePrefillCommand }),
   defineCpuKernel({ operation: attention.denseAttention, command: denseAttentionCommand }),
-  defineCpuKernel({ operation: quantizeRows, command: (_, args) => quantizeCommand(args) }),
-  defineCpuKernel({ operation: dequantizeRows, command: dequantizeCommand }),
-  defineCpuKernel({ operation: appendRows, command: (_, args) => appendCommand(args) }),
 ];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import { denseProblem, expectedDense, runDense } from './testing/dense-problem.ts';
 import { errorBound, excessOf, openCpu, randomSource } from './testing/problems.ts';
 

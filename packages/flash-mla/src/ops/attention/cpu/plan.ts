@@ -1,4 +1,4 @@
-import type { SchedulePlan, ScheduleProblem } from '../../attention/schedule-contract.ts';
+import type { SchedulePlan, ScheduleProblem } from '../schedule-contract.ts';
 
 /** Query rows that share decoded keys: enough to make decoding cheap, few enough to stay in cache. */
 export const maxTileRows = 128;

@@ -1,8 +1,4 @@
-import {
-  blocksOfLengths,
-  blocksOfTopk,
-  computeTileSchedule,
-} from '../../../scheduling/tile-scheduler.ts';
+import { blocksOfLengths, blocksOfTopk, computeTileSchedule } from '../schedule/tile-scheduler.ts';
 
 /**
  * The `computeSchedule` operation. Arguments as {@link scheduleCommand} lists them, behind the

@@ -1,7 +1,7 @@
-import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
-import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
-import { addressOf } from './address.ts';
-import type { Command } from './operations.ts';
+import { addressOf } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import { mostScheduledTokens } from '../schedule/tile-scheduler.ts';
+import type { ComputeScheduleArgs } from '../schedule-contract.ts';
 
 /** See schedule-worker.ts. */
 export function scheduleCommand(args: ComputeScheduleArgs): Command {

@@ -1,7 +1,13 @@
-import type { SparseCache, SparseDecodeArgs } from '../../../attention/contract.ts';
-import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
-import type { Command } from './operations.ts';
-import { type CommandContext, decodeWorkspace } from './workspace.ts';
+import {
+  addressOf,
+  extentOf,
+  layoutCode,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { SparseCache, SparseDecodeArgs } from '../contract.ts';
+import { decodeWorkspace } from './workspace.ts';
 
 /** See assembly/ops/sparse-decode.ts. */
 export function sparseDecodeCommand(context: CommandContext, args: SparseDecodeArgs): Command {

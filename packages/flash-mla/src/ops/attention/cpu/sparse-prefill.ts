@@ -1,8 +1,9 @@
-import type { SparsePrefillArgs } from '../../../attention/contract.ts';
-import { maxTileRows } from '../plan.ts';
-import { addressOf, extentOf, strideOf } from './address.ts';
-import type { Command } from './operations.ts';
-import { type CommandContext, scratchBytes } from './workspace.ts';
+import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { SparsePrefillArgs } from '../contract.ts';
+import { maxTileRows } from './plan.ts';
+import { scratchBytes } from './workspace.ts';
 
 /** See assembly/ops/sparse-prefill.ts. */
 export function sparsePrefillCommand(context: CommandContext, args: SparsePrefillArgs): Command {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
-import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../../index.ts';
-import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
+import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../../../index.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { KvRowLayout } from '../../kernel-lib/row-layout.ts';
 import {
   type HostTensor,
   hostTensor,
@@ -9,7 +9,7 @@ import {
   type SparseCacheProblem,
   sparseDecode,
   sparsePrefill,
-} from '../../reference/index.ts';
+} from '../../reference.ts';
 import {
   excessOf,
   intTensor,

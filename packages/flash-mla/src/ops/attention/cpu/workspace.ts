@@ -1,14 +1,6 @@
-import type { Schedule } from '../../../attention/schedule-contract.ts';
-import type { HostKernels } from '../kernels.ts';
-import { maxTileRows } from '../plan.ts';
-
-/** What a device knows when it builds a command. */
-export interface CommandContext {
-  readonly kernels: HostKernels;
-  readonly workers: number;
-  /** Report what leaves results undefined. */
-  readonly debug: boolean;
-}
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Schedule } from '../schedule-contract.ts';
+import { maxTileRows } from './plan.ts';
 
 /** Partial results may take this much; a call that needs more runs in several rounds. */
 const slotBudget = 24 * 2 ** 20;

@@ -1,6 +1,6 @@
 import { type array, global, type ParamDecls } from '@flash-mla/ptx';
+import type { Element } from '../../kernel-lib/cuda/element.ts';
 import type { decodeResultParams } from './decode-results.ts';
-import type { Element } from './tile.ts';
 
 /** Where decoding finds its schedule, and what it was planned for: see `SchedulePointers`. */
 export const scheduleParams = {

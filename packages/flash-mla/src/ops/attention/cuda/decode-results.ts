@@ -1,13 +1,14 @@
 import { global, type Ops, type ParamDecls, type ParamValues, type Value } from '@flash-mla/ptx';
+import type { Element } from '../../kernel-lib/cuda/element.ts';
 import type { Piece } from './pieces.ts';
-import type { WarpPlace } from './place.ts';
-import { normalizeOutputs, type OutputRows, writeOutputs } from './results.ts';
-import type { MlaShared } from './shared.ts';
 import { sinkFactor } from './sink.ts';
-import type { RowState } from './softmax.ts';
-import { writeStagedOutputs } from './staged-results.ts';
-import type { Element, MlaTile } from './tile.ts';
-import type { Outputs } from './values.ts';
+import type { WarpPlace } from './sm80/mla/place.ts';
+import { normalizeOutputs, type OutputRows, writeOutputs } from './sm80/mla/results.ts';
+import type { MlaShared } from './sm80/mla/shared.ts';
+import type { RowState } from './sm80/mla/softmax.ts';
+import { writeStagedOutputs } from './sm80/mla/staged-results.ts';
+import type { MlaTile } from './sm80/mla/tile.ts';
+import type { Outputs } from './sm80/mla/values.ts';
 
 /** Where decoding writes: parameters that its kernels have in common. */
 export const decodeResultParams = <E extends Element>(outElement: E) =>

@@ -1,9 +1,9 @@
 /** What a decode kernel is asked before a call, as it sees problems. */
 
-import type { DecodeShape } from '../../../attention/schedule-contract.ts';
-import type { DenseDecodeShape, SparseDecodeShape } from '../problems.ts';
-import { blockTokens } from './mla/pieces.ts';
+import type { DecodeShape } from '../schedule-contract.ts';
+import { blockTokens } from './pieces.ts';
 import { denseDecodeShape, sparseDecodeShape } from './problem-of.ts';
+import type { DenseDecodeShape, SparseDecodeShape } from './problems.ts';
 
 const aligned = { strides: [0, 0, 0], alignment: 16 } as const;
 

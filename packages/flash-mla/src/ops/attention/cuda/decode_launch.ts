@@ -1,6 +1,4 @@
-import type { DenseDecodeArgs, SparseDecodeArgs } from '../../../attention/contract.ts';
-import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
-import type { Grid } from '../driver/driver.ts';
+import type { Grid } from '../../../runtime/cuda/driver/driver.ts';
 import type {
   BindContext,
   Call,
@@ -8,10 +6,12 @@ import type {
   LaunchPlan,
   OperationPlan,
   PreparedLaunch,
-} from '../kernel.ts';
-import type { DenseDecodeProblem, SparseDecodeProblem } from '../problems.ts';
-import type { CommonDecodeParams, CommonDenseParams } from './mla/decode-params.ts';
-import { blockTokens } from './mla/pieces.ts';
+} from '../../../runtime/cuda/kernel.ts';
+import type { DenseDecodeArgs, SparseDecodeArgs } from '../contract.ts';
+import type { DecodeShape, SchedulePlan } from '../schedule-contract.ts';
+import type { CommonDecodeParams, CommonDenseParams } from './decode-params.ts';
+import { blockTokens } from './pieces.ts';
+import type { DenseDecodeProblem, SparseDecodeProblem } from './problems.ts';
 import type { CombineConfig } from './sm80_combine.ts';
 import {
   bindCombine,

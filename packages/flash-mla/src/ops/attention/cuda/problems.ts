@@ -3,18 +3,9 @@
  * with equal problems run the same kernels with the same launch sizes.
  */
 
-import type { SchedulePlan, ScheduleProblem } from '../../attention/schedule-contract.ts';
-import type { KvRowLayout } from '../../kv-cache/row-layout.ts';
-
-/**
- * How a tensor lies in memory, seen from its address. `strides` counts elements and leaves out the
- * innermost dimension, whose stride is 1; the stride of a dimension with one entry is 0. `alignment` is the largest power of two, at most 16, that
- * divides the address and all strides in bytes: wider loads than this may fault.
- */
-export interface Placement {
-  readonly strides: readonly number[];
-  readonly alignment: number;
-}
+import type { Placement } from '../../../runtime/cuda/placement.ts';
+import type { KvRowLayout } from '../../kernel-lib/row-layout.ts';
+import type { SchedulePlan, ScheduleProblem } from '../schedule-contract.ts';
 
 /** Problem of `computeSchedule`. */
 export interface ComputeScheduleProblem {
@@ -139,34 +130,4 @@ export interface DenseAttentionProblem {
   /** Strides (totalK, hK), or (block, token, hK) in a cache. */
   readonly k: Placement;
   readonly v: Placement;
-}
-
-/** Problem of `quantizeKvCache` and `dequantizeKvCache`. */
-export interface PackRowsProblem {
-  readonly layout: 'v32' | 'model1';
-  readonly numBlocks: number;
-  readonly pageSize: number;
-  readonly headDimQk: number;
-  /** The packed side: bytes between blocks and, `v32`, between rows. */
-  readonly packed: Placement;
-  /** The bf16 side, which is contiguous. */
-  readonly rows: Placement;
-}
-
-/** Problem of `appendKvCache`. */
-export interface AppendProblem {
-  readonly layout: 'v32' | 'model1' | 'plain';
-  /** That of the rows; a plain cache has the same. */
-  readonly rowDtype: 'bf16' | 'f16' | 'e4m3';
-  readonly numRows: number;
-  readonly numHeads: number;
-  /** Of a row as it is given. */
-  readonly columns: number;
-  readonly slotBytes: 4 | 8;
-  readonly numBlocks: number;
-  readonly pageSize: number;
-  /** Strides (n, head). */
-  readonly rows: Placement;
-  /** Strides (block, token, head): bytes for packed rows. */
-  readonly kCache: Placement;
 }

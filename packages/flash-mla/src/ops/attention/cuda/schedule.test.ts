@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ScheduleProblem } from '../../attention/schedule-contract.ts';
-import type { DeviceLimits } from './limits.ts';
+import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
+import type { ScheduleProblem } from '../schedule-contract.ts';
 import { planSchedule } from './schedule.ts';
 
 const limits = { smCount: 132 } as DeviceLimits;

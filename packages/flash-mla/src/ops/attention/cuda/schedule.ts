@@ -1,5 +1,5 @@
-import type { SchedulePlan, ScheduleProblem } from '../../attention/schedule-contract.ts';
-import type { DeviceLimits } from './limits.ts';
+import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
+import type { SchedulePlan, ScheduleProblem } from '../schedule-contract.ts';
 
 /** How a decode kernel cuts the queries of a request; decides how many parts a schedule has. */
 export interface DecodeTiling {

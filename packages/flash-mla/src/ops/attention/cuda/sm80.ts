@@ -1,11 +1,8 @@
-import { defineCudaKernel } from '../kernel.ts';
-import { portableAppend } from './sm80_append_kv_cache_launch.ts';
-import { checkKernel } from './sm80_check_launch.ts';
-import { portableDenseAttention } from './sm80_dense_attention_launch.ts';
-import { portableDenseDecode } from './sm80_dense_decode_launch.ts';
-import { portableDequantize, portableQuantize } from './sm80_pack_rows_launch.ts';
-import { portableSparseDecode } from './sm80_sparse_decode_launch.ts';
-import { portableSparsePrefill } from './sm80_sparse_prefill_launch.ts';
+import { defineCudaKernel } from '../../../runtime/cuda/kernel.ts';
+import { portableDenseAttention } from './sm80/sm80_dense_attention_launch.ts';
+import { portableDenseDecode } from './sm80/sm80_dense_decode_launch.ts';
+import { portableSparseDecode } from './sm80/sm80_sparse_decode_launch.ts';
+import { portableSparsePrefill } from './sm80/sm80_sparse_prefill_launch.ts';
 import { tileSchedule } from './sm80_tile_schedule_launch.ts';
 
 /** Kernels on `mma.sync` and `cp.async`, for every GPU from Ampere on. */
@@ -15,8 +12,4 @@ export const sm80 = [
   defineCudaKernel(portableSparseDecode),
   defineCudaKernel(portableSparsePrefill),
   defineCudaKernel(portableDenseAttention),
-  defineCudaKernel(portableQuantize),
-  defineCudaKernel(portableDequantize),
-  defineCudaKernel(portableAppend),
-  defineCudaKernel(checkKernel),
 ];

@@ -1,11 +1,11 @@
 import { decodeBf16, decodeF16, encodeF16 } from '@flash-mla/core';
 import { defineKernel, global, SimMemory, simulate } from '@flash-mla/ptx';
 import { describe, expect, it } from 'vitest';
-import { rowScale } from './mla/scaled-halves.ts';
+import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor, SimContext } from '../../kernel-lib/cuda/testing/sim-context.ts';
+import { rowScale } from './scaled-halves.ts';
 import type { CombineConfig } from './sm80_combine.ts';
 import { bindCombine, combineSpec, planCombine } from './sm80_combine_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext } from './testing/sim-context.ts';
 
 const limits = limitsFor('h200');
 

@@ -12,8 +12,8 @@ import {
   unpackPair,
   type Value,
 } from '@flash-mla/ptx';
-import { sinkFactor } from './mla/sink.ts';
-import type { Element } from './mla/tile.ts';
+import type { Element } from '../../kernel-lib/cuda/element.ts';
+import { sinkFactor } from './sink.ts';
 
 /** What the code of the combine kernel depends on. */
 export interface CombineConfig {

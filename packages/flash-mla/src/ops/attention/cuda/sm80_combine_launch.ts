@@ -1,8 +1,8 @@
-import type { SchedulePlan } from '../../../attention/schedule-contract.ts';
-import { maxTotalSplits } from '../../../scheduling/tile-scheduler.ts';
-import type { Grid } from '../driver/driver.ts';
-import type { BindContext, Call, KernelSpec, LaunchPlan } from '../kernel.ts';
-import type { DeviceLimits } from '../limits.ts';
+import type { Grid } from '../../../runtime/cuda/driver/driver.ts';
+import type { BindContext, Call, KernelSpec, LaunchPlan } from '../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
+import { maxTotalSplits } from '../schedule/tile-scheduler.ts';
+import type { SchedulePlan } from '../schedule-contract.ts';
 import {
   buildCombine,
   type CombineConfig,

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import type { SchedulePlan } from '../../../attention/schedule-contract.ts';
+import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor, SimContext } from '../../kernel-lib/cuda/testing/sim-context.ts';
 import {
   blocksOfLengths,
   blocksOfTopk,
   computeTileSchedule,
   metadataWidth,
   type TopkExtent,
-} from '../../../scheduling/tile-scheduler.ts';
+} from '../schedule/tile-scheduler.ts';
+import type { SchedulePlan } from '../schedule-contract.ts';
 import { tileSchedule, tileScheduleSpec } from './sm80_tile_schedule_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext } from './testing/sim-context.ts';
 
 const blockTokens = 64;
 const limits = limitsFor('h200');

@@ -1,9 +1,14 @@
-import { computeSchedule } from '../../../attention/operations.ts';
-import type { ComputeScheduleArgs } from '../../../attention/schedule-contract.ts';
-import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
-import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
-import type { ComputeScheduleProblem } from '../problems.ts';
+import type {
+  CudaKernel,
+  KernelSpec,
+  LaunchPlan,
+  OperationPlan,
+} from '../../../runtime/cuda/kernel.ts';
+import { computeSchedule } from '../operations.ts';
+import { mostScheduledTokens } from '../schedule/tile-scheduler.ts';
+import type { ComputeScheduleArgs } from '../schedule-contract.ts';
 import { computeScheduleProblem } from './problem-of.ts';
+import type { ComputeScheduleProblem } from './problems.ts';
 import { mostThreads } from './schedule/common.ts';
 import {
   buildTileSchedule,

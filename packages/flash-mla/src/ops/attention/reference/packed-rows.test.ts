@@ -1,6 +1,10 @@
 import { decodeBf16, decodeE4m3, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { decodePackedRow, encodePackedRow, packedLayouts } from './packed-rows.ts';
+import {
+  decodePackedRow,
+  encodePackedRow,
+  packedLayouts,
+} from '../../kv-cache/reference/packed-rows.ts';
 
 const codes = Array.from({ length: 256 }, (_, code) => decodeE4m3(code)).filter(Number.isFinite);
 const roundingError = (value: number) => Math.abs(decodeBf16(encodeBf16(value)) - value);

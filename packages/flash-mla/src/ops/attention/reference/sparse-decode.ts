@@ -1,5 +1,5 @@
 import { decodeAll, extents, type HostTensor } from '@flash-mla/core';
-import type { KvRowLayout } from '../kv-cache/row-layout.ts';
+import type { KvRowLayout } from '../../kernel-lib/row-layout.ts';
 import { attend, sinkFactor } from './attend.ts';
 import type { DecodeAnswer } from './dense-decode.ts';
 import { attendedSlots, gatherSlots, type SparseCacheProblem } from './sparse-rows.ts';

@@ -1,6 +1,6 @@
 import { decodeInto, extents, type HostTensor, InvalidArgumentError } from '@flash-mla/core';
-import type { KvRowLayout } from '../kv-cache/row-layout.ts';
-import { decodePackedRow, packedLayouts } from './packed-rows.ts';
+import type { KvRowLayout } from '../../kernel-lib/row-layout.ts';
+import { decodePackedRow, packedLayouts } from '../../kv-cache/reference/index.ts';
 
 /** One cache of a sparse decode problem. */
 export interface SparseCacheProblem {

@@ -1,7 +1,7 @@
 import { decodeAll, type HostTensor } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
+import type { packedLayouts } from '../../kv-cache/reference/packed-rows.ts';
 import { denseDecode } from './dense-decode.ts';
-import type { packedLayouts } from './packed-rows.ts';
 import { sparseDecode } from './sparse-decode.ts';
 import { sparsePrefill } from './sparse-prefill.ts';
 import { type CaseFile, readCase } from './testing/read-case.ts';

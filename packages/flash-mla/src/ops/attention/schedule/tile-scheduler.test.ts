@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SchedulePlan } from '../attention/schedule-contract.ts';
+import type { SchedulePlan } from '../schedule-contract.ts';
 import {
   blocksOfLengths,
   blocksOfTopk,

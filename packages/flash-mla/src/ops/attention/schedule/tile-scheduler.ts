@@ -1,4 +1,4 @@
-import type { SchedulePlan } from '../attention/schedule-contract.ts';
+import type { SchedulePlan } from '../schedule-contract.ts';
 
 /** i32 per part: see {@link TileSchedule.metadata}. */
 export const metadataWidth = 8;

@@ -1,5 +1,5 @@
-import type { E4m3Decoding } from '../wgsl/numbers.ts';
-import type { PartDType, RowFormat } from './row-format.ts';
+import type { E4m3Decoding } from '../../../runtime/webgpu/wgsl/numbers.ts';
+import type { PartDType, RowFormat } from '../../kernel-lib/webgpu/row-format.ts';
 
 /** Which operation the kernel serves: how it finds work and rows, and what it writes. */
 export type AttentionWork = 'dense-decode' | 'sparse-decode' | 'sparse-prefill' | 'dense-attention';

@@ -1,5 +1,5 @@
-import { nanFunctions } from '../wgsl/numbers.ts';
-import { each, join } from '../wgsl/text.ts';
+import { nanFunctions } from '../../../runtime/webgpu/wgsl/numbers.ts';
+import { each, join } from '../../../runtime/webgpu/wgsl/text.ts';
 import { type AttentionConfig, attentionShape } from './config.ts';
 import { sinkShare } from './sink.ts';
 import { reduceOverTokens } from './softmax.ts';

@@ -1,7 +1,16 @@
-import { type KernelSource, kernel, type StorageBinding } from '../wgsl/kernel.ts';
-import { decode16, decodeE4m3, decodeE8m0, encode16 } from '../wgsl/numbers.ts';
-import { Params } from '../wgsl/params.ts';
-import { each, join } from '../wgsl/text.ts';
+import {
+  type KernelSource,
+  kernel,
+  type StorageBinding,
+} from '../../../runtime/webgpu/wgsl/kernel.ts';
+import {
+  decode16,
+  decodeE4m3,
+  decodeE8m0,
+  encode16,
+} from '../../../runtime/webgpu/wgsl/numbers.ts';
+import { Params } from '../../../runtime/webgpu/wgsl/params.ts';
+import { each, join } from '../../../runtime/webgpu/wgsl/text.ts';
 import { type AttentionConfig, attentionShape, invocations, workgroupVariables } from './config.ts';
 import { finishFunctions, finishPiece } from './finish.ts';
 import { tileLogits } from './logits.ts';

@@ -1,6 +1,6 @@
-import { each, repeat } from '../wgsl/text.ts';
+import { each, repeat } from '../../../runtime/webgpu/wgsl/text.ts';
+import type { RowPart } from '../../kernel-lib/webgpu/row-format.ts';
 import { type AttentionConfig, attentionShape, lanes } from './config.ts';
-import type { RowPart } from './row-format.ts';
 import { decodeWord, partScale, wordColumns } from './rows.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { join } from '../wgsl/text.ts';
-import type { PartDType, RowPart } from './row-format.ts';
+import { join } from '../../../runtime/webgpu/wgsl/text.ts';
+import type { PartDType, RowPart } from '../../kernel-lib/webgpu/row-format.ts';
 
 /**
  * Reading rows. Addresses count units of `alignment` bytes; `STEP` of them make 16 bytes. Several

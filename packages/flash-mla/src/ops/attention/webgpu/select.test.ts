@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { Capabilities } from '../runtime/limits.ts';
-import { gpuTuning, nvidiaTuning, selectTuning, softwareTuning } from '../runtime/tuning.ts';
+import type { Capabilities } from '../../../runtime/webgpu/runtime/limits.ts';
+import {
+  gpuTuning,
+  nvidiaTuning,
+  selectTuning,
+  softwareTuning,
+} from '../../../runtime/webgpu/runtime/tuning.ts';
+import { plainRows, sparseRows } from '../../kernel-lib/webgpu/row-format.ts';
 import { type AttentionConfig, attentionShape, workgroupBytes } from './config.ts';
 import { attentionKernel, attentionName } from './kernel.ts';
-import { plainRows, sparseRows } from './row-format.ts';
 import { type AttentionProblem, selectAttention } from './select.ts';
 
 const h200: Capabilities = {

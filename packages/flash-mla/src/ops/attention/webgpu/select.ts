@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { Capabilities } from '../runtime/limits.ts';
+import type { Capabilities } from '../../../runtime/webgpu/runtime/limits.ts';
+import type { PartDType, RowFormat } from '../../kernel-lib/webgpu/row-format.ts';
 import type { AttentionConfig, AttentionWork } from './config.ts';
 import { workgroupBytes } from './config.ts';
-import type { PartDType, RowFormat } from './row-format.ts';
 
 /** What decides an attention kernel. */
 export interface AttentionProblem {

@@ -1,4 +1,4 @@
-import { each } from '../wgsl/text.ts';
+import { each } from '../../../runtime/webgpu/wgsl/text.ts';
 import { type AttentionConfig, attentionShape, lanes } from './config.ts';
 
 /**

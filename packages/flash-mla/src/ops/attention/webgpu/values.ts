@@ -1,6 +1,6 @@
-import { each, join } from '../wgsl/text.ts';
+import { each, join } from '../../../runtime/webgpu/wgsl/text.ts';
+import { plainRows, type RowFormat, type RowPart } from '../../kernel-lib/webgpu/row-format.ts';
 import { type AttentionConfig, attentionShape } from './config.ts';
-import { plainRows, type RowFormat, type RowPart } from './row-format.ts';
 import { decodeColumns, partScale } from './rows.ts';
 
 /** The rows that V is read from: those of the keys, or its own. */

@@ -1,6 +1,6 @@
-import { join } from '../wgsl/text.ts';
+import { join } from '../../../runtime/webgpu/wgsl/text.ts';
+import { model1RowUnits } from '../../kernel-lib/webgpu/row-format.ts';
 import type { AttentionConfig } from './config.ts';
-import { model1RowUnits } from './row-format.ts';
 import {
   list,
   placeNothing,

@@ -1,6 +1,6 @@
-import type { StorageBinding } from '../wgsl/kernel.ts';
-import type { ParamFields } from '../wgsl/params.ts';
-import { join } from '../wgsl/text.ts';
+import type { StorageBinding } from '../../../runtime/webgpu/wgsl/kernel.ts';
+import type { ParamFields } from '../../../runtime/webgpu/wgsl/params.ts';
+import { join } from '../../../runtime/webgpu/wgsl/text.ts';
 import type { AttentionConfig } from './config.ts';
 
 /**

@@ -12,8 +12,8 @@ import {
   openDevice,
   quantizeKvCache,
   type Tensor,
-} from '../../index.ts';
-import { Random } from '../conformance/random.ts';
+} from '../../../index.ts';
+import { Random } from '../suite/random.ts';
 import { Outcomes } from './outcomes.ts';
 
 let device: Device;

@@ -1,10 +1,10 @@
 import { encodeElements } from '@flash-mla/core';
 import { expect, it } from 'vitest';
-import { hostTensor } from '../../reference/index.ts';
-import { Random } from '../conformance/random.ts';
+import { hostTensor } from '../../reference.ts';
 import type { CaseParams, CaseProblem } from '../index.ts';
 import { encodeCase, generateProblem, loadCase, openSafetensors } from '../index.ts';
 import { referenceAnswers } from '../reference-answers.ts';
+import { Random } from '../suite/random.ts';
 import { Outcomes } from './outcomes.ts';
 
 /** Small valid files of every kind, with answers. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Device, openDevice, type Tensor } from '../../index.ts';
-import { Random } from '../conformance/random.ts';
+import { type Device, openDevice, type Tensor } from '../../../index.ts';
 import { encodeSafetensors, openSafetensors, selectCases } from '../index.ts';
+import { Random } from '../suite/random.ts';
 import { Outcomes } from './outcomes.ts';
 
 let device: Device;

@@ -1,12 +1,12 @@
 import { FlashMlaError } from '@flash-mla/core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Device, openDevice } from '../../index.ts';
-import type { HostTensor } from '../../reference/index.ts';
+import { type Device, openDevice } from '../../../index.ts';
+import type { HostTensor } from '../../reference.ts';
 import { compare } from '../compare.ts';
-import { Random } from '../conformance/random.ts';
 import { type CaseParams, generateProblem, type Problem, runProblem } from '../index.ts';
 import { type Answers, answerNames } from '../problem.ts';
 import { referenceAnswers } from '../reference-answers.ts';
+import { Random } from '../suite/random.ts';
 import { toleranceOf } from '../tolerance.ts';
 
 let device: Device;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import { Random } from '../conformance/random.ts';
+import { Random } from '../suite/random.ts';
 import type { Drawn, PropertyOperation } from './operation.ts';
 import { propertyOperations } from './operations/index.ts';
 import { drawValues, type Values, valuesText } from './parameters.ts';

@@ -1,11 +1,11 @@
 import type { HostTensor } from '@flash-mla/core';
-import { dequantizeKvCache } from '../../reference/index.ts';
+import { dequantizeKvCache } from '../../reference.ts';
 import { type Comparison, compare, type Expected } from '../compare.ts';
-import type { Exclusion } from '../conformance/exclusions.ts';
-import { insanity, lsePlace } from '../conformance/sanity.ts';
-import { type Divisible, isDivisible } from '../conformance/sub-problem.ts';
 import { type AnswerName, type Answers, answerNames, type Problem } from '../problem.ts';
 import { type ExpectedAnswers, referenceAnswers } from '../reference-answers.ts';
+import type { Exclusion } from '../suite/exclusions.ts';
+import { insanity, lsePlace } from '../suite/sanity.ts';
+import { type Divisible, isDivisible } from '../suite/sub-problem.ts';
 import { type Tolerance, toleranceOf } from '../tolerance.ts';
 
 /**

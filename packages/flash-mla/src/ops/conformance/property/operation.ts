@@ -1,5 +1,5 @@
-import type { Random } from '../conformance/random.ts';
 import type { Problem } from '../problem.ts';
+import type { Random } from '../suite/random.ts';
 import { choice, flag, integer, type Space, type ValuesOf } from './parameters.ts';
 
 /** A drawn problem, ready to be run. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { Random } from '../conformance/random.ts';
+import { Random } from '../suite/random.ts';
 import { build, drawProblem, withValues } from './draw-problem.ts';
 import { propertyOperations } from './operations/index.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Random } from '../conformance/random.ts';
+import type { Random } from '../suite/random.ts';
 
 /** What a parameter may be: something that a name can say and a command can set. */
 export type Value = number | string | boolean;

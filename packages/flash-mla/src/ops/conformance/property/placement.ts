@@ -1,6 +1,6 @@
 import type { HostTensor } from '@flash-mla/core';
-import type { Random } from '../conformance/random.ts';
 import type { PlacementRule } from '../operations.ts';
+import type { Random } from '../suite/random.ts';
 import type { Place } from '../upload.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Device, openDevice } from '../../../index.ts';
 import type { DenseDecodeArgs } from '../../attention/contract.ts';
 import { denseDecode } from '../../attention/operations.ts';
-import { type Device, openDevice } from '../../index.ts';
 import { type Fault, faultyDevice, shortened } from '../testing/faulty-backend.ts';
 import { type PropertyOptions, type PropertyResult, runProperties } from './run-properties.ts';
 

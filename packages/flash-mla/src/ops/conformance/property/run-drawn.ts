@@ -1,12 +1,12 @@
 import type { HostTensor } from '@flash-mla/core';
-import type { Device } from '../../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
-import type { Exclusion } from '../conformance/exclusions.ts';
-import { Random } from '../conformance/random.ts';
 import { poisonResults } from '../inputs.ts';
 import { type Operation, prepare } from '../operations.ts';
 import { type Answers, answerNames, type Problem } from '../problem.ts';
 import { readAnswers } from '../run-problem.ts';
+import type { Exclusion } from '../suite/exclusions.ts';
+import { Random } from '../suite/random.ts';
 import { build, type DrawnProblem } from './draw-problem.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import type { CallValues, Drawn } from './operation.ts';

@@ -1,7 +1,7 @@
 import { DeviceLostError, InvalidArgumentError } from '@flash-mla/core';
-import type { Device } from '../../device.ts';
-import { type Exclusion, exclusions, exclusionsOf } from '../conformance/exclusions.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import type { Op } from '../problem.ts';
+import { type Exclusion, exclusions, exclusionsOf } from '../suite/exclusions.ts';
 import { type DrawnProblem, drawProblem } from './draw-problem.ts';
 import { runDrawn, type Verdict } from './run-drawn.ts';
 import { formatSeed, type ProblemSeed, parseSeed } from './seed.ts';

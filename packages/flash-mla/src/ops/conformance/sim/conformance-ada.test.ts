@@ -1,3 +1,3 @@
-import { itPassesTheQuickSuite } from './testing/quick-suite.ts';
+import { itPassesTheQuickSuite } from '../testing/quick-suite.ts';
 
 itPassesTheQuickSuite('sim:1');

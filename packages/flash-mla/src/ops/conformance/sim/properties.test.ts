@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { selectProblems } from '../../cases/index.ts';
-import { failuresOn } from '../../cases/testing/drawn-problems.ts';
+import { selectProblems } from '../index.ts';
+import { failuresOn } from '../testing/drawn-problems.ts';
 
 const devices = [
   ['Ampere', 'sim', '1'],

@@ -1,7 +1,7 @@
 import { hostTensor } from '@flash-mla/core';
-import type { DeviceInfo } from '../../backends/backend.ts';
-import type { Device } from '../../device.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import type { DeviceInfo } from '../../../runtime/device/backend.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
 import { type Comparison, compare, type Expected } from '../compare.ts';
 import type { Tolerance } from '../tolerance.ts';
 import { Uploads } from '../upload.ts';

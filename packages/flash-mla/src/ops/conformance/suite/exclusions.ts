@@ -1,4 +1,4 @@
-import type { DeviceInfo } from '../../backends/backend.ts';
+import type { DeviceInfo } from '../../../runtime/device/backend.ts';
 import type { AnswerName } from '../problem.ts';
 import type { Tolerance } from '../tolerance.ts';
 

@@ -1,5 +1,5 @@
 import { decodeInto } from '@flash-mla/core';
-import type { Device } from '../../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import { type Comparison, compare } from '../compare.ts';
 import { type Answers, answerNames, type Problem } from '../problem.ts';
 import { runProblem } from '../run-problem.ts';

@@ -1,5 +1,5 @@
 import { DeviceLostError } from '@flash-mla/core';
-import type { Device } from '../../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
 import { type Exclusion, exclusions, exclusionsOf } from './exclusions.ts';
 import type { Execution } from './execute.ts';

@@ -1,6 +1,6 @@
-import { packedSpan } from '../../reference/dense-attention.ts';
-import { cachedTokens } from '../../reference/dense-decode.ts';
-import type { HostTensor } from '../../reference/index.ts';
+import { packedSpan } from '../../attention/reference/dense-attention.ts';
+import { cachedTokens } from '../../attention/reference/dense-decode.ts';
+import type { HostTensor } from '../../reference.ts';
 import type { Problem } from '../problem.ts';
 import { type ExpectedAnswers, referenceAnswers } from '../reference-answers.ts';
 import type { Random } from './random.ts';

@@ -1,6 +1,6 @@
 import { encodeElements } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { hostTensor } from '../../reference/index.ts';
+import { hostTensor } from '../../reference.ts';
 import type { Answers } from '../problem.ts';
 import { referenceAnswers } from '../reference-answers.ts';
 import { generateProblem } from './generate/index.ts';

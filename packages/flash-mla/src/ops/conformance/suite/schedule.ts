@@ -1,7 +1,7 @@
 import { hostTensor } from '@flash-mla/core';
-import { getMlaMetadata } from '../../api/index.ts';
-import type { Device } from '../../device.ts';
-import { blocksOfLengths, blocksOfTopk, computeTileSchedule } from '../../reference/index.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { getMlaMetadata } from '../../attention/index.ts';
+import { blocksOfLengths, blocksOfTopk, computeTileSchedule } from '../../reference.ts';
 import { compare } from '../compare.ts';
 import { exact } from '../tolerance.ts';
 import { Uploads } from '../upload.ts';

@@ -1,6 +1,6 @@
 import type { DType } from '@flash-mla/core';
-import { packedSpan } from '../../reference/dense-attention.ts';
-import type { HostTensor, SparseCacheProblem } from '../../reference/index.ts';
+import { packedSpan } from '../../attention/reference/dense-attention.ts';
+import type { HostTensor, SparseCacheProblem } from '../../reference.ts';
 import type { Problem } from '../problem.ts';
 
 /** A problem that lets part of it stand alone, because its rows do not depend on each other. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Device, openDevice } from '../../index.ts';
+import { type Device, openDevice } from '../../../index.ts';
 import {
   type CaseSelection,
   type ConformanceOptions,

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { DeviceInfo } from '../../backends/backend.ts';
-import type { Device } from '../../device.ts';
+import type { DeviceInfo } from '../../../runtime/device/backend.ts';
+import type { Device } from '../../../runtime/device/device.ts';
 import { operationTools } from '../../operation-tools.ts';
 import { caseName } from './case-name.ts';
 import { caseCost } from './cost.ts';

@@ -1,5 +1,5 @@
-import type { Device } from '../../index.ts';
-import { openDevice } from '../../index.ts';
+import type { Device } from '../../../index.ts';
+import { openDevice } from '../../../index.ts';
 import { runProperties } from '../property/run-properties.ts';
 
 /** What of some drawn problems fails on a device: nothing, as a test expects. Each must have been run. */

@@ -1,3 +1,7 @@
+import type { Backend } from '../../../runtime/device/backend.ts';
+import { Device } from '../../../runtime/device/device.ts';
+import type { AnyOperation, Operation } from '../../../runtime/operation/operation.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
 import type {
   DenseAttentionArgs,
   DenseDecodeArgs,
@@ -5,11 +9,7 @@ import type {
   SparsePrefillArgs,
 } from '../../attention/contract.ts';
 import type { ComputeScheduleArgs } from '../../attention/schedule-contract.ts';
-import type { Backend } from '../../backends/backend.ts';
-import { Device } from '../../device.ts';
 import type { AppendArgs } from '../../kv-cache/contract.ts';
-import type { AnyOperation, Operation } from '../../operation/operation.ts';
-import type { TensorView } from '../../tensor/view.ts';
 
 /** What a backend that has one bug does instead of what it is asked to do. */
 export interface Fault {

@@ -1,4 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Device } from '../../../index.ts';
+import type { Profile } from '../../../runtime/webgpu/adapter.ts';
+import { gpuTuning } from '../../../runtime/webgpu/runtime/tuning.ts';
+import { openAdjusted } from '../../../runtime/webgpu/testing/open.ts';
+import { useSwiftShader } from '../../../runtime/webgpu/testing/swiftshader.ts';
 import {
   bundledCaseUrl,
   describeComparison,
@@ -7,12 +12,7 @@ import {
   runCase,
   runConformance,
   selectCases,
-} from '../../cases/index.ts';
-import type { Device } from '../../index.ts';
-import type { Profile } from './adapter.ts';
-import { gpuTuning } from './runtime/tuning.ts';
-import { openAdjusted } from './testing/open.ts';
-import { useSwiftShader } from './testing/swiftshader.ts';
+} from '../index.ts';
 
 const absent = useSwiftShader();
 

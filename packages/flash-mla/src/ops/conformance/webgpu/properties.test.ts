@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { failuresOf } from '../../cases/testing/drawn-problems.ts';
-import { gpuTuning } from './runtime/tuning.ts';
-import { openAdjusted } from './testing/open.ts';
-import { useSwiftShader } from './testing/swiftshader.ts';
+import { gpuTuning } from '../../../runtime/webgpu/runtime/tuning.ts';
+import { openAdjusted } from '../../../runtime/webgpu/testing/open.ts';
+import { useSwiftShader } from '../../../runtime/webgpu/testing/swiftshader.ts';
+import { failuresOf } from '../testing/drawn-problems.ts';
 
 const absent = useSwiftShader();
 

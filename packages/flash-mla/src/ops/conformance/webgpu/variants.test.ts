@@ -1,4 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { Capabilities } from '../../../runtime/webgpu/runtime/limits.ts';
+import { gpuTuning, nvidiaTuning } from '../../../runtime/webgpu/runtime/tuning.ts';
+import { compareAnswers } from '../../../runtime/webgpu/testing/compare-answers.ts';
+import { openAdjusted } from '../../../runtime/webgpu/testing/open.ts';
+import { useSwiftShader } from '../../../runtime/webgpu/testing/swiftshader.ts';
 import {
   type Answers,
   answerNames,
@@ -6,12 +11,7 @@ import {
   generateProblem,
   runConformance,
   runProblem,
-} from '../../cases/index.ts';
-import type { Capabilities } from './runtime/limits.ts';
-import { gpuTuning, nvidiaTuning } from './runtime/tuning.ts';
-import { compareAnswers } from './testing/compare-answers.ts';
-import { openAdjusted } from './testing/open.ts';
-import { useSwiftShader } from './testing/swiftshader.ts';
+} from '../index.ts';
 
 const absent = useSwiftShader();
 const why = absent ? `, skipped: ${absent}` : '';

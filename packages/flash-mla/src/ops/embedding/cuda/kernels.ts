@@ -4,15 +4,15 @@ import {
   type KernelSpec,
   type LaunchPlan,
   type OperationPlan,
-} from '../../backends/cuda/kernel.ts';
-import { mapGrid } from '../../backends/cuda/kernels/rows/map.ts';
+} from '../../../runtime/cuda/kernel.ts';
+import { mapGrid } from '../../kernel-lib/cuda/rows/map.ts';
 import {
   layoutKey,
   layoutOf,
   type RowsProblem,
   rowsOf,
   strideBytes,
-} from '../../backends/cuda/kernels/rows/problem.ts';
+} from '../../kernel-lib/cuda/rows/problem.ts';
 import { type EmbeddingArgs, embeddingOperation } from '../operation.ts';
 import { buildEmbedding, type EmbeddingConfig, type EmbeddingParams } from './sm80_embedding.ts';
 

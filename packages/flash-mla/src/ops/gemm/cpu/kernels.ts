@@ -1,8 +1,8 @@
-import { addressOf, elementCode, strideOf } from '../../backends/cpu/commands/address.ts';
-import type { Command } from '../../backends/cpu/commands/operations.ts';
-import type { CommandContext } from '../../backends/cpu/commands/workspace.ts';
-import { defineCpuKernel } from '../../backends/cpu/kernel.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import { addressOf, elementCode, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
 import { type GemmArgs, type GemmSizes, gemmOperation, gemmSizes } from '../operation.ts';
 
 /** Decoded rows of x and of weights that a thread keeps in its cache, in bytes. */

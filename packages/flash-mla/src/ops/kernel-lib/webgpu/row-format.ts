@@ -1,4 +1,4 @@
-import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
+import type { KvRowLayout } from '../row-layout.ts';
 
 /** How the values of a row part are stored. */
 export type PartDType = 'bf16' | 'f16' | 'e4m3';

@@ -1,10 +1,13 @@
 import type { DType } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Device } from '../device.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../../attention/api/testing/recording-backend.ts';
+import { expectRefusal } from '../../attention/api/testing/refusal.ts';
 import { appendKvCache } from './append-kv-cache.ts';
 import { quantizeKvCache } from './quantize-kv-cache.ts';
-import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';
-import { expectRefusal } from './testing/refusal.ts';
 
 let device: Device;
 let backend: RecordingBackend;

@@ -1,9 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { AppendArgs } from '../kv-cache/contract.ts';
-import { appendRows } from '../kv-cache/operations.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
-import type { Tensor, TensorHost } from '../tensor/tensor.ts';
 import {
+  checkDisjoint,
   checkExtent,
   checkInnerStride,
   checkNotEmpty,
@@ -14,8 +11,12 @@ import {
   readOptions,
   shapeText,
   show,
-} from './arguments.ts';
-import { checkDisjoint, checkPackedRows, kvRowLayout, maxTokens } from './kv-rows.ts';
+} from '../../../runtime/operation/arguments.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import type { Tensor, TensorHost } from '../../../runtime/tensor/tensor.ts';
+import type { AppendArgs } from '../contract.ts';
+import { appendRows } from '../operations.ts';
+import { checkPackedRows, kvRowLayout, maxTokens } from './kv-rows.ts';
 import type { PackedKvLayout } from './quantize-kv-cache.ts';
 
 /** Dtypes of a cache that rows are appended to; `u8`: packed FP8 rows. */

@@ -1,12 +1,15 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Device } from '../device.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { flashMlaWithKvCache } from './flash-mla-with-kv-cache.ts';
-import { getMlaMetadata } from './get-mla-metadata.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import { flashMlaWithKvCache } from '../../attention/api/flash-mla-with-kv-cache.ts';
+import { getMlaMetadata } from '../../attention/api/get-mla-metadata.ts';
+import {
+  type RecordingBackend,
+  recordingDevice,
+} from '../../attention/api/testing/recording-backend.ts';
+import { expectRefusal } from '../../attention/api/testing/refusal.ts';
 import { dequantizeKvCache, quantizeKvCache } from './quantize-kv-cache.ts';
-import { type RecordingBackend, recordingDevice } from './testing/recording-backend.ts';
-import { expectRefusal } from './testing/refusal.ts';
 
 let device: Device;
 let backend: RecordingBackend;

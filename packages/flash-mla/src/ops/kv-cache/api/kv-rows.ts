@@ -1,9 +1,14 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { KvRowLayout } from '../kv-cache/row-layout.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { cutBlocksError } from '../tensor/whole-blocks.ts';
-import { checkExtent, checkInnerStride, checkNotEmpty, shapeText } from './arguments.ts';
+import {
+  checkExtent,
+  checkInnerStride,
+  checkNotEmpty,
+  shapeText,
+} from '../../../runtime/operation/arguments.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import { Tensor } from '../../../runtime/tensor/tensor.ts';
+import { cutBlocksError } from '../../../runtime/tensor/whole-blocks.ts';
+import type { KvRowLayout } from '../../kernel-lib/row-layout.ts';
 
 /** Indices into a cache are i32. */
 export const maxTokens = 2 ** 31 - 1;
@@ -82,24 +87,4 @@ export function checkPackedRows(name: string, kCache: Tensor, layout: 'v32' | 'm
     `${layout} rows of ${rowBytes} bytes in blocks of at least ${block}, all at multiples of ${alignment}`,
     `strides (${kCache.strides.join(', ')}) at byte ${kCache.byteOffset}`,
   );
-}
-
-/** No two elements in the same place, so that all can be written. */
-export function checkDisjoint(name: string, tensor: Tensor): void {
-  const { shape, strides } = tensor;
-  const dimensions = strides
-    .map((stride, i) => ({ stride, extent: shape[i] as number }))
-    .filter(({ extent }) => extent > 1)
-    .sort((a, b) => a.stride - b.stride);
-  let span = 1;
-  for (const { stride, extent } of dimensions) {
-    if (stride < span) {
-      throw new InvalidArgumentError(
-        `${name}.strides`,
-        'rows that do not overlap',
-        `strides (${strides.join(', ')}) of ${shapeText(tensor)}`,
-      );
-    }
-    span += stride * (extent - 1);
-  }
 }

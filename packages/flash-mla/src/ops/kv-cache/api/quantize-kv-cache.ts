@@ -1,7 +1,4 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import { dequantizeRows, quantizeRows } from '../kv-cache/operations.ts';
-import { packedRows } from '../tensor/packed-rows.ts';
-import { Tensor, type TensorHost } from '../tensor/tensor.ts';
 import {
   checkExtent,
   checkInnerStride,
@@ -11,9 +8,12 @@ import {
   optionNames,
   readOptions,
   show,
-} from './arguments.ts';
+} from '../../../runtime/operation/arguments.ts';
+import { checkOutput } from '../../../runtime/operation/outputs.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import { Tensor, type TensorHost } from '../../../runtime/tensor/tensor.ts';
+import { dequantizeRows, quantizeRows } from '../operations.ts';
 import { checkPackedRows } from './kv-rows.ts';
-import { checkOutput } from './outputs.ts';
 
 /**
  * The packed FP8 row formats: e4m3 codes in tiles that share a scale, and 64 bf16 rope values. A value is

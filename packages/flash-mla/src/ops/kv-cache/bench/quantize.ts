@@ -1,10 +1,10 @@
-import { quantizeKvCache } from '../../../api/index.ts';
-import type { Device } from '../../../device.ts';
-import { packedRows } from '../../../tensor/packed-rows.ts';
-import { UsageError } from '../../errors.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../operation.ts';
-import { fillNormal, uniform } from '../random.ts';
-import { Resources } from '../resources.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { fillNormal, uniform } from '../../bench/random.ts';
+import { Resources } from '../../bench/resources.ts';
+import { UsageError } from '../../bench/usage-error.ts';
+import { quantizeKvCache } from '../index.ts';
 
 export interface QuantizeProblem extends BenchProblem {
   readonly layout: 'v32' | 'model1';

@@ -1,7 +1,12 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { AppendArgs } from '../../../kv-cache/contract.ts';
-import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
-import type { Command } from './operations.ts';
+import {
+  addressOf,
+  extentOf,
+  layoutCode,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { AppendArgs } from '../contract.ts';
 
 /** See assembly/ops/append.ts. */
 export function appendCommand({ layout, rows, slots, kCache }: AppendArgs): Command {

@@ -1,12 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Device } from '../../device.ts';
-import { dequantizeKvCache, quantizeKvCache } from '../../index.ts';
+import { dequantizeKvCache, quantizeKvCache } from '../../../index.ts';
+import type { Device } from '../../../runtime/device/device.ts';
+import {
+  openCpu,
+  randomSource,
+  randomTensor,
+  upload,
+} from '../../attention/cpu/testing/problems.ts';
 import {
   dequantizeKvCache as dequantizeReference,
   hostTensor,
   quantizeKvCache as quantizeReference,
-} from '../../reference/index.ts';
-import { openCpu, randomSource, randomTensor, upload } from './testing/problems.ts';
+} from '../../reference.ts';
 
 let device: Device;
 

@@ -1,7 +1,12 @@
-import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
-import { addressOf, extentOf, layoutCode, strideOf } from './address.ts';
-import type { Command } from './operations.ts';
-import type { CommandContext } from './workspace.ts';
+import {
+  addressOf,
+  extentOf,
+  layoutCode,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../contract.ts';
 
 /** One decoded row, float32. */
 const rowScratch = 576 * 4;

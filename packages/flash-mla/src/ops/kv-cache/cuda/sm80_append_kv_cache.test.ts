@@ -1,11 +1,11 @@
 import { dtypeSize } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { appendKvCache as appendReference, hostTensor } from '../../../reference/index.ts';
-import { packedRows } from '../../../tensor/packed-rows.ts';
-import type { AppendProblem } from '../problems.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor, SimContext } from '../../kernel-lib/cuda/testing/sim-context.ts';
+import { appendKvCache as appendReference, hostTensor } from '../../reference.ts';
+import type { AppendProblem } from './problems.ts';
 import { portableAppend } from './sm80_append_kv_cache_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext } from './testing/sim-context.ts';
 
 interface Case {
   readonly layout: AppendProblem['layout'];

@@ -1,4 +1,5 @@
 import { defineKernel, type Kernel, type Ops, type Pointer, type Value } from '@flash-mla/ptx';
+import type { Alignment } from '../../kernel-lib/cuda/sm80/copy.ts';
 import {
   type AppendConfig,
   type AppendParams,
@@ -7,7 +8,6 @@ import {
   loadSlot,
   warpRow,
 } from './append/config.ts';
-import type { Alignment } from './mla/copy.ts';
 import { loadRow, packRow } from './packed/pack-row.ts';
 import { packedToken } from './packed/token.ts';
 

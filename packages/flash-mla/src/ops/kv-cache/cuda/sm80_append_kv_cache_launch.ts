@@ -1,11 +1,16 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { AppendArgs } from '../../../kv-cache/contract.ts';
-import { appendRows } from '../../../kv-cache/operations.ts';
-import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
-import type { AppendProblem } from '../problems.ts';
+import type {
+  CudaKernel,
+  KernelSpec,
+  LaunchPlan,
+  OperationPlan,
+} from '../../../runtime/cuda/kernel.ts';
+import { asAlignment } from '../../kernel-lib/cuda/sm80/copy.ts';
+import type { AppendArgs } from '../contract.ts';
+import { appendRows } from '../operations.ts';
 import { type AppendConfig, type AppendParams, appendCtas } from './append/config.ts';
-import { asAlignment } from './mla/copy.ts';
 import { appendProblem } from './problem-of.ts';
+import type { AppendProblem } from './problems.ts';
 import { buildAppendKvCache } from './sm80_append_kv_cache.ts';
 
 export const appendSpec: KernelSpec<AppendConfig, AppendParams> = {

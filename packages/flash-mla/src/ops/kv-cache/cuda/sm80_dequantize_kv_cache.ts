@@ -8,7 +8,7 @@ import {
   unpackF16x2,
   type Value,
 } from '@flash-mla/ptx';
-import { loadWords } from './mla/copy.ts';
+import { loadWords } from '../../kernel-lib/cuda/sm80/copy.ts';
 import {
   laneShares,
   type PackedToken,

@@ -1,15 +1,19 @@
 import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
+import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
+import {
+  limitsFor,
+  SimContext,
+  type testLimits,
+} from '../../kernel-lib/cuda/testing/sim-context.ts';
 import {
   dequantizeKvCache as dequantizeReference,
   hostTensor,
   quantizeKvCache as quantizeReference,
-} from '../../../reference/index.ts';
-import { packedRows } from '../../../tensor/packed-rows.ts';
-import type { TensorView } from '../../../tensor/view.ts';
+} from '../../reference.ts';
 import { portableDequantize, portableQuantize } from './sm80_pack_rows_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
 type Layout = 'v32' | 'model1';
 type Gpu = keyof typeof testLimits;

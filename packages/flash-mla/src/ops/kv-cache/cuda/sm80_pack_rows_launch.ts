@@ -1,6 +1,3 @@
-import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
-import { dequantizeRows, quantizeRows } from '../../../kv-cache/operations.ts';
-import type { TensorView } from '../../../tensor/view.ts';
 import type {
   BindContext,
   Call,
@@ -8,11 +5,14 @@ import type {
   KernelSpec,
   LaunchPlan,
   OperationPlan,
-} from '../kernel.ts';
-import type { PackRowsProblem } from '../problems.ts';
-import { asAlignment } from './mla/copy.ts';
+} from '../../../runtime/cuda/kernel.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
+import { asAlignment } from '../../kernel-lib/cuda/sm80/copy.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../contract.ts';
+import { dequantizeRows, quantizeRows } from '../operations.ts';
 import { type PackRowsConfig, type PackRowsParams, packRowsCtas } from './packed/token.ts';
 import { dequantizeProblem, quantizeProblem } from './problem-of.ts';
+import type { PackRowsProblem } from './problems.ts';
 import { buildDequantizeKvCache } from './sm80_dequantize_kv_cache.ts';
 import { buildQuantizeKvCache } from './sm80_quantize_kv_cache.ts';
 

@@ -1,9 +1,9 @@
 import { decodeBf16, decodeE4m3, encodeBf16, hostTensor } from '@flash-mla/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { readCase } from '../../attention/reference/testing/read-case.ts';
 import { packedLayouts } from './packed-rows.ts';
 import { dequantizeKvCache, quantizeKvCache } from './quantize.ts';
-import { readCase } from './testing/read-case.ts';
 
 const layouts = ['v32', 'model1'] as const;
 

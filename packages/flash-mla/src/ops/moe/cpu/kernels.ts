@@ -1,8 +1,13 @@
-import { addressOf, elementCode, extentOf, strideOf } from '../../backends/cpu/commands/address.ts';
-import type { Command } from '../../backends/cpu/commands/operations.ts';
-import type { CommandContext } from '../../backends/cpu/commands/workspace.ts';
-import { defineCpuKernel } from '../../backends/cpu/kernel.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import {
+  addressOf,
+  elementCode,
+  extentOf,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
 import {
   type ExpertMlpArgs,
   expertMlpOperation,

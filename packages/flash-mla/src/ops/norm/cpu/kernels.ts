@@ -1,7 +1,12 @@
-import { addressOf, elementCode, extentOf, strideOf } from '../../backends/cpu/commands/address.ts';
-import type { Command } from '../../backends/cpu/commands/operations.ts';
-import type { CommandContext } from '../../backends/cpu/commands/workspace.ts';
-import { defineCpuKernel } from '../../backends/cpu/kernel.ts';
+import {
+  addressOf,
+  elementCode,
+  extentOf,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { type RmsNormArgs, rmsNormOperation } from '../operation.ts';
 
 /** A row, a second operand and the weight, as float32. */

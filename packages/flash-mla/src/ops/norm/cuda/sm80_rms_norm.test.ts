@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { itAssembles } from '../../backends/cuda/kernels/testing/assembly.ts';
-import { limitsFor, SimContext } from '../../backends/cuda/kernels/testing/sim-context.ts';
+import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor, SimContext } from '../../kernel-lib/cuda/testing/sim-context.ts';
 import { portableRmsNorm, type RmsNormProblem } from './sm80_rms_norm_launch.ts';
 
 const rows = (dtype: 'bf16' | 'f32' | 'e4m3', alignment = 16) => ({

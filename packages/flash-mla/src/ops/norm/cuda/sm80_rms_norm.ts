@@ -19,7 +19,7 @@ import {
   type RowDType,
   type RowLayout,
   storeColumns,
-} from '../../backends/cuda/kernels/rows/columns.ts';
+} from '../../kernel-lib/cuda/rows/columns.ts';
 import { largestE4m3, leastMagnitude, scaleColumns } from '../limits.ts';
 
 /** What the code of RMSNorm depends on. */

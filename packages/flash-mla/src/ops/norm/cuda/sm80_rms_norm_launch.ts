@@ -3,14 +3,14 @@ import type {
   KernelSpec,
   LaunchPlan,
   OperationPlan,
-} from '../../backends/cuda/kernel.ts';
+} from '../../../runtime/cuda/kernel.ts';
 import {
   layoutKey,
   layoutOf,
   type RowsProblem,
   rowsOf,
   strideBytes,
-} from '../../backends/cuda/kernels/rows/problem.ts';
+} from '../../kernel-lib/cuda/rows/problem.ts';
 import { type RmsNormArgs, rmsNormOperation } from '../operation.ts';
 import { buildRmsNorm, type RmsNormConfig, type RmsNormParams } from './sm80_rms_norm.ts';
 

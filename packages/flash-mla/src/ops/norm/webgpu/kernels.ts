@@ -1,10 +1,10 @@
 import { dtypeSize } from '@flash-mla/core';
-import { defineWebGpuKernel } from '../../backends/webgpu/kernel.ts';
-import { type BoundTensor, bindAll } from '../../backends/webgpu/launch/bind-all.ts';
-import { positionsPerBinding, slicePositions } from '../../backends/webgpu/launch/prefill.ts';
-import { flatGrid, type LaunchTarget } from '../../backends/webgpu/runtime/runtime.ts';
-import { strideOf } from '../../backends/webgpu/runtime/views.ts';
-import type { TensorView } from '../../tensor/view.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
+import { defineWebGpuKernel } from '../../../runtime/webgpu/kernel.ts';
+import { type BoundTensor, bindAll } from '../../../runtime/webgpu/launch/bind-all.ts';
+import { positionsPerBinding, slicePositions } from '../../../runtime/webgpu/launch/slices.ts';
+import { flatGrid, type LaunchTarget } from '../../../runtime/webgpu/runtime/runtime.ts';
+import { strideOf } from '../../../runtime/webgpu/runtime/views.ts';
 import { type RmsNormArgs, rmsNormOperation } from '../operation.ts';
 import { type RmsNormConfig, rmsNormKernel } from './rms-norm-kernel.ts';
 

@@ -2,17 +2,17 @@ import {
   type KernelSource,
   kernel,
   type StorageBinding,
-} from '../../backends/webgpu/wgsl/kernel.ts';
-import { encode16 } from '../../backends/webgpu/wgsl/numbers.ts';
-import { Params } from '../../backends/webgpu/wgsl/params.ts';
+} from '../../../runtime/webgpu/wgsl/kernel.ts';
+import { encode16 } from '../../../runtime/webgpu/wgsl/numbers.ts';
+import { Params } from '../../../runtime/webgpu/wgsl/params.ts';
 import {
   encodeE4m3,
   type RowDType,
   type RowOutDType,
   rowReader,
   rowWriter,
-} from '../../backends/webgpu/wgsl/rows.ts';
-import { join } from '../../backends/webgpu/wgsl/text.ts';
+} from '../../../runtime/webgpu/wgsl/rows.ts';
+import { join } from '../../../runtime/webgpu/wgsl/text.ts';
 import { largestE4m3, leastMagnitude, scaleColumns } from '../limits.ts';
 
 /** What the WGSL of RMSNorm depends on. */

@@ -1,5 +1,10 @@
-import { addressOf, elementCode, extentOf, strideOf } from '../../backends/cpu/commands/address.ts';
-import { defineCpuKernel } from '../../backends/cpu/kernel.ts';
+import {
+  addressOf,
+  elementCode,
+  extentOf,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
+import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { ropeOperation } from '../operation.ts';
 
 /** See assembly/rope/apply-rope.ts. */

@@ -4,8 +4,8 @@ import {
   type KernelSpec,
   type LaunchPlan,
   type OperationPlan,
-} from '../../backends/cuda/kernel.ts';
-import { strideBytes } from '../../backends/cuda/kernels/rows/problem.ts';
+} from '../../../runtime/cuda/kernel.ts';
+import { strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
 import { type RopeArgs, ropeOperation } from '../operation.ts';
 import { buildApplyRope, type RopeConfig, type RopeParams, ropeCtas } from './sm80_apply_rope.ts';
 

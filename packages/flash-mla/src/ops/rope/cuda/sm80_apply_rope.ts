@@ -6,7 +6,7 @@ import {
   type Pointer,
   type Value,
 } from '@flash-mla/ptx';
-import { loadOne, type RowDType } from '../../backends/cuda/kernels/rows/columns.ts';
+import { loadOne, type RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 
 /** What the code depends on. */
 export interface RopeConfig {

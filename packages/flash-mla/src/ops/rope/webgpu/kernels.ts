@@ -1,9 +1,9 @@
 import { dtypeSize } from '@flash-mla/core';
-import { defineWebGpuKernel } from '../../backends/webgpu/kernel.ts';
-import { type BoundTensor, bindAll } from '../../backends/webgpu/launch/bind-all.ts';
-import { eachRows, resourcesOf } from '../../backends/webgpu/launch/rows.ts';
-import { flatGrid, type LaunchTarget } from '../../backends/webgpu/runtime/runtime.ts';
-import { strideOf } from '../../backends/webgpu/runtime/views.ts';
+import { defineWebGpuKernel } from '../../../runtime/webgpu/kernel.ts';
+import { type BoundTensor, bindAll } from '../../../runtime/webgpu/launch/bind-all.ts';
+import { eachRows, resourcesOf } from '../../../runtime/webgpu/launch/rows.ts';
+import { flatGrid, type LaunchTarget } from '../../../runtime/webgpu/runtime/runtime.ts';
+import { strideOf } from '../../../runtime/webgpu/runtime/views.ts';
 import { type RopeArgs, ropeOperation } from '../operation.ts';
 import { type RopeConfig, ropeKernel } from './rope-kernel.ts';
 

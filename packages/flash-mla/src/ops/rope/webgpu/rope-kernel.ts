@@ -2,11 +2,11 @@ import {
   type KernelSource,
   kernel,
   type StorageBinding,
-} from '../../backends/webgpu/wgsl/kernel.ts';
-import { encode16 } from '../../backends/webgpu/wgsl/numbers.ts';
-import { Params } from '../../backends/webgpu/wgsl/params.ts';
-import { type RowDType, rowReader, rowWriter } from '../../backends/webgpu/wgsl/rows.ts';
-import { join } from '../../backends/webgpu/wgsl/text.ts';
+} from '../../../runtime/webgpu/wgsl/kernel.ts';
+import { encode16 } from '../../../runtime/webgpu/wgsl/numbers.ts';
+import { Params } from '../../../runtime/webgpu/wgsl/params.ts';
+import { type RowDType, rowReader, rowWriter } from '../../../runtime/webgpu/wgsl/rows.ts';
+import { join } from '../../../runtime/webgpu/wgsl/text.ts';
 
 /** What the WGSL depends on. */
 export interface RopeConfig {

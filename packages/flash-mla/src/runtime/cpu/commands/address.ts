@@ -1,5 +1,5 @@
 import { type DType, dtypeSize } from '@flash-mla/core';
-import type { DeviceBuffer, TensorView } from '../../../tensor/view.ts';
+import type { DeviceBuffer, TensorView } from '../../tensor/view.ts';
 import type { CpuBuffer } from '../memory/heap.ts';
 
 /** The buffers of this backend are its own. */

@@ -1,9 +1,9 @@
 import { BackendUnavailableError } from '@flash-mla/core';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { conformanceCases, runConformance } from '../../../cases/index.ts';
-import type { Device } from '../../../device.ts';
 import { openDevice } from '../../../open-device.ts';
-import { openCpu } from '../testing/problems.ts';
+import { openCpu } from '../../../ops/attention/cpu/testing/problems.ts';
+import { conformanceCases, runConformance } from '../../../ops/conformance/index.ts';
+import type { Device } from '../../device/device.ts';
 import { findNative } from './index.ts';
 import { kernelKinds } from './selection.ts';
 

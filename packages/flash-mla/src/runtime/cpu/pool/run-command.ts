@@ -1,5 +1,5 @@
+import { computeScheduleIn } from '../../../ops/attention/cpu/schedule-worker.ts';
 import { operations } from '../commands/operations.ts';
-import { computeScheduleIn } from '../commands/schedule-worker.ts';
 import type { Kernels } from '../kernels.ts';
 
 /** Runs one command on the calling worker. `args`: the workspace, then the command's arguments. */

@@ -1,5 +1,5 @@
-import { flashMlaKernels } from '../../../kernel-libraries.ts';
-import type { Backend } from '../../backend.ts';
+import { flashMlaKernels } from '../../../ops/kernel-libraries.ts';
+import type { Backend } from '../../device/backend.ts';
 import { type CpuOptions, open as openCpu } from '../index.ts';
 
 /** Opens the backend with the library's kernels. */

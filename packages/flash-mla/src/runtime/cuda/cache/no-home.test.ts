@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { findVulkanDrivers } from '../../../platform/vulkan.ts';
+import { findVulkanDrivers } from '../../platform/vulkan.ts';
 import { openLibcuda } from '../libcuda/load.ts';
 import { probeCuda } from '../open.ts';
 import { StubLibrary, stubLoader } from '../testing/stub-library.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@flash-mla/core';
-import { cacheFolder } from '../../../platform/cache-folder.ts';
+import { cacheFolder } from '../../platform/cache-folder.ts';
 
 /** Where compiled kernels are kept, and how many bytes of them. */
 export interface CacheSettings {

@@ -9,7 +9,7 @@ import { CubinCache, cubinKey } from './cubin-cache.ts';
 
 const script = fileURLToPath(new URL('../testing/fill-cache.mjs', import.meta.url));
 // Child processes run what `npm test` has built.
-const built = new URL('../../../../dist/backends/cuda/cache/cubin-cache.js', import.meta.url).href;
+const built = new URL('../../../../dist/runtime/cuda/cache/cubin-cache.js', import.meta.url).href;
 const directory = mkdtempSync(join(tmpdir(), 'flash-mla-two-'));
 
 afterEach(() => rmSync(directory, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 import { FlashMlaError } from '@flash-mla/core';
 import { checkFailure, type NumberCheck } from '../../operation/number-check.ts';
+import type { Address } from '../driver/driver.ts';
 import type { CheckNumbersArgs } from './check-numbers.ts';
-import type { Address } from './driver/driver.ts';
 
 /** i32 [sequence, index, value, 0], see {@link CheckNumbersArgs.report}. */
 export const reportBytes = 16;

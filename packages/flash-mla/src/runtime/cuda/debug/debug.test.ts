@@ -1,11 +1,11 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { denseDecode } from '../../attention/operations.ts';
-import { Device } from '../../device.ts';
-import { openCuda } from './open.ts';
-import { checkKernel, fakeCheck } from './testing/fake-check.ts';
-import { FakeDriver } from './testing/fake-driver.ts';
-import { copyKernel, fakeDecode, fakeFamilies } from './testing/fake-family.ts';
+import { denseDecode } from '../../../ops/attention/operations.ts';
+import { Device } from '../../device/device.ts';
+import { openCuda } from '../open.ts';
+import { checkKernel, fakeCheck } from '../testing/fake-check.ts';
+import { FakeDriver } from '../testing/fake-driver.ts';
+import { copyKernel, fakeDecode, fakeFamilies } from '../testing/fake-family.ts';
 
 let driver: FakeDriver;
 let device: Device;

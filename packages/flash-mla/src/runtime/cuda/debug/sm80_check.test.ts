@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { itAssembles } from '../../../ops/kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor, SimContext } from '../../../ops/kernel-lib/cuda/testing/sim-context.ts';
 import { checkKernel, checkSpec } from './sm80_check_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext } from './testing/sim-context.ts';
 
 interface Given {
   readonly count: number;

@@ -1,5 +1,5 @@
-import { type CheckNumbersArgs, checkNumbers } from '../check-numbers.ts';
 import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
+import { type CheckNumbersArgs, checkNumbers } from './check-numbers.ts';
 import { buildCheck, type CheckParams } from './sm80_check.ts';
 
 type CheckConfig = Record<never, never>;

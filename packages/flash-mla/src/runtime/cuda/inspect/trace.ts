@@ -1,7 +1,7 @@
 import type { ParamDecls } from '@flash-mla/ptx';
-import type { AnyOperation, Operation } from '../../../operation/operation.ts';
-import type { DeviceBuffer } from '../../../tensor/view.ts';
-import { TraceBackend } from '../../trace-backend.ts';
+import { TraceBackend } from '../../device/trace-backend.ts';
+import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type { DeviceFacts, Grid } from '../driver/driver.ts';
 import type {
   BindContext,

@@ -1,6 +1,6 @@
 import { UnsupportedOperationError } from '@flash-mla/core';
 import { expect, it } from 'vitest';
-import { defineOperation } from '../../../operation/operation.ts';
+import { defineOperation } from '../../operation/operation.ts';
 import { type BindContext, type Call, defineCudaKernel, type OperationPlan } from '../kernel.ts';
 import { KernelTable } from './kernel-table.ts';
 

@@ -1,5 +1,5 @@
 import { UnsupportedOperationError } from '@flash-mla/core';
-import type { AnyOperation } from '../../../operation/operation.ts';
+import type { AnyOperation } from '../../operation/operation.ts';
 import type { AnyCudaKernel, BindContext, Call, KernelKey } from '../kernel.ts';
 
 /** Keys of one kernel that stay bound: the shapes of a few models. */

@@ -1,5 +1,5 @@
 import type { Kernel, ParamDecls, TensorMapDescription } from '@flash-mla/ptx';
-import type { DeviceBuffer, TensorView } from '../../../tensor/view.ts';
+import type { DeviceBuffer, TensorView } from '../../tensor/view.ts';
 import type { Address, CudaContext } from '../driver/driver.ts';
 import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';

@@ -1,6 +1,10 @@
-import type { AnyCudaKernel, KernelFamily } from '../kernel.ts';
+import { checkKernel } from '../debug/sm80_check_launch.ts';
+import { type AnyCudaKernel, defineCudaKernel, type KernelFamily } from '../kernel.ts';
 
-/** The kernels for an architecture, preferred ones first. */
+/**
+ * The kernels for an architecture, preferred ones first; the last is that of debug mode. Empty where no
+ * family has any.
+ */
 export async function loadKernels(
   sm: number,
   families: readonly KernelFamily[],
@@ -9,5 +13,6 @@ export async function loadKernels(
   const loaded = fitting.map(async ({ name, load }) =>
     (await load()).map((kernel) => ({ ...kernel, family: name })),
   );
-  return (await Promise.all(loaded)).flat();
+  const kernels = (await Promise.all(loaded)).flat();
+  return kernels.length === 0 ? [] : [...kernels, defineCudaKernel(checkKernel)];
 }

@@ -1,4 +1,4 @@
-import type { BackendMeasurements, DeviceCeilings } from '../../backend.ts';
+import type { BackendMeasurements, DeviceCeilings } from '../../device/backend.ts';
 import type { CudaContext } from '../driver/driver.ts';
 import type { Call, PreparedLaunch } from '../kernel.ts';
 import type { Launcher } from '../launch/launcher.ts';

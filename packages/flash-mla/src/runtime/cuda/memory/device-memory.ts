@@ -1,6 +1,6 @@
 import { OutOfMemoryError } from '@flash-mla/core';
-import type { DeviceBuffer } from '../../../tensor/view.ts';
-import type { MemoryStats } from '../../backend.ts';
+import type { MemoryStats } from '../../device/backend.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { Address } from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';

@@ -1,5 +1,5 @@
 import { defineKernel, global } from '@flash-mla/ptx';
-import { type CheckNumbersArgs, checkNumbers } from '../check-numbers.ts';
+import { type CheckNumbersArgs, checkNumbers } from '../debug/check-numbers.ts';
 import {
   type CudaKernel,
   defineCudaKernel,

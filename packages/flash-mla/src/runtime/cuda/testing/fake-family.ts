@@ -1,7 +1,7 @@
 import { defineKernel, global } from '@flash-mla/ptx';
-import type { DenseDecodeArgs } from '../../../attention/contract.ts';
-import { denseDecode } from '../../../attention/operations.ts';
-import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
+import type { DenseDecodeArgs } from '../../../ops/attention/contract.ts';
+import { denseDecode } from '../../../ops/attention/operations.ts';
+import type { DecodeShape, SchedulePlan } from '../../../ops/attention/schedule-contract.ts';
 import {
   type AnyCudaKernel,
   type CudaKernel,

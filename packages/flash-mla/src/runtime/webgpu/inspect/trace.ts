@@ -1,7 +1,7 @@
 import { UnsupportedOperationError } from '@flash-mla/core';
-import type { AnyOperation, Operation } from '../../../operation/operation.ts';
-import type { DeviceBuffer } from '../../../tensor/view.ts';
-import { TraceBackend } from '../../trace-backend.ts';
+import { TraceBackend } from '../../device/trace-backend.ts';
+import type { AnyOperation, Operation } from '../../operation/operation.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type { AnyWebGpuKernel } from '../kernel.ts';
 import type { Capabilities } from '../runtime/limits.ts';
 import type { WebGpuBuffer } from '../runtime/memory.ts';

@@ -1,5 +1,5 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { TensorView } from '../../../tensor/view.ts';
+import type { TensorView } from '../../tensor/view.ts';
 import type { LaunchTarget } from '../runtime/runtime.ts';
 import { type BoundRange, type ByteRange, rangeOf } from '../runtime/views.ts';
 import { copyBytes, wholeBuffer, withInput, withOutput } from './buffers.ts';

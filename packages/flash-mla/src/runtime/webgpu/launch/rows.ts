@@ -1,9 +1,9 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { TensorView } from '../../../tensor/view.ts';
+import type { TensorView } from '../../tensor/view.ts';
 import type { LaunchTarget } from '../runtime/runtime.ts';
 import { strideOf } from '../runtime/views.ts';
 import type { BoundTensor } from './bind-all.ts';
-import { positionsPerBinding, slicePositions } from './prefill.ts';
+import { positionsPerBinding, slicePositions } from './slices.ts';
 
 /** Calls back with as many rows of all matrices at a time as fit a binding. */
 export function eachRows<V extends Readonly<Record<string, TensorView>>>(

@@ -1,6 +1,6 @@
 import { OutOfMemoryError } from '@flash-mla/core';
-import type { DeviceBuffer } from '../../../tensor/view.ts';
-import type { MemoryStats } from '../../backend.ts';
+import type { MemoryStats } from '../../device/backend.ts';
+import type { DeviceBuffer } from '../../tensor/view.ts';
 import type { Capabilities } from './limits.ts';
 
 /** Device memory of one allocation: whole buffers of the largest size, then the rest. */

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { Device } from '../../../device.ts';
 import {
   DeviceLostError,
   flashMlaWithKvCache,
   getMlaMetadata,
   openDevice,
 } from '../../../index.ts';
+import { flashMlaKernels } from '../../../ops/kernel-libraries.ts';
+import { Device } from '../../device/device.ts';
 import { requestAdapter } from '../gpu.ts';
-import { webGpuKernels } from '../launch/kernels.ts';
 import { openAdapter } from '../open.ts';
 import { useSwiftShader } from '../testing/swiftshader.ts';
 
@@ -24,7 +24,11 @@ async function openWatched(watch: (gpu: GPUDevice) => void): Promise<Device> {
     },
   }));
   const adapter = { info, limits, features, ...rest } as GPUAdapter;
-  return new Device(await openAdapter(adapter, 'adapter', webGpuKernels), false, []);
+  return new Device(
+    await openAdapter(adapter, 'adapter', await flashMlaKernels.webgpu()),
+    false,
+    [],
+  );
 }
 
 function decode(device: Device, tokens: number, heads = 1) {

@@ -1,5 +1,5 @@
 import { dtypeSize, InvalidArgumentError } from '@flash-mla/core';
-import type { TensorView } from '../../../tensor/view.ts';
+import type { TensorView } from '../../tensor/view.ts';
 import type { Capabilities } from './limits.ts';
 import type { WebGpuBuffer } from './memory.ts';
 

@@ -7,7 +7,7 @@ import {
   generateProblem,
   referenceAnswers,
   toleranceOf,
-} from '../../../cases/index.ts';
+} from '../../../ops/conformance/index.ts';
 
 /** What is wrong with the answers to a generated problem. */
 export function compareAnswers(

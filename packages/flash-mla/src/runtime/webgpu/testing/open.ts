@@ -1,5 +1,5 @@
-import { Device } from '../../../device.ts';
-import { flashMlaKernels } from '../../../kernel-libraries.ts';
+import { flashMlaKernels } from '../../../ops/kernel-libraries.ts';
+import { Device } from '../../device/device.ts';
 import type { Profile } from '../adapter.ts';
 import { requestAdapter } from '../gpu.ts';
 import { openAdapter } from '../open.ts';

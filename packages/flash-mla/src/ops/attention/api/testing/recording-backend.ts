@@ -1,8 +1,13 @@
-import type { DecodeShape, SchedulePlan } from '../../attention/schedule-contract.ts';
-import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from '../../backends/backend.ts';
-import { Device } from '../../device.ts';
-import type { Operation } from '../../operation/operation.ts';
-import type { DeviceBuffer } from '../../tensor/view.ts';
+import type {
+  Backend,
+  BackendGraph,
+  DeviceInfo,
+  MemoryStats,
+} from '../../../../runtime/device/backend.ts';
+import { Device } from '../../../../runtime/device/device.ts';
+import type { Operation } from '../../../../runtime/operation/operation.ts';
+import type { DeviceBuffer } from '../../../../runtime/tensor/view.ts';
+import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
 
 class HostBuffer implements DeviceBuffer {
   readonly bytes: Uint8Array;

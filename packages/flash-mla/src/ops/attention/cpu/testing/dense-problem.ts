@@ -1,6 +1,6 @@
-import type { Device } from '../../../device.ts';
-import { type FlashMlaSchedMeta, flashMlaWithKvCache, getMlaMetadata } from '../../../index.ts';
-import { denseDecode, type HostTensor } from '../../../reference/index.ts';
+import { type FlashMlaSchedMeta, flashMlaWithKvCache, getMlaMetadata } from '../../../../index.ts';
+import type { Device } from '../../../../runtime/device/device.ts';
+import { denseDecode, type HostTensor } from '../../../reference.ts';
 import { intTensor, randomInt, randomTensor, shuffled, upload } from './problems.ts';
 
 export interface DenseShape {

@@ -1,11 +1,11 @@
 /** Random problems and comparisons for the tests of this backend. */
 
 import { type DType, decodeElements, encodeElements, numElements } from '@flash-mla/core';
-import { Device } from '../../../device.ts';
-import { type HostTensor, hostTensor } from '../../../reference/index.ts';
-import type { Tensor } from '../../../tensor/tensor.ts';
-import type { CpuOptions } from '../index.ts';
-import { open } from './open.ts';
+import type { CpuOptions } from '../../../../runtime/cpu/index.ts';
+import { open } from '../../../../runtime/cpu/testing/open.ts';
+import { Device } from '../../../../runtime/device/device.ts';
+import type { Tensor } from '../../../../runtime/tensor/tensor.ts';
+import { type HostTensor, hostTensor } from '../../../reference.ts';
 
 export async function openCpu(options: Partial<CpuOptions> = {}): Promise<Device> {
   return new Device(await open(0, { threads: 2, ...options }), options.debug ?? false, []);

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CudaKernel, OperationPlan } from '../kernel.ts';
+import type { CudaKernel, OperationPlan } from '../../../../runtime/cuda/kernel.ts';
+import { limitsFor } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import { fewRowsDenseDecode, hopperDenseDecode } from '../sm90/sm90_dense_decode_launch.ts';
+import { e4m3DenseDecode } from '../sm90/sm90_e4m3_dense_decode_launch.ts';
+import { denseProblem } from '../testing/dense-problem.ts';
 import { portableDenseDecode } from './sm80_dense_decode_launch.ts';
-import { fewRowsDenseDecode, hopperDenseDecode } from './sm90_dense_decode_launch.ts';
-import { e4m3DenseDecode } from './sm90_e4m3_dense_decode_launch.ts';
-import { denseProblem } from './testing/dense-problem.ts';
-import { limitsFor } from './testing/sim-context.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 

@@ -1,18 +1,22 @@
 import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import type { DenseAttentionArgs } from '../../../attention/contract.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
+import {
+  limitsFor,
+  SimContext,
+  type testLimits,
+} from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import {
   cacheAttention,
   type HostTensor,
   hostTensor,
   varlenAttention,
-} from '../../../reference/index.ts';
-import type { TensorView } from '../../../tensor/view.ts';
+} from '../../../reference.ts';
+import type { DenseAttentionArgs } from '../../contract.ts';
 import type { DenseAttentionProblem } from '../problems.ts';
 import type { MhaTile } from './mha/tile.ts';
 import { portableDenseAttention } from './sm80_dense_attention_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext, type testLimits } from './testing/sim-context.ts';
 
 type Element = 'bf16' | 'f16';
 type Gpu = keyof typeof testLimits;

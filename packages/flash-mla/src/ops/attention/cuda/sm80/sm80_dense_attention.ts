@@ -8,13 +8,13 @@ import {
   type ParamValues,
   type Value,
 } from '@flash-mla/ptx';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
 import { attendMha } from './mha/attend.ts';
 import { laneRows, writeResults } from './mha/results.ts';
 import { type MhaTile, mhaShape, mhaShared } from './mha/tile.ts';
 import { type RequestTokens, tokenTiles } from './mha/tokens.ts';
-import type { Alignment } from './mla/copy.ts';
 import { clearMissing, pagesOf } from './mla/page-table.ts';
-import type { Element } from './mla/tile.ts';
 
 /** What the code of the dense attention kernel depends on. */
 export interface DenseAttentionConfig {

@@ -1,14 +1,20 @@
-import type { DenseAttentionArgs } from '../../../attention/contract.ts';
-import { denseAttention } from '../../../attention/operations.ts';
-import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
-import type { DeviceLimits } from '../limits.ts';
-import type { DenseAttentionProblem, Placement } from '../problems.ts';
+import type {
+  CudaKernel,
+  KernelSpec,
+  LaunchPlan,
+  OperationPlan,
+} from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import type { Placement } from '../../../../runtime/cuda/placement.ts';
+import { remembered } from '../../../kernel-lib/cuda/remembered.ts';
+import { asAlignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import type { DenseAttentionArgs } from '../../contract.ts';
+import { denseAttention } from '../../operations.ts';
+import { denseAttentionProblem } from '../problem-of.ts';
+import type { DenseAttentionProblem } from '../problems.ts';
 import { chooseMhaTile } from './mha/choose-tile.ts';
 import type { MhaTile } from './mha/tile.ts';
 import { mhaShape } from './mha/tile.ts';
-import { asAlignment } from './mla/copy.ts';
-import { denseAttentionProblem } from './problem-of.ts';
-import { remembered } from './remembered.ts';
 import {
   buildDenseAttention,
   type DenseAttentionConfig,

@@ -1,9 +1,9 @@
 import { describe } from 'vitest';
+import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import { denseProblem } from '../testing/dense-problem.ts';
 import { portableDenseDecode } from './sm80_dense_decode_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { denseProblem } from './testing/dense-problem.ts';
-import { limitsFor } from './testing/sim-context.ts';
 
 const problem = (changes: Partial<DenseDecodeProblem>) =>
   denseProblem({ hasDescaleQ: true, hasDescaleK: true, ...changes });

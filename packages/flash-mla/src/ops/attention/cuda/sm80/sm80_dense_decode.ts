@@ -6,24 +6,25 @@ import {
   type ParamDecls,
   type Value,
 } from '@flash-mla/ptx';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { e4m3Format } from '../../../kernel-lib/cuda/packed-formats.ts';
+import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import { denseListParams, denseScalarParams } from '../decode-params.ts';
+import { decodeResultParams, writeDecodeResults } from '../decode-results.ts';
+import { denseRequests } from '../dense-requests.ts';
+import { descaledScale, oneUnlessGiven } from '../descales.ts';
+import { blockTokens, forEachPiece, type Piece } from '../pieces.ts';
 import { attend } from './mla/attend.ts';
-import type { Alignment } from './mla/copy.ts';
-import { denseListParams, denseScalarParams } from './mla/decode-params.ts';
-import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
-import { denseRequests } from './mla/dense-requests.ts';
-import { descaledScale, oneUnlessGiven } from './mla/descales.ts';
 import { directKeys, directRows } from './mla/direct-keys.ts';
 import { maskBeyond } from './mla/mask.ts';
 import { type SplitMerge, splitMergeParams, writeMergedResults } from './mla/merge-splits.ts';
-import { e4m3Format } from './mla/packed-formats.ts';
 import { packedKeys, packedRow } from './mla/packed-keys.ts';
 import { clearMissing } from './mla/page-table.ts';
 import { pagedLookup } from './mla/paged-lookup.ts';
-import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import { warpPlace } from './mla/place.ts';
 import { rawKeys, rowShare } from './mla/raw-rows.ts';
 import { mlaShared } from './mla/shared.ts';
-import { ctaThreads, type Element, type MlaTile } from './mla/tile.ts';
+import { ctaThreads, type MlaTile } from './mla/tile.ts';
 
 /** What the code of the dense decode kernel depends on. */
 export interface DenseDecodeConfig {

@@ -1,29 +1,29 @@
-import { denseDecode } from '../../../attention/operations.ts';
-import type { KernelSpec, LaunchPlan } from '../kernel.ts';
-import type { DeviceLimits } from '../limits.ts';
-import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
-import { planSchedule } from '../schedule.ts';
+import type { KernelSpec, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import { e4m3Format, packedSlots } from '../../../kernel-lib/cuda/packed-formats.ts';
+import { remembered } from '../../../kernel-lib/cuda/remembered.ts';
+import { asAlignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import { denseDecode } from '../../operations.ts';
 import {
   bindDecode,
   type DenseKernel,
   denseSetter,
   planDenseSplits,
   planWithCombine,
-} from './decode_launch.ts';
-import { denseShapeOf } from './decode-shape.ts';
-import { chooseTile } from './mla/choose-tile.ts';
-import { asAlignment } from './mla/copy.ts';
-import { mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
-import { e4m3Format, packedSlots } from './mla/packed-formats.ts';
-import type { MlaTile } from './mla/tile.ts';
-import { denseDecodeProblem } from './problem-of.ts';
-import { remembered } from './remembered.ts';
+} from '../decode_launch.ts';
+import { denseShapeOf } from '../decode-shape.ts';
+import { denseDecodeProblem } from '../problem-of.ts';
+import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
+import { planSchedule } from '../schedule.ts';
 import {
   combineSplitsAtOnce,
   combineWarpsPerRow,
   planCombine,
   type SplitResults,
-} from './sm80_combine_launch.ts';
+} from '../sm80_combine_launch.ts';
+import { chooseTile } from './mla/choose-tile.ts';
+import { mergedBytes, type SplitMerge } from './mla/merge-splits.ts';
+import type { MlaTile } from './mla/tile.ts';
 import {
   buildDenseDecode,
   type DenseDecodeConfig,

@@ -7,14 +7,14 @@ import {
   type Pointer,
   type Value,
 } from '@flash-mla/ptx';
-import type { KvRowLayout } from '../../../kv-cache/row-layout.ts';
+import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import type { KvRowLayout } from '../../../kernel-lib/row-layout.ts';
+import { scheduleParams } from '../decode-params.ts';
+import { decodeResultParams, writeDecodeResults } from '../decode-results.ts';
+import { blockTokens, forEachPiece, type Piece } from '../pieces.ts';
 import { attend } from './mla/attend.ts';
-import type { Alignment } from './mla/copy.ts';
-import { scheduleParams } from './mla/decode-params.ts';
-import { decodeResultParams, writeDecodeResults } from './mla/decode-results.ts';
 import { maskMissing } from './mla/mask.ts';
 import { type PickedTokens, pickedLookup } from './mla/picked-lookup.ts';
-import { blockTokens, forEachPiece, type Piece } from './mla/pieces.ts';
 import { warpPlace } from './mla/place.ts';
 import { keysOfLayout } from './mla/rows-of-layout.ts';
 import { mlaShared } from './mla/shared.ts';

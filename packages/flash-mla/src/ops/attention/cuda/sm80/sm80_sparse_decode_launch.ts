@@ -1,24 +1,24 @@
-import type { SparseDecodeArgs } from '../../../attention/contract.ts';
-import { sparseDecode } from '../../../attention/operations.ts';
-import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
-import type { CudaKernel, KernelSpec, LaunchPlan } from '../kernel.ts';
-import type { DeviceLimits } from '../limits.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import { packedFormats, packedSlots } from '../../../kernel-lib/cuda/packed-formats.ts';
+import { asAlignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import type { SparseDecodeArgs } from '../../contract.ts';
+import { sparseDecode } from '../../operations.ts';
+import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
+import { bindDecode, type DecodePlan, planWithCombine } from '../decode_launch.ts';
+import { sparseShapeOf } from '../decode-shape.ts';
+import { blockTokens } from '../pieces.ts';
+import { sparseDecodeProblem } from '../problem-of.ts';
 import type { SparseDecodeProblem, SparseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import { bindDecode, type DecodePlan, planWithCombine } from './decode_launch.ts';
-import { sparseShapeOf } from './decode-shape.ts';
-import { chooseTile } from './mla/choose-tile.ts';
-import { asAlignment } from './mla/copy.ts';
-import { packedFormats, packedSlots } from './mla/packed-formats.ts';
-import { blockTokens } from './mla/pieces.ts';
-import type { MlaTile } from './mla/tile.ts';
-import { sparseDecodeProblem } from './problem-of.ts';
 import {
   combineSplitsAtOnce,
   combineWarpsPerRow,
   planCombine,
   planSplits,
-} from './sm80_combine_launch.ts';
+} from '../sm80_combine_launch.ts';
+import { chooseTile } from './mla/choose-tile.ts';
+import type { MlaTile } from './mla/tile.ts';
 import {
   buildSparseDecode,
   type SparseDecodeConfig,

@@ -1,13 +1,13 @@
 import { array, defineKernel, global, type Kernel, type ParamDecls } from '@flash-mla/ptx';
+import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import { sinkFactor } from '../sink.ts';
 import { attend } from './mla/attend.ts';
-import type { Alignment } from './mla/copy.ts';
 import { maskMissing } from './mla/mask.ts';
 import { pickedLookup } from './mla/picked-lookup.ts';
 import { warpPlace } from './mla/place.ts';
 import { normalizeOutputs, writeOutputs } from './mla/results.ts';
 import { keysOfLayout } from './mla/rows-of-layout.ts';
 import { mlaShared } from './mla/shared.ts';
-import { sinkFactor } from './mla/sink.ts';
 import { ctaThreads, type MlaTile } from './mla/tile.ts';
 
 /** What the code of the sparse prefill kernel depends on. */

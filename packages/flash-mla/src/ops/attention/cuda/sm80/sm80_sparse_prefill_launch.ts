@@ -1,10 +1,15 @@
-import type { SparsePrefillArgs } from '../../../attention/contract.ts';
-import { sparsePrefill } from '../../../attention/operations.ts';
-import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../kernel.ts';
+import type {
+  CudaKernel,
+  KernelSpec,
+  LaunchPlan,
+  OperationPlan,
+} from '../../../../runtime/cuda/kernel.ts';
+import { asAlignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import type { SparsePrefillArgs } from '../../contract.ts';
+import { sparsePrefill } from '../../operations.ts';
+import { sparsePrefillProblem } from '../problem-of.ts';
 import type { SparsePrefillProblem } from '../problems.ts';
 import { chooseTile } from './mla/choose-tile.ts';
-import { asAlignment } from './mla/copy.ts';
-import { sparsePrefillProblem } from './problem-of.ts';
 import {
   buildSparsePrefill,
   type SparsePrefillConfig,

@@ -1,12 +1,12 @@
 import { decodeBf16, decodeF16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { openDevice } from '../../../open-device.ts';
-import { blocksOfLengths, computeTileSchedule } from '../../../scheduling/tile-scheduler.ts';
+import { openDevice } from '../../../../open-device.ts';
+import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor, SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
+import { blocksOfLengths, computeTileSchedule } from '../../schedule/tile-scheduler.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import type { SplitMerge } from './mla/merge-splits.ts';
 import { denseDecodeKernel, portableDenseDecode } from './sm80_dense_decode_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor, SimContext } from './testing/sim-context.ts';
 
 const limits = limitsFor('h200');
 
@@ -251,7 +251,7 @@ describe('splits that CTAs merge themselves', () => {
         { length: n },
         () => new Uint32Array(Float32Array.of(random()).buffer)[0] >>> 16,
       );
-    const { flashMlaWithKvCache, getMlaMetadata } = await import('../../../index.ts');
+    const { flashMlaWithKvCache, getMlaMetadata } = await import('../../../../index.ts');
     const q = device.tensor(bf16(b * 4 * 576), [b, 1, 4, 576], 'bf16');
     const kCache = device.tensor(bf16(b * 6 * 64 * 576), [b * 6, 64, 1, 576], 'bf16');
     const blockTable = device.tensor(

@@ -1,21 +1,27 @@
 import type { TensorMapDescription } from '@flash-mla/ptx';
-import type { DenseDecodeArgs } from '../../../attention/contract.ts';
-import type { Grid } from '../driver/driver.ts';
-import type { BindContext, Call, KernelKey, LaunchPlan, PreparedLaunch } from '../kernel.ts';
-import type { DeviceLimits } from '../limits.ts';
-import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
+import type { Grid } from '../../../../runtime/cuda/driver/driver.ts';
+import type {
+  BindContext,
+  Call,
+  KernelKey,
+  LaunchPlan,
+  PreparedLaunch,
+} from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import type { DenseDecodeArgs } from '../../contract.ts';
 import {
   bindDecode,
   type DecodePlan,
   denseSetter,
   planDenseSplits,
   planWithCombine,
-} from './decode_launch.ts';
-import type { DecodeParams } from './hopper/params.ts';
-import { headDimV } from './hopper/tile.ts';
-import { blockTokens } from './mla/pieces.ts';
-import type { Element } from './mla/tile.ts';
-import { combineSplitsAtOnce, combineWarpsPerRow, planCombine } from './sm80_combine_launch.ts';
+} from '../decode_launch.ts';
+import { blockTokens } from '../pieces.ts';
+import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
+import { combineSplitsAtOnce, combineWarpsPerRow, planCombine } from '../sm80_combine_launch.ts';
+import type { DecodeParams } from './dense/params.ts';
+import { headDimV } from './dense/tile.ts';
 
 /** What parameters of the family's decode kernels have in common. */
 type MappedParams = DecodeParams<Element | 'e4m3'>;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
+import { denseProblem } from '../testing/dense-problem.ts';
 import { hopperDenseDecode } from './sm90_dense_decode_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { denseProblem } from './testing/dense-problem.ts';
-import { limitsFor } from './testing/sim-context.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 

@@ -1,18 +1,20 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
-import { Consumer } from './hopper/consume.ts';
-import { fetchKeys } from './hopper/fetch-keys.ts';
-import { fetchQuery } from './hopper/fetch-query.ts';
-import { type Blocks, hideBeyondEnd } from './hopper/hide.ts';
-import { heedMissing } from './hopper/missing-pages.ts';
-import { type DecodeParams, decodeParams } from './hopper/params.ts';
-import { consumerPlace } from './hopper/place.ts';
-import { releaseCombine } from './hopper/release-combine.ts';
-import { writeResults } from './hopper/results.ts';
-import { initBarriers } from './hopper/ring.ts';
-import { ringPosition } from './hopper/ring-position.ts';
-import { fetchAllQueries, takeRoles } from './hopper/roles.ts';
-import { resetRows, rowState } from './hopper/row-state.ts';
-import { awaitTarget, hasNext } from './hopper/target.ts';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
+import { ringPosition } from '../../../kernel-lib/cuda/sm90/ring-position.ts';
+import type { Piece } from '../pieces.ts';
+import { Consumer } from './dense/consume.ts';
+import { fetchKeys } from './dense/fetch-keys.ts';
+import { fetchQuery } from './dense/fetch-query.ts';
+import { type Blocks, hideBeyondEnd } from './dense/hide.ts';
+import { heedMissing } from './dense/missing-pages.ts';
+import { type DecodeParams, decodeParams } from './dense/params.ts';
+import { releaseCombine } from './dense/release-combine.ts';
+import { writeResults } from './dense/results.ts';
+import { initBarriers } from './dense/ring.ts';
+import { fetchAllQueries, takeRoles } from './dense/roles.ts';
+import { resetRows, rowState } from './dense/row-state.ts';
+import { awaitTarget, hasNext } from './dense/target.ts';
 import {
   consumerRegisters,
   ctaThreads,
@@ -21,10 +23,8 @@ import {
   hopperLayout,
   producerRegisters,
   tileRows,
-} from './hopper/tile.ts';
-import { workOf } from './hopper/work.ts';
-import type { Piece } from './mla/pieces.ts';
-import type { Element } from './mla/tile.ts';
+} from './dense/tile.ts';
+import { workOf } from './dense/work.ts';
 
 /** What the code of the kernel depends on. */
 export interface HopperDenseDecodeConfig {

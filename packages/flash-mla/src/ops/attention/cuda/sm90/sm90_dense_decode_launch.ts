@@ -1,16 +1,16 @@
 import type { TensorMapDescription } from '@flash-mla/ptx';
-import { denseDecode } from '../../../attention/operations.ts';
-import type { KernelSpec, LaunchPlan } from '../kernel.ts';
+import type { KernelSpec, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { denseDecode } from '../../operations.ts';
+import type { DenseKernel } from '../decode_launch.ts';
+import { denseShapeOf } from '../decode-shape.ts';
+import { blockTokens } from '../pieces.ts';
+import { denseDecodeProblem } from '../problem-of.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import type { DenseKernel } from './decode_launch.ts';
-import { denseShapeOf } from './decode-shape.ts';
-import type { DecodeParams } from './hopper/params.ts';
-import { headDimQk, headDimV, tileColumns, tileRows } from './hopper/tile.ts';
-import { fewRows } from './hopper-few/tile.ts';
-import { blockTokens } from './mla/pieces.ts';
-import type { Element } from './mla/tile.ts';
-import { denseDecodeProblem } from './problem-of.ts';
+import type { DecodeParams } from './dense/params.ts';
+import { headDimQk, headDimV, tileColumns, tileRows } from './dense/tile.ts';
+import { fewRows } from './few-rows/tile.ts';
 import {
   bindMappedDecode,
   decodeGrid,

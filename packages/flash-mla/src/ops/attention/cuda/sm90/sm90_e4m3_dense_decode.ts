@@ -1,28 +1,23 @@
 import { defineKernel, global, type Kernel, type Ops, type Value } from '@flash-mla/ptx';
-import { decodeParams } from './hopper/params.ts';
-import { type ConsumerPlace, consumerPlace } from './hopper/place.ts';
-import { releaseCombine } from './hopper/release-combine.ts';
-import { fetchAllQueries, takeRoles } from './hopper/roles.ts';
-import { awaitTarget, hasNext } from './hopper/target.ts';
-import { ctaThreads, headDimV } from './hopper/tile.ts';
-import { workOf } from './hopper/work.ts';
-import { initBarriers } from './hopper-e4m3/barriers.ts';
-import { E4m3Consumer } from './hopper-e4m3/consume.ts';
-import { fetchKeys } from './hopper-e4m3/fetch-keys.ts';
-import { fetchQuery } from './hopper-e4m3/fetch-query.ts';
-import { ringPosition } from './hopper-e4m3/ring.ts';
-import { bothConsumers } from './hopper-e4m3/team.ts';
-import {
-  consumerRegisters,
-  type E4m3Tile,
-  e4m3Layout,
-  producerRegisters,
-} from './hopper-e4m3/tile.ts';
-import { writeResults } from './hopper-swapped/results.ts';
-import { resetRows, rowState } from './hopper-swapped/row-state.ts';
-import { descaledScale, oneUnlessGiven } from './mla/descales.ts';
-import type { Piece } from './mla/pieces.ts';
-import type { Element } from './mla/tile.ts';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { type ConsumerPlace, consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
+import { descaledScale, oneUnlessGiven } from '../descales.ts';
+import type { Piece } from '../pieces.ts';
+import { decodeParams } from './dense/params.ts';
+import { releaseCombine } from './dense/release-combine.ts';
+import { fetchAllQueries, takeRoles } from './dense/roles.ts';
+import { awaitTarget, hasNext } from './dense/target.ts';
+import { ctaThreads, headDimV } from './dense/tile.ts';
+import { workOf } from './dense/work.ts';
+import { initBarriers } from './e4m3/barriers.ts';
+import { E4m3Consumer } from './e4m3/consume.ts';
+import { fetchKeys } from './e4m3/fetch-keys.ts';
+import { fetchQuery } from './e4m3/fetch-query.ts';
+import { ringPosition } from './e4m3/ring.ts';
+import { bothConsumers } from './e4m3/team.ts';
+import { consumerRegisters, type E4m3Tile, e4m3Layout, producerRegisters } from './e4m3/tile.ts';
+import { writeResults } from './swap-ab/results.ts';
+import { resetRows, rowState } from './swap-ab/row-state.ts';
 
 /** What the code of the kernel depends on. */
 export interface E4m3DenseDecodeConfig {

@@ -1,14 +1,14 @@
 import type { TensorMapDescription } from '@flash-mla/ptx';
-import { denseDecode } from '../../../attention/operations.ts';
-import type { KernelSpec, LaunchPlan } from '../kernel.ts';
+import type { KernelSpec, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import { denseDecode } from '../../operations.ts';
+import type { DenseKernel } from '../decode_launch.ts';
+import { denseShapeOf } from '../decode-shape.ts';
+import { blockTokens } from '../pieces.ts';
+import { denseDecodeProblem } from '../problem-of.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import type { DenseKernel } from './decode_launch.ts';
-import { denseShapeOf } from './decode-shape.ts';
-import { headDimQk, headDimV } from './hopper/tile.ts';
-import { chooseE4m3Tile, type E4m3Tile, tileColumns } from './hopper-e4m3/tile.ts';
-import { blockTokens } from './mla/pieces.ts';
-import { denseDecodeProblem } from './problem-of.ts';
+import { headDimQk, headDimV } from './dense/tile.ts';
+import { chooseE4m3Tile, type E4m3Tile, tileColumns } from './e4m3/tile.ts';
 import {
   bindMappedDecode,
   decodeGrid,

@@ -1,23 +1,23 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
-import { fetchQuery } from './hopper/fetch-query.ts';
-import { type DecodeParams, decodeParams } from './hopper/params.ts';
-import { consumerPlace } from './hopper/place.ts';
-import { releaseCombine } from './hopper/release-combine.ts';
-import { ringPosition } from './hopper/ring-position.ts';
-import { fetchAllQueries, takeRoles } from './hopper/roles.ts';
-import { awaitTarget, hasNext } from './hopper/target.ts';
-import { consumerRegisters, ctaThreads, producerRegisters } from './hopper/tile.ts';
-import { workOf } from './hopper/work.ts';
-import { initBarriers } from './hopper-few/barriers.ts';
-import { FewRowsConsumer } from './hopper-few/consume.ts';
-import { fetchKeys } from './hopper-few/fetch-keys.ts';
-import { pairColumns } from './hopper-few/neighbours.ts';
-import { ownConsumer } from './hopper-few/team.ts';
-import { fewRows, fewRowsLayout } from './hopper-few/tile.ts';
-import { writeResults } from './hopper-swapped/results.ts';
-import { resetRows, rowState } from './hopper-swapped/row-state.ts';
-import type { Piece } from './mla/pieces.ts';
-import type { Element } from './mla/tile.ts';
+import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
+import { ringPosition } from '../../../kernel-lib/cuda/sm90/ring-position.ts';
+import type { Piece } from '../pieces.ts';
+import { fetchQuery } from './dense/fetch-query.ts';
+import { type DecodeParams, decodeParams } from './dense/params.ts';
+import { releaseCombine } from './dense/release-combine.ts';
+import { fetchAllQueries, takeRoles } from './dense/roles.ts';
+import { awaitTarget, hasNext } from './dense/target.ts';
+import { consumerRegisters, ctaThreads, producerRegisters } from './dense/tile.ts';
+import { workOf } from './dense/work.ts';
+import { initBarriers } from './few-rows/barriers.ts';
+import { FewRowsConsumer } from './few-rows/consume.ts';
+import { fetchKeys } from './few-rows/fetch-keys.ts';
+import { pairColumns } from './few-rows/neighbours.ts';
+import { ownConsumer } from './few-rows/team.ts';
+import { fewRows, fewRowsLayout } from './few-rows/tile.ts';
+import { writeResults } from './swap-ab/results.ts';
+import { resetRows, rowState } from './swap-ab/row-state.ts';
 
 /** What the code of the kernel depends on. */
 export interface FewRowsDenseDecodeConfig {

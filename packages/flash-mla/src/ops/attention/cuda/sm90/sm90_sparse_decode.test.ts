@@ -1,15 +1,15 @@
 import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { generateProblem } from '../../../cases/conformance/generate/index.ts';
-import type { SparseParams } from '../../../cases/conformance/params.ts';
-import type { SparseDecode } from '../../../cases/problem.ts';
-import { blocksOfTopk } from '../../../reference/index.ts';
+import type { SparseDecode } from '../../../conformance/problem.ts';
+import { generateProblem } from '../../../conformance/suite/generate/index.ts';
+import type { SparseParams } from '../../../conformance/suite/params.ts';
+import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor } from '../../../kernel-lib/cuda/testing/sim-context.ts';
+import { blocksOfTopk } from '../../../reference.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
-import { consumerRegisters, producerRegisters } from './hopper-sparse/tile.ts';
+import { decode, expectRight, resultsOf } from '../testing/sparse-walks.ts';
 import { hopperSparseDecode, runs } from './sm90_sparse_decode_launch.ts';
-import { itAssembles } from './testing/assembly.ts';
-import { limitsFor } from './testing/sim-context.ts';
-import { decode, expectRight, resultsOf } from './testing/sparse-walks.ts';
+import { consumerRegisters, producerRegisters } from './sparse/tile.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 

@@ -1,16 +1,17 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
-import { type BlockRange, Consumer, consumerRegistersOf } from './hopper/consume.ts';
-import { consumerPlace } from './hopper/place.ts';
-import { releaseCombine } from './hopper/release-combine.ts';
-import { writeResults } from './hopper/results.ts';
-import { resetRows, rowState } from './hopper/row-state.ts';
-import { ctaThreads, headDimV } from './hopper/tile.ts';
-import { initBarriers } from './hopper-sparse/barriers.ts';
-import { hideMissing } from './hopper-sparse/hide.ts';
-import { type SparseParams, sparseParams } from './hopper-sparse/params.ts';
-import { produce } from './hopper-sparse/produce.ts';
-import type { CacheCode } from './hopper-sparse/rows.ts';
-import { awaitTarget, hasNext } from './hopper-sparse/target.ts';
+import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
+import type { Piece } from '../pieces.ts';
+import { type BlockRange, Consumer, consumerRegistersOf } from './dense/consume.ts';
+import { releaseCombine } from './dense/release-combine.ts';
+import { writeResults } from './dense/results.ts';
+import { resetRows, rowState } from './dense/row-state.ts';
+import { ctaThreads, headDimV } from './dense/tile.ts';
+import { initBarriers } from './sparse/barriers.ts';
+import { hideMissing } from './sparse/hide.ts';
+import { type SparseParams, sparseParams } from './sparse/params.ts';
+import { produce } from './sparse/produce.ts';
+import type { CacheCode } from './sparse/rows.ts';
+import { awaitTarget, hasNext } from './sparse/target.ts';
 import {
   blockOf,
   consumerRegisters,
@@ -19,9 +20,8 @@ import {
   producerRegisters,
   sparseLayout,
   wide,
-} from './hopper-sparse/tile.ts';
-import { sparseWork } from './hopper-sparse/work.ts';
-import type { Piece } from './mla/pieces.ts';
+} from './sparse/tile.ts';
+import { sparseWork } from './sparse/work.ts';
 
 /** What the code of the kernel depends on. */
 export interface HopperSparseDecodeConfig extends CacheCode {

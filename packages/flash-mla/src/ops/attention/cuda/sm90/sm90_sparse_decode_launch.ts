@@ -1,25 +1,25 @@
-import type { SparseDecodeArgs } from '../../../attention/contract.ts';
-import { sparseDecode } from '../../../attention/operations.ts';
-import type { DecodeShape, SchedulePlan } from '../../../attention/schedule-contract.ts';
-import type { Grid } from '../driver/driver.ts';
-import type { CudaKernel, KernelSpec, LaunchPlan } from '../kernel.ts';
-import type { DeviceLimits } from '../limits.ts';
+import type { Grid } from '../../../../runtime/cuda/driver/driver.ts';
+import type { CudaKernel, KernelSpec, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import type { SparseDecodeArgs } from '../../contract.ts';
+import { sparseDecode } from '../../operations.ts';
+import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
+import { bindDecode, type DecodePlan, planWithCombine } from '../decode_launch.ts';
+import { sparseShapeOf } from '../decode-shape.ts';
+import { blockTokens } from '../pieces.ts';
+import { sparseDecodeProblem } from '../problem-of.ts';
 import type { SparseCacheProblem, SparseDecodeProblem, SparseDecodeShape } from '../problems.ts';
 import { planSchedule } from '../schedule.ts';
-import { bindDecode, type DecodePlan, planWithCombine } from './decode_launch.ts';
-import { sparseShapeOf } from './decode-shape.ts';
-import { headDimQk, headDimV, tileRows } from './hopper/tile.ts';
-import type { SparseParams } from './hopper-sparse/params.ts';
-import { model1RowBytes, type SparseLayout } from './hopper-sparse/tile.ts';
-import { blockTokens } from './mla/pieces.ts';
-import { sparseDecodeProblem } from './problem-of.ts';
 import {
   combineSplitsAtOnce,
   combineWarpsPerRow,
   planCombine,
   planSplits,
-} from './sm80_combine_launch.ts';
+} from '../sm80_combine_launch.ts';
+import { headDimQk, headDimV, tileRows } from './dense/tile.ts';
 import { buildHopperSparseDecode, type HopperSparseDecodeConfig } from './sm90_sparse_decode.ts';
+import type { SparseParams } from './sparse/params.ts';
+import { model1RowBytes, type SparseLayout } from './sparse/tile.ts';
 
 export const hopperSparseDecodeSpec: KernelSpec<HopperSparseDecodeConfig, SparseParams> = {
   name: 'sm90_sparse_decode',

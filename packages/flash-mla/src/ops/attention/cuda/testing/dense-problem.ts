@@ -1,4 +1,4 @@
-import type { DenseDecodeProblem } from '../../problems.ts';
+import type { DenseDecodeProblem } from '../problems.ts';
 
 /** A problem of dense decoding in the shape that tests plan for: DeepSeek's head dimensions, 8 requests. */
 export function denseProblem(changes: Partial<DenseDecodeProblem> = {}): DenseDecodeProblem {

@@ -1,24 +1,24 @@
 import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { expect } from 'vitest';
-import type { SparseCache, SparseDecodeArgs } from '../../../../attention/contract.ts';
-import type { DecodeShape, SchedulePlan } from '../../../../attention/schedule-contract.ts';
-import { compare } from '../../../../cases/compare.ts';
-import type { SparseDecode } from '../../../../cases/problem.ts';
-import { referenceAnswers } from '../../../../cases/reference-answers.ts';
-import { toleranceOf } from '../../../../cases/tolerance.ts';
-import { poison } from '../../../../cases/upload.ts';
+import type { CudaKernel, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import { compare } from '../../../conformance/compare.ts';
+import type { SparseDecode } from '../../../conformance/problem.ts';
+import { referenceAnswers } from '../../../conformance/reference-answers.ts';
+import { toleranceOf } from '../../../conformance/tolerance.ts';
+import { poison } from '../../../conformance/upload.ts';
+import { SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import {
   computeTileSchedule,
   type HostTensor,
   hostTensorFromBytes,
   type SparseCacheProblem as SparseCacheHost,
-} from '../../../../reference/index.ts';
-import type { CudaKernel, LaunchPlan } from '../../kernel.ts';
-import type { DeviceLimits } from '../../limits.ts';
-import type { SparseDecodeProblem } from '../../problems.ts';
+} from '../../../reference.ts';
+import type { SparseCache, SparseDecodeArgs } from '../../contract.ts';
+import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
 import type { DecodePlan } from '../decode_launch.ts';
 import { sparseDecodeProblem } from '../problem-of.ts';
-import { SimContext } from './sim-context.ts';
+import type { SparseDecodeProblem } from '../problems.ts';
 
 /** A kernel of sparse decoding. */
 type SparseKernel = CudaKernel<

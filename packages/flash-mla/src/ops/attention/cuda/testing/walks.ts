@@ -1,29 +1,25 @@
 import type { DType } from '@flash-mla/core';
 import { expect } from 'vitest';
-import type { DenseDecodeArgs } from '../../../../attention/contract.ts';
-import { compare } from '../../../../cases/compare.ts';
-import { keyDeviation, queryDeviation } from '../../../../cases/conformance/generate/logits.ts';
-import {
-  normalTensor,
-  pagedCache,
-  planPages,
-} from '../../../../cases/conformance/generate/paged.ts';
-import type { DenseParams } from '../../../../cases/conformance/params.ts';
-import { Random } from '../../../../cases/conformance/random.ts';
-import type { DenseDecode } from '../../../../cases/problem.ts';
-import { referenceAnswers } from '../../../../cases/reference-answers.ts';
-import { toleranceOf } from '../../../../cases/tolerance.ts';
-import { poison } from '../../../../cases/upload.ts';
+import type { LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
+import { compare } from '../../../conformance/compare.ts';
+import type { DenseDecode } from '../../../conformance/problem.ts';
+import { referenceAnswers } from '../../../conformance/reference-answers.ts';
+import { keyDeviation, queryDeviation } from '../../../conformance/suite/generate/logits.ts';
+import { normalTensor, pagedCache, planPages } from '../../../conformance/suite/generate/paged.ts';
+import type { DenseParams } from '../../../conformance/suite/params.ts';
+import { Random } from '../../../conformance/suite/random.ts';
+import { toleranceOf } from '../../../conformance/tolerance.ts';
+import { poison } from '../../../conformance/upload.ts';
+import { limitsFor, SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import {
   blocksOfLengths,
   computeTileSchedule,
   type HostTensor,
   hostTensorFromBytes,
-} from '../../../../reference/index.ts';
-import type { LaunchPlan } from '../../kernel.ts';
+} from '../../../reference.ts';
+import type { DenseDecodeArgs } from '../../contract.ts';
 import type { DenseKernel } from '../decode_launch.ts';
 import { denseDecodeProblem } from '../problem-of.ts';
-import { limitsFor, SimContext } from './sim-context.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
 

@@ -17,7 +17,7 @@ const dtypeNames: Readonly<Record<string, DType>> = {
 
 /** Reads `vectors/<name>.safetensors`. */
 export function readCase(name: string): CaseFile {
-  const url = new URL(`../../../vectors/${name}.safetensors`, import.meta.url);
+  const url = new URL(`../../../../../vectors/${name}.safetensors`, import.meta.url);
   const file = readFileSync(url);
   const headerBytes = Number(file.readBigUInt64LE(0));
   const header = JSON.parse(file.toString('utf8', 8, 8 + headerBytes)) as Record<

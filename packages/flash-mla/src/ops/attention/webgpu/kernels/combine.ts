@@ -1,10 +1,10 @@
-import { workspacePitch } from '../attention/finish.ts';
-import { sinkShare } from '../attention/sink.ts';
-import { splitParams } from '../attention/work.ts';
-import { type KernelSource, kernel } from '../wgsl/kernel.ts';
-import { encode16, nanFunctions } from '../wgsl/numbers.ts';
-import { Params } from '../wgsl/params.ts';
-import { join } from '../wgsl/text.ts';
+import { type KernelSource, kernel } from '../../../../runtime/webgpu/wgsl/kernel.ts';
+import { encode16, nanFunctions } from '../../../../runtime/webgpu/wgsl/numbers.ts';
+import { Params } from '../../../../runtime/webgpu/wgsl/params.ts';
+import { join } from '../../../../runtime/webgpu/wgsl/text.ts';
+import { workspacePitch } from '../finish.ts';
+import { sinkShare } from '../sink.ts';
+import { splitParams } from '../work.ts';
 
 /** What decides the text of a combine kernel. */
 export interface CombineConfig {

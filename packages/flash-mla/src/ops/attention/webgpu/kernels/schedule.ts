@@ -1,6 +1,6 @@
-import { metadataWidth } from '../../../scheduling/tile-scheduler.ts';
-import { type KernelSource, kernel } from '../wgsl/kernel.ts';
-import { Params } from '../wgsl/params.ts';
+import { type KernelSource, kernel } from '../../../../runtime/webgpu/wgsl/kernel.ts';
+import { Params } from '../../../../runtime/webgpu/wgsl/params.ts';
+import { metadataWidth } from '../../schedule/tile-scheduler.ts';
 
 /** Which lengths a schedule is computed from. */
 export interface ScheduleConfig {

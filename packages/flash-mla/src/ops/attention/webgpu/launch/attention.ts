@@ -1,10 +1,15 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { TensorView } from '../../../tensor/view.ts';
-import type { AttentionConfig } from '../attention/config.ts';
-import { attentionKernel, attentionName } from '../attention/kernel.ts';
-import type { Copy, LaunchTarget } from '../runtime/runtime.ts';
-import { type ByteRange, bindWhole, type RowWindows, rangeOf } from '../runtime/views.ts';
-import { wholeBuffer, withInput } from './buffers.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { wholeBuffer, withInput } from '../../../../runtime/webgpu/launch/buffers.ts';
+import type { Copy, LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
+import {
+  type ByteRange,
+  bindWhole,
+  type RowWindows,
+  rangeOf,
+} from '../../../../runtime/webgpu/runtime/views.ts';
+import type { AttentionConfig } from '../config.ts';
+import { attentionKernel, attentionName } from '../kernel.ts';
 
 /** 1 / ln 2: kernels work in base 2. */
 export const log2e = Math.LOG2E;

@@ -1,17 +1,8 @@
 import { dtypeSize, InvalidArgumentError } from '@flash-mla/core';
-import type {
-  DenseDecodeArgs,
-  SparseCache,
-  SparseDecodeArgs,
-} from '../../../attention/contract.ts';
-import type { Schedule, SchedulePlan } from '../../../attention/schedule-contract.ts';
-import type { TensorView } from '../../../tensor/view.ts';
-import { workspacePitch } from '../attention/finish.ts';
-import { type PartDType, plainRows, type RowFormat, sparseRows } from '../attention/row-format.ts';
-import { selectAttention } from '../attention/select.ts';
-import { type CombineConfig, combineKernel, combineName } from '../kernels/combine.ts';
-import type { WebGpuBuffer } from '../runtime/memory.ts';
-import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { wholeBuffer, withOutput } from '../../../../runtime/webgpu/launch/buffers.ts';
+import type { WebGpuBuffer } from '../../../../runtime/webgpu/runtime/memory.ts';
+import { flatGrid, type LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
 import {
   alignmentOf,
   type ByteRange,
@@ -19,9 +10,19 @@ import {
   bindWhole,
   rangeOf,
   strideOf,
-} from '../runtime/views.ts';
+} from '../../../../runtime/webgpu/runtime/views.ts';
+import {
+  type PartDType,
+  plainRows,
+  type RowFormat,
+  sparseRows,
+} from '../../../kernel-lib/webgpu/row-format.ts';
+import type { DenseDecodeArgs, SparseCache, SparseDecodeArgs } from '../../contract.ts';
+import type { Schedule, SchedulePlan } from '../../schedule-contract.ts';
+import { workspacePitch } from '../finish.ts';
+import { type CombineConfig, combineKernel, combineName } from '../kernels/combine.ts';
+import { selectAttention } from '../select.ts';
 import { launchAttention, log2e } from './attention.ts';
-import { wholeBuffer, withOutput } from './buffers.ts';
 
 /** Dense decoding: partial results of every piece, then their combination. */
 export function denseDecode(runtime: LaunchTarget, args: DenseDecodeArgs): void {

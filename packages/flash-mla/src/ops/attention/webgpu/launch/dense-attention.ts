@@ -1,12 +1,18 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { DenseAttentionArgs } from '../../../attention/contract.ts';
-import type { TensorView } from '../../../tensor/view.ts';
-import { type PartDType, plainRows } from '../attention/row-format.ts';
-import { selectAttention } from '../attention/select.ts';
-import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
-import { alignmentOf, bindRows, bindWhole, rangeOf, strideOf } from '../runtime/views.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { withOutput } from '../../../../runtime/webgpu/launch/buffers.ts';
+import { flatGrid, type LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
+import {
+  alignmentOf,
+  bindRows,
+  bindWhole,
+  rangeOf,
+  strideOf,
+} from '../../../../runtime/webgpu/runtime/views.ts';
+import { type PartDType, plainRows } from '../../../kernel-lib/webgpu/row-format.ts';
+import type { DenseAttentionArgs } from '../../contract.ts';
+import { selectAttention } from '../select.ts';
 import { launchAttention, log2e } from './attention.ts';
-import { withOutput } from './buffers.ts';
 
 /** Dense attention: one workgroup for some query rows of a request and KV head. */
 export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs): void {

@@ -1,12 +1,19 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { SparsePrefillArgs } from '../../../attention/contract.ts';
-import type { TensorView } from '../../../tensor/view.ts';
-import { plainRows } from '../attention/row-format.ts';
-import { selectAttention } from '../attention/select.ts';
-import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
-import { alignmentOf, bindRows, bindWhole, rangeOf, strideOf } from '../runtime/views.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { withOutput } from '../../../../runtime/webgpu/launch/buffers.ts';
+import { positionsPerBinding, slicePositions } from '../../../../runtime/webgpu/launch/slices.ts';
+import { flatGrid, type LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
+import {
+  alignmentOf,
+  bindRows,
+  bindWhole,
+  rangeOf,
+  strideOf,
+} from '../../../../runtime/webgpu/runtime/views.ts';
+import { plainRows } from '../../../kernel-lib/webgpu/row-format.ts';
+import type { SparsePrefillArgs } from '../../contract.ts';
+import { selectAttention } from '../select.ts';
 import { launchAttention, log2e } from './attention.ts';
-import { withOutput } from './buffers.ts';
 
 /** Sparse prefill, in as many launches as it takes for every tensor to fit a binding. */
 export function sparsePrefill(runtime: LaunchTarget, args: SparsePrefillArgs): void {
@@ -27,21 +34,6 @@ export function sparsePrefill(runtime: LaunchTarget, args: SparsePrefillArgs): v
       lse: slice(args.lse),
     });
   }
-}
-
-/** Entries along the first dimension whose bytes fit a binding, wherever they begin; at least one. */
-export function positionsPerBinding({ capabilities }: LaunchTarget, view: TensorView): number {
-  const bytes = Math.max(1, strideOf(view, 0) * dtypeSize(view.dtype));
-  const room = capabilities.bindingBytes - 2 * capabilities.offsetAlignment;
-  return Math.max(1, Math.floor(room / bytes));
-}
-
-/** Entries `first` to `end` along the first dimension. */
-export function slicePositions(view: TensorView, first: number, end: number): TensorView {
-  const [, ...shape] = view.shape;
-  const { buffer, dtype, strides } = view;
-  const byteOffset = view.byteOffset + first * strideOf(view, 0) * dtypeSize(dtype);
-  return { buffer, dtype, strides, shape: [end - first, ...shape], byteOffset };
 }
 
 function prefillPositions(runtime: LaunchTarget, args: SparsePrefillArgs): void {

@@ -1,17 +1,17 @@
+import type { Capabilities } from '../../../../runtime/webgpu/runtime/limits.ts';
+import type { LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
+import { bindWhole, rangeOf } from '../../../../runtime/webgpu/runtime/views.ts';
+import { type PartDType, plainRows, sparseRows } from '../../../kernel-lib/webgpu/row-format.ts';
+import { mostScheduledTokens } from '../../schedule/tile-scheduler.ts';
 import type {
   ComputeScheduleArgs,
   DecodeShape,
   SchedulePlan,
   ScheduleProblem,
-} from '../../../attention/schedule-contract.ts';
-import { mostScheduledTokens } from '../../../scheduling/tile-scheduler.ts';
-import { type AttentionConfig, attentionShape } from '../attention/config.ts';
-import { type PartDType, plainRows, sparseRows } from '../attention/row-format.ts';
-import { selectAttention } from '../attention/select.ts';
+} from '../../schedule-contract.ts';
+import { type AttentionConfig, attentionShape } from '../config.ts';
 import { type ScheduleConfig, scheduleKernel, scheduleName } from '../kernels/schedule.ts';
-import type { Capabilities } from '../runtime/limits.ts';
-import type { LaunchTarget } from '../runtime/runtime.ts';
-import { bindWhole, rangeOf } from '../runtime/views.ts';
+import { selectAttention } from '../select.ts';
 
 /** Tokens of a split that does not depend on the rest of the batch. */
 const deterministicTokens = 2048;

@@ -1,4 +1,4 @@
-import type { Random } from '../../conformance/random.ts';
+import type { Random } from '../../suite/random.ts';
 import { choice } from '../parameters.ts';
 
 /** How long requests are: all as long as can be, of every length, or out of range too. */

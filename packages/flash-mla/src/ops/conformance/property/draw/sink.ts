@@ -1,5 +1,5 @@
 import type { HostTensor } from '@flash-mla/core';
-import type { Random } from '../../conformance/random.ts';
+import type { Random } from '../../suite/random.ts';
 import { choice } from '../parameters.ts';
 
 /** Attention sinks: none, of the size of lse, both infinities among them, or far from every lse. */

@@ -1,7 +1,7 @@
 import type { HostTensor, StorageOf } from '@flash-mla/core';
-import { keyDeviation } from '../../conformance/generate/logits.ts';
-import type { Random } from '../../conformance/random.ts';
-import { normalCodes } from '../../conformance/random.ts';
+import { keyDeviation } from '../../suite/generate/logits.ts';
+import type { Random } from '../../suite/random.ts';
+import { normalCodes } from '../../suite/random.ts';
 import { poison } from '../../upload.ts';
 import { choice, exponent, flag } from '../parameters.ts';
 

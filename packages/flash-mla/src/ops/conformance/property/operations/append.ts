@@ -1,8 +1,8 @@
 import type { StorageOf } from '@flash-mla/core';
-import { caseCost } from '../../conformance/cost.ts';
-import { generateAppend } from '../../conformance/generate/append.ts';
-import type { Random } from '../../conformance/random.ts';
 import type { AppendKvCache } from '../../problem.ts';
+import { caseCost } from '../../suite/cost.ts';
+import { generateAppend } from '../../suite/generate/append.ts';
+import type { Random } from '../../suite/random.ts';
 import { wildNumbers } from '../draw/lengths.ts';
 import { callSpace, type PropertyOperation, reduced, stepCount } from '../operation.ts';
 import { choice, flag, integer } from '../parameters.ts';

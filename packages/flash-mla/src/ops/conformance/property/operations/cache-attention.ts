@@ -1,6 +1,6 @@
 import type { HostTensor } from '@flash-mla/core';
-import { caseCost } from '../../conformance/cost.ts';
 import type { CacheAttention } from '../../problem.ts';
+import { caseCost } from '../../suite/cost.ts';
 import { counted, drawLengths, lengthsKind } from '../draw/lengths.ts';
 import { columnsOf, drawTable, pagedSpace } from '../draw/paged.ts';
 import { magnitudesOf, normalTensor, rowsTensor, valuesSpace } from '../draw/values.ts';

@@ -1,7 +1,7 @@
 import type { HostTensor } from '@flash-mla/core';
-import { caseCost } from '../../conformance/cost.ts';
-import { generateDequantize, generateQuantize } from '../../conformance/generate/conversion.ts';
-import type { Random } from '../../conformance/random.ts';
+import { caseCost } from '../../suite/cost.ts';
+import { generateDequantize, generateQuantize } from '../../suite/generate/conversion.ts';
+import type { Random } from '../../suite/random.ts';
 import { callSpace, type PropertyOperation, reduced } from '../operation.ts';
 import { choice, integer } from '../parameters.ts';
 

@@ -1,5 +1,5 @@
-import { caseCost } from '../../conformance/cost.ts';
 import type { DenseDecode } from '../../problem.ts';
+import { caseCost } from '../../suite/cost.ts';
 import { drawLengths, lengthsKind } from '../draw/lengths.ts';
 import { columnsOf, drawTable, pagedSpace } from '../draw/paged.ts';
 import { magnitudesOf, normalTensor, rowsTensor, valuesSpace } from '../draw/values.ts';

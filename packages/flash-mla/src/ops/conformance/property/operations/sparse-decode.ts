@@ -1,8 +1,8 @@
 import type { HostTensor } from '@flash-mla/core';
-import { caseCost } from '../../conformance/cost.ts';
-import { packedCache } from '../../conformance/generate/packed.ts';
-import type { Random } from '../../conformance/random.ts';
 import type { SparseDecode } from '../../problem.ts';
+import { caseCost } from '../../suite/cost.ts';
+import { packedCache } from '../../suite/generate/packed.ts';
+import type { Random } from '../../suite/random.ts';
 import { drawIndices, indicesKind } from '../draw/indices.ts';
 import { drawLengths } from '../draw/lengths.ts';
 import { drawSink, sinkKind } from '../draw/sink.ts';

@@ -1,5 +1,5 @@
-import { caseCost } from '../../conformance/cost.ts';
 import type { SparsePrefill } from '../../problem.ts';
+import { caseCost } from '../../suite/cost.ts';
 import { drawIndices, indicesKind } from '../draw/indices.ts';
 import { drawLengths } from '../draw/lengths.ts';
 import { drawSink, sinkKind } from '../draw/sink.ts';

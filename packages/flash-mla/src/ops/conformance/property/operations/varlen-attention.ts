@@ -1,7 +1,7 @@
 import type { HostTensor } from '@flash-mla/core';
-import { caseCost } from '../../conformance/cost.ts';
-import type { Random } from '../../conformance/random.ts';
 import type { VarlenAttention } from '../../problem.ts';
+import { caseCost } from '../../suite/cost.ts';
+import type { Random } from '../../suite/random.ts';
 import { drawLengths } from '../draw/lengths.ts';
 import { magnitudesOf, normalTensor, rowsTensor, valuesSpace } from '../draw/values.ts';
 import { callSpace, type PropertyOperation, reduced, stepCount } from '../operation.ts';

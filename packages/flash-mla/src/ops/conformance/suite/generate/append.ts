@@ -1,5 +1,5 @@
 import { dtypeSize, encodeBf16, storageFromBytes } from '@flash-mla/core';
-import { type HostTensor, packedLayouts } from '../../../reference/index.ts';
+import { type HostTensor, packedLayouts } from '../../../reference.ts';
 import type { AppendKvCache } from '../../problem.ts';
 import type { AppendParams } from '../params.ts';
 import type { Random } from '../random.ts';

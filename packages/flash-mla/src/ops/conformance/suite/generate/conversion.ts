@@ -1,5 +1,5 @@
 import { encodeBf16 } from '@flash-mla/core';
-import { packedLayouts } from '../../../reference/index.ts';
+import { packedLayouts } from '../../../reference.ts';
 import type { DequantizeKvCache, QuantizeKvCache } from '../../problem.ts';
 import type { ConversionParams } from '../params.ts';
 import type { Random } from '../random.ts';

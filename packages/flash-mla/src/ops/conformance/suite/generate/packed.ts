@@ -1,5 +1,5 @@
 import type { HostTensor } from '@flash-mla/core';
-import { packedLayouts } from '../../../reference/index.ts';
+import { packedLayouts } from '../../../reference.ts';
 import { normalCodes, type Random } from '../random.ts';
 import { keyDeviation } from './logits.ts';
 

@@ -1,4 +1,4 @@
-import type { HostTensor, SparseCacheProblem } from '../../../reference/index.ts';
+import type { HostTensor, SparseCacheProblem } from '../../../reference.ts';
 import type { SparseDecode } from '../../problem.ts';
 import { poison } from '../../upload.ts';
 import type { CacheShape, SparseParams } from '../params.ts';

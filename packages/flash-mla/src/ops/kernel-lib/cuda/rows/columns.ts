@@ -9,7 +9,7 @@ import {
   type Value,
   type Var,
 } from '@flash-mla/ptx';
-import type { Alignment } from '../mla/copy.ts';
+import type { Alignment } from '../sm80/copy.ts';
 
 /** Columns of a thread: 16 bytes of bf16. */
 export const columnsPerThread = 8;

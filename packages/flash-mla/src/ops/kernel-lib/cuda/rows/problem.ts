@@ -1,9 +1,9 @@
 /** What kernels of rows see of their tensors, and what of it is their configuration and key. */
 
 import { type DType, dtypeSize } from '@flash-mla/core';
-import type { TensorView } from '../../../../tensor/view.ts';
-import { placementOf } from '../../placement.ts';
-import { asAlignment } from '../mla/copy.ts';
+import { placementOf } from '../../../../runtime/cuda/placement.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { asAlignment } from '../sm80/copy.ts';
 import type { RowLayout, RowOutDType } from './columns.ts';
 
 /** How the rows of a tensor lie in memory. */

@@ -6,8 +6,8 @@ import {
   type SharedRow,
   type Value,
 } from '@flash-mla/ptx';
+import type { Element } from '../element.ts';
 import { finish, type Steps } from './steps.ts';
-import type { Element } from './tile.ts';
 
 /** Largest power of two, at most 16, that divides every address to be read. */
 export type Alignment = 1 | 2 | 4 | 8 | 16;

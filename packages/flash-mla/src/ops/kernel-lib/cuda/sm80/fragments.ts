@@ -1,5 +1,5 @@
 import type { Ops, Pointer, SharedArray, SharedRow, Value } from '@flash-mla/ptx';
-import type { Element } from './tile.ts';
+import type { Element } from '../element.ts';
 
 /** A register of a matrix fragment: two neighbours of 16 bits. */
 export type Fragment = Value<'bf16x2' | 'f16x2'>;

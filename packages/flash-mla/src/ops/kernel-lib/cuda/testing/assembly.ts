@@ -1,7 +1,7 @@
 import { emitPtx } from '@flash-mla/ptx';
 import { expect, it } from 'vitest';
 import { assemble, assembledTargets, hasPtxas } from '../../../../../../ptx/src/testing/ptxas.ts';
-import type { LaunchPlan } from '../../kernel.ts';
+import type { LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
 
 /** Shared memory in bytes that one CTA may use. */
 const sharedLimits: Readonly<Record<string, number>> = {

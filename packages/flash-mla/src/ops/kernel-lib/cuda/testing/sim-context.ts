@@ -7,7 +7,6 @@ import {
   simulate,
   type TensorMapDescription,
 } from '@flash-mla/ptx';
-import type { TensorView } from '../../../../tensor/view.ts';
 import type {
   BindContext,
   Call,
@@ -16,8 +15,9 @@ import type {
   OperationPlan,
   ParamSetters,
   PreparedLaunch,
-} from '../../kernel.ts';
-import type { DeviceLimits } from '../../limits.ts';
+} from '../../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
 
 /** Limits of the GPUs that tests select for. */
 export const testLimits = {

@@ -1,6 +1,6 @@
 import { global, type Ops, type ParamDecls, type ParamValues, type Value } from '@flash-mla/ptx';
-import type { AppendProblem } from '../../problems.ts';
-import type { Alignment } from '../mla/copy.ts';
+import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import type { AppendProblem } from '../problems.ts';
 
 /** What the code of appending rows depends on. */
 export interface AppendConfig {

@@ -1,5 +1,5 @@
 import { f32ToE4m3x2, type Ops, type Pointer, unpackBf16x2, type Value } from '@flash-mla/ptx';
-import { loadWords } from '../mla/copy.ts';
+import { loadWords } from '../../../kernel-lib/cuda/sm80/copy.ts';
 import {
   laneShares,
   type PackedToken,

@@ -7,9 +7,9 @@ import {
   type Pointer,
   type Value,
 } from '@flash-mla/ptx';
-import type { PackRowsProblem } from '../../problems.ts';
-import type { Alignment } from '../mla/copy.ts';
-import { packedFormats } from '../mla/packed-formats.ts';
+import { packedFormats } from '../../../kernel-lib/cuda/packed-formats.ts';
+import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
+import type { PackRowsProblem } from '../problems.ts';
 
 /** What the code of packing and unpacking rows depends on. */
 export interface PackRowsConfig {

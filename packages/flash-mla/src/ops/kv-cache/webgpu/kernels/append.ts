@@ -1,6 +1,6 @@
-import { type KernelSource, kernel } from '../wgsl/kernel.ts';
-import { Params } from '../wgsl/params.ts';
-import { join } from '../wgsl/text.ts';
+import { type KernelSource, kernel } from '../../../../runtime/webgpu/wgsl/kernel.ts';
+import { Params } from '../../../../runtime/webgpu/wgsl/params.ts';
+import { join } from '../../../../runtime/webgpu/wgsl/text.ts';
 import { packFunctions, packRow, placeOf, placeParams } from './pack-row.ts';
 
 /** What finding a row's token takes. `firstSlot`: that of the first token of the bound blocks. */

@@ -1,4 +1,4 @@
-import { model1RowUnits, sparseRows } from '../attention/row-format.ts';
+import { model1RowUnits, sparseRows } from '../../../kernel-lib/webgpu/row-format.ts';
 
 /** Where the parts of a packed row are, in words; see `packedRows`. */
 export function layoutOf(layout: 'v32' | 'model1') {

@@ -1,7 +1,13 @@
-import { type KernelSource, kernel } from '../wgsl/kernel.ts';
-import { decode16, decodeE4m3, decodeE8m0, type E4m3Decoding, encode16 } from '../wgsl/numbers.ts';
-import { Params } from '../wgsl/params.ts';
-import { join } from '../wgsl/text.ts';
+import { type KernelSource, kernel } from '../../../../runtime/webgpu/wgsl/kernel.ts';
+import {
+  decode16,
+  decodeE4m3,
+  decodeE8m0,
+  type E4m3Decoding,
+  encode16,
+} from '../../../../runtime/webgpu/wgsl/numbers.ts';
+import { Params } from '../../../../runtime/webgpu/wgsl/params.ts';
+import { join } from '../../../../runtime/webgpu/wgsl/text.ts';
 import { layoutOf, packFunctions, packRow, placeOf, placeParams } from './pack-row.ts';
 
 function params() {

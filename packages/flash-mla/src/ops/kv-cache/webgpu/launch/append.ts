@@ -1,11 +1,17 @@
 import { dtypeSize } from '@flash-mla/core';
-import type { AppendArgs } from '../../../kv-cache/contract.ts';
-import type { TensorView } from '../../../tensor/view.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { withInput, withOutput } from '../../../../runtime/webgpu/launch/buffers.ts';
+import { positionsPerBinding, slicePositions } from '../../../../runtime/webgpu/launch/slices.ts';
+import { flatGrid, type LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
+import {
+  alignmentOf,
+  type BoundRange,
+  bindRange,
+  rangeOf,
+  strideOf,
+} from '../../../../runtime/webgpu/runtime/views.ts';
+import type { AppendArgs } from '../../contract.ts';
 import { appendPackedKernel, appendPlainKernel } from '../kernels/append.ts';
-import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
-import { alignmentOf, type BoundRange, bindRange, rangeOf, strideOf } from '../runtime/views.ts';
-import { withInput, withOutput } from './buffers.ts';
-import { positionsPerBinding, slicePositions } from './prefill.ts';
 import { blockRange } from './quantize.ts';
 
 /** Rows → tokens of a cache, some blocks and some rows at a time where they do not fit a binding. */

@@ -1,10 +1,10 @@
-import type { DequantizeArgs, QuantizeArgs } from '../../../kv-cache/contract.ts';
-import type { TensorView } from '../../../tensor/view.ts';
+import type { TensorView } from '../../../../runtime/tensor/view.ts';
+import { withInput, withOutput } from '../../../../runtime/webgpu/launch/buffers.ts';
+import { positionsPerBinding, slicePositions } from '../../../../runtime/webgpu/launch/slices.ts';
+import { flatGrid, type LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
+import { type BoundRange, rangeOf, strideOf } from '../../../../runtime/webgpu/runtime/views.ts';
+import type { DequantizeArgs, QuantizeArgs } from '../../contract.ts';
 import { dequantizeKernel, quantizeKernel } from '../kernels/quantize.ts';
-import { flatGrid, type LaunchTarget } from '../runtime/runtime.ts';
-import { type BoundRange, rangeOf, strideOf } from '../runtime/views.ts';
-import { withInput, withOutput } from './buffers.ts';
-import { positionsPerBinding, slicePositions } from './prefill.ts';
 
 /** bf16 rows → packed rows, some blocks at a time where they do not fit a binding. */
 export function quantizeKvCache(runtime: LaunchTarget, args: QuantizeArgs): void {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheFolder } from '../../../../platform/cache-folder.ts';
+import { cacheFolder } from '../../../platform/cache-folder.ts';
 
 /** What a self-test found: undefined, or what is wrong. */
 export type Verdict = string | undefined;

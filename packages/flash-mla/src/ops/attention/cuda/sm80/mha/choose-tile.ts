@@ -1,6 +1,6 @@
-import type { DeviceLimits } from '../../limits.ts';
+import type { DeviceLimits } from '../../../../../runtime/cuda/limits.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { pagesOf } from '../mla/page-table.ts';
-import type { Element } from '../mla/tile.ts';
 import { type MhaTile, mhaShape, mhaShared } from './tile.ts';
 
 /** What decides a tile. */

@@ -1,6 +1,6 @@
 import { type Ops, type Pointer, packPair, type Value } from '@flash-mla/ptx';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { RowState } from '../mla/softmax.ts';
-import type { Element } from '../mla/tile.ts';
 import type { Accumulators } from './scores.ts';
 import { rowSums } from './softmax.ts';
 import { type MhaTile, mhaShape } from './tile.ts';

@@ -1,6 +1,11 @@
 import type { Ops, SharedArray, Value, Var } from '@flash-mla/ptx';
-import { type Fragment, leftFragments, rightFragments, rowBytes } from '../mla/fragments.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import {
+  type Fragment,
+  leftFragments,
+  rightFragments,
+  rowBytes,
+} from '../../../../kernel-lib/cuda/sm80/fragments.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
 
 /** Accumulators of 16 rows × 8 columns each: [row tile][8 columns][4]. */

@@ -1,5 +1,5 @@
 import { type Ops, packPair, segmentMax, segmentSum, type Value } from '@flash-mla/ptx';
-import type { Fragment } from '../mla/fragments.ts';
+import type { Fragment } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
 import { moveReference, newRowState, type RowState } from '../mla/softmax.ts';
 import type { Accumulators } from './scores.ts';
 import type { MhaTile } from './tile.ts';

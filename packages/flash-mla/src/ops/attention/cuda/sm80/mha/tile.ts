@@ -6,7 +6,8 @@ import {
   struct,
   union,
 } from '@flash-mla/ptx';
-import type { Element, MlaTile } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { MlaTile } from '../mla/tile.ts';
 
 /** How one CTA cuts attention with keys and values of their own: plain data. */
 export interface MhaTile {

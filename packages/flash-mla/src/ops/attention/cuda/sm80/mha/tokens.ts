@@ -1,7 +1,7 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
-import { type Alignment, copyRow, segmentChunks } from '../mla/copy.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { type Alignment, copyRow, segmentChunks } from '../../../../kernel-lib/cuda/sm80/copy.ts';
 import { type Pages, pageTable } from '../mla/page-table.ts';
-import type { Element } from '../mla/tile.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';
 
 /** Rows of keys or of values of one KV head. */

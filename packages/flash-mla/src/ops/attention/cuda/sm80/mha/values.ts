@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { ColumnWalk, rowBytes } from '../mla/fragments.ts';
+import { ColumnWalk, rowBytes } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
 import type { Accumulators } from './scores.ts';
 import type { Weights } from './softmax.ts';
 import { type MhaShared, type MhaTile, mhaShape } from './tile.ts';

@@ -1,4 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
+import { finish, takeTurns } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { KeySource, ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import { fetchQuery, type QueryRows } from './query.ts';
@@ -16,7 +17,6 @@ import {
 } from './scores.ts';
 import type { MlaShared } from './shared.ts';
 import { newRowState, type RowState, rowMaxima, softmaxStep } from './softmax.ts';
-import { finish, takeTurns } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 import { addRawValues, addWeightedValues, newOutputs, type Outputs } from './values.ts';
 

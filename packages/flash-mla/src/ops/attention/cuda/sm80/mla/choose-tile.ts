@@ -1,8 +1,9 @@
-import type { DeviceLimits } from '../../limits.ts';
+import type { DeviceLimits } from '../../../../../runtime/cuda/limits.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { blockTokens } from '../../pieces.ts';
 import { isScattered, pagesOf } from './page-table.ts';
-import { blockTokens } from './pieces.ts';
 import { mlaShared } from './shared.ts';
-import { ctaThreads, type Element, type MlaTile } from './tile.ts';
+import { ctaThreads, type MlaTile } from './tile.ts';
 
 /** What decides a tile. */
 export interface TileProblem {

@@ -1,5 +1,9 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { type Alignment, copyRowInSteps, segmentChunks } from './copy.ts';
+import {
+  type Alignment,
+  copyRowInSteps,
+  segmentChunks,
+} from '../../../../kernel-lib/cuda/sm80/copy.ts';
 import type { KeySource, RowLookup } from './keys.ts';
 import { biasSlot } from './mask.ts';
 import type { WarpPlace } from './place.ts';

@@ -1,6 +1,6 @@
 import type { MemType, Pointer, Value } from '@flash-mla/ptx';
+import type { Steps } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { Scores } from './scores.ts';
-import type { Steps } from './steps.ts';
 
 /**
  * Where key rows come from. The main loop calls `seek` one tile ahead of `fetch`, so that what tells

@@ -6,14 +6,15 @@ import {
   type Value,
   type Var,
 } from '@flash-mla/ptx';
-import type { scheduleParams } from './decode-params.ts';
-import type { decodeResultParams } from './decode-results.ts';
-import type { Piece } from './pieces.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { scheduleParams } from '../../decode-params.ts';
+import type { decodeResultParams } from '../../decode-results.ts';
+import type { Piece } from '../../pieces.ts';
 import type { WarpPlace } from './place.ts';
 import { writeOutputs } from './results.ts';
 import type { MlaShared } from './shared.ts';
 import { type RowState, rowSums } from './softmax.ts';
-import { ctaThreads, type Element, type MlaTile, tileShape } from './tile.ts';
+import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
 import type { Outputs } from './values.ts';
 
 /** How CTAs merge the splits of a request among themselves: plain data. */

@@ -6,10 +6,10 @@ import {
   unpackF16x2,
   type Value,
 } from '@flash-mla/ptx';
-import { type Alignment, chunkBytes, copyChunk } from './copy.ts';
+import { type PackedFormat, packedSlots } from '../../../../kernel-lib/cuda/packed-formats.ts';
+import { type Alignment, chunkBytes, copyChunk } from '../../../../kernel-lib/cuda/sm80/copy.ts';
 import type { KeySource, RowLookup } from './keys.ts';
 import { biasSlot } from './mask.ts';
-import { type PackedFormat, packedSlots } from './packed-formats.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
 import { ctaThreads, type MlaTile, tileShape } from './tile.ts';

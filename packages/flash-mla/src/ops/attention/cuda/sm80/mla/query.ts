@@ -1,10 +1,16 @@
 import type { Ops, Pointer, SharedRow, Value } from '@flash-mla/ptx';
-import { type Alignment, copyRow, copyRowFromE4m3, segmentChunks } from './copy.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import {
+  type Alignment,
+  copyRow,
+  copyRowFromE4m3,
+  segmentChunks,
+} from '../../../../kernel-lib/cuda/sm80/copy.ts';
+import { finish } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { WarpPlace } from './place.ts';
 import { copyRawRow, rowShare } from './raw-rows.ts';
 import type { MlaShared } from './shared.ts';
-import { finish } from './steps.ts';
-import { ctaThreads, type Element, type MlaTile, tileShape } from './tile.ts';
+import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
 
 /** Where a CTA's query rows are. */
 export interface QueryRows {

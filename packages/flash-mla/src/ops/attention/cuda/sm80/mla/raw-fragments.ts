@@ -1,8 +1,8 @@
 import { e4m3x4ToF16x2, type Ops, type Value } from '@flash-mla/ptx';
-import type { Fragment, KeyUnit, ValueUnit } from './fragments.ts';
+import type { Fragment, KeyUnit, ValueUnit } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
+import { type Load, loadingAhead } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
-import { type Load, loadingAhead } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 
 /*

@@ -1,9 +1,9 @@
 import type { Ops, Pointer, SharedRow, Value } from '@flash-mla/ptx';
-import { type Alignment, chunkBytes, copyChunk } from './copy.ts';
+import { type Alignment, chunkBytes, copyChunk } from '../../../../kernel-lib/cuda/sm80/copy.ts';
+import type { Steps } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { KeySource, RowLookup } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
-import type { Steps } from './steps.ts';
 import { ctaThreads, type MlaTile, tileShape } from './tile.ts';
 
 /**

@@ -1,8 +1,9 @@
 import { type Ops, type Pointer, packPair, type Value } from '@flash-mla/ptx';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';
 import { type RowState, rowSums } from './softmax.ts';
-import { ctaWarps, type Element, type MlaTile, tileShape } from './tile.ts';
+import { ctaWarps, type MlaTile, tileShape } from './tile.ts';
 import { columnsAtOnce, type Outputs, outputRuns, pair, scaleOutputs } from './values.ts';
 
 /** A finished row, in the lanes of one warp that hold it. */

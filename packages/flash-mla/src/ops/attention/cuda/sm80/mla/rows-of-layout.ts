@@ -1,9 +1,9 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { KvRowLayout } from '../../../../kv-cache/row-layout.ts';
-import type { Alignment } from './copy.ts';
+import { packedFormats } from '../../../../kernel-lib/cuda/packed-formats.ts';
+import type { Alignment } from '../../../../kernel-lib/cuda/sm80/copy.ts';
+import type { KvRowLayout } from '../../../../kernel-lib/row-layout.ts';
 import { directKeys, directRows } from './direct-keys.ts';
 import type { KeySource, RowLookup } from './keys.ts';
-import { packedFormats } from './packed-formats.ts';
 import { packedKeys, packedRow } from './packed-keys.ts';
 import type { WarpPlace } from './place.ts';
 import type { MlaShared } from './shared.ts';

@@ -1,4 +1,5 @@
 import type { Ops, SharedRow, Value, Var } from '@flash-mla/ptx';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import {
   ColumnWalk,
   type Fragment,
@@ -6,7 +7,8 @@ import {
   leftFragments,
   rightFragments,
   rowBytes,
-} from './fragments.ts';
+} from '../../../../kernel-lib/cuda/sm80/fragments.ts';
+import { type Steps, takeTurns } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { WarpPlace } from './place.ts';
 import {
   keepRawFragments,
@@ -15,8 +17,7 @@ import {
   rawQueryFragments,
 } from './raw-fragments.ts';
 import type { MlaShared } from './shared.ts';
-import { type Steps, takeTurns } from './steps.ts';
-import { type Element, type MlaTile, tileShape } from './tile.ts';
+import { type MlaTile, tileShape } from './tile.ts';
 
 /** q·k of 16 rows and `tokensPerWarp` tokens: accumulators of 8 tokens each. */
 export type Scores = readonly (readonly Var<'f32'>[])[];

@@ -1,9 +1,10 @@
 import { type Ops, packPair } from '@flash-mla/ptx';
-import { rowBytes } from './fragments.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { rowBytes } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
 import type { WarpPlace } from './place.ts';
 import type { OutputRows } from './results.ts';
 import type { MlaShared } from './shared.ts';
-import { ctaWarps, type Element, type MlaTile } from './tile.ts';
+import { ctaWarps, type MlaTile } from './tile.ts';
 import { type Outputs, pair } from './values.ts';
 
 /** Columns of a warp: 128 bytes of 16-bit elements, a segment of a key row. */

@@ -1,9 +1,8 @@
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+
 /** Threads and warps of every attention CTA of this folder. */
 export const ctaWarps = 8;
 export const ctaThreads = ctaWarps * 32;
-
-/** What the tensor cores multiply. */
-export type Element = 'bf16' | 'f16';
 
 /** How one CTA cuts the attention of one KV head: plain data, everything else derives from it. */
 export interface MlaTile {

@@ -1,9 +1,14 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import { type Fragment, leftFragments, rowBytes, type ValueUnit } from './fragments.ts';
+import {
+  type Fragment,
+  leftFragments,
+  rowBytes,
+  type ValueUnit,
+} from '../../../../kernel-lib/cuda/sm80/fragments.ts';
+import { type Load, loadingAhead, type Steps } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { WarpPlace } from './place.ts';
 import { rawValueLoads } from './raw-fragments.ts';
 import type { MlaShared } from './shared.ts';
-import { type Load, loadingAhead, type Steps } from './steps.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 
 /** All rows of the CTA × the warp's columns of V: [row tile][8 columns][4]. */

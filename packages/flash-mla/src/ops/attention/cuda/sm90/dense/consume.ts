@@ -1,6 +1,6 @@
 import { type MatrixDescriptor, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
-import type { ConsumerPlace } from './place.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import { partBarrier, releasePart, weightsBarrier } from './ring.ts';
 import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
 import {

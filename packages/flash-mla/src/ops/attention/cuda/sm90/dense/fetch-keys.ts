@@ -1,8 +1,8 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
 import { forEachBlock, type KeyBlocks, keyPolicy } from './key-blocks.ts';
 import { partBarrier } from './ring.ts';
-import type { RingPosition } from './ring-position.ts';
 import { type HopperShared, type HopperTile, type KeyPart, keyParts, tileBytes } from './tile.ts';
 
 /** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */

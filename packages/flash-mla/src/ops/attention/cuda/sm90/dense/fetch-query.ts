@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { type HopperShared, keyTiles, queryThreads } from './tile.ts';
 import type { QuerySource } from './work.ts';
 

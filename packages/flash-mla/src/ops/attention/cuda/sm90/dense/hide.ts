@@ -1,7 +1,7 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import type { BlockRange } from './consume.ts';
 import { limitsOf } from './missing-pages.ts';
-import type { ConsumerPlace } from './place.ts';
 import {
   barrierId,
   type HopperShared,

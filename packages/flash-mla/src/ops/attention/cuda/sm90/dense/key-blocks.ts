@@ -1,5 +1,5 @@
 import type { Ops, Pointer, TensorMap, Value } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { tileTokens } from './tile.ts';
 
 /** Blocks of a request, and where they are. */

@@ -1,7 +1,7 @@
 import { array, global, type ParamDecls, tensorMap } from '@flash-mla/ptx';
-import { denseListParams, denseScalarParams } from '../mla/decode-params.ts';
-import { decodeResultParams } from '../mla/decode-results.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { denseListParams, denseScalarParams } from '../../decode-params.ts';
+import { decodeResultParams } from '../../decode-results.ts';
 
 /** Parameters of the family's decode kernels; `extra` are those of one of them. */
 export const decodeParams = <S extends Element | 'e4m3', E extends ParamDecls>(

@@ -1,6 +1,6 @@
 import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import { flashMlaWithKvCache, getMlaMetadata, openDevice } from '../../../../index.ts';
+import { flashMlaWithKvCache, getMlaMetadata, openDevice } from '../../../../../index.ts';
 
 const [numHeadsQ, headDimQk, headDimV, tokens] = [64, 576, 512, 256];
 

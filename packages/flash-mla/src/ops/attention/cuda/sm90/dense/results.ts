@@ -7,13 +7,13 @@ import {
   segmentSum,
   type Value,
 } from '@flash-mla/ptx';
-import type { decodeResultParams } from '../mla/decode-results.ts';
-import type { Piece } from '../mla/pieces.ts';
-import { rowScale } from '../mla/scaled-halves.ts';
-import { sinkFactor } from '../mla/sink.ts';
-import type { Element } from '../mla/tile.ts';
-import type { ConsumerPlace } from './place.ts';
-import { transposeQuad } from './quad.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { transposeQuad } from '../../../../kernel-lib/cuda/sm90/quad.ts';
+import type { decodeResultParams } from '../../decode-results.ts';
+import type { Piece } from '../../pieces.ts';
+import { rowScale } from '../../scaled-halves.ts';
+import { sinkFactor } from '../../sink.ts';
 import type { RowState } from './row-state.ts';
 import { type HopperShared, headDimV } from './tile.ts';
 import type { Work } from './work.ts';

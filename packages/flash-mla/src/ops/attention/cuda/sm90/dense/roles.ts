@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { lookForMissing, type MissingShared } from './missing-pages.ts';
 import { publishTarget, type TargetShared } from './target.ts';
 import type { QuerySource, Work } from './work.ts';

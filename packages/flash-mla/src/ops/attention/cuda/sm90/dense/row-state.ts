@@ -1,6 +1,6 @@
 import { type Ops, packPair, segmentMax, unpackPair, type Value, type Var } from '@flash-mla/ptx';
-import { moveReference } from '../mla/softmax.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { moveReference } from '../../sm80/mla/softmax.ts';
 
 const pair = [0, 1] as const;
 

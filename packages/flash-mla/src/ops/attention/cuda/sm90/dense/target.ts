@@ -1,5 +1,5 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
-import type { Piece } from '../mla/pieces.ts';
+import type { Piece } from '../../pieces.ts';
 import type { HopperShared } from './tile.ts';
 
 /** What a kernel declares for it. */

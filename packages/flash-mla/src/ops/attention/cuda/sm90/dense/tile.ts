@@ -1,5 +1,5 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 
 /** Query rows of a CTA: what a warp group's multiplication takes. */
 export const tileRows = 64;

@@ -1,7 +1,7 @@
 import type { Ops, ParamValues, Pointer, Value } from '@flash-mla/ptx';
-import { denseRequests, type QueryAndHead } from '../mla/dense-requests.ts';
-import { forEachPiece, type Piece } from '../mla/pieces.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { denseRequests, type QueryAndHead } from '../../dense-requests.ts';
+import { forEachPiece, type Piece } from '../../pieces.ts';
 import type { Blocks } from './hide.ts';
 import type { KeyBlocks } from './key-blocks.ts';
 import type { DecodeParams } from './params.ts';

@@ -1,6 +1,6 @@
 import type { Ops } from '@flash-mla/ptx';
-import { initBarriersOnce, initPieceBarriers } from '../hopper/init-barriers.ts';
-import { consumerWarps } from '../hopper/tile.ts';
+import { initBarriersOnce, initPieceBarriers } from '../dense/init-barriers.ts';
+import { consumerWarps } from '../dense/tile.ts';
 import type { E4m3Shared, E4m3Tile } from './tile.ts';
 
 /** Initialises all barriers; ends with a barrier of the CTA. */

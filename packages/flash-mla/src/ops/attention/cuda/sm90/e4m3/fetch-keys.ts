@@ -1,6 +1,6 @@
 import type { Ops } from '@flash-mla/ptx';
-import { forEachBlock, type KeyBlocks, keyPolicy } from '../hopper/key-blocks.ts';
-import type { RingPosition } from '../hopper/ring-position.ts';
+import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { forEachBlock, type KeyBlocks, keyPolicy } from '../dense/key-blocks.ts';
 import { type E4m3Shared, keyTiles, stageBytes, tileColumns } from './tile.ts';
 
 /**

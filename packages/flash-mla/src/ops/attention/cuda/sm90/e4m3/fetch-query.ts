@@ -1,6 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { headDimQk, queryThreads } from '../hopper/tile.ts';
-import type { QuerySource } from '../hopper/work.ts';
+import { headDimQk, queryThreads } from '../dense/tile.ts';
+import type { QuerySource } from '../dense/work.ts';
 import { inKeyOrder } from './key-fragments.ts';
 import type { E4m3Shared, E4m3Tile } from './tile.ts';
 

@@ -1,5 +1,5 @@
 import { e4m3x4ToF16x2, type Ops, Pointer, type Value } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import { inFours, type OperandLoad } from './operands.ts';
 import { setDepth, stepsPerSet, tileBytes, tileColumns } from './tile.ts';
 

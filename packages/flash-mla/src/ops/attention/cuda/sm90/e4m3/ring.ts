@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { RingPosition } from '../hopper/ring-position.ts';
+import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
 
 /** A position from which the next one can be seen. */
 export interface LookingPosition extends RingPosition {

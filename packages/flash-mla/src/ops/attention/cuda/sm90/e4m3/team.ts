@@ -1,7 +1,7 @@
 import type { Ops } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { barrierId, consumers, consumerWarps, warpGroupThreads } from '../hopper/tile.ts';
-import type { Team } from '../hopper-swapped/team.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { barrierId, consumers, consumerWarps, warpGroupThreads } from '../dense/tile.ts';
+import type { Team } from '../swap-ab/team.ts';
 import type { E4m3Shared } from './tile.ts';
 
 /** Both consumers: each has the weights of every other block. */

@@ -1,5 +1,5 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
-import { consumers, consumerWarps, headDimQk, queryWarps, tileTokens } from '../hopper/tile.ts';
+import { consumers, consumerWarps, headDimQk, queryWarps, tileTokens } from '../dense/tile.ts';
 
 /** Columns of a swizzled tile of e4m3: 128 bytes. */
 export const tileColumns = 128;
@@ -40,9 +40,9 @@ export const e4m3Layout = ({ rows, stages }: E4m3Tile) => {
     weights: field('f16', [2, consumers, rows, tileTokens], { swizzle: '128B' }),
     /** What each warp found: largest scores, or sums of weights. */
     found: field('f32', [rows, consumerWarps]),
-    /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
+    /** Of two pieces: flags and a slot, see `../dense/target.ts`. */
     targets: field('u32', [2, 2]),
-    /** See `../hopper/missing-pages.ts`. */
+    /** See `../dense/missing-pages.ts`. */
     missing: field('u32', [queryWarps]),
     full: field('b64', [stages]),
     empty: field('b64', [stages]),

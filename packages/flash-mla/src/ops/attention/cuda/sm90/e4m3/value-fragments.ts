@@ -1,6 +1,6 @@
 import { e4m3x4ToF16x2, type Ops, Pointer, type Value } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { tileTokens } from '../hopper/tile.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { tileTokens } from '../dense/tile.ts';
 import { inFours, type OperandLoad } from './operands.ts';
 import { tileBytes, tileColumns } from './tile.ts';
 

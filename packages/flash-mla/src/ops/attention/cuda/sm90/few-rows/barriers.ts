@@ -1,7 +1,7 @@
 import type { Ops } from '@flash-mla/ptx';
-import { initBarriersOnce, initPieceBarriers } from '../hopper/init-barriers.ts';
-import { ringStages } from '../hopper/ring-position.ts';
-import { consumerWarps } from '../hopper/tile.ts';
+import { ringStages } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { initBarriersOnce, initPieceBarriers } from '../dense/init-barriers.ts';
+import { consumerWarps } from '../dense/tile.ts';
 import { type FewRowsShared, keyParts } from './tile.ts';
 
 /** Initialises all barriers; ends with a barrier of the CTA. */

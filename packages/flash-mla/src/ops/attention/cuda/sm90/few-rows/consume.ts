@@ -1,8 +1,9 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import type { Blocks } from '../hopper/hide.ts';
-import { heedMissing } from '../hopper/missing-pages.ts';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { type RingPosition, ringPosition } from '../hopper/ring-position.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { type RingPosition, ringPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import type { Blocks } from '../dense/hide.ts';
+import { heedMissing } from '../dense/missing-pages.ts';
 import {
   barrierId,
   columnStepBytes,
@@ -13,12 +14,11 @@ import {
   tileTokens,
   tokenStepBytes,
   warpGroupThreads,
-} from '../hopper/tile.ts';
-import { hideScores } from '../hopper-swapped/hide.ts';
-import type { RowState } from '../hopper-swapped/row-state.ts';
-import type { Team } from '../hopper-swapped/team.ts';
-import { weigh } from '../hopper-swapped/weigh.ts';
-import type { Element } from '../mla/tile.ts';
+} from '../dense/tile.ts';
+import { hideScores } from '../swap-ab/hide.ts';
+import type { RowState } from '../swap-ab/row-state.ts';
+import type { Team } from '../swap-ab/team.ts';
+import { weigh } from '../swap-ab/weigh.ts';
 import { type FewRowsShared, fewRows, firstTile, keyParts, type PartName } from './tile.ts';
 
 /** Tiles of 64 columns that a consumer multiplies of each part of V, which it takes in this order. */

@@ -1,8 +1,8 @@
 import type { Ops } from '@flash-mla/ptx';
-import { forEachBlock, type KeyBlocks, keyPolicy } from '../hopper/key-blocks.ts';
-import type { RingPosition } from '../hopper/ring-position.ts';
-import { tileBytes } from '../hopper/tile.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { forEachBlock, type KeyBlocks, keyPolicy } from '../dense/key-blocks.ts';
+import { tileBytes } from '../dense/tile.ts';
 import { type FewRowsShared, firstTile, keyParts } from './tile.ts';
 
 /** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */

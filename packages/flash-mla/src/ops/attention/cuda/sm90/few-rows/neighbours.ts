@@ -1,7 +1,7 @@
 import type { Ops } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { tileColumns } from '../hopper/tile.ts';
-import { type RowState, registersOf } from '../hopper-swapped/row-state.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { tileColumns } from '../dense/tile.ts';
+import { type RowState, registersOf } from '../swap-ab/row-state.ts';
 import { columnOffsets } from './consume.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Ops } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { barrierId, groupWarps, warpGroupThreads } from '../hopper/tile.ts';
-import type { Team } from '../hopper-swapped/team.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { barrierId, groupWarps, warpGroupThreads } from '../dense/tile.ts';
+import type { Team } from '../swap-ab/team.ts';
 import type { FewRowsShared } from './tile.ts';
 
 /** A consumer alone: it computes all weights for its own use. */

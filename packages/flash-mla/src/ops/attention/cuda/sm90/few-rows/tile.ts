@@ -1,7 +1,7 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
-import { ringStages } from '../hopper/ring-position.ts';
-import { consumers, groupWarps, headDimQk, queryWarps, tileTokens } from '../hopper/tile.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { ringStages } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { consumers, groupWarps, headDimQk, queryWarps, tileTokens } from '../dense/tile.ts';
 
 /** Query rows of a CTA: columns of its multiplications. */
 export const fewRows = 16;
@@ -34,9 +34,9 @@ export const fewRowsLayout = (element: Element) => {
     weights: field(element, [2, consumers, fewRows, tileTokens], { swizzle: '128B' }),
     /** What each warp of a consumer found: largest scores, or sums of weights. */
     found: field('f32', [consumers, fewRows, groupWarps]),
-    /** Of two pieces: flags and a slot, see `../hopper/target.ts`. */
+    /** Of two pieces: flags and a slot, see `../dense/target.ts`. */
     targets: field('u32', [2, 2]),
-    /** See `../hopper/missing-pages.ts`. */
+    /** See `../dense/missing-pages.ts`. */
     missing: field('u32', [queryWarps]),
     frontFull: field('b64', [ringStages, 2]),
     backFull: field('b64', [ringStages, 2]),

@@ -1,5 +1,5 @@
 import type { Ops } from '@flash-mla/ptx';
-import { initBarriersOnce } from '../hopper/init-barriers.ts';
+import { initBarriersOnce } from '../dense/init-barriers.ts';
 import {
   consumers,
   consumerWarps,
@@ -7,7 +7,7 @@ import {
   keyParts,
   releasedParts,
   warpGroupThreads,
-} from '../hopper/tile.ts';
+} from '../dense/tile.ts';
 import type { SparseShared } from './tile.ts';
 
 /** Initialises all barriers; ends with a barrier of the CTA. */

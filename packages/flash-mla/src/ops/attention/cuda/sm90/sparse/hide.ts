@@ -1,5 +1,5 @@
 import type { Ops, Var } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import type { SparseShared } from './tile.ts';
 
 /** Hides tokens that are not there; their rows are zeros. */

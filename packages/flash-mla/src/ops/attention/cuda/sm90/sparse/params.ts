@@ -1,6 +1,6 @@
 import { array, global, type ParamDecls } from '@flash-mla/ptx';
-import { scheduleParams } from '../mla/decode-params.ts';
-import { decodeResultParams } from '../mla/decode-results.ts';
+import { scheduleParams } from '../../decode-params.ts';
+import { decodeResultParams } from '../../decode-results.ts';
 
 export const sparseParams = {
   q: global('bf16'),

@@ -1,7 +1,7 @@
 import type { Ops, ParamValues } from '@flash-mla/ptx';
-import { partBarrier } from '../hopper/ring.ts';
-import { keyParts, tileBytes, valueTiles, warpGroupThreads } from '../hopper/tile.ts';
-import type { Piece } from '../mla/pieces.ts';
+import type { Piece } from '../../pieces.ts';
+import { partBarrier } from '../dense/ring.ts';
+import { keyParts, tileBytes, valueTiles, warpGroupThreads } from '../dense/tile.ts';
 import type { SparseParams } from './params.ts';
 import { producerPlace, publish, warpOf } from './place.ts';
 import { QueryRows } from './query.ts';

@@ -13,8 +13,8 @@ import {
   tileColumns,
   tileRows,
   warpGroupThreads,
-} from '../hopper/tile.ts';
-import type { QuerySource } from '../hopper/work.ts';
+} from '../dense/tile.ts';
+import type { QuerySource } from '../dense/work.ts';
 import { type ProducerPlace, publish, warpOf } from './place.ts';
 import { type SparseShared, tokenLanes } from './tile.ts';
 

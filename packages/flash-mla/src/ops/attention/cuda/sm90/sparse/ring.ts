@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { RingPosition } from '../hopper/ring-position.ts';
+import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
 
 /** The producer's position in a ring of two stages, in one register: it has none to spare. */
 export function ringCounter(k: Ops): RingPosition {

@@ -1,5 +1,5 @@
 import { type Ops, type ParamValues, Pointer, type Value, type Var } from '@flash-mla/ptx';
-import { tileTokens } from '../hopper/tile.ts';
+import { tileTokens } from '../dense/tile.ts';
 import type { SparseParams } from './params.ts';
 import { isFirstOwner, type ProducerPlace } from './place.ts';
 import {

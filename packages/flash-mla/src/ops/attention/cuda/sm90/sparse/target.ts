@@ -1,5 +1,5 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
-import type { Piece } from '../mla/pieces.ts';
+import type { Piece } from '../../pieces.ts';
 import type { SparseShared } from './tile.ts';
 
 type Shared = Pick<SparseShared, 'targets' | 'targetFull'>;

@@ -8,7 +8,7 @@ import {
   tileRows,
   tileTokens,
   valueTiles,
-} from '../hopper/tile.ts';
+} from '../dense/tile.ts';
 
 /**
  * Registers of a thread after roles are known. The three warp groups start with 168 each, and no more

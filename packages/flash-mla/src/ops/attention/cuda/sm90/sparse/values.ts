@@ -1,5 +1,5 @@
 import { e4m3x4ToF16x2, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
-import { tileBytes, valueTiles } from '../hopper/tile.ts';
+import { tileBytes, valueTiles } from '../dense/tile.ts';
 import { type ProducerPlace, warpOf } from './place.ts';
 import { toF16, tooLarge } from './query.ts';
 import type { RowFinder } from './rows.ts';

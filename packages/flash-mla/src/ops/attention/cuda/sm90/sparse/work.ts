@@ -1,9 +1,9 @@
 import type { Ops, ParamValues, Pointer, Value } from '@flash-mla/ptx';
-import type { BlockRange } from '../hopper/consume.ts';
-import { tileRows, tileTokens } from '../hopper/tile.ts';
-import type { QuerySource } from '../hopper/work.ts';
-import type { QueryAndHead } from '../mla/dense-requests.ts';
-import { forEachPiece, type Piece } from '../mla/pieces.ts';
+import type { QueryAndHead } from '../../dense-requests.ts';
+import { forEachPiece, type Piece } from '../../pieces.ts';
+import type { BlockRange } from '../dense/consume.ts';
+import { tileRows, tileTokens } from '../dense/tile.ts';
+import type { QuerySource } from '../dense/work.ts';
 import type { SparseParams } from './params.ts';
 
 /** What a query picks from a cache for a piece. */

@@ -1,8 +1,8 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import type { Blocks } from '../hopper/hide.ts';
-import { limitsOf } from '../hopper/missing-pages.ts';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { tileTokens } from '../hopper/tile.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import type { Blocks } from '../dense/hide.ts';
+import { limitsOf } from '../dense/missing-pages.ts';
+import { tileTokens } from '../dense/tile.ts';
 import { queryRow, registersOf } from './row-state.ts';
 
 /**

@@ -1,10 +1,10 @@
 import { type Ops, type ParamValues, packPair, type Value } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { headDimV } from '../hopper/tile.ts';
-import type { Work } from '../hopper/work.ts';
-import type { decodeResultParams } from '../mla/decode-results.ts';
-import type { Piece } from '../mla/pieces.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import type { decodeResultParams } from '../../decode-results.ts';
+import type { Piece } from '../../pieces.ts';
+import { headDimV } from '../dense/tile.ts';
+import type { Work } from '../dense/work.ts';
 import { queryRow, type RowState, registersOf } from './row-state.ts';
 import { acrossTeam, plus, type Team } from './team.ts';
 

@@ -1,5 +1,5 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 
 /** Accumulators of 64 output columns that a consumer has: half of V. */
 export const columnSteps = 4;

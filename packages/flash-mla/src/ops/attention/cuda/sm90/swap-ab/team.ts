@@ -1,5 +1,5 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import { queryRow } from './row-state.ts';
 
 /** Warps that hold tokens of the same query rows, and what they share. */

@@ -1,8 +1,8 @@
 import { type Ops, type Pointer, packPair, type Value, type Var } from '@flash-mla/ptx';
-import type { ConsumerPlace } from '../hopper/place.ts';
-import { tileTokens } from '../hopper/tile.ts';
-import { baseOf, moveReference, risesAbove } from '../mla/softmax.ts';
-import type { Element } from '../mla/tile.ts';
+import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { baseOf, moveReference, risesAbove } from '../../sm80/mla/softmax.ts';
+import { tileTokens } from '../dense/tile.ts';
 import { type RowState, registersOf } from './row-state.ts';
 import { acrossTeam, larger, type Team } from './team.ts';
 
