@@ -1,4 +1,6 @@
-import { type EngineError, EngineStoppedError } from './errors.ts';
+import { type EngineError, EngineOptionError, EngineStoppedError } from './errors.ts';
+import { HiSparse } from './hisparse/hisparse.ts';
+import { type HiSparseStats, hiSparseStats } from './hisparse/stats.ts';
 import { type EngineOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { Intake } from './request/intake.ts';
 import type { RequestOptions } from './request/options.ts';
@@ -19,6 +21,8 @@ export interface EngineStats extends Readonly<Totals> {
     readonly free: number;
     readonly cached: number;
   };
+  /** Where it is on; `pages` are then those of the host. */
+  readonly hisparse?: HiSparseStats;
 }
 
 /**
@@ -42,7 +46,7 @@ export class Engine {
   constructor(runner: ModelRunner, options: EngineOptions) {
     this.options = resolveOptions(options);
     this.#runner = runner;
-    this.#requests = new Lifecycle(this.options);
+    this.#requests = new Lifecycle(this.options, hiSparseOf(this.options, runner));
     this.#intake = new Intake(this.options, this.#requests);
     this.#scheduler = new Scheduler(this.options, this.#requests);
   }
@@ -62,6 +66,7 @@ export class Engine {
       const before = this.#inFlight;
       this.#inFlight = launched;
       if (before !== undefined) await this.#commit(before);
+      else if (step === undefined) await this.#requests.hisparse?.nextCopy();
       if (step !== undefined) this.#scheduler.fillMasks(step, () => this.#now());
       if (!this.options.overlap && launched !== undefined) {
         await this.#commit(launched);
@@ -93,8 +98,8 @@ export class Engine {
 
   /** Whether a call of `step` would do anything: requests, a step in flight, events to take. */
   get hasWork(): boolean {
-    const { hasEvents, numLive } = this.#requests;
-    return numLive > 0 || hasEvents || this.#inFlight !== undefined;
+    const { hasEvents, isReleasing, numLive } = this.#requests;
+    return numLive > 0 || hasEvents || isReleasing || this.#inFlight !== undefined;
   }
 
   /**
@@ -129,8 +134,15 @@ export class Engine {
     const { kv, running, totals, waiting } = this.#requests;
     const { numCached: cached, numFree: free, numPages: total } = kv.pool;
     const finished = { ...totals.finished };
-    const pages = { size: kv.pageSize, total, free, cached };
-    return { ...totals, finished, waiting: waiting.size, running: running.size, pages };
+    const stats = {
+      ...totals,
+      finished,
+      waiting: waiting.size,
+      running: running.size,
+      pages: { size: kv.pageSize, total, free, cached },
+    };
+    const hisparse = hiSparseStats(this.#requests);
+    return hisparse === undefined ? stats : { ...stats, hisparse };
   }
 
   /** @throws KvCacheError if the books are wrong: for tests and health checks, it looks at every page. */
@@ -154,6 +166,19 @@ export class Engine {
   #now(): number {
     return this.options.clock();
   }
+}
+
+function hiSparseOf(options: ResolvedOptions, { transfers }: ModelRunner): HiSparse | undefined {
+  const { hisparse, pageSize, totalPages } = options;
+  if (hisparse === undefined) return undefined;
+  if (transfers !== undefined)
+    return new HiSparse({ totalPages, pageSize, bufferSize: hisparse.deviceBufferSize }, transfers);
+  throw new EngineOptionError({
+    subject: 'the model runner of an engine with HiSparse',
+    expected: 'transfers between the host and the device',
+    actual: 'none',
+    remedy: 'Use a runner that supports HiSparse, or switch it off.',
+  });
 }
 
 function stopped(expected: string, actual: string, cause?: EngineError): EngineStoppedError {

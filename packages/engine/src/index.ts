@@ -11,6 +11,45 @@ export {
   RequestTooLongError,
   RunnerError,
 } from './errors.ts';
+export { HiSparseError } from './hisparse/errors.ts';
+export {
+  type AllocateHostMemory,
+  type HostMemory,
+  ordinaryMemory,
+} from './hisparse/memory/host-memory.ts';
+export {
+  HotBuffers,
+  type HotBuffersShape,
+  hotBufferTableBytes,
+} from './hisparse/memory/hot-buffers.ts';
+export { copyPages, PagedRows, type PagedRowsShape } from './hisparse/memory/paged-rows.ts';
+export {
+  type HiSparseModel,
+  type HiSparseOptions,
+  hiSparseOptions,
+  parseHiSparseConfig,
+} from './hisparse/options.ts';
+export type { HiSparseStats } from './hisparse/stats.ts';
+export type {
+  Integers,
+  MissPlan,
+  SwapInArgs,
+  SwapInState,
+  SwapInTables,
+} from './hisparse/swap-in/arguments.ts';
+export {
+  checkSharedBytes,
+  type SwapInSharedLayout,
+  swapInSharedLayout,
+} from './hisparse/swap-in/shared-layout.ts';
+export { checkSwapInSizes, type SwapInSizes } from './hisparse/swap-in/sizes.ts';
+export {
+  copyMisses,
+  type MissCopy,
+  type SwapInCounts,
+  swapIn,
+} from './hisparse/swap-in/swap-in.ts';
+export type { PagePair, PageTransfers } from './hisparse/transfers.ts';
 export { BlockTable, KvCache, type KvCacheOptions, type OpenCost } from './kv-cache/kv-cache.ts';
 export { type CacheTag, type PageKey, PageKeys, rootKey } from './kv-cache/page-key.ts';
 export { PagePool } from './kv-cache/page-pool.ts';
@@ -26,6 +65,7 @@ export type {
   PrefillChunk,
   SlotStart,
   StepOutput,
+  SwapInTotals,
 } from './runner/model-runner.ts';
 export type { SamplingParams } from './runner/sampling-params.ts';
 export {

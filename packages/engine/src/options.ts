@@ -1,4 +1,5 @@
 import { EngineOptionError } from './errors.ts';
+import { checkHiSparse, type HiSparseOptions, pagesOfFullBuffer } from './hisparse/options.ts';
 import { defaultBatchSizes } from './runner/batch-sizes.ts';
 
 export interface EngineOptions {
@@ -48,9 +49,22 @@ export interface EngineOptions {
   readonly maxFailures?: number;
   /** Milliseconds that never go back. Default `performance.now`. */
   readonly clock?: () => number;
+  /**
+   * Keep the K/V of sequences on the host, and a hot buffer of each on the device. `totalPages` are then
+   * those of the device; the host has `hostToDeviceRatio` times as many. The runner needs `transfers`.
+   * Default: off.
+   */
+  readonly hisparse?: HiSparseOptions | undefined;
 }
 
-export type ResolvedOptions = Required<EngineOptions>;
+export interface ResolvedOptions extends Required<Omit<EngineOptions, 'hisparse'>> {
+  readonly hisparse: HiSparseOptions | undefined;
+}
+
+/** Pages of the block tables, the reserved page 0 included: of the host with HiSparse, else of the device. */
+export function numKvPages({ hisparse, totalPages }: ResolvedOptions): number {
+  return hisparse === undefined ? totalPages : Math.floor(totalPages * hisparse.hostToDeviceRatio);
+}
 
 /** @throws EngineOptionError for values that could not work. */
 export function resolveOptions(options: EngineOptions): ResolvedOptions {
@@ -76,6 +90,7 @@ export function resolveOptions(options: EngineOptions): ResolvedOptions {
     model: options.model ?? '',
     maxFailures: options.maxFailures ?? 3,
     clock: options.clock ?? (() => performance.now()),
+    hisparse: options.hisparse,
   };
   check(resolved);
   return resolved;
@@ -104,7 +119,12 @@ function check(options: ResolvedOptions): void {
     throw impossible('deterministicChunk', 'a multiple of pageSize', options.deterministicChunk);
   const chunk = options.deterministic ? options.deterministicChunk : options.pageSize;
   atLeast('maxBatchTokens', options.maxRunning + chunk, ' (every row and one chunk)');
-  const { outputReserve } = options;
+  const { hisparse, outputReserve } = options;
+  if (hisparse !== undefined) {
+    checkHiSparse(hisparse, options.pageSize);
+    const least = pagesOfFullBuffer(hisparse.deviceBufferSize, options.pageSize) + 1;
+    atLeast('totalPages', least, ' (page 0 and one hot buffer)');
+  }
   if (!(outputReserve >= 0 && outputReserve <= 1))
     throw impossible('outputReserve', 'a number from 0 to 1', outputReserve);
   for (const name of ['targetStepMs', 'maxQueuedTokens', 'agingMs'] as const) {

@@ -43,9 +43,7 @@ export class Intake {
 
   /** The prompt and one token must fit into the model's context, and into the whole cache. */
   #checkLength({ id, prompt }: RequestOptions): void {
-    const { kv } = this.#requests;
-    const { maxModelLength, pageSize } = this.#options;
-    const longest = Math.min(maxModelLength, kv.pool.numPages * pageSize) - 1;
+    const longest = Math.min(this.#options.maxModelLength - 1, this.#requests.longestPrefill);
     if (prompt.length <= longest) return;
     throw new RequestTooLongError({
       subject: `the prompt of request ${JSON.stringify(id)}`,

@@ -34,7 +34,7 @@ export class Request {
   epoch = 0;
   /** Leading tokens whose K/V is in pages or in a step in flight. */
   numScheduled = 0;
-  /** Leading tokens whose K/V is in pages for certain. */
+  /** Leading tokens whose K/V is in pages of the table for certain: with HiSparse, on the host. */
   numComputed = 0;
   /** Tokens that steps in flight will bring. */
   numPending = 0;
@@ -85,7 +85,7 @@ export class Request {
   /** Its pages and its row of the batch; undefined in the queue and after the end. */
   get running(): RunningState | undefined {
     const { state } = this;
-    return state.kind === 'prefill' || state.kind === 'decode' ? state : undefined;
+    return state.kind === 'waiting' || state.kind === 'finished' ? undefined : state;
   }
 
   /** Tokens that there are or will be when the steps in flight have answered. */

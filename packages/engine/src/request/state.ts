@@ -1,4 +1,5 @@
 import type { EngineError } from '../errors.ts';
+import type { DevicePages } from '../hisparse/device-pages.ts';
 import type { BlockTable } from '../kv-cache/kv-cache.ts';
 
 /** How a request ended. */
@@ -17,18 +18,28 @@ export interface Waiting {
   readonly after: 'arrival' | 'preemption';
 }
 
-/** Has pages for the whole prompt and a row of the batch; some of the prompt is in no step yet. */
-export interface Prefilling {
-  readonly kind: 'prefill';
+/** What a request has while it runs. */
+export interface Holdings {
   readonly table: BlockTable;
+  /** Its row of the batch. */
   readonly slot: number;
+  /** With HiSparse, whose tables are pages of the host. */
+  readonly device: DevicePages | undefined;
+}
+
+/** Has pages for the whole prompt; some of the prompt is in no step yet. */
+export interface Prefilling extends Holdings {
+  readonly kind: 'prefill';
+}
+
+/** With HiSparse: the whole prompt is in steps, and its K/V not yet on the host. Belongs to no batch. */
+export interface Staging extends Holdings {
+  readonly kind: 'staging';
 }
 
 /** The whole prompt is in steps, done or in flight: takes part in every step with one token. */
-export interface Decoding {
+export interface Decoding extends Holdings {
   readonly kind: 'decode';
-  readonly table: BlockTable;
-  readonly slot: number;
 }
 
 export interface Finished {
@@ -36,8 +47,8 @@ export interface Finished {
   readonly outcome: Outcome;
 }
 
-export type RequestState = Waiting | Prefilling | Decoding | Finished;
-export type RunningState = Prefilling | Decoding;
+export type RunningState = Prefilling | Staging | Decoding;
+export type RequestState = Waiting | RunningState | Finished;
 
 /** Times are on the engine's clock, in milliseconds; undefined means that it did not come to that. */
 export interface RequestStats {

@@ -1,3 +1,4 @@
+import type { PageTransfers } from '../hisparse/transfers.ts';
 import type { TokenLogprobs } from './logprobs.ts';
 import type { SamplingParams } from './sampling-params.ts';
 import type { StepMasks } from './token-mask.ts';
@@ -29,6 +30,12 @@ export interface Decode {
   readonly token: number | null;
   /** Page i holds positions i · pageSize and up. Behind the page of `position` they are not this step's. */
   readonly pages: readonly number[];
+  /**
+   * With HiSparse, whose `pages` are the host's: those of the hot buffer on the device. Page i holds slots
+   * i · pageSize and up. The token's K/V goes into slot min(position, H), and to its place in `pages`
+   * before a later step reads it and before this one answers.
+   */
+  readonly devicePages?: readonly number[];
 }
 
 /** Some tokens of a prompt: positions `start` to `start + tokens.length − 1`. */
@@ -39,6 +46,8 @@ export interface PrefillChunk {
   readonly start: number;
   readonly tokens: readonly number[];
   readonly pages: readonly number[];
+  /** With HiSparse, pages of the device for the whole prompt: all K/V is read and written there. */
+  readonly devicePages?: readonly number[];
   /** The chunk ends the prompt: sample the token after it. */
   readonly samples: boolean;
 }
@@ -72,6 +81,16 @@ export interface StepOutput {
   readonly logprobs?: readonly (TokenLogprobs | undefined)[];
   /** How long the device worked on the step, in milliseconds; the engine learns from it. */
   readonly durationMs: number;
+  /** With HiSparse, over all layers. */
+  readonly swapIn?: SwapInTotals;
+}
+
+/** How often what queries attend to was in the hot buffers. */
+export interface SwapInTotals {
+  readonly hits: number;
+  readonly misses: number;
+  /** Copied from the host. */
+  readonly bytes: number;
 }
 
 /**
@@ -80,5 +99,7 @@ export interface StepOutput {
  * requests of its step.
  */
 export interface ModelRunner {
+  /** Copies K/V between the host and the device. Only with it can the engine use HiSparse. */
+  readonly transfers?: PageTransfers;
   run(plan: BatchPlan): Promise<StepOutput>;
 }

@@ -40,16 +40,14 @@ export class Admission {
       const lengths = cut(prompts);
       const numPartial = prompts.filter(({ remaining }, i) => lengths[i] !== remaining).length;
       if (numPartial > this.#options.maxPartialPrefills) return;
-      if (kv.pagesOf(request.tokens.length + 1) > kv.pool.numPages) {
+      if (request.tokens.length > this.#requests.longestPrefill) {
         // Only a preempted request can have become so long.
         this.#requests.finish(request, { reason: 'length' }, now);
       } else if (this.#shouldWait(request, cost)) {
         passedOver.add(request);
       } else {
         if (!this.#fits(request, cost)) return;
-        const table = kv.open(request.pageKeys.keys, request.tokens.length);
-        if (table === undefined) return;
-        this.#requests.start(request, table, now);
+        if (!this.#requests.start(request, now)) return;
       }
     }
   }
@@ -104,14 +102,30 @@ export class Admission {
   /** Whether the pages suffice for the request, and for what all are expected to generate. */
   #fits(request: Request, { numFreePages }: OpenCost): boolean {
     const { kv, running } = this.#requests;
-    if (running.size === 0) return numFreePages <= kv.pool.numFree;
+    if (running.size === 0)
+      return numFreePages <= kv.pool.numFree && this.#fitsOnDevice(request, 0);
     let expected = this.#expectedTokens(request);
     for (const other of running) expected += this.#expectedTokens(other);
     // A preempted request comes back only when there is room for more than the next page of each:
     // else it would be preempted again at once.
     const isPreempted = request.state.kind === 'waiting' && request.state.after === 'preemption';
     const margin = isPreempted ? running.size + 1 : 0;
-    return numFreePages + kv.pagesOf(expected) + margin <= kv.pool.numFree;
+    if (numFreePages + kv.pagesOf(expected) + margin > kv.pool.numFree) return false;
+    return this.#fitsOnDevice(request, margin);
+  }
+
+  /** With HiSparse: whether the device has pages for the prefill, and for hot buffers to grow. */
+  #fitsOnDevice(request: Request, margin: number): boolean {
+    const { hisparse, running } = this.#requests;
+    if (hisparse === undefined) return true;
+    const growthOf = (other: Request) => {
+      const { length } = other.tokens;
+      const most = hisparse.pagesOfBuffer(length + this.#expectedTokens(other));
+      return Math.max(0, most - hisparse.pagesOfBuffer(length));
+    };
+    let needed = hisparse.pagesOfPrefill(request.tokens.length) + margin;
+    for (const other of running) needed += growthOf(other);
+    return needed <= hisparse.pool.numFree;
   }
 
   #expectedTokens({ maxLength, tokens }: Request): number {

@@ -1,6 +1,8 @@
 import { constraintError, KvCacheError } from '../errors.ts';
+import type { DevicePages } from '../hisparse/device-pages.ts';
+import type { HiSparse } from '../hisparse/hisparse.ts';
 import { type BlockTable, KvCache } from '../kv-cache/kv-cache.ts';
-import type { ResolvedOptions } from '../options.ts';
+import { numKvPages, type ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
 import type { Outcome, RequestStats, RunningState } from '../request/state.ts';
 import type { TokenLogprobs } from '../runner/logprobs.ts';
@@ -52,6 +54,7 @@ export interface Totals {
  */
 export class Lifecycle {
   readonly kv: KvCache;
+  readonly hisparse: HiSparse | undefined;
   readonly shares = new FairShare();
   readonly waiting: WaitingQueue;
   readonly running: RunningSet;
@@ -69,9 +72,12 @@ export class Lifecycle {
   #events: EngineEvent[] = [];
   #launched = 0;
   #done = 0;
+  /** No step uses their pages, but a copy does. */
+  #copying: RunningState[] = [];
 
-  constructor(options: ResolvedOptions) {
-    this.kv = new KvCache(options);
+  constructor(options: ResolvedOptions, hisparse?: HiSparse) {
+    this.kv = new KvCache({ totalPages: numKvPages(options), pageSize: options.pageSize });
+    this.hisparse = hisparse;
     this.waiting = new WaitingQueue(this.shares, options.agingMs);
     this.running = new RunningSet(options.maxRunning);
   }
@@ -100,10 +106,31 @@ export class Lifecycle {
     this.totals.promptTokens += choices[0]?.promptLength ?? 0;
   }
 
-  /** waiting → prefill, with pages for all its tokens. Undefined when there is no row for it. */
-  start(request: Request, table: BlockTable, now: number): RunningState | undefined {
+  /** The longest sequence that can be prefilled, with room for the token after it. */
+  get longestPrefill(): number {
+    const { kv, hisparse } = this;
+    const longest = kv.pool.numPages * kv.pageSize - 1;
+    return hisparse ? Math.min(longest, hisparse.pool.numPages * kv.pageSize) : longest;
+  }
+
+  /** waiting → prefill, with pages for all its tokens. False, and nothing changed, without a row or pages for it. */
+  start(request: Request, now: number): boolean {
+    const { kv, hisparse, running } = this;
+    if (running.numFreeSlots === 0) return false;
+    const table = kv.open(request.pageKeys.keys, request.tokens.length);
+    if (table === undefined) return false;
+    const device = hisparse?.open(table, request.tokens.length);
+    if (hisparse !== undefined && device === undefined) {
+      kv.close(table);
+      return false;
+    }
+    this.#start(request, table, device, now);
+    return true;
+  }
+
+  #start(request: Request, table: BlockTable, device: DevicePages | undefined, now: number): void {
     const slot = this.running.takeSlot();
-    if (slot === undefined) return undefined;
+    if (slot === undefined) return;
     const { stats } = request;
     this.waiting.remove(request);
     this.running.add(request);
@@ -115,17 +142,85 @@ export class Lifecycle {
       this.totals.prefixCacheQueries += request.promptLength;
       this.totals.prefixCacheHits += table.numCachedTokens;
     }
-    const state = { kind: 'prefill', table, slot } as const;
-    request.state = state;
-    return state;
+    request.state = { kind: 'prefill', table, slot, device };
   }
 
-  /** prefill → decode: its last chunk is in a step. */
-  decode(request: Request, { table, slot }: RunningState): void {
-    request.state = { kind: 'decode', table, slot };
+  /** prefill → decode, with HiSparse → staging: its last chunk is in a step. */
+  prefilled(request: Request, state: RunningState): void {
+    request.state = { ...state, kind: this.hisparse === undefined ? 'decode' : 'staging' };
   }
 
-  /** prefill, decode → waiting. What it computed stays in the prefix cache while there is room. */
+  /** staging: its last chunk was computed, and goes to the host. */
+  stage(request: Request, { table, device }: RunningState): void {
+    if (device !== undefined) this.hisparse?.stage(device, table, request.numScheduled);
+  }
+
+  /**
+   * Takes notice of copies that have ended: staging → decode; what was to be loaded for a prefill is there.
+   * A request whose copy has failed is finished. Pages of requests that have left come back.
+   */
+  collectCopies(now: number): void {
+    const left = this.#copying;
+    this.#copying = [];
+    for (const state of left) this.#release(state);
+    for (const request of this.running.list()) {
+      const state = request.running;
+      const outcome = state?.device?.copy?.outcome;
+      if (state?.device === undefined || outcome === undefined) continue;
+      if (outcome !== 'done') this.finish(request, { reason: 'error', error: outcome }, now);
+      else if (state.kind === 'staging') this.#staged(request, state, state.device);
+      else state.device.copy = undefined;
+    }
+  }
+
+  #staged(request: Request, state: RunningState, device: DevicePages): void {
+    this.hisparse?.keepBuffer(device, request.numScheduled);
+    this.computed(request, state, request.numScheduled - request.numComputed);
+    request.state = { ...state, kind: 'decode' };
+  }
+
+  /** The K/V of so many more tokens is in the pages of the table: others can find them. */
+  computed(request: Request, { table }: RunningState, numTokens: number): void {
+    request.numComputed += numTokens;
+    this.kv.publish(table, request.pageKeys.extend(request.tokens), request.numComputed);
+  }
+
+  /** Gets the pages for so many tokens. False when some are missing. */
+  grow({ table, device }: RunningState, numTokens: number): boolean {
+    if (!this.kv.grow(table, numTokens)) return false;
+    return device === undefined || this.hisparse?.grow(device, numTokens) === true;
+  }
+
+  /** Whether pages that were missing for so many tokens come back by themselves. */
+  areComing({ table }: RunningState, numTokens: number): boolean {
+    const { hisparse, kv } = this;
+    // Without this one's table, it is the device that has too little.
+    if (kv.pagesOf(numTokens) > table.pages.length || hisparse === undefined)
+      return this.pagesComing > 0;
+    return this.isReleasing || this.devicePagesComing > 0;
+  }
+
+  /** Whether a request's leaving would help one that misses pages for so many tokens. */
+  gains({ table }: RunningState, numTokens: number, victim: Request): boolean {
+    const { running } = victim;
+    if (running === undefined) return false;
+    if (this.kv.pagesOf(numTokens) > table.pages.length)
+      return this.kv.exclusivePages(running.table) > 0;
+    return running.device !== undefined;
+  }
+
+  /** Device pages that become free when those in staging have only their hot buffers left. */
+  get devicePagesComing(): number {
+    const { hisparse } = this;
+    let count = 0;
+    for (const { running, numScheduled } of hisparse ? this.running : []) {
+      if (running?.kind !== 'staging' || running.device === undefined) continue;
+      count += running.device.pages.length - (hisparse?.pagesOfBuffer(numScheduled) ?? 0);
+    }
+    return count;
+  }
+
+  /** prefill, staging, decode → waiting. What it computed stays in the prefix cache while there is room. */
   preempt(request: Request): void {
     const state = request.running;
     if (state === undefined) return;
@@ -138,7 +233,7 @@ export class Lifecycle {
     this.waiting.add(request);
   }
 
-  /** waiting, prefill, decode → finished. A request that has ended stays as it is. */
+  /** Any state → finished. A request that has ended stays as it is. */
   finish(request: Request, outcome: Outcome, now: number): void {
     const { state, id, index, stats } = request;
     if (state.kind === 'finished') return;
@@ -191,15 +286,15 @@ export class Lifecycle {
     for (const state of this.#leaving.take(step)) this.#release(state);
   }
 
-  /** Whether steps in flight hold pages or rows of requests that have left. */
+  /** Whether steps in flight or copies hold pages or rows of requests that have left. */
   get isReleasing(): boolean {
-    return this.#leaving.length > 0;
+    return this.#leaving.length + this.#copying.length > 0;
   }
 
-  /** Pages that become free when the steps in flight have answered. */
+  /** Pages of tables that become free when steps in flight and copies have ended. */
   get pagesComing(): number {
     let count = 0;
-    for (const { table } of this.#leaving) count += this.kv.exclusivePages(table);
+    for (const { table } of this.#left()) count += this.kv.exclusivePages(table);
     return count;
   }
 
@@ -207,8 +302,10 @@ export class Lifecycle {
   checkIntegrity(): void {
     const { kv, running } = this;
     kv.pool.checkIntegrity();
-    const tables: BlockTable[] = [...this.#leaving].map(({ table }) => table);
-    for (const request of running) if (request.running) tables.push(request.running.table);
+    const states = this.#left();
+    for (const request of running) if (request.running) states.push(request.running);
+    this.hisparse?.checkIntegrity(states.flatMap(({ device }) => device ?? []));
+    const tables = states.map(({ table }) => table);
     const references = new Map<number, number>();
     for (const page of tables.flatMap(({ pages }) => pages))
       references.set(page, (references.get(page) ?? 0) + 1);
@@ -232,7 +329,18 @@ export class Lifecycle {
     else this.#release(state);
   }
 
-  #release({ table, slot }: RunningState): void {
+  /** What requests that have left still hold. */
+  #left(): RunningState[] {
+    return [...this.#leaving, ...this.#copying];
+  }
+
+  #release(state: RunningState): void {
+    const { table, slot, device } = state;
+    if (device?.isCopying) {
+      this.#copying.push(state);
+      return;
+    }
+    if (device !== undefined) this.hisparse?.close(device);
     this.kv.close(table);
     this.running.giveSlot(slot);
   }

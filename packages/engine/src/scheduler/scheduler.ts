@@ -30,6 +30,7 @@ export class Scheduler {
   /** The next step; undefined when there is nothing to do before a step in flight has answered. */
   schedule(now: number): ScheduledStep | undefined {
     const { totals } = this.#requests;
+    this.#requests.collectCopies(now);
     this.#expire(now);
     const preemptions = totals.preemptions;
     this.#admission.makeRoom(now);
@@ -46,9 +47,9 @@ export class Scheduler {
 
   /** Takes in what a step has computed. */
   commit({ plan, frames }: ScheduledStep, output: StepOutput, now: number): void {
-    const { kv } = this.#requests;
     this.#requests.stepDone(plan.step);
     this.#cost.observe(plan, output.durationMs);
+    this.#requests.hisparse?.observe(output.swapIn);
     this.#reserve.afterStep();
     let sampled = 0;
     for (const { request, epoch, numTokens, samples } of frames) {
@@ -56,11 +57,13 @@ export class Scheduler {
       const token = samples ? output.tokens[sampled++] : undefined;
       const state = request.running;
       if (state === undefined || request.epoch !== epoch) continue;
-      request.numComputed += numTokens;
-      kv.publish(state.table, request.pageKeys.extend(request.tokens), request.numComputed);
+      // With HiSparse, a prompt counts when it is on the host.
+      const isStored = state.device === undefined || state.kind === 'decode';
+      if (isStored) this.#requests.computed(request, state, numTokens);
       if (token === undefined) continue;
       request.numPending--;
       this.#requests.append(request, { token, logprobs }, now);
+      if (state.kind === 'staging' && request.state === state) this.#requests.stage(request, state);
     }
   }
 
@@ -103,20 +106,19 @@ export class Scheduler {
 
   /** Gets the page for a sequence's next token, if need be from another request. */
   #makeRoomToGrow(request: Request, now: number): boolean {
-    const { kv, running } = this.#requests;
+    const { running } = this.#requests;
     const state = request.running;
     if (state === undefined) return false;
-    while (!kv.grow(state.table, request.length)) {
+    while (!this.#requests.grow(state, request.length)) {
       // Enough pages come back by themselves; to preempt more would be for nothing.
-      if (this.#requests.pagesComing > 0) return false;
+      if (this.#requests.areComing(state, request.length)) return false;
       if (running.size === 1) {
         if (request.numPending === 0) this.#requests.finish(request, { reason: 'length' }, now);
         return false;
       }
-      const victim = running.lastBehind(request, (candidate) => {
-        const table = candidate.running?.table;
-        return table !== undefined && kv.exclusivePages(table) > 0;
-      });
+      const victim = running.lastBehind(request, (candidate) =>
+        this.#requests.gains(state, request.length, candidate),
+      );
       this.#requests.preempt(victim ?? request);
       this.#reserve.afterPreemption();
       if (victim === undefined) return false;
@@ -126,14 +128,16 @@ export class Scheduler {
 
   #schedulePrefills(step: StepBuilder): void {
     const { running, shares } = this.#requests;
-    const prefilling = running.list().filter(({ state }) => state.kind === 'prefill');
+    const prefilling = running
+      .list()
+      .filter(({ state }) => state.kind === 'prefill' && state.device?.copy === undefined);
     const lengths = this.#cutPrompts(step.numDecodes, prefilling.map(partOf));
     for (const [i, request] of prefilling.entries()) {
       const [state, length = 0] = [request.running, lengths[i]];
       if (state === undefined || length === 0) continue;
       step.prefill(request, state, length);
       shares.charge(request.tenant, { prompt: length });
-      if (request.numScheduled === request.tokens.length) this.#requests.decode(request, state);
+      if (request.numScheduled === request.tokens.length) this.#requests.prefilled(request, state);
     }
   }
 

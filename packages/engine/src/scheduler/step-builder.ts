@@ -1,6 +1,6 @@
 import type { ResolvedOptions } from '../options.ts';
 import type { Request } from '../request/request.ts';
-import type { RunningState } from '../request/state.ts';
+import type { Holdings } from '../request/state.ts';
 import { paddedBatchSize } from '../runner/batch-sizes.ts';
 import type { BatchPlan, Decode, PrefillChunk, SlotStart } from '../runner/model-runner.ts';
 import { type PendingMasks, pendingMasks } from './pending-masks.ts';
@@ -41,21 +41,23 @@ export class StepBuilder {
   }
 
   /** The next token of a sequence. Decodes come before chunks. */
-  decode(request: Request, { slot, table }: RunningState): void {
+  decode(request: Request, { slot, table, device }: Holdings): void {
     const position = request.numScheduled;
     const token = request.tokens[position] ?? null;
     const { epoch } = request;
-    this.#decodes.push({ slot, epoch, position, token, pages: table.pages });
+    const devicePages = device && { devicePages: device.pages };
+    this.#decodes.push({ slot, epoch, position, token, pages: table.pages, ...devicePages });
     this.#frame(request, slot, 1, true);
   }
 
   /** The next tokens of a prompt; a preempted request's output is part of it. */
-  prefill(request: Request, { slot, table }: RunningState, length: number): void {
+  prefill(request: Request, { slot, table, device }: Holdings, length: number): void {
     const { epoch, tokens, numScheduled: start } = request;
     if (start === table.numCachedTokens) this.#starts.push(startOf(request, slot));
     const samples = start + length === tokens.length;
     const chunk = tokens.slice(start, start + length);
-    this.#prefills.push({ slot, epoch, start, tokens: chunk, pages: table.pages, samples });
+    const pages = { pages: table.pages, ...(device && { devicePages: device.pages }) };
+    this.#prefills.push({ slot, epoch, start, tokens: chunk, ...pages, samples });
     this.#frame(request, slot, length, samples);
   }
 

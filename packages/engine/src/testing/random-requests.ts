@@ -123,7 +123,7 @@ export class RandomRequests {
 
   /** Ended by its limit, by the model's, or because it alone filled the whole cache. */
   #checkLength(length: number, isLimit: boolean): void {
-    const { maxModelLength, totalPages } = randomOptions;
+    const { maxModelLength, totalPages } = this.load.engine.options;
     const capacity = (totalPages - 1) * pageSize;
     if (!isLimit && length < maxModelLength) expect(length).toBeGreaterThan(capacity - 1);
   }

@@ -3,7 +3,7 @@ import type { Random } from './random.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 
 /** The state of a sequence that nothing was computed of. */
-const empty = 0x811c9dc5;
+export const empty = 0x811c9dc5;
 /** In place of a token. */
 const [nothing, nonsense] = [-1, -2];
 export const vocabularySize = 50;
@@ -18,6 +18,7 @@ export function sampleAfter(tokens: readonly number[], seed: number): number {
   return sample(tokens.reduce(nextState, empty), seed);
 }
 
+/** What is drawn in that state. */
 function sample(state: number, seed: number): number {
   return (nextState(nextState(state, seed), 7) >>> 8) % vocabularySize;
 }
@@ -45,14 +46,16 @@ export class SimulatedRunner implements ModelRunner {
   /** Steps that fail in any case. */
   readonly failAt = new Set<number>();
   numFailed = 0;
-  readonly #time: SimulatedTime;
-  readonly #random: Random;
+  /** What the answer to the step that was executed last says besides. */
+  protected reported: Pick<StepOutput, 'swapIn'> = {};
+  protected readonly time: SimulatedTime;
+  protected readonly random: Random;
   readonly #pageSize: number;
   readonly #maxInFlight: number;
   /** One token in each cell; `nothing` where nothing was computed. */
   readonly #cells: Float64Array;
   readonly #rows = new Map<number, Row>();
-  readonly #inFlight: BatchPlan[] = [];
+  protected readonly inFlight: BatchPlan[] = [];
   #isFreeAt = 0;
   #lastStep = 0;
 
@@ -61,8 +64,8 @@ export class SimulatedRunner implements ModelRunner {
     random: Random,
     sizes: { readonly totalPages: number; readonly pageSize: number; readonly maxInFlight: number },
   ) {
-    this.#time = time;
-    this.#random = random;
+    this.time = time;
+    this.random = random;
     this.#pageSize = sizes.pageSize;
     this.#maxInFlight = sizes.maxInFlight;
     this.#cells = new Float64Array(sizes.totalPages * sizes.pageSize).fill(nothing);
@@ -71,20 +74,19 @@ export class SimulatedRunner implements ModelRunner {
   run(plan: BatchPlan): Promise<StepOutput> {
     this.#checkPlan(plan);
     this.plans.push(plan);
-    this.#inFlight.push(plan);
-    const durationMs =
-      this.durationOf(plan) * (this.#random.chance(this.faults.lateness) ? 100 : 1);
-    this.#isFreeAt = Math.max(this.#time.now, this.#isFreeAt) + durationMs;
+    this.inFlight.push(plan);
+    const durationMs = this.durationOf(plan) * (this.random.chance(this.faults.lateness) ? 100 : 1);
+    this.#isFreeAt = Math.max(this.time.now, this.#isFreeAt) + durationMs;
     return new Promise((resolve, reject) => {
-      this.#time.at(this.#isFreeAt, () => {
-        this.#inFlight.shift();
-        const hasFailed = this.failAt.has(plan.step) || this.#random.chance(this.faults.failure);
+      this.time.at(this.#isFreeAt, () => {
+        this.inFlight.shift();
+        const hasFailed = this.failAt.has(plan.step) || this.random.chance(this.faults.failure);
         // The device works in order, whatever the host thinks meanwhile.
-        const tokens = this.#execute(plan, hasFailed);
+        const tokens = this.execute(plan, hasFailed);
         if (hasFailed) {
           this.numFailed++;
           reject(new Error('the simulated device has failed'));
-        } else resolve({ tokens, durationMs });
+        } else resolve({ tokens, durationMs, ...this.reported });
       });
     });
   }
@@ -95,7 +97,7 @@ export class SimulatedRunner implements ModelRunner {
     return 5 + 0.1 * decodes.length + 0.05 * tokens;
   }
 
-  #execute({ starts, decodes, prefills }: BatchPlan, isNonsense: boolean): number[] {
+  protected execute({ starts, decodes, prefills }: BatchPlan, isNonsense: boolean): number[] {
     for (const start of starts) this.#rows.set(start.slot, { ...start, lastToken: nothing });
     const tokens: number[] = [];
     for (const { slot, position, token, pages } of decodes) {
@@ -134,7 +136,7 @@ export class SimulatedRunner implements ModelRunner {
     };
     check(step === this.#lastStep + 1, `comes after ${this.#lastStep}`);
     this.#lastStep = step;
-    check(this.#inFlight.length < this.#maxInFlight, 'too many steps in flight');
+    check(this.inFlight.length < this.#maxInFlight, 'too many steps in flight');
     check(decodes.length + prefills.length > 0, 'is empty');
     const slots = [...decodes, ...prefills].map(({ slot }) => slot);
     check(new Set(slots).size === slots.length, 'a row is there twice');
@@ -142,13 +144,13 @@ export class SimulatedRunner implements ModelRunner {
       check(start % this.#pageSize === 0 && tokens.length > 0, 'a chunk begins inside a page');
       check(samples || tokens.length % this.#pageSize === 0, 'a chunk ends inside a page');
     }
-    const readers = this.#readers([plan, ...this.#inFlight]);
+    const readers = this.#readers([plan, ...this.inFlight]);
     for (const [page, slot] of this.#writes(plan)) {
       check(page > 0, 'a row writes the page for padding');
       // A row that shares the page, or has it from a step in flight, would find other tokens.
       check(slot === readers.get(page), `page ${page} is written, and used by another row`);
     }
-    const slotsInFlight = new Set(this.#readers(this.#inFlight).values());
+    const slotsInFlight = new Set(this.#readers(this.inFlight).values());
     // A page that several rows read does not tell whose it is; each row has some of its own.
     for (const { slot } of plan.starts)
       check(!slotsInFlight.has(slot), `row ${slot} is given away while a step uses it`);
