@@ -27,6 +27,7 @@ import {
   rows,
   scaleLog2,
   spill,
+  staging,
   sum,
   valuePairStride,
   valuePairs,
@@ -41,7 +42,8 @@ declare function attendRowsNative(job: usize): void;
 
 /** Whether the tile that was begun attends to tokens of this type in place. */
 export function attendsInPlace(dtype: i32): bool {
-  return placeTokens > 0 && nativeTile && dtype == BF16 && dQk % 32 == 0 && dV % 32 == 0;
+  const fits = dQk % 32 == 0 && dV % 32 == 0;
+  return placeTokens > 0 && nativeTile && dtype == BF16 && fits && scaleLog2 > 0;
 }
 
 /** Names token `index` of those that are attended to next. */
@@ -51,9 +53,9 @@ export function setRow(index: i32, address: usize): void {
 
 /** Like attendBlock(), of the first `tokens` that were named. */
 export function attendRows(tokens: i32, masked: bool, position: i32): void {
-  // Machine code takes tokens by eight; what it computes for these is never read.
+  // Machine code takes tokens by the dozen; what it computes for these does not count.
   const last = load<u32>(rowList + (<usize>(tokens - 1) << 2));
-  for (let t = tokens; t < ((tokens + 15) & ~15); t++) setRow(t, last);
+  for (let t = tokens; t < ((tokens + 31) & ~31); t++) setRow(t, last);
   const job = spill;
   store<u32>(job, <u32>pairQueries);
   store<u32>(job, <u32>rowList, 4);
@@ -75,6 +77,7 @@ export function attendRows(tokens: i32, masked: bool, position: i32): void {
   store<i32>(job, position, 68);
   store<f32>(job, scaleLog2, 72);
   store<u32>(job, 0, 76);
+  store<u32>(job, <u32>staging, 80);
   attendRowsNative(job);
   if (load<u32>(job, 76) != 0) attendDecoded(tokens, position);
 }

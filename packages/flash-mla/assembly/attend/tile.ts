@@ -13,6 +13,7 @@
  *   placeScores  (R / 16, T + spare, 16)
  *   valuePairs   bf16 (C, T / 2, 16, 2), a line apart
  *   rowList      u32 (T): addresses of tokens
+ *   staging      bf16 (T, D): copies of tokens, for kernels that need them in rows
  *   limits   i32 (R): how many keys of the request a row sees
  */
 
@@ -81,6 +82,7 @@ export let pairQueries: usize = 0;
 export let placeScores: usize = 0;
 export let valuePairs: usize = 0;
 export let rowList: usize = 0;
+export let staging: usize = 0;
 /** 128 bytes for whoever needs them. */
 export let spill: usize = 0;
 
@@ -138,6 +140,8 @@ export function layOut(
   at = align(at + <usize>tiles * valuePairStride());
   rowList = at;
   at = align(at + (<usize>placeTokens << 2));
+  staging = at;
+  at = align(at + <usize>placeTokens * <usize>keyDims * 2);
   return at;
 }
 

@@ -27,8 +27,8 @@ const known: Readonly<Record<string, Known>> = {
   },
   FLASH_MLA_CPU: {
     meaning: 'which kernels the processor runs: machine code, or WebAssembly',
-    expected: 'avx512, avx2 or wasm',
-    fits: (value) => ['avx512', 'avx2', 'wasm'].includes(value.trim().toLowerCase()),
+    expected: 'amx, avx512, avx2 or wasm',
+    fits: (value) => ['amx', 'avx512', 'avx2', 'wasm'].includes(value.trim().toLowerCase()),
   },
   FLASH_MLA_LIBCUDA: { meaning: 'where the CUDA driver library is' },
   FLASH_MLA_CACHE_DIR: {

@@ -87,6 +87,11 @@ async function findKernels(
   for (;;) {
     const selection = selectKernels(facts, failed);
     const { kind } = selection;
+    const refused = kind === 'amx' ? system.requestTiles() : undefined;
+    if (refused !== undefined) {
+      failed.set(kind, refused);
+      continue;
+    }
     if (kind === 'wasm') return { ...selection, start: undefined };
     const programs = programsOf({ ...selection, kind }, system.abi);
     const verdict = await verdictOnAll(programs, processor, path);

@@ -31,7 +31,7 @@ describe('FLASH_MLA_CPU', () => {
 
   it('names nothing else', async () => {
     await expect(openWith('sse')).rejects.toThrow(
-      /FLASH_MLA_CPU is 'sse'.*Set FLASH_MLA_CPU to one of avx512, avx2, wasm/,
+      /FLASH_MLA_CPU is 'sse'.*Set FLASH_MLA_CPU to one of amx, avx512, avx2, wasm/,
     );
   });
 });

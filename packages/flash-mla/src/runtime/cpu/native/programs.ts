@@ -1,5 +1,6 @@
 import type { AbiName, Program } from '@flash-mla/machine-code';
 import { attendKernels } from './kernels/attend/attend.ts';
+import { rowsAmx, rowsAmxTokens } from './kernels/rows/rows-amx.ts';
 import { rowsBf16, rowsBf16Tokens } from './kernels/rows/rows-bf16.ts';
 import type { NativeKind, Selection } from './selection.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
@@ -29,16 +30,19 @@ export function programsOf(
   { kind, bf16Products }: Selection & { readonly kind: NativeKind },
   abi: AbiName,
 ): NativePrograms {
+  const vectors = kind === 'avx2' ? 'avx2' : 'avx512';
+  const [rows, tokens] =
+    kind === 'amx' ? ([rowsAmx, rowsAmxTokens] as const) : ([rowsBf16, rowsBf16Tokens] as const);
   return {
     attend: {
-      program: attendKernels[kind].assemble(abi),
-      problems: () => shapes.map((shape) => attendProblem(kind, shape)),
+      program: attendKernels[vectors].assemble(abi),
+      problems: () => shapes.map((shape) => attendProblem(vectors, shape)),
     },
     rows: bf16Products
       ? {
-          program: rowsBf16.assemble(abi),
-          problems: () => shapes.map((shape) => rowsProblem(rowsBf16, rowsBf16Tokens, shape)),
-          tokens: rowsBf16Tokens,
+          program: rows.assemble(abi),
+          problems: () => shapes.map((shape) => rowsProblem(rows, tokens, shape)),
+          tokens,
         }
       : undefined,
   };

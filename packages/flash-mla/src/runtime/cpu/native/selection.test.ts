@@ -11,12 +11,20 @@ const processor = (features: readonly Feature[], name = 'some processor') => ({
 
 describe('the choice of kernels', () => {
   it('takes the best that the processor has', () => {
-    const best = { kind: 'avx512', bf16Products: false, passedOver: [] };
-    expect(selectKernels(processor(all))).toEqual(best);
+    const amx = [...all, 'amx_tile', 'amx_bf16'] as const;
+    const best = { kind: 'amx', bf16Products: true, passedOver: [] };
+    expect(selectKernels(processor(amx))).toEqual(best);
+    const noTiles = 'the processor or its operating system lacks amx_tile, amx_bf16';
+    expect(selectKernels(processor(all))).toEqual({
+      kind: 'avx512',
+      bf16Products: false,
+      passedOver: [{ kind: 'amx', reason: noTiles }],
+    });
     expect(selectKernels(processor(vectorFeatures.avx2))).toEqual({
       kind: 'avx2',
       bf16Products: false,
       passedOver: [
+        expect.objectContaining({ kind: 'amx' }),
         {
           kind: 'avx512',
           reason:
@@ -29,8 +37,8 @@ describe('the choice of kernels', () => {
   it('takes WebAssembly where there is nothing better, and says why', () => {
     const { kind, passedOver } = selectKernels(processor(['avx', 'f16c']));
     expect(kind).toBe('wasm');
-    expect(passedOver.map((each) => each.kind)).toEqual(['avx512', 'avx2']);
-    expect(passedOver[1]?.reason).toBe('the processor or its operating system lacks avx2, fma');
+    expect(passedOver.map((each) => each.kind)).toEqual(['amx', 'avx512', 'avx2']);
+    expect(passedOver[2]?.reason).toBe('the processor or its operating system lacks avx2, fma');
   });
 
   it('multiplies pairs of bf16 where that is faster', () => {
@@ -47,7 +55,10 @@ describe('the choice of kernels', () => {
     expect(selectKernels(processor(all), failed)).toEqual({
       kind: 'avx2',
       bf16Products: false,
-      passedOver: [{ kind: 'avx512', reason: 'its self-test is off by 3' }],
+      passedOver: [
+        expect.objectContaining({ kind: 'amx' }),
+        { kind: 'avx512', reason: 'its self-test is off by 3' },
+      ],
     });
   });
 });

@@ -1,11 +1,19 @@
 import type { Feature } from '@flash-mla/machine-code';
+import { rowsAmxFeatures } from './kernels/rows/rows-amx.ts';
 import { rowsBf16Features } from './kernels/rows/rows-bf16.ts';
-import { type VectorKind, vectorFeatures } from './kernels/vectors.ts';
+import { vectorFeatures } from './kernels/vectors.ts';
+
+/** What each kind of kernels needs of the processor. */
+const kindFeatures = {
+  amx: rowsAmxFeatures,
+  avx512: vectorFeatures.avx512,
+  avx2: vectorFeatures.avx2,
+} as const satisfies Record<string, readonly Feature[]>;
+
+export type NativeKind = keyof typeof kindFeatures;
 
 /** The kernels that a device can run with, best first. */
-export const nativeKinds = ['avx512', 'avx2'] as const satisfies readonly VectorKind[];
-
-export type NativeKind = (typeof nativeKinds)[number];
+export const nativeKinds = Object.keys(kindFeatures) as readonly NativeKind[];
 
 /** `wasm`: no machine code at all. */
 export type KernelKind = NativeKind | 'wasm';
@@ -42,13 +50,14 @@ export function selectKernels(
   const { features } = processor;
   const passedOver: PassedOver[] = [];
   for (const kind of nativeKinds) {
-    const missing = vectorFeatures[kind].filter((feature) => !features.has(feature));
+    const missing = kindFeatures[kind].filter((feature) => !features.has(feature));
     const reason =
       missing.length > 0
         ? `the processor or its operating system lacks ${missing.join(', ')}`
         : failed.get(kind);
     if (reason === undefined) {
-      return { kind, bf16Products: kind === 'avx512' && gainsFromBf16(processor), passedOver };
+      const bf16Products = kind === 'amx' || (kind === 'avx512' && gainsFromBf16(processor));
+      return { kind, bf16Products, passedOver };
     }
     passedOver.push({ kind, reason });
   }

@@ -36,6 +36,8 @@ export interface Vectors<V extends Zmm | Ymm> {
   max(to: V, a: V, b: V): void;
   /** x where it differs from −∞, else 0; `unequal` is overwritten. */
   finiteOrZero(to: V, x: V, lowest: V): void;
+  /** top = top where that is above old + 8, else old; `spare` is overwritten. */
+  keepUnlessHigher(top: V, old: V, spare: V): void;
   /** x = 2^x */
   exp2(x: V): void;
   /** sums[i] += element · factors[i], one number of memory times vectors. */
@@ -62,6 +64,14 @@ export function zmmVectors(k: KernelBuilder): Vectors<Zmm> {
         const finite = k.mask('finite');
         k.vcmpps(finite, x, lowest, notEqual);
         k.vmovaps(to.zeroMasked(finite), x);
+      });
+    },
+    keepUnlessHigher(top, old, spare) {
+      k.scope(() => {
+        const kept = k.mask('kept');
+        k.vaddps(spare, old, k.constant.f32(8).broadcast());
+        k.vcmpps(kept, top, spare, notGreater);
+        k.vmovaps(top.masked(kept), old);
       });
     },
     exp2: (x) => exp2Zmm(k, x),
@@ -107,6 +117,14 @@ export function ymmVectors(k: KernelBuilder): Vectors<Ymm> {
         k.vandps(to, x, finite);
       });
     },
+    keepUnlessHigher(top, old, spare) {
+      k.scope(() => {
+        const kept = k.ymm('kept');
+        k.vaddps(spare, old, k.constant.f32(new Array<number>(8).fill(8)));
+        k.vcmpps(kept, top, spare, notGreater);
+        k.vblendvps(top, top, old, kept);
+      });
+    },
     exp2: (x) => exp2Ymm(k, x),
     addProducts(sums, factors, element) {
       k.scope(() => {
@@ -129,3 +147,4 @@ export function ymmVectors(k: KernelBuilder): Vectors<Ymm> {
 /** Predicates of comparisons. */
 const notEqual = 4;
 const lessOrEqual = 2;
+const notGreater = 10;

@@ -87,9 +87,10 @@ export function attendProblem(kind: VectorKind, shape: AttendShape): NativeProbl
         for (let c = 0; c < d; c++) logit += number(queryAt(r, c)) * number(keyAt(t, c));
         return logit;
       });
-      const row = attendRow(logits, number(places.maximum / 4 + r), number(places.sum / 4 + r));
-      compare(places.maximum / 4 + r, row.top);
-      compare(places.sum / 4 + r, row.sum);
+      const [top, sum] = [places.maximum / 4 + r, places.sum / 4 + r];
+      const row = attendRow(logits, number(top), number(sum), found[top] as number);
+      if (row === undefined) return Number.POSITIVE_INFINITY;
+      compare(sum, row.sum);
       for (let c = 0; c < headDimV; c++) {
         let output = number(outputAt(r, c)) * row.decay;
         for (const [t, p] of row.p.entries()) output += p * number(keyAt(t, c));

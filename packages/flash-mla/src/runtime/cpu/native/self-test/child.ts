@@ -17,6 +17,8 @@ process.stdin.on('end', () => {
   const koffi = requireKoffi(trial.koffi);
   const system = nativeSystem(koffi, process.platform);
   if (system === undefined) throw new Error(`no machine code on ${process.platform}`);
+  const refused = trial.tiles ? system.requestTiles() : undefined;
+  if (refused !== undefined) throw new Error(refused);
   const address = system.place(Buffer.from(trial.code, 'base64'));
   const call = koffi.decode(address, koffi.proto('void', ['int64_t', 'int64_t']));
   const memory = new Uint8Array(Buffer.from(trial.memory, 'base64'));

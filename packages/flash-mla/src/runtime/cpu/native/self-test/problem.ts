@@ -42,17 +42,27 @@ export class Places {
 
 /** One online-softmax step of a row, in float64. */
 export interface Row {
-  readonly top: number;
   readonly sum: number;
   readonly decay: number;
   /** Of each token that the row sees. */
   readonly p: readonly number[];
 }
 
-/** What a row's statistics become by these logits in base 2. */
-export function attendRow(logits: readonly number[], oldTop: number, oldSum: number): Row {
-  const top = Math.max(oldTop, ...logits);
-  const decay = 2 ** (oldTop - top);
-  const p = logits.map((logit) => 2 ** (logit - top));
-  return { top, decay, p, sum: p.reduce((sum, x) => sum + x, oldSum * decay) };
+/**
+ * What a row's statistics become by these logits in base 2, relative to the maximum that a kernel has kept. That
+ * may be an old one: then no logit may be above it by more than 8.
+ */
+export function attendRow(
+  logits: readonly number[],
+  oldTop: number,
+  oldSum: number,
+  keptTop: number,
+): Row | undefined {
+  const highest = Math.max(...logits);
+  const isOld = Object.is(keptTop, Math.fround(oldTop)) && highest <= oldTop + 8;
+  const isNew = Math.abs(keptTop - Math.max(oldTop, highest)) < 1e-4;
+  if (!isOld && !isNew) return undefined;
+  const decay = 2 ** (oldTop - keptTop);
+  const p = logits.map((logit) => 2 ** (logit - keptTop));
+  return { decay, p, sum: p.reduce((sum, x) => sum + x, oldSum * decay) };
 }

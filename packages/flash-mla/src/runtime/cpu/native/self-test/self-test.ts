@@ -9,9 +9,10 @@ export async function selfTest(
   koffi: string,
 ): Promise<string | undefined> {
   const code = Buffer.from(program.bytes).toString('base64');
+  const tiles = program.features.includes('amx_tile');
   for (const { memory, job, tolerance, errorOf } of problems()) {
     try {
-      const trial = { koffi, code, memory: Buffer.from(memory).toString('base64'), job };
+      const trial = { koffi, code, memory: Buffer.from(memory).toString('base64'), job, tiles };
       const result = await runTrial(trial);
       const error = result.length === memory.length ? errorOf(result) : Number.POSITIVE_INFINITY;
       if (!(error < tolerance)) return `its self-test is off by ${error}`;

@@ -7,4 +7,6 @@ export interface Trial {
   readonly memory: string;
   /** Where in the memory the job lies. */
   readonly job: number;
+  /** Whether the code uses the tile registers. */
+  readonly tiles: boolean;
 }

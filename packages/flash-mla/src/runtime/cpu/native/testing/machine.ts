@@ -12,15 +12,21 @@ const system =
   process.arch === 'x64' && process.platform === 'linux'
     ? nativeSystem(koffi, process.platform)
     : undefined;
-const features = system && processorFeatures(koffi, system);
+const processor = system && processorFeatures(koffi, system);
+// Linux gives a process the tile registers when it asks for them.
+const hasTiles = processor?.has('amx_tile') === true && system?.requestTiles() === undefined;
+const features = new Set([...(processor ?? [])].filter((f) => hasTiles || !f.startsWith('amx')));
 const pageBytes = 4096;
 
 /** The convention of this process. */
 export const abi = system?.abi ?? 'system-v';
 
+/** Where an array's content lies while the array is referenced. */
+export const addressOf = (array: ArrayBufferView): bigint => BigInt(koffi.address(array));
+
 /** Whether kernels with these features run here. */
 export const runs = (needed: readonly Feature[]): boolean =>
-  features !== undefined && needed.every((feature) => features.has(feature));
+  needed.every((feature) => features.has(feature));
 
 /**
  * Runs a kernel on a copy of a problem that ends where memory ends: what reads or writes past it faults.

@@ -1,4 +1,4 @@
-import type { Gpr64, Ymm, Zmm } from '@flash-mla/machine-code';
+import type { Gpr64, Memory, Ymm, Zmm } from '@flash-mla/machine-code';
 import { type Attend, type AttendInputs, addressOf, panelBytes } from './context.ts';
 
 /** What the softmax needs to be told. */
@@ -18,6 +18,18 @@ export type SoftmaxInputs = Pick<
 
 type Softmax<V extends Zmm | Ymm> = Attend<V, SoftmaxInputs>;
 
+/** How a softmax may differ from the plain one. */
+export interface SoftmaxOptions<V extends Zmm | Ymm> {
+  /** Loads logits in base 2. Default: scores are that. */
+  load(x: V, from: Memory<'gpr64'>): void;
+  /**
+   * Keep a row's maximum unless a logit is above it by more than 8, so that old outputs nearly never need to be
+   * rescaled: probabilities of up to 2^8 do no harm.
+   */
+  readonly lazy: boolean;
+  readonly emitProbabilities: EmitProbabilities<V>;
+}
+
 /** Turns the scores of a vector of rows into probabilities, and adds them to `total`. */
 export type EmitProbabilities<V extends Zmm | Ymm> = (
   score: Gpr64,
@@ -35,9 +47,11 @@ const unrolled = 4;
  */
 export function emitSoftmax<V extends Zmm | Ymm>(
   a: Softmax<V>,
-  emitProbabilities: EmitProbabilities<V> = probabilities(a),
+  given: Partial<SoftmaxOptions<V>> = {},
 ): void {
   const { k, v, job } = a;
+  const plain = { load: v.load, lazy: false, emitProbabilities: probabilities(a) };
+  const options = { ...plain, ...given };
   k.section('softmax', () => {
     const [scores, maximum, sum, decay] = [
       addressOf(a, 'scores'),
@@ -52,7 +66,7 @@ export function emitSoftmax<V extends Zmm | Ymm>(
     k.loop(panels, () => {
       for (let at = 0; at < panelBytes; at += 4 * v.lanes) {
         const pointers = { scores, maximum, sum, decay, limits };
-        k.scope(() => emitRows(a, pointers, at, emitProbabilities));
+        k.scope(() => emitRows(a, pointers, at, options));
       }
       for (const pointer of [maximum, sum, decay, limits]) k.add(pointer, panelBytes);
       k.scope(() => {
@@ -76,7 +90,7 @@ function emitRows<V extends Zmm | Ymm>(
   a: Softmax<V>,
   pointers: Pointers,
   at: number,
-  emitProbabilities: EmitProbabilities<V>,
+  { load, lazy, emitProbabilities }: SoftmaxOptions<V>,
 ): void {
   const { k, v, job } = a;
   const [old, top, base, total, lowest] = v.take('statistics', 5) as [V, V, V, V, V];
@@ -84,7 +98,8 @@ function emitRows<V extends Zmm | Ymm>(
   v.broadcast(lowest, k.constant.f32(Number.NEGATIVE_INFINITY));
   k.cmp(job.masked, 0);
   k.if(k.flags('ne'), () => hideTokens(a, pointers, at, lowest));
-  findMaximum(a, pointers.scores, at, old, top);
+  findMaximum(a, pointers.scores.at(at), old, top, load);
+  if (lazy) v.keepUnlessHigher(top, old, base);
 
   // A row that has seen nothing keeps −∞ as its maximum but must not subtract it.
   v.finiteOrZero(base, top, lowest);
@@ -148,20 +163,21 @@ function hideTokens<V extends Zmm | Ymm>(
 /** `top`: the largest of `old` and all scores that are numbers. */
 function findMaximum<V extends Zmm | Ymm>(
   { k, v, job }: Softmax<V>,
-  scores: Gpr64,
-  at: number,
+  scores: Memory<'gpr64'>,
   old: V,
   top: V,
+  load: SoftmaxOptions<V>['load'],
 ): void {
   k.scope(() => {
     const tops = v.take('tops', unrolled) as [V, V, V, V];
     const [x] = v.take('x', 1) as [V];
     for (const each of tops) v.max(each, old, old);
-    const score = k.gpr('score', scores);
+    const score = k.gpr('score');
+    k.lea(score, scores);
     const count = k.gpr('rounds', job.tokens);
     const take = (which: readonly V[]) => {
       for (const [i, each] of which.entries()) {
-        v.load(x, score.at(at + i * panelBytes));
+        load(x, score.at(i * panelBytes));
         v.max(each, x, each);
       }
       k.add(score, which.length * panelBytes);

@@ -6,7 +6,7 @@
 export const rowsJob = {
   /** Pairs of neighbours along the head dimension, in panels of 16 query rows. */
   queries: 'u32',
-  /** Addresses of the tokens, up to a multiple of 16. */
+  /** Addresses of the tokens; the last one again up to a multiple of 32. */
   rowList: 'u32',
   valuePairs: 'u32',
   scores: 'u32',
@@ -30,4 +30,6 @@ export const rowsJob = {
   scale: 'f32',
   /** Set to 1 where a mask would have to hide an infinity or NaN: nothing else is changed then. */
   status: 'u32',
+  /** Room for copies of the tokens, one behind the other. */
+  staging: 'u32',
 } as const;

@@ -7,9 +7,9 @@ const highColumns = [8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 3
 
 /**
  * Values of two neighbouring tokens, side by side for each column: what a product over pairs of tokens takes.
- * The head dimension of values is a multiple of 32.
+ * The head dimension of values is a multiple of 32. Tokens are taken up to a multiple of `tokensTo`.
  */
-export function emitPackValues(a: Rows): void {
+export function emitPackValues(a: Rows, tokensTo: 2 | 32 = 2): void {
   const { k, job, base } = a;
   k.section('values in pairs', () => {
     const [low, high, first, second, pairs, order] = k.zmms('pairs', 6) as [
@@ -28,8 +28,9 @@ export function emitPackValues(a: Rows): void {
     k.add(target, base);
     const stride = k.gpr('stride', job.valueStride);
     const count = k.gpr('pairs', job.tokens);
-    k.add(count, 1);
-    k.shr(count, 1);
+    k.add(count, tokensTo - 1);
+    k.shr(count, Math.log2(tokensTo));
+    if (tokensTo > 2) k.shl(count, Math.log2(tokensTo) - 1);
     k.loop(
       count,
       () => {

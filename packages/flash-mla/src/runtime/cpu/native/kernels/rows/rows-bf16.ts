@@ -32,9 +32,10 @@ export const rowsBf16: Kernel<typeof rowsJob> = defineKernel(
     emitCheckValues(a);
     emitPackValues(a);
     emitRowScores(a);
-    emitSoftmax(a, (score, tokens, { base: reference, total }) =>
-      emitPairedProbabilities(k, tokens, { score, base: reference, total, exp2: v.exp2 }),
-    );
+    emitSoftmax(a, {
+      emitProbabilities: (score, tokens, { base: reference, total }) =>
+        emitPairedProbabilities(k, tokens, { ...v, score, base: reference, total }),
+    });
     emitOutputs(a, {
       values: addressOf(a, 'valuePairs'),
       stride: inputs.valueStride,

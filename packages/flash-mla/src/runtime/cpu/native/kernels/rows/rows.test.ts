@@ -1,7 +1,11 @@
+import { defineKernel } from '@flash-mla/machine-code';
 import { describe, expect, it } from 'vitest';
 import type { AttendShape } from '../../self-test/attend-problem.ts';
 import { rowsProblem } from '../../self-test/rows-problem.ts';
-import { abi, runBeforeGuard, runs } from '../../testing/machine.ts';
+import { emulatedTileBytes, withEmulatedTiles } from '../../testing/emulated-tiles.ts';
+import { abi, addressOf, runBeforeGuard, runs } from '../../testing/machine.ts';
+import { rowsJob } from './job.ts';
+import { emitRowsAmx, rowsAmx, rowsAmxFeatures, rowsAmxTokens } from './rows-amx.ts';
 import { rowsBf16, rowsBf16Features, rowsBf16Tokens } from './rows-bf16.ts';
 
 const base: AttendShape = {
@@ -22,29 +26,48 @@ const shapes: AttendShape[] = [
   { ...base, rows: 61, tokens: 19, headDimQk: 128, headDimV: 128, masked: true },
 ];
 
-describe('attending to bf16 tokens in place with avx512_bf16', () => {
-  const places = [{}, { scattered: true }, { gap: 6 }];
-  const all = shapes.flatMap((shape) => places.map((place) => ({ ...shape, ...place })));
-  it.skipIf(!runs(rowsBf16Features)).each(all)(
+/** The kernel for AMX with tiles in memory, which runs on other processors as well. */
+const tiles = new Uint8Array(emulatedTileBytes);
+const emulated = defineKernel(
+  { name: 'rows_amx', features: rowsBf16Features, job: rowsJob, args: ['base'] },
+  (k, { base: memory, ...job }) => emitRowsAmx(withEmulatedTiles(k, addressOf(tiles)), job, memory),
+);
+
+const kernels = [
+  ['avx512_bf16', rowsBf16, rowsBf16Features, rowsBf16Tokens],
+  ['amx_bf16', rowsAmx, rowsAmxFeatures, rowsAmxTokens],
+  ['emulated tiles', emulated, rowsBf16Features, rowsAmxTokens],
+] as const;
+
+describe.each(kernels)('attending to bf16 tokens in place with %s', (_, kernel, needed, most) => {
+  const more = { ...base, rows: 40, tokens: 241, headDimQk: 96, headDimV: 64, continued: true };
+  const whole = { ...base, rows: 8, tokens: 256, headDimQk: 128, headDimV: 96 };
+  const all = [...shapes, more, { ...more, masked: true }, whole]
+    .filter(({ tokens }) => tokens <= most)
+    .flatMap((shape) =>
+      [{}, { scattered: true }, { gap: 6 }].map((place) => ({ ...shape, ...place })),
+    );
+
+  it.skipIf(!runs(needed)).each(all)(
     '$rows rows, $tokens tokens, $headDimQk/$headDimV',
     (shape) => {
-      const problem = rowsProblem(rowsBf16, rowsBf16Tokens, shape, shape);
-      const result = runBeforeGuard(rowsBf16.assemble(abi), problem);
+      const problem = rowsProblem(kernel, most, shape, shape);
+      const result = runBeforeGuard(kernel.assemble(abi), problem);
       expect(problem.errorOf(result)).toBeLessThan(problem.tolerance);
     },
   );
 
-  it.skipIf(!runs(rowsBf16Features)).each([0x7f80, 0xffc1])(
+  it.skipIf(!runs(needed)).each([0x7f80, 0xffc1])(
     'refuses to mask a value of %d, and changes nothing else',
     (code) => {
       const shape = { ...base, rows: 20, tokens: 9, headDimQk: 64, headDimV: 64 };
       for (const masked of [true, false]) {
-        const problem = rowsProblem(rowsBf16, rowsBf16Tokens, { ...shape, masked });
+        const problem = rowsProblem(kernel, most, { ...shape, masked });
         const last = problem.memory.length - 2 * shape.headDimQk;
         new DataView(problem.memory.buffer).setUint16(last + 2 * 63, code, true);
-        const result = runBeforeGuard(rowsBf16.assemble(abi), problem);
+        const result = runBeforeGuard(kernel.assemble(abi), problem);
         const changed = result.findIndex((byte, i) => byte !== problem.memory[i]);
-        const status = rowsBf16.jobLayout.offsets.get('status')?.offset ?? -1;
+        const status = kernel.jobLayout.offsets.get('status')?.offset ?? -1;
         expect(changed === status && result[status] === 1).toBe(masked);
       }
     },

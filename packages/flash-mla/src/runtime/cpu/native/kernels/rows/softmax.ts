@@ -1,4 +1,4 @@
-import type { Gpr64, KernelBuilder, Zmm } from '@flash-mla/machine-code';
+import type { Gpr64, KernelBuilder, Memory, Zmm } from '@flash-mla/machine-code';
 import { panelBytes } from '../attend/context.ts';
 
 /**
@@ -24,7 +24,11 @@ interface Probabilities {
   readonly score: Gpr64;
   readonly base: Zmm;
   readonly total: Zmm;
+  /** Loads logits in base 2. */
+  load(x: Zmm, from: Memory<'gpr64'>): void;
   exp2(x: Zmm): void;
+  /** Fill up to a multiple of so many pairs with zeros; a power of two. */
+  readonly pairsTo?: number;
 }
 
 /**
@@ -34,12 +38,12 @@ interface Probabilities {
 export function emitPairedProbabilities(
   k: KernelBuilder,
   tokens: Gpr64,
-  { score, base, total, exp2 }: Probabilities,
+  { score, base, total, load, exp2, pairsTo = 1 }: Probabilities,
 ): void {
   const [first, second] = k.zmms('p', 2) as [Zmm, Zmm];
   const to = k.gpr('to', score);
   const probability = (x: Zmm, at: number) => {
-    k.vmovups(x, score.at(at));
+    load(x, score.at(at));
     k.vsubps(x, x, base);
     exp2(x);
     k.vaddps(total, total, x);
@@ -49,7 +53,12 @@ export function emitPairedProbabilities(
     k.vmovups(to.at(), first);
   };
   const odd = k.gpr('odd', tokens);
+  const missing = k.gpr('missing', tokens);
   k.and(odd, 1);
+  k.add(missing, 1);
+  k.shr(missing, 1);
+  k.neg(missing);
+  k.and(missing, pairsTo - 1);
   k.shr(tokens, 1);
   k.loop(
     tokens,
@@ -67,5 +76,16 @@ export function emitPairedProbabilities(
     probability(first, 0);
     k.vpxord(second, second, second);
     store();
+    k.add(to, panelBytes);
   });
+  if (pairsTo === 1) return;
+  k.vpxord(first, first, first);
+  k.loop(
+    missing,
+    () => {
+      k.vmovups(to.at(), first);
+      k.add(to, panelBytes);
+    },
+    { name: 'no_tokens' },
+  );
 }
