@@ -22,28 +22,30 @@ export function emitPackValues(a: Rows, tokensTo: 2 | 32 = 2): void {
     ];
     k.vmovdqu32(low, k.constant.u32(lowColumns));
     k.vmovdqu32(high, k.constant.u32(highColumns));
-    const list = k.gpr('list', job.rowList);
-    k.add(list, base);
     const target = k.gpr('target', job.valuePairs);
     k.add(target, base);
     const stride = k.gpr('stride', job.valueStride);
-    const count = k.gpr('pairs', job.tokens);
-    k.add(count, tokensTo - 1);
-    k.shr(count, Math.log2(tokensTo));
-    if (tokensTo > 2) k.shl(count, Math.log2(tokensTo) - 1);
+    const column = k.gpr('column', 0);
+    const columns = k.gpr('columns', job.colTiles);
+    k.shr(columns, 1);
+    // Columns outside: so each line that is written follows the one before it.
     k.loop(
-      count,
+      columns,
       () => {
-        const rows: [Gpr64, Gpr64] = [k.gpr('row0'), k.gpr('row1')];
-        loadRows(a, rows, list);
+        const list = k.gpr('list', job.rowList);
+        k.add(list, base);
         const to = k.gpr('to', target);
-        const columns = k.gpr('columns', job.colTiles);
-        k.shr(columns, 1);
+        const count = k.gpr('pairs', job.tokens);
+        k.add(count, tokensTo - 1);
+        k.shr(count, Math.log2(tokensTo));
+        if (tokensTo > 2) k.shl(count, Math.log2(tokensTo) - 1);
         k.loop(
-          columns,
+          count,
           () => {
-            k.vmovdqu32(first, rows[0].at());
-            k.vmovdqu32(second, rows[1].at());
+            const rows: [Gpr64, Gpr64] = [k.gpr('row0'), k.gpr('row1')];
+            loadRows(a, rows, list);
+            k.vmovdqu32(first, rows[0].at(column));
+            k.vmovdqu32(second, rows[1].at(column));
             k.vpunpcklwd(pairs, first, second);
             k.vpunpckhwd(second, first, second);
             k.vmovdqa32(order, low);
@@ -51,15 +53,15 @@ export function emitPackValues(a: Rows, tokensTo: 2 | 32 = 2): void {
             k.vpermt2d(pairs, high, second);
             k.vmovdqu32(to.at(), order);
             k.vmovdqu32(to.at(stride), pairs);
-            k.lea(to, to.at(stride.times(2)));
-            for (const row of rows) k.add(row, 64);
+            k.add(to, pairBytes);
+            k.add(list, 8);
           },
-          { name: 'columns', atLeastOnce: true },
+          { name: 'token_pairs', atLeastOnce: true },
         );
-        k.add(list, 8);
-        k.add(target, pairBytes);
+        k.lea(target, target.at(stride.times(2)));
+        k.add(column, 64);
       },
-      { name: 'token_pairs', atLeastOnce: true },
+      { name: 'columns', atLeastOnce: true },
     );
   });
 }

@@ -128,6 +128,8 @@ function emitPanels(
   outputs: Memory<'gpr64'>,
 ): void {
   k.scope(() => {
+    /** Bytes of two column tiles' outputs in each step: all of them in eight steps. */
+    const prefetched = (panels * tileBytes) / 8;
     const sums = k.tileBlock('sums', panels, 2);
     const probabilities = k.tiles('p', panels);
     const values = k.tiles('values', 2);
@@ -157,9 +159,17 @@ function emitPanels(
         const steps = k.gpr('steps', job.tokens);
         k.add(steps, 31);
         k.shr(steps, 5);
+        // The outputs that come next lie in the second cache.
+        const next = k.gpr('next');
+        k.lea(next, output.at(outputStride.times(2)));
         k.loop(
           steps,
           () => {
+            for (let ahead = 0; ahead < prefetched; ahead += 64) {
+              k.prefetcht0(next.at(ahead));
+              k.prefetcht0(next.at(outputStride, ahead));
+            }
+            k.add(next, prefetched);
             for (const [i, tile] of probabilities.entries()) {
               k.tileloadd(tile, p.at(line));
               k.add(p, i + 1 < panels ? scoreStride : line);
