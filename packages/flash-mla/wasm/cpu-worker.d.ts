@@ -1,2 +1,2 @@
-/** The script of a worker thread, made by scripts/bundle.mjs of src/backends/cpu/worker.ts. */
+/** The script of a worker thread, made by scripts/bundle.mjs of src/runtime/cpu/worker.ts. */
 export const script: string;
