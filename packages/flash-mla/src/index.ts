@@ -44,6 +44,7 @@ export type { DeviceInfo, MemoryStats } from './runtime/device/backend.ts';
 export { Device, type DeviceOptions, type DeviceSpec, Graph } from './runtime/device/device.ts';
 export type { KernelLibrary } from './runtime/device/kernel-library.ts';
 export { type DeviceListing, listDevices } from './runtime/device/open-device.ts';
+export { Stream, StreamEvent, type StreamOptions } from './runtime/device/stream.ts';
 export {
   defineCpuKernel,
   defineCudaKernel,

@@ -1,11 +1,14 @@
 import { UnsupportedOperationError } from '@flash-mla/core';
 import type {
   Backend,
+  BackendEvent,
   BackendGraph,
   BackendMeasurements,
+  BackendStream,
   DeviceInfo,
   MemoryStats,
 } from '../device/backend.ts';
+import { QueueStream } from '../device/one-queue.ts';
 import type { AnyOperation, Operation } from '../operation/operation.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import { asCpuBuffer } from './commands/address.ts';
@@ -26,6 +29,8 @@ export class CpuBackend implements Backend {
     ceilings: () =>
       measureCeilings(this, this.#context.kernels, (command, uses) => this.#enqueue(command, uses)),
   };
+  readonly defaultStream: BackendStream = new QueueStream(this);
+  stream = this.defaultStream;
   readonly #executor: Executor;
   readonly #heap: Heap;
   readonly #context: CommandContext;
@@ -54,6 +59,21 @@ export class CpuBackend implements Backend {
   /** To be called whenever the executor has got on. */
   collect(): void {
     this.#heap.collect();
+  }
+
+  createStream(): BackendStream {
+    return new QueueStream(this);
+  }
+
+  /** A point in the one queue. */
+  record(): BackendEvent {
+    const executor = this.#executor;
+    const { issued } = executor;
+    const isDone = () => {
+      executor.assertAlive();
+      return executor.retired >= issued;
+    };
+    return { isDone, synchronize: async () => (isDone() ? undefined : executor.synchronize()) };
   }
 
   allocate(byteLength: number): DeviceBuffer {

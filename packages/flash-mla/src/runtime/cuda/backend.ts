@@ -14,21 +14,21 @@ import type {
 import type { NumberCheck } from '../operation/number-check.ts';
 import type { Operation } from '../operation/operation.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
-import { checkNumbers } from './debug/check-numbers.ts';
+import { type CheckNumbersArgs, checkNumbers } from './debug/check-numbers.ts';
 import { DebugChecks, reportBytes } from './debug/debug-checks.ts';
 import type { SharedContext } from './device/shared-context.ts';
-import type { Handle, PinnedMemory } from './driver/driver.ts';
 import { CudaGraph } from './graph.ts';
 import type { AnyCudaKernel } from './kernel.ts';
+import { CounterPool } from './launch/counters.ts';
 import type { KernelStore } from './launch/kernel-store.ts';
 import { KernelTable } from './launch/kernel-table.ts';
 import { asCudaBuffer, Launcher } from './launch/launcher.ts';
-import { StreamState } from './launch/stream-state.ts';
 import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
-import { type CudaBuffer, DeviceMemory } from './memory/device-memory.ts';
-import { Transfers } from './memory/transfers.ts';
-import { Timeline } from './stream/timeline.ts';
+import { DeviceMemory } from './memory/device-memory.ts';
+import { Capture } from './stream/capture.ts';
+import { CudaStream, type StreamOwner } from './stream/cuda-stream.ts';
+import { StreamOrder } from './stream/stream-order.ts';
 
 /** What a {@link CudaBackend} is made of. */
 export interface CudaBackendParts {
@@ -42,21 +42,21 @@ export interface CudaBackendParts {
   readonly exactMemory: boolean;
 }
 
-/** One GPU: a context, one stream, everything in order. Also what runs on the simulated driver. */
-export class CudaBackend implements Backend {
+/** One GPU: a context, its streams and its memory. Also what runs on the simulated driver. */
+export class CudaBackend implements Backend, StreamOwner {
   readonly info: DeviceInfo;
   readonly measurements: BackendMeasurements;
-  readonly #shared: SharedContext;
-  readonly #stream: Handle;
-  readonly #timeline: Timeline;
-  readonly #memory: DeviceMemory;
-  readonly #transfers: Transfers;
+  readonly shared: SharedContext;
+  readonly memory: DeviceMemory;
+  readonly counters: CounterPool;
+  readonly defaultStream: CudaStream;
+  stream: CudaStream;
+  readonly #order = new StreamOrder();
+  readonly #streams = new Set<CudaStream>();
   readonly #kernels: KernelTable;
-  readonly #state: StreamState;
-  readonly #debug: { readonly checks: DebugChecks; readonly buffer: CudaBuffer } | undefined;
+  readonly #debug: boolean;
   readonly #graphs = new Set<CudaGraph>();
-  /** What the graph being recorded copies to the device; undefined while none is. */
-  #recording: PinnedMemory[] | undefined;
+  #capture: Capture | undefined;
   /** What debug mode found, until a read or synchronisation has reported it. */
   #failure: FlashMlaError | undefined;
   #closed = false;
@@ -65,14 +65,12 @@ export class CudaBackend implements Backend {
     const { shared, limits } = parts;
     const { context, driver } = shared;
     this.info = parts.info;
-    this.#shared = shared;
+    this.shared = shared;
+    this.#debug = parts.debug;
     shared.hold(this.#onLost);
     try {
-      this.#stream = context.createStream();
-      this.#timeline = new Timeline(context, this.#stream);
-      this.#memory = new DeviceMemory(shared, parts.exactMemory);
-      this.#transfers = new Transfers(shared, this.#stream, this.#timeline, this.#memory);
-      this.#state = new StreamState(this.#stream, context, this.#memory);
+      this.memory = new DeviceMemory(shared, this.#order, parts.exactMemory);
+      this.counters = new CounterPool(context, this.memory);
       const launcher = new Launcher({
         limits,
         context,
@@ -81,61 +79,83 @@ export class CudaBackend implements Backend {
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
       });
       this.#kernels = new KernelTable(parts.kernels, launcher);
-      this.measurements = measurementsOf(context, this.#state, this.#timeline, launcher);
-      if (parts.debug) {
-        const buffer = this.#memory.allocate(reportBytes);
-        const clear = () => context.fill(buffer.address, 0, reportBytes / 4, this.#stream);
-        const checks = new DebugChecks(
-          (check) => this.#kernels.run(checkNumbers, check, this.#state),
-          buffer,
-          clear,
-        );
-        this.#debug = { checks, buffer };
-      }
+      this.defaultStream = this.#newStream();
+      this.stream = this.defaultStream;
+      const { state, timeline } = this.defaultStream;
+      this.measurements = measurementsOf(context, state, timeline, launcher);
     } catch (error) {
       shared.release(this.#onLost);
       throw error;
     }
   }
 
+  get recording(): Capture | undefined {
+    return this.#capture;
+  }
+
+  createStream(): CudaStream {
+    this.#refuseWhileRecording('createStream()');
+    const begin = this.defaultStream.record();
+    const stream = this.#newStream();
+    // What was given back before may still be in use there.
+    stream.wait(begin);
+    return stream;
+  }
+
+  /** A stream gets no more work; it goes once its work is done. */
+  retire(stream: CudaStream): void {
+    if (this.shared.lost || this.#closed) return;
+    const isIdle = () => stream.transfers.isIdle;
+    this.#order.retire(stream.timeline, isIdle, () => {
+      this.#streams.delete(stream);
+      stream.state.release();
+      if (stream.debug) this.memory.release(stream.debug.buffer);
+      stream.destroy();
+      if (this.#order.isSingle) this.memory.adoptScratch(this.defaultStream.state);
+    });
+  }
+
   allocate(byteLength: number): DeviceBuffer {
-    this.#shared.checkAlive();
-    return this.#memory.allocate(byteLength);
+    this.shared.checkAlive();
+    return this.memory.allocate(byteLength);
   }
 
   release(buffer: DeviceBuffer): void {
-    if (this.#shared.lost || this.#closed) return;
-    this.#memory.release(asCudaBuffer(buffer));
+    if (this.shared.lost || this.#closed) return;
+    this.memory.release(asCudaBuffer(buffer));
   }
 
   write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     const target = asCudaBuffer(buffer).address + byteOffset;
-    if (this.#recording) this.#transfers.record(target, bytes, this.#recording);
-    else this.#transfers.write(target, bytes);
+    if (this.#capture) this.#capture.write(this.stream, target, bytes);
+    else this.stream.transfers.write(target, bytes);
   }
 
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     this.#refuseWhileRecording('read()');
-    const bytes = this.#transfers.read(asCudaBuffer(buffer).address + byteOffset, byteLength);
-    return this.#debug ? this.#afterChecks(bytes) : bytes;
+    const { stream } = this;
+    const bytes = stream.transfers.read(asCudaBuffer(buffer).address + byteOffset, byteLength);
+    return this.#debug ? this.checked(bytes, stream) : bytes;
   }
 
   async synchronize(): Promise<void> {
     this.#refuseWhileRecording('synchronize()');
-    const done = this.#timeline.wait(this.#timeline.mark());
-    return this.#debug ? this.#afterChecks(done) : done;
+    const [first, ...others] = this.#streams;
+    if (others.length === 0) return first?.synchronize();
+    await Promise.all([...this.#streams].map((stream) => stream.synchronize()));
   }
 
   memoryStats(): MemoryStats {
-    return this.#memory.stats();
+    return this.memory.stats();
   }
 
   run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
-    if (this.#debug !== undefined && !this.#passes(operation.checks?.(args) ?? [])) return;
+    const { state } = this.stream;
+    if (this.#debug && !this.#passes(operation.checks?.(args) ?? [])) return;
     try {
-      this.#kernels.run(operation, args, this.#state);
+      this.#kernels.run(operation, args, state);
     } finally {
-      this.#state.endCall();
+      state.endCall();
     }
   }
 
@@ -145,36 +165,40 @@ export class CudaBackend implements Backend {
 
   capture(enqueue: () => void): BackendGraph {
     this.#refuseWhileRecording('capture()');
-    const { context } = this.#shared;
-    const pinned: PinnedMemory[] = [];
-    context.beginCapture(this.#stream);
-    this.#recording = pinned;
-    this.#memory.beginRecording();
+    const { context } = this.shared;
+    const capture = new Capture(context, this.stream, this.defaultStream.transfers);
+    this.#capture = capture;
+    this.memory.beginRecording();
     let problem: { readonly error: unknown } | undefined;
     try {
       enqueue();
     } catch (error) {
       problem = { error };
     }
-    this.#recording = undefined;
-    const memory = this.#memory.endRecording();
-    const release = () => {
-      this.#transfers.release(pinned);
-      memory.dispose();
-    };
-    try {
-      // Also after a failure: only this ends the stream's recording.
-      const handle = context.endCapture(this.#stream);
-      const graph = new CudaGraph(context, this.#stream, handle, () => {
-        this.#refuseWhileRecording('dispose() of a graph');
-        this.#graphs.delete(graph);
-        release();
+    this.#capture = undefined;
+    const memory = this.memory.endRecording();
+    const release = () =>
+      this.memory.whenUnused(() => {
+        capture.release();
+        memory.dispose();
       });
+    try {
+      const handle = capture.end();
+      const graph = new CudaGraph(
+        context,
+        () => this.stream.handle,
+        handle,
+        () => {
+          this.#refuseWhileRecording('dispose() of a graph');
+          this.#graphs.delete(graph);
+          release();
+        },
+      );
       if (problem) graph.dispose();
       else this.#graphs.add(graph);
       if (!problem) return graph;
     } catch (error) {
-      if (!this.#shared.lost) release();
+      if (!this.shared.lost) release();
       problem ??= { error };
     }
     throw problem.error;
@@ -183,50 +207,29 @@ export class CudaBackend implements Backend {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const { context } = this.#shared;
-    this.#timeline.stop(DisposedError.whilePending(this.info.id));
+    this.#stop(DisposedError.whilePending(this.info.id));
     try {
-      await this.#timeline.drain();
+      for (const { timeline } of this.#streams) await timeline.drain();
       for (const graph of [...this.#graphs]) graph.dispose();
-      this.#transfers.destroy();
-      this.#timeline.destroy();
-      this.#memory.destroy();
-      context.destroyStream(this.#stream);
+      this.memory.destroy();
+      for (const stream of this.#streams) stream.destroy();
     } catch (error) {
       // A lost device has nothing left to give back.
       if (!(error instanceof DeviceLostError)) throw error;
     } finally {
-      this.#shared.release(this.#onLost);
+      this.shared.release(this.#onLost);
     }
   }
 
-  readonly #onLost = (error: DeviceLostError): void => {
-    this.#timeline?.stop(error);
-  };
-
-  /** Debug mode: whether an operation may run. What it must not run for is reported later. */
-  #passes(conditions: readonly NumberCheck[]): boolean {
-    if (this.#debug === undefined) return true;
-    const { checks, buffer } = this.#debug;
-    checks.enqueue(conditions, this.#recording !== undefined);
-    if (this.#recording) return true;
-    const failure = checks.failure(this.#transfers.readNow(buffer.address, reportBytes));
-    if (failure === undefined) return true;
-    this.#failure ??= failure;
-    checks.clear();
-    return false;
-  }
-
   /** Debug mode: a result, unless the device has found something bad on the way to it. */
-  async #afterChecks<T>(result: Promise<T>): Promise<T> {
+  async checked<T>(result: Promise<T>, stream: CudaStream): Promise<T> {
+    if (stream.debug === undefined) return result;
     result.catch(() => {});
-    if (this.#debug) {
-      const { checks, buffer } = this.#debug;
-      const found = checks.failure(await this.#transfers.read(buffer.address, reportBytes));
-      if (found) {
-        checks.clear();
-        this.#failure ??= found;
-      }
+    const { checks, buffer } = stream.debug;
+    const found = checks.failure(await stream.transfers.read(buffer.address, reportBytes));
+    if (found) {
+      checks.clear();
+      this.#failure ??= found;
     }
     const failure = this.#failure;
     this.#failure = undefined;
@@ -234,8 +237,42 @@ export class CudaBackend implements Backend {
     return result;
   }
 
+  readonly #onLost = (error: DeviceLostError): void => this.#stop(error);
+
+  #stop(error: Error): void {
+    for (const { timeline } of this.#streams) timeline.stop(error);
+  }
+
+  #newStream(): CudaStream {
+    const stream = new CudaStream(this);
+    this.#streams.add(stream);
+    this.#order.add(stream.timeline);
+    if (this.#debug) {
+      const buffer = this.memory.allocate(reportBytes);
+      const clear = () =>
+        this.shared.context.fill(buffer.address, 0, reportBytes / 4, stream.handle);
+      const run = (check: CheckNumbersArgs) => this.#kernels.run(checkNumbers, check, stream.state);
+      stream.debug = { checks: new DebugChecks(run, buffer, clear), buffer };
+    }
+    return stream;
+  }
+
+  /** Debug mode: whether an operation may run. What it must not run for is reported later. */
+  #passes(conditions: readonly NumberCheck[]): boolean {
+    const { debug, transfers } = this.stream;
+    if (debug === undefined) return true;
+    const { checks, buffer } = debug;
+    checks.enqueue(conditions, this.#capture !== undefined);
+    if (this.#capture) return true;
+    const failure = checks.failure(transfers.readNow(buffer.address, reportBytes));
+    if (failure === undefined) return true;
+    this.#failure ??= failure;
+    checks.clear();
+    return false;
+  }
+
   #refuseWhileRecording(what: string): void {
-    if (this.#recording === undefined) return;
+    if (this.#capture === undefined) return;
     throw new InvalidArgumentError(
       'enqueue',
       'a function that only enqueues',

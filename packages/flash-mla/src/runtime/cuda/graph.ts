@@ -5,13 +5,16 @@ import type { CudaContext, Handle } from './driver/driver.ts';
 /** A recorded sequence of operations as a CUDA graph. */
 export class CudaGraph implements BackendGraph {
   readonly #context: CudaContext;
-  readonly #stream: Handle;
+  readonly #stream: () => Handle;
   readonly #graph: Handle;
   readonly #release: () => void;
   #disposed = false;
 
-  /** `release` gives back what the graph alone keeps; replays under way are done before its reuse. */
-  constructor(context: CudaContext, stream: Handle, graph: Handle, release: () => void) {
+  /**
+   * It is replayed on the `stream` of the moment. `release` gives back what the graph alone keeps;
+   * replays under way are done before its reuse.
+   */
+  constructor(context: CudaContext, stream: () => Handle, graph: Handle, release: () => void) {
     this.#context = context;
     this.#stream = stream;
     this.#graph = graph;
@@ -20,7 +23,7 @@ export class CudaGraph implements BackendGraph {
 
   replay(): void {
     if (this.#disposed) throw new DisposedError('graph');
-    this.#context.launchGraph(this.#graph, this.#stream);
+    this.#context.launchGraph(this.#graph, this.#stream());
   }
 
   dispose(): void {

@@ -3,7 +3,8 @@
  * their kernels are registered with the device.
  *
  * Whoever calls has validated everything and allocated the outputs. A backend trusts the arguments of
- * an operation. Every method that touches memory only enqueues; work runs in the order of the calls.
+ * an operation. Every method that touches memory only enqueues, on the stream of the moment; work of a
+ * stream runs in the order of the calls.
  */
 
 import type { Operation } from '../operation/operation.ts';
@@ -32,6 +33,29 @@ export interface MemoryStats {
   readonly reserved: number;
   /** Largest `allocated` so far. */
   readonly peak: number;
+}
+
+/** A point in the work of a stream. */
+export interface BackendEvent {
+  /** Whether the work before it is done. Throws what went wrong in it. */
+  isDone(): boolean;
+  /** Resolves once the work before it is done; rejects with what went wrong in it. */
+  synchronize(): Promise<void>;
+}
+
+/**
+ * An order of work: what is enqueued on one stream runs in the order of the calls. A device that has one
+ * queue runs all streams in the order of the calls.
+ */
+export interface BackendStream {
+  /** A point after the work enqueued so far. Within a capture it becomes part of the graph. */
+  record(): BackendEvent;
+  /** What is enqueued later waits for that point. Within a capture the stream takes part in the graph. */
+  wait(event: BackendEvent): void;
+  /** Resolves once the work enqueued so far is done; rejects with what went wrong in it. */
+  synchronize(): Promise<void>;
+  /** Gives the stream back once its work is done. Idempotent. */
+  dispose(): void;
 }
 
 /** A recorded sequence of operations; lengths on the device may change between replays. */
@@ -65,16 +89,21 @@ export interface BackendMeasurements {
 export interface Backend {
   readonly info: DeviceInfo;
   readonly measurements?: BackendMeasurements;
+  readonly defaultStream: BackendStream;
+  /** Where work goes that is enqueued now. */
+  stream: BackendStream;
 
+  /** A stream whose work comes after what was enqueued on the default stream so far. */
+  createStream(name: string): BackendStream;
   /** Throws {@link OutOfMemoryError}. The contents are undefined. */
   allocate(byteLength: number): DeviceBuffer;
-  /** Gives memory back once all work enqueued so far is done. */
+  /** Gives memory back once the work enqueued so far, on all streams, is done. */
   release(buffer: DeviceBuffer): void;
   /** Enqueues a copy to the device; `bytes` may change as soon as this returns. */
   write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void;
-  /** Bytes as they are once all work enqueued so far is done. Never blocks the event loop. */
+  /** Bytes as they are once the work enqueued so far is done. Never blocks the event loop. */
   read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array>;
-  /** Resolves once all work enqueued so far is done; rejects with what went wrong in it. */
+  /** Resolves once all work enqueued so far, on all streams, is done; rejects with what went wrong. */
   synchronize(): Promise<void>;
   memoryStats(): MemoryStats;
 
@@ -88,7 +117,10 @@ export interface Backend {
    */
   traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits;
 
-  /** Records what `enqueue` enqueues instead of running it. */
+  /**
+   * Records what `enqueue` enqueues, on the stream of the moment and those that join it, instead of
+   * running it.
+   */
   capture(enqueue: () => void): BackendGraph;
 
   /** Stops the device; what is pending rejects with `DisposedError.whilePending`. Idempotent. */

@@ -18,6 +18,7 @@ import { Recording } from '../tensor/recording.ts';
 import { areCounts, Tensor, type TensorHost } from '../tensor/tensor.ts';
 import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
 import type { BackendOptions } from './registry.ts';
+import { queueOf, Stream, type StreamOptions, streamOf } from './stream.ts';
 
 /** What to open: `'auto'` takes the first of cuda, webgpu, cpu that is there. */
 export type DeviceSpec = 'auto' | 'cpu' | 'cuda' | `cuda:${number}` | 'webgpu' | 'sim';
@@ -46,11 +47,16 @@ export class Graph implements Disposable {
     this.#recording = recording;
   }
 
-  /** Enqueues everything that was recorded. Throws {@link DisposedError}. */
-  replay(): void {
+  /**
+   * Enqueues everything that was recorded. Replays of one graph run one after the other, whatever their
+   * streams. Throws {@link DisposedError}.
+   */
+  replay(options?: StreamOptions): void {
     this.#device.recording?.refuse('replay() of a graph');
     if (this.#disposed || this.#device.closed) throw new DisposedError('graph');
-    this.#graph.replay();
+    const stream = streamOf(options);
+    if (stream === undefined) this.#graph.replay();
+    else this.#device.withStream(stream, () => this.#graph.replay());
   }
 
   /**
@@ -77,7 +83,13 @@ export class Device implements TensorHost, AsyncDisposable {
   readonly debug: boolean;
   /** Devices that `'auto'` preferred but could not open, with why. */
   readonly skipped: readonly Error[];
+  /** The stream of everything that names no other. */
+  readonly defaultStream: Stream;
   readonly #backend: Backend;
+  #stream: Stream;
+  /** Streams made so far, and those of them that are not disposed of. */
+  #streams = 0;
+  #liveStreams = 0;
   #closed = false;
   #closing: Promise<void> | undefined;
   #epoch = 0;
@@ -89,6 +101,8 @@ export class Device implements TensorHost, AsyncDisposable {
     this.info = backend.info;
     this.debug = debug;
     this.skipped = skipped;
+    this.defaultStream = new Stream(this, backend.defaultStream, 'default stream');
+    this.#stream = this.defaultStream;
   }
 
   get id(): string {
@@ -101,6 +115,11 @@ export class Device implements TensorHost, AsyncDisposable {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** The stream that work goes to at present; see {@link withStream}. */
+  get stream(): Stream {
+    return this.#stream;
   }
 
   /** The capture under way. */
@@ -182,11 +201,14 @@ export class Device implements TensorHost, AsyncDisposable {
    * tensors, write them and dispose of them: what it writes is written by each replay, and the graph
    * keeps the memory that it uses (see {@link Graph}).
    *
-   * It must not be async, and must not read, synchronise, capture, replay, or dispose of a graph or the
-   * device: that throws {@link InvalidArgumentError}, and so does this. What `enqueue` throws ends the
-   * capture and is thrown on.
+   * One stream is recorded; others take part once they wait for an event that was recorded within, and
+   * that stream must wait for them again before the end.
+   *
+   * It must not be async, and must not read, synchronise, capture, replay, make streams, or dispose of
+   * them, a graph or the device: that throws {@link InvalidArgumentError}, and so does this. What `enqueue`
+   * throws ends the capture and is thrown on.
    */
-  capture(enqueue: () => void): Graph {
+  capture(enqueue: () => void, options?: StreamOptions): Graph {
     if (typeof enqueue !== 'function' || this.#recording) {
       throw new InvalidArgumentError(
         'enqueue',
@@ -194,8 +216,10 @@ export class Device implements TensorHost, AsyncDisposable {
         this.#recording ? 'one inside a capture' : describeValue(enqueue),
       );
     }
+    const stream = streamOf(options);
+    if (stream !== undefined) return this.withStream(stream, () => this.capture(enqueue));
     const { backend } = this;
-    const recording = new Recording();
+    const recording = new Recording(this.#stream, this.#liveStreams === 0);
     this.#recording = recording;
     this.#epoch++;
     try {
@@ -208,6 +232,7 @@ export class Device implements TensorHost, AsyncDisposable {
             'an async one',
           );
         }
+        checkJoined(recording, this.#stream);
       };
       return new Graph(this, backend.capture(run), recording);
     } catch (error) {
@@ -225,12 +250,63 @@ export class Device implements TensorHost, AsyncDisposable {
    * The arguments are not checked. Throws {@link UnsupportedOperationError} where no kernel takes the
    * call, {@link KernelCompileError}, {@link OutOfMemoryError}; then nothing is enqueued.
    */
-  run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
-    this.backend.run(operation, args);
+  run<Args extends object>(
+    operation: Operation<Args, never, unknown>,
+    args: Args,
+    options?: StreamOptions,
+  ): void {
+    const stream = streamOf(options);
+    if (stream === undefined) this.backend.run(operation, args);
+    else this.withStream(stream, () => this.backend.run(operation, args));
   }
 
   /**
-   * Resolves once all work enqueued so far is done; rejects with what went wrong in it, and with
+   * A stream of its own order: see docs/streams.md. Its work comes after what was enqueued on the default
+   * stream so far. On `cpu` and `webgpu`, which have one queue, work of all streams runs in the order of
+   * the calls. Dispose of it after its last use.
+   *
+   * `name` is for messages. Throws {@link InvalidArgumentError}, also within a capture.
+   */
+  createStream(options: { readonly name?: string | undefined } = {}): Stream {
+    this.#recording?.refuse('createStream()');
+    const name = options.name ?? `stream ${this.#streams + 1}`;
+    if (typeof name !== 'string' || name === '' || name.length > 64) {
+      throw new InvalidArgumentError('name', 'a text of 1 to 64 characters', describeValue(name));
+    }
+    const queue = this.backend.createStream(name);
+    this.#streams++;
+    this.#liveStreams++;
+    return new Stream(this, queue, name, () => {
+      this.#liveStreams--;
+    });
+  }
+
+  /**
+   * Runs `enqueue` and gives its result. What it enqueues goes to the stream: operations, writes, reads,
+   * replays, whether or not they have an option for it. So `withStream(s, () => rmsNorm(…))` works for
+   * every function of the library. It must not be an async function, whose work after a wait would go
+   * elsewhere. Throws {@link InvalidArgumentError}, {@link DisposedError}, and what `enqueue` throws.
+   */
+  withStream<T>(stream: Stream, enqueue: () => T): T {
+    if (typeof enqueue !== 'function' || isAsync(enqueue)) {
+      const actual = typeof enqueue === 'function' ? 'an async one' : describeValue(enqueue);
+      throw new InvalidArgumentError('enqueue', 'a function that does not wait', actual);
+    }
+    const { backend } = this;
+    const queue = queueOf(stream, this);
+    const before = { stream: this.#stream, queue: backend.stream };
+    this.#stream = stream;
+    backend.stream = queue;
+    try {
+      return enqueue();
+    } finally {
+      this.#stream = before.stream;
+      backend.stream = before.queue;
+    }
+  }
+
+  /**
+   * Resolves once all work enqueued so far, on all streams, is done; rejects with what went wrong in it, and with
    * {@link DisposedError} if the device is disposed of meanwhile. Within a capture it throws
    * {@link InvalidArgumentError}.
    */
@@ -259,6 +335,23 @@ export class Device implements TensorHost, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+/** Within a capture: every stream that takes part must have been waited for. */
+function checkJoined({ order }: Recording, origin: Stream): void {
+  const { unjoined } = order;
+  if (unjoined === undefined) return;
+  throw new InvalidArgumentError(
+    'enqueue',
+    `a function after which '${origin.name}' has waited for all work that it captured`,
+    `one that leaves work of '${(unjoined as Stream).name}' unordered`,
+    'Let the captured stream wait() for an event that the other record()s after its last work.',
+  );
+}
+
+/** Whether a function is declared async. */
+function isAsync(value: object): boolean {
+  return Object.prototype.toString.call(value) === '[object AsyncFunction]';
 }
 
 function toStorage<D extends DType>(

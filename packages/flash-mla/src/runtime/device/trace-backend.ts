@@ -1,7 +1,8 @@
 import { FlashMlaError } from '@flash-mla/core';
 import type { Operation } from '../operation/operation.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
-import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
+import type { Backend, BackendGraph, BackendStream, DeviceInfo, MemoryStats } from './backend.ts';
+import { idleQueue, QueueStream } from './one-queue.ts';
 
 /**
  * A device that is not there: calls go the way they always go, up to the launch, which is noted down
@@ -9,6 +10,8 @@ import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.t
  */
 export abstract class TraceBackend implements Backend {
   readonly info: DeviceInfo;
+  readonly defaultStream: BackendStream = new QueueStream(idleQueue);
+  stream = this.defaultStream;
 
   constructor(info: DeviceInfo) {
     this.info = info;
@@ -17,6 +20,10 @@ export abstract class TraceBackend implements Backend {
   abstract allocate(byteLength: number): DeviceBuffer;
   abstract run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void;
   abstract traits<Shape, Traits>(operation: Operation<never, Shape, Traits>, shape: Shape): Traits;
+
+  createStream(): BackendStream {
+    return new QueueStream(idleQueue);
+  }
 
   release(): void {}
 

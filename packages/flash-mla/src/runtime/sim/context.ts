@@ -26,6 +26,13 @@ const sliceMs = 10;
 /** Host addresses are only names here; they lie apart from the device's. */
 const hostBase = 2 ** 40;
 
+/** A graph that is being recorded: the streams and events in it, and what it does. */
+interface SimCapture {
+  readonly streams: Set<Handle>;
+  readonly events: Set<Handle>;
+  readonly work: Work[];
+}
+
 /** A simulated device's context. All streams share one queue: an order that streams allow. */
 export class SimContext implements CudaContext {
   readonly ordinal: number;
@@ -35,7 +42,7 @@ export class SimContext implements CudaContext {
   readonly #pinned = new Map<Address, Uint8Array<ArrayBuffer>>();
   readonly #graphs = new Map<Handle, readonly Work[]>();
   #memory: SimMemory;
-  #recording: { readonly stream: Handle; readonly work: Work[] } | undefined;
+  #recording: SimCapture | undefined;
   #handles = 0;
 
   readonly #count: (kernel: string, counters: Counters) => void;
@@ -113,8 +120,17 @@ export class SimContext implements CudaContext {
   }
 
   recordEvent(event: Handle, stream: Handle): void {
+    if (this.#recording?.streams.has(stream)) {
+      this.#recording.events.add(event);
+      return;
+    }
     this.#events.set(event, undefined);
     this.#enqueue('cuEventRecord', stream, () => void this.#events.set(event, performance.now()));
+  }
+
+  /** All streams share one queue, in which an event comes before those that wait for it. */
+  waitEvent(stream: Handle, event: Handle): void {
+    if (this.#recording?.events.has(event)) this.#recording.streams.add(stream);
   }
 
   queryEvent(event: Handle): boolean {
@@ -178,7 +194,7 @@ export class SimContext implements CudaContext {
   }
 
   beginCapture(stream: Handle): void {
-    this.#recording = { stream, work: [] };
+    this.#recording = { streams: new Set([stream]), events: new Set(), work: [] };
   }
 
   endCapture(): Handle {
@@ -205,7 +221,7 @@ export class SimContext implements CudaContext {
         throw asDriverError(call, error);
       }
     };
-    if (this.#recording?.stream === stream) this.#recording.work.push(translated);
+    if (this.#recording?.streams.has(stream)) this.#recording.work.push(translated);
     else this.#queue.push(translated);
   }
 

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import type { Backend } from '../device/backend.ts';
+import { CapturedOrder } from '../device/captured-order.ts';
 import type { Allocation } from './allocation.ts';
 import type { DeviceBuffer } from './view.ts';
 
@@ -8,13 +9,23 @@ import type { DeviceBuffer } from './view.ts';
  * of, whether or not its tensors are: a replay finds no one else's data there.
  *
  * A tensor that is made and disposed of within the capture is a temporary: later tensors of the same
- * capture take its memory, as they would outside.
+ * capture take its memory, as they would outside, as long as the device has one stream.
  */
 export class Recording {
+  /** The streams that take part. */
+  readonly order: CapturedOrder;
   readonly #held = new Set<Allocation>();
   readonly #made = new WeakSet<Allocation>();
   /** Memory of temporaries, by size. */
   readonly #spare = new Map<number, DeviceBuffer[]>();
+  /** With several streams a temporary may still be in use where the next would be written. */
+  readonly #mayReuse: boolean;
+
+  /** `origin`: the stream that is captured; `isSingle`: whether the device has no other. */
+  constructor(origin: object, isSingle: boolean) {
+    this.order = new CapturedOrder(origin);
+    this.#mayReuse = isSingle;
+  }
 
   /** Notes that the graph uses memory. */
   hold(allocation: Allocation): void {
@@ -25,7 +36,7 @@ export class Recording {
 
   /** Memory of a temporary that is gone; undefined where none has this size. */
   reuse(byteLength: number): DeviceBuffer | undefined {
-    return this.#spare.get(byteLength)?.pop();
+    return this.#mayReuse ? this.#spare.get(byteLength)?.pop() : undefined;
   }
 
   /** Notes memory that came into being within the capture. */

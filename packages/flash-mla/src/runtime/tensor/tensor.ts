@@ -15,6 +15,8 @@ import {
   storageFromBytes,
   typedArrayName,
 } from '@flash-mla/core';
+import type { Backend } from '../device/backend.ts';
+import { type Stream, type StreamHost, type StreamOptions, streamOf } from '../device/stream.ts';
 import {
   type Allocation,
   type AllocationHost,
@@ -23,13 +25,16 @@ import {
   disposeMemory,
 } from './allocation.ts';
 import { packedRows } from './packed-rows.ts';
+import type { Recording } from './recording.ts';
 import type { DeviceBuffer, TensorView } from './view.ts';
 import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
 
 /** What a tensor needs of the device it lives on. */
-export interface TensorHost extends AllocationHost {
-  /** The spec that opened the device, for messages. */
-  readonly id: string;
+export interface TensorHost extends AllocationHost, StreamHost {
+  readonly recording: Recording | undefined;
+  readonly backend: Backend;
+  /** Runs `enqueue`, whose work goes to the stream. */
+  withStream<T>(stream: Stream, enqueue: () => T): T;
   /** Changes whenever a capture begins or ends: what was enqueued in another epoch may not have run. */
   readonly epoch: number;
 }
@@ -214,7 +219,13 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
    * gives, or the same as bytes. Within a capture the graph repeats the write, with the bytes of now.
    * Throws {@link InvalidArgumentError}.
    */
-  write(data: StorageOf<D> | Uint8Array): void {
+  write(data: StorageOf<D> | Uint8Array, options?: StreamOptions): void {
+    const stream = streamOf(options);
+    if (stream === undefined) this.#write(data);
+    else this.device.withStream(stream, () => this.#write(data));
+  }
+
+  #write(data: StorageOf<D> | Uint8Array): void {
     if (typedArrayName(data) !== 'Uint8Array' && !isStorageOf(this.dtype, data)) {
       throw new InvalidArgumentError(
         'data',
@@ -242,11 +253,13 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
    * The elements in row-major order once all work enqueued so far is done: bit codes for f16, bf16,
    * e4m3, e8m0. Rejects with what went wrong in that work, with {@link DisposedError} if the device is
    * disposed of meanwhile, and with {@link OutOfMemoryError} where the host has no room for the elements.
-   * Within a capture it throws {@link InvalidArgumentError}.
+   * Within a capture it throws {@link InvalidArgumentError}. It waits for the work of one stream; that of
+   * others must be ordered before it by events.
    */
-  read(): Promise<StorageOf<D>> {
+  read(options?: StreamOptions): Promise<StorageOf<D>> {
     this.device.recording?.refuse('read()');
-    return this.#read();
+    const stream = streamOf(options);
+    return stream === undefined ? this.#read() : this.device.withStream(stream, () => this.#read());
   }
 
   async #read(): Promise<StorageOf<D>> {
@@ -267,8 +280,8 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   }
 
   /** As {@link read}, decoded to float32. */
-  readFloat32(): Promise<Float32Array> {
-    return this.read().then((elements) => decodeElements(this.dtype, elements));
+  readFloat32(options?: StreamOptions): Promise<Float32Array> {
+    return this.read(options).then((elements) => decodeElements(this.dtype, elements));
   }
 
   /**

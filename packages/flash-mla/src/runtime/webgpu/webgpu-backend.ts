@@ -6,11 +6,14 @@ import {
 } from '@flash-mla/core';
 import type {
   Backend,
+  BackendEvent,
   BackendGraph,
   BackendMeasurements,
+  BackendStream,
   DeviceInfo,
   MemoryStats,
 } from '../device/backend.ts';
+import { QueueStream } from '../device/one-queue.ts';
 import type { AnyOperation, Operation } from '../operation/operation.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import { DebugChecks } from './debug-checks.ts';
@@ -29,6 +32,8 @@ import { upload } from './runtime/upload.ts';
 export class WebGpuBackend implements Backend {
   readonly info: DeviceInfo;
   readonly measurements: BackendMeasurements;
+  readonly defaultStream: BackendStream = new QueueStream(this);
+  stream = this.defaultStream;
   readonly #runtime: Runtime;
   readonly #readback: Readback;
   readonly #debug: DebugChecks | undefined;
@@ -61,6 +66,35 @@ export class WebGpuBackend implements Backend {
       event.preventDefault();
       queue.fail(new FlashMlaError(`device '${info.id}': ${event.error.message}`));
     });
+  }
+
+  createStream(): BackendStream {
+    return new QueueStream(this);
+  }
+
+  /** A point in the one queue. */
+  record(): BackendEvent {
+    this.#checkOpen();
+    const { queue, device } = this.#runtime;
+    let isDone = false;
+    const done = queue
+      .submitted()
+      .then(() => device.queue.onSubmittedWorkDone())
+      .catch(() => undefined) // `check` tells why.
+      .then(() => {
+        isDone = true;
+      });
+    return {
+      isDone: () => {
+        this.#checkOpen();
+        return isDone;
+      },
+      synchronize: async () => {
+        await done;
+        this.#checkOpen();
+        await queue.check();
+      },
+    };
   }
 
   allocate(byteLength: number): DeviceBuffer {

@@ -14,6 +14,8 @@ export interface Executor {
   /** Bytes of the memory so far. */
   readonly memoryBytes: number;
 
+  /** Throws if the workers are gone. */
+  assertAlive(): void;
   /** Enqueues a command, with the address of its workspace. Returns its ticket. */
   run(command: Command, workspace: number): number;
   /**

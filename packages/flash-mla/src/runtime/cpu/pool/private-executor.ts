@@ -59,6 +59,10 @@ export class PrivateExecutor implements Executor {
     return true;
   }
 
+  assertAlive(): void {
+    if (this.#group.lost) throw this.#group.lost;
+  }
+
   run(command: Command, workspace: number): number {
     const operation = operations.indexOf(command.operation);
     const args = [workspace, ...command.arguments];
@@ -90,7 +94,7 @@ export class PrivateExecutor implements Executor {
     pending: Omit<Pending, 'ticket'>,
     transfer?: ArrayBuffer[],
   ): number {
-    if (this.#group.lost) throw this.#group.lost;
+    this.assertAlive();
     const ticket = ++this.#issued;
     this.#pending.push({ ticket, ...pending });
     this.#group.post(request, transfer);

@@ -95,7 +95,7 @@ export class SharedExecutor implements Executor {
   }
 
   run(command: Command, workspace: number): number {
-    this.#assertAlive();
+    this.assertAlive();
     const ticket = ++this.#issued;
     this.#waiting.push({ ticket, command, workspace });
     this.#advance();
@@ -103,14 +103,14 @@ export class SharedExecutor implements Executor {
   }
 
   write(address: number, bytes: Uint8Array, lastUse: number): boolean {
-    this.#assertAlive();
+    this.assertAlive();
     if (lastUse > this.retired) return false;
     new Uint8Array(this.#memory.buffer, address, bytes.byteLength).set(bytes);
     return true;
   }
 
   async read(address: number, byteLength: number): Promise<Uint8Array> {
-    this.#assertAlive();
+    this.assertAlive();
     const ticket = ++this.#issued;
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ticket, address, byteLength, resolve, reject });
@@ -126,7 +126,7 @@ export class SharedExecutor implements Executor {
     return this.#group.stop();
   }
 
-  #assertAlive(): void {
+  assertAlive(): void {
     if (this.#group.lost) throw this.#group.lost;
   }
 

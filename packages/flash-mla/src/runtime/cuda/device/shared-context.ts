@@ -129,6 +129,7 @@ const contextCalls = [
   'createEvent',
   'destroyEvent',
   'recordEvent',
+  'waitEvent',
   'queryEvent',
   'synchronizeEvent',
   'elapsedMs',

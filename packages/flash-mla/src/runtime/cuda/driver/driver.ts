@@ -115,6 +115,8 @@ export interface CudaContext {
   createEvent(timing: boolean): Handle;
   destroyEvent(event: Handle): void;
   recordEvent(event: Handle, stream: Handle): void;
+  /** What is enqueued later on the stream waits for what was enqueued before the event was recorded. */
+  waitEvent(stream: Handle, event: Handle): void;
   /** Whether the work before the event is done; throws what went wrong in it. */
   queryEvent(event: Handle): boolean;
   /** Blocks until the work before the event is done. */

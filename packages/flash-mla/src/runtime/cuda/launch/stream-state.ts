@@ -1,65 +1,65 @@
-import type { Address, CudaContext, Handle } from '../driver/driver.ts';
+import type { Address, Handle } from '../driver/driver.ts';
 import type { Call } from '../kernel.ts';
-import type { DeviceMemory } from '../memory/device-memory.ts';
-import type { Block } from '../memory/device-pool.ts';
-
-/** Room for all CTAs that a GPU runs side by side, for most kernels. */
-const leastCounters = 1024;
+import type { DeviceMemory, ScratchOwner } from '../memory/device-memory.ts';
+import type { Block, DeviceMemoryPool } from '../memory/device-pool.ts';
+import { type CounterPool, Counters } from './counters.ts';
 
 /**
  * What calls on one stream use beside their tensors. Work of a stream runs in order, so its calls may
- * share scratch and counters; those of another stream may not, hence one of these for each.
+ * share scratch and counters; those of another stream may not, hence one of these for each. Nor may a
+ * graph share them with the stream that it was recorded on: it may be replayed on another.
  */
-export class StreamState implements Call {
+export class StreamState implements Call, ScratchOwner {
   readonly stream: Handle;
-  readonly #context: CudaContext;
+  pool: DeviceMemoryPool | undefined;
+  recordingPool: DeviceMemoryPool | undefined;
   readonly #memory: DeviceMemory;
+  readonly #counterPool: CounterPool;
+  readonly #counters: Counters;
+  #recorded: Counters | undefined;
   /** Scratch of the call at hand. */
   readonly #scratch: Block[] = [];
-  #counters: { readonly address: Address; readonly count: number } | undefined;
 
-  constructor(stream: Handle, context: CudaContext, memory: DeviceMemory) {
+  constructor(stream: Handle, memory: DeviceMemory, counterPool: CounterPool) {
     this.stream = stream;
-    this.#context = context;
     this.#memory = memory;
+    this.#counterPool = counterPool;
+    this.#counters = new Counters(counterPool);
   }
 
   workspace(bytes: number): Address {
     if (bytes === 0) return 0;
-    const block = this.#memory.takeScratch(bytes);
+    const block = this.#memory.takeScratch(bytes, this);
     this.#scratch.push(block);
     return block.address;
   }
 
   counters(count: number): Address {
-    if (this.#counters === undefined || this.#counters.count < count) {
-      const size = Math.max(leastCounters, 2 ** Math.ceil(Math.log2(count)));
-      const { address } = this.#memory.takeForGood(size * 4);
-      this.#clear(address, size);
-      this.#counters = { address, count: size };
-    }
-    return this.#counters.address;
+    return (this.#recorded ?? this.#counters).get(count);
   }
 
   /** All work of the call at hand is enqueued: its scratch may serve the next. */
   endCall(): void {
     for (let block = this.#scratch.pop(); block !== undefined; block = this.#scratch.pop()) {
-      this.#memory.giveScratch(block);
+      this.#memory.giveScratch(block, this);
     }
   }
 
-  /** At once, and also where the stream's work is being recorded, to which it does not belong. */
-  #clear(address: Address, words: number): void {
-    const context = this.#context;
-    const stream = context.createStream();
-    const event = context.createEvent(false);
-    try {
-      context.fill(address, 0, words, stream);
-      context.recordEvent(event, stream);
-      context.synchronizeEvent(event);
-    } finally {
-      context.destroyEvent(event);
-      context.destroyStream(stream);
-    }
+  /** From here to {@link endRecording} counters are the graph's: the function releases them. */
+  beginRecording(): () => void {
+    const counters = new Counters(this.#counterPool);
+    this.#recorded = counters;
+    return () => counters.release();
+  }
+
+  endRecording(): void {
+    this.#recorded = undefined;
+    this.recordingPool = undefined;
+  }
+
+  /** All work of the stream is done, and there will be no more. */
+  release(): void {
+    this.#counters.release();
+    this.#memory.adoptScratch(this);
   }
 }

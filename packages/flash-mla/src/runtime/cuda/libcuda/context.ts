@@ -118,6 +118,11 @@ export class LibcudaContext implements CudaContext {
     this.#call('cuEventRecord', this.#api.cuEventRecord(event, stream));
   }
 
+  waitEvent(stream: Handle, event: Handle): void {
+    this.#enter();
+    this.#call('cuStreamWaitEvent', this.#api.cuStreamWaitEvent(stream, event, 0));
+  }
+
   queryEvent(event: Handle): boolean {
     this.#enter();
     const code = this.#api.cuEventQuery(event);

@@ -31,6 +31,7 @@ const prototypes = {
   cuMemsetD32Async: ['cuMemsetD32Async', 'u64', 'u32', 'u64', 'u64'],
   cuStreamCreate: ['cuStreamCreate', 'u64', 'u32'],
   cuStreamDestroy: ['cuStreamDestroy_v2', 'u64'],
+  cuStreamWaitEvent: ['cuStreamWaitEvent', 'u64', 'u64', 'u32'],
   cuEventCreate: ['cuEventCreate', 'u64', 'u32'],
   cuEventDestroy: ['cuEventDestroy_v2', 'u64'],
   cuEventRecord: ['cuEventRecord', 'u64', 'u64'],

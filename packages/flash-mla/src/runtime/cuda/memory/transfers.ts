@@ -2,8 +2,7 @@ import { OutOfMemoryError } from '@flash-mla/core';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { Address, CudaContext, Handle, PinnedMemory } from '../driver/driver.ts';
 import type { Timeline } from '../stream/timeline.ts';
-import type { DeviceMemory } from './device-memory.ts';
-import type { Block } from './device-pool.ts';
+import type { DeviceMemory, Temporary } from './device-memory.ts';
 import { largestPinned, PinnedPool } from './pinned-pool.ts';
 
 /**
@@ -17,6 +16,8 @@ export class Transfers {
   readonly #timeline: Timeline;
   readonly #memory: DeviceMemory;
   readonly #pinned: PinnedPool;
+  /** Reads whose bytes are still on their way. */
+  #reads = 0;
 
   constructor(shared: SharedContext, stream: Handle, timeline: Timeline, memory: DeviceMemory) {
     const { context } = shared;
@@ -40,15 +41,18 @@ export class Transfers {
     }
   }
 
-  /** A write that a graph repeats: its bytes stay in memory that is `kept` as long as the graph. */
-  record(target: Address, bytes: Uint8Array, kept: PinnedMemory[]): void {
+  /**
+   * A write on a stream that is being recorded, which the graph repeats: its bytes stay in memory that is
+   * `kept` as long as the graph.
+   */
+  record(target: Address, bytes: Uint8Array, kept: PinnedMemory[], stream: Handle): void {
     this.#shared.checkAlive();
     for (let at = 0; at < bytes.byteLength; at += largestPinned) {
       const piece = bytes.subarray(at, at + largestPinned);
       const memory = this.#pinned.takeAtOnce(piece.byteLength);
       kept.push(memory);
       memory.bytes.set(piece);
-      this.#context.copyToDevice(target + at, memory.address, piece.byteLength, this.#stream);
+      this.#context.copyToDevice(target + at, memory.address, piece.byteLength, stream);
     }
   }
 
@@ -69,29 +73,44 @@ export class Transfers {
     return memory.bytes.slice(0, byteLength);
   }
 
+  /** Whether no page-locked memory will be looked at any more. */
+  get isIdle(): boolean {
+    return this.#reads === 0;
+  }
+
   /** The bytes as they are once the work enqueued so far is done. */
   async read(source: Address, byteLength: number): Promise<Uint8Array> {
+    this.#reads++;
+    try {
+      return await this.#read(source, byteLength);
+    } finally {
+      this.#reads--;
+    }
+  }
+
+  async #read(source: Address, byteLength: number): Promise<Uint8Array> {
     const result = new Uint8Array(byteLength);
     if (byteLength <= largestPinned) {
       await this.#fetch(source, result)();
       return result;
     }
     // Work enqueued later may overwrite the source while its pieces travel: copy it aside first.
-    let snapshot: Block;
+    let snapshot: Temporary;
     try {
-      snapshot = this.#memory.takeScratch(byteLength);
+      snapshot = this.#memory.takeTemporary(byteLength);
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
       return this.#readAtOnce(source, result);
     }
-    this.#context.copyOnDevice(snapshot.address, source, byteLength, this.#stream);
+    const { address } = snapshot.block;
+    this.#context.copyOnDevice(address, source, byteLength, this.#stream);
     let previous: (() => Promise<void>) | undefined;
     for (let at = 0; at < byteLength; at += largestPinned) {
-      const next = this.#fetch(snapshot.address + at, result.subarray(at, at + largestPinned));
+      const next = this.#fetch(address + at, result.subarray(at, at + largestPinned));
       await previous?.();
       previous = next;
     }
-    this.#memory.giveScratch(snapshot);
+    this.#memory.giveTemporary(snapshot);
     await previous?.();
     return result;
   }

@@ -71,6 +71,13 @@ export class Timeline {
     this.#poll();
   }
 
+  /** Lets what is enqueued later on another stream wait for the work before a mark. */
+  holdBack(stream: Handle, mark: number): void {
+    const entry = this.#pending.find((pending) => pending.mark === mark);
+    // An event that is done orders nothing more, and may be in use for another mark.
+    if (entry !== undefined) this.#context.waitEvent(stream, entry.event);
+  }
+
   /** As {@link wait}, for who stops: goes on after {@link stop}. */
   async drain(): Promise<void> {
     const mark = this.mark();
@@ -109,7 +116,6 @@ export class Timeline {
       this.#polling = false;
       return;
     }
-    const before = this.#reached;
     try {
       this.#poll();
     } catch (error) {
@@ -117,13 +123,15 @@ export class Timeline {
       this.stop(error);
       return;
     }
-    if (this.#reached > before) this.#settle();
+    // Others may have polled since the last turn: what counts is who waits.
+    const waiting = this.#waiters.length;
+    this.#settle();
     if (this.#waiters.length === 0) {
       this.#polling = false;
       return;
     }
     const now = performance.now();
-    if (this.#reached > before) this.#pollingSince = now;
+    if (this.#waiters.length < waiting) this.#pollingSince = now;
     if (now - this.#pollingSince < eagerMs) soon(() => this.#turn());
     else setTimeout(() => this.#turn(), 1);
   }

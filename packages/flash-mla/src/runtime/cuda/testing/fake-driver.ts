@@ -102,15 +102,25 @@ export class FakeDriver implements CudaDriver {
   }
 }
 
+/** A graph that is being recorded: its streams, its events, what it does. */
+interface FakeCapture {
+  readonly origin: Handle;
+  readonly streams: Set<Handle>;
+  readonly events: Set<Handle>;
+  readonly nodes: (() => void)[];
+}
+
 export class FakeContext implements CudaContext {
   readonly ordinal: number;
   readonly memory = new FakeMemory();
+  /** Which stream was told to wait for which event, in order. */
+  readonly waits: { readonly stream: Handle; readonly event: Handle }[] = [];
   readonly #driver: FakeDriver;
   readonly #host = new Map<number, Uint8Array<ArrayBuffer>>();
   readonly #done = new Set<Handle>();
   readonly #graphs = new Map<Handle, (() => void)[]>();
   #queue: (() => void)[] = [];
-  #capture: (() => void)[] | undefined;
+  #capture: FakeCapture | undefined;
   #handle = 1;
   #used = 0;
 
@@ -186,15 +196,29 @@ export class FakeContext implements CudaContext {
     this.#driver.enter('destroyEvent');
   }
 
-  recordEvent(event: Handle): void {
+  recordEvent(event: Handle, stream: Handle): void {
     this.#driver.enter('recordEvent');
-    if (this.#capture) throw new Error('fake device: an event was recorded into a graph');
     this.#done.delete(event);
-    this.#enqueue(() => this.#done.add(event));
+    if (this.#capture?.streams.has(stream)) this.#capture.events.add(event);
+    else this.#enqueue(stream, () => this.#done.add(event));
+  }
+
+  /** The one queue runs an event before those that wait for it. */
+  waitEvent(stream: Handle, event: Handle): void {
+    this.#driver.enter('waitEvent');
+    this.waits.push({ stream, event });
+    const capture = this.#capture;
+    if (capture?.events.has(event)) capture.streams.add(stream);
+    else if (capture?.streams.has(stream)) {
+      throw new Error('fake device: a graph waits for an event outside of it');
+    }
   }
 
   queryEvent(event: Handle): boolean {
     this.#driver.enter('queryEvent');
+    if (this.#capture?.events.has(event)) {
+      throw new Error('fake device: an event of a graph was asked for');
+    }
     return this.#done.has(event);
   }
 
@@ -208,28 +232,28 @@ export class FakeContext implements CudaContext {
     return 1.5;
   }
 
-  copyToDevice(target: number, source: number, bytes: number): void {
+  copyToDevice(target: number, source: number, bytes: number, stream: Handle): void {
     this.#driver.enter('copyToDevice');
     const from = this.#host.get(source);
     if (from === undefined) throw new Error('fake device: not pinned memory');
-    this.#enqueue(() => this.memory.at(target, bytes).set(from.subarray(0, bytes)));
+    this.#enqueue(stream, () => this.memory.at(target, bytes).set(from.subarray(0, bytes)));
   }
 
-  copyToHost(target: number, source: number, bytes: number): void {
+  copyToHost(target: number, source: number, bytes: number, stream: Handle): void {
     this.#driver.enter('copyToHost');
     const to = this.#host.get(target);
     if (to === undefined) throw new Error('fake device: not pinned memory');
-    this.#enqueue(() => to.set(this.memory.at(source, bytes)));
+    this.#enqueue(stream, () => to.set(this.memory.at(source, bytes)));
   }
 
-  copyOnDevice(target: number, source: number, bytes: number): void {
+  copyOnDevice(target: number, source: number, bytes: number, stream: Handle): void {
     this.#driver.enter('copyOnDevice');
-    this.#enqueue(() => this.memory.at(target, bytes).set(this.memory.at(source, bytes)));
+    this.#enqueue(stream, () => this.memory.at(target, bytes).set(this.memory.at(source, bytes)));
   }
 
-  fill(target: number, word: number, words: number): void {
+  fill(target: number, word: number, words: number, stream: Handle): void {
     this.#driver.enter('fill');
-    this.#enqueue(() => {
+    this.#enqueue(stream, () => {
       const bytes = this.memory.at(target, words * 4);
       new Uint32Array(bytes.buffer, bytes.byteOffset, words).fill(word);
     });
@@ -254,11 +278,13 @@ export class FakeContext implements CudaContext {
     const parameters = new DataView(new ArrayBuffer(shape.parameterBytes));
     return {
       parameters,
-      run: (grid) => {
+      run: (grid, stream) => {
         this.#driver.enter('run');
         this.#driver.calls.push(`${shape.source.name} ${grid.join('x')}`);
         const copy = new DataView(parameters.buffer.slice(0));
-        this.#enqueue(() => this.#driver.kernels.get(shape.source.name)?.(copy, this.memory));
+        this.#enqueue(stream, () =>
+          this.#driver.kernels.get(shape.source.name)?.(copy, this.memory),
+        );
       },
     };
   }
@@ -268,24 +294,26 @@ export class FakeContext implements CudaContext {
     return encodeTensorMap(map);
   }
 
-  beginCapture(): void {
+  beginCapture(stream: Handle): void {
     this.#driver.enter('beginCapture');
-    this.#capture = [];
+    const [streams, events] = [new Set([stream]), new Set<Handle>()];
+    this.#capture = { origin: stream, streams, events, nodes: [] };
   }
 
-  endCapture(): Handle {
+  endCapture(stream: Handle): Handle {
     this.#driver.enter('endCapture');
+    if (this.#capture?.origin !== stream) throw new Error('fake device: not what began the graph');
     const graph = this.#handle++;
-    this.#graphs.set(graph, this.#capture ?? []);
+    this.#graphs.set(graph, this.#capture.nodes);
     this.#capture = undefined;
     return graph;
   }
 
-  launchGraph(graph: Handle): void {
+  launchGraph(graph: Handle, stream: Handle): void {
     this.#driver.enter('launchGraph');
     const nodes = this.#graphs.get(graph);
     if (nodes === undefined) throw new Error('fake device: no such graph');
-    for (const node of nodes) this.#enqueue(node);
+    for (const node of nodes) this.#enqueue(stream, node);
   }
 
   destroyGraph(graph: Handle): void {
@@ -297,8 +325,8 @@ export class FakeContext implements CudaContext {
     for (const work of this.#queue.splice(0)) work();
   }
 
-  #enqueue(work: () => void): void {
-    if (this.#capture) this.#capture.push(work);
+  #enqueue(stream: Handle, work: () => void): void {
+    if (this.#capture?.streams.has(stream)) this.#capture.nodes.push(work);
     else if (this.#driver.automatic && this.#queue.length === 0) work();
     else this.#queue.push(work);
   }

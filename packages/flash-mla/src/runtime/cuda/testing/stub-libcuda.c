@@ -144,6 +144,9 @@ CUresult CUDAAPI cuEventCreate(CUevent *event, unsigned flags) {
   return 0;
 }
 CUresult CUDAAPI cuEventDestroy_v2(CUevent event) { (void)event; return 0; }
+CUresult CUDAAPI cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
+  return event == (CUevent)0x7ffe00002000 && stream == (CUstream)0x7ffe00001000 && !flags ? 0 : 400;
+}
 CUresult CUDAAPI cuEventRecord(CUevent event, CUstream stream) {
   return event == (CUevent)0x7ffe00002000 && stream == (CUstream)0x7ffe00001000 ? 0 : 400;
 }

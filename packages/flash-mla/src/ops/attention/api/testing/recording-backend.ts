@@ -1,10 +1,12 @@
 import type {
   Backend,
   BackendGraph,
+  BackendStream,
   DeviceInfo,
   MemoryStats,
 } from '../../../../runtime/device/backend.ts';
 import { Device } from '../../../../runtime/device/device.ts';
+import { idleQueue, QueueStream } from '../../../../runtime/device/one-queue.ts';
 import type { Operation } from '../../../../runtime/operation/operation.ts';
 import type { DeviceBuffer } from '../../../../runtime/tensor/view.ts';
 import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
@@ -24,6 +26,8 @@ class HostBuffer implements DeviceBuffer {
 /** A backend that keeps memory on the host and notes what it is asked to do, instead of doing it. */
 export class RecordingBackend implements Backend {
   readonly info: DeviceInfo;
+  readonly defaultStream: BackendStream = new QueueStream(idleQueue);
+  stream = this.defaultStream;
   readonly calls: { readonly operation: string; readonly args: unknown }[] = [];
   readonly live = new Set<DeviceBuffer>();
   /** The operation of this name throws. */
@@ -35,6 +39,10 @@ export class RecordingBackend implements Backend {
 
   constructor(id = 'cpu') {
     this.info = { backend: 'cpu', id, name: 'recording', parallelism: 1, details: {} };
+  }
+
+  createStream(): BackendStream {
+    return new QueueStream(idleQueue);
   }
 
   allocate(byteLength: number): DeviceBuffer {
