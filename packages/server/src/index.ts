@@ -1,4 +1,5 @@
-export { ApiError, ServerOptionError } from './errors.ts';
+export { type CreateEngineOptions, createEngine } from './create-engine.ts';
+export { ApiError, GrammarError, ServerOptionError } from './errors.ts';
 export type { Backend, BackendListener, BackendRequest } from './generate/backend.ts';
 export { LocalBackend } from './generate/local-backend.ts';
 export type {
@@ -8,6 +9,10 @@ export type {
   Usage,
 } from './generate/request.ts';
 export { type Generation, TextEngine } from './generate/text-engine.ts';
+export type { Grammars } from './grammar/grammars.ts';
+export { type GrammarVocabulary, grammarVocabulary } from './grammar/vocabulary.ts';
+export { type GrammarLimits, WorkerGrammars } from './grammar/worker-grammars.ts';
+export { type CheckpointModelOptions, readServedModel } from './model/checkpoint-model.ts';
 export type {
   ChatFormat,
   IncrementalDecoder,

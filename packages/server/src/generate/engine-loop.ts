@@ -1,17 +1,22 @@
 import type { Engine, EngineEvent, EngineStats, RequestOptions } from '@flash-mla/engine';
 
+export interface EngineLoopHooks {
+  /** An error that stops the engine for good. */
+  readonly onFailure: (error: Error) => void;
+  readonly onStep?: () => void;
+}
+
 /** Steps an engine while it has work, and hands each request's events to who submitted it. */
 export class EngineLoop {
   readonly #engine: Engine;
   readonly #listeners = new Map<string, { listener: Listener; numOpen: number }>();
-  readonly #onFailure: (error: Error) => void;
+  readonly #hooks: EngineLoopHooks;
   #loop: Promise<void> | undefined;
   #hasFailed = false;
 
-  /** @param onFailure an error that stops the engine for good */
-  constructor(engine: Engine, onFailure: (error: Error) => void) {
+  constructor(engine: Engine, hooks: EngineLoopHooks) {
     this.#engine = engine;
-    this.#onFailure = onFailure;
+    this.#hooks = hooks;
   }
 
   /** @throws what `Engine.submit` throws; nothing has begun then. */
@@ -44,7 +49,7 @@ export class EngineLoop {
 
   #start(): void {
     this.#loop ??= this.#run()
-      .catch((error: Error) => this.#onFailure(error))
+      .catch((error: Error) => this.#hooks.onFailure(error))
       .finally(() => {
         this.#loop = undefined;
       });
@@ -58,8 +63,9 @@ export class EngineLoop {
       const { stopped } = this.#engine;
       if (stopped?.cause !== undefined && !this.#hasFailed) {
         this.#hasFailed = true;
-        this.#onFailure(stopped);
+        this.#hooks.onFailure(stopped);
       }
+      this.#hooks.onStep?.();
       await new Promise(setImmediate);
     }
   }

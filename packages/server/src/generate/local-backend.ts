@@ -20,7 +20,7 @@ export class LocalBackend implements Backend {
       };
     });
     this.#grammars = grammars;
-    this.#loop = new EngineLoop(new Engine(runner, options), stop);
+    this.#loop = new EngineLoop(new Engine(runner, options), { onFailure: stop });
   }
 
   async submit(request: BackendRequest, listener: BackendListener): Promise<void> {

@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { GrammarError } from '../errors.ts';
+import { startWorker } from '../thread/start-worker.ts';
 import type { GrammarCall, GrammarReply } from './messages.ts';
 import type { GrammarVocabulary } from './vocabulary.ts';
 
@@ -10,12 +11,6 @@ export type Unnumbered = Call extends infer Each
     ? Omit<Each, 'id'>
     : never
   : never;
-
-// Tests run the sources; the script of a worker is in what the build makes of them.
-const script = new URL(
-  import.meta.url.endsWith('.ts') ? '../../dist/grammar/grammar-worker.js' : './grammar-worker.js',
-  import.meta.url,
-);
 
 interface Pending {
   readonly resolve: (mask: Int32Array | undefined) => void;
@@ -64,7 +59,11 @@ export class GrammarThread {
   #start(): Worker {
     if (this.#worker !== undefined) return this.#worker;
     // What the compiler prints is the reason why it refuses.
-    const worker = new Worker(script, { workerData: this.#vocabulary, stderr: true, stdout: true });
+    const worker = startWorker('grammar/grammar-worker', {
+      workerData: this.#vocabulary,
+      stderr: true,
+      stdout: true,
+    });
     worker.unref();
     this.#worker = worker;
     this.generation++;

@@ -1,0 +1,55 @@
+import type { EngineOptions } from '@flash-mla/engine';
+import { TextEngine } from './generate/text-engine.ts';
+import { grammarVocabulary } from './grammar/vocabulary.ts';
+import { readServedModel } from './model/checkpoint-model.ts';
+import { ThreadBackend } from './thread/thread-backend.ts';
+
+export interface CreateEngineOptions {
+  /** The model's name in requests. Default: the last part of its path. */
+  readonly name?: string;
+  /** The longest sequence. Default: what the model can hold and the cache has room for. */
+  readonly maxModelLength?: number;
+  /** What the KV cache holds, of all sequences together. Default: four of the longest, at most 32 768. */
+  readonly maxTokens?: number;
+  /** Sequences that are computed together. Default 32. */
+  readonly maxRunning?: number;
+  /** Further options of the engine. */
+  readonly engine?: Partial<
+    Pick<
+      EngineOptions,
+      | 'deterministic'
+      | 'maxBatchTokens'
+      | 'maxQueuedRequests'
+      | 'maxQueuedTokens'
+      | 'prefixCache'
+      | 'targetStepMs'
+    >
+  >;
+}
+
+/**
+ * Loads a model into a thread of its own, ready for many requests: a folder in the form of Hugging Face, or
+ * an installed package that is one, such as `@flash-mla/tales`.
+ *
+ * @throws ModelNotFoundError, UnsupportedModelError, CheckpointError, TokenizerError, EngineOptionError
+ */
+export async function createEngine(
+  pathOrPackage: string,
+  options: CreateEngineOptions = {},
+): Promise<TextEngine> {
+  const { engine, maxRunning = 32, maxTokens, name } = options;
+  const longest = options.maxModelLength ?? maxTokens;
+  const model = await readServedModel(pathOrPackage, {
+    ...(name !== undefined && { name }),
+    ...(longest !== undefined && { maxModelLength: longest }),
+  });
+  const { maxModelLength } = model;
+  const backend = await ThreadBackend.start({
+    model: pathOrPackage,
+    maxModelLength,
+    maxTokens: maxTokens ?? Math.max(maxModelLength, Math.min(4 * maxModelLength, 32_768)),
+    vocabulary: grammarVocabulary(model),
+    engine: { ...engine, maxRunning, model: model.id },
+  });
+  return new TextEngine(model, backend);
+}

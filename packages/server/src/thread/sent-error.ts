@@ -1,0 +1,64 @@
+import {
+  ConstraintError,
+  EngineError,
+  EngineStoppedError,
+  InvalidRequestError,
+  QueueFullError,
+  RequestTooLongError,
+  RunnerError,
+} from '@flash-mla/engine';
+import { ApiError, GrammarError, type Problem } from '../errors.ts';
+
+/** An error on its way from one thread to another: classes do not come along by themselves. */
+export interface SentError extends Problem {
+  readonly name: string;
+  readonly message: string;
+  readonly status?: number;
+}
+
+const classes = {
+  ConstraintError,
+  EngineStoppedError,
+  GrammarError,
+  InvalidRequestError,
+  QueueFullError,
+  RequestTooLongError,
+} as const;
+
+export function sendError(error: unknown): SentError {
+  const it = error instanceof Error ? error : new Error(String(error));
+  const part = (name: keyof Problem) => (name in it ? String(Reflect.get(it, name)) : '');
+  return {
+    name: it.name,
+    message: it.message,
+    subject: part('subject'),
+    expected: part('expected'),
+    actual: part('actual'),
+    remedy: part('remedy'),
+    ...(it instanceof ApiError && { status: it.status }),
+  };
+}
+
+/** The error that was sent, of its class where a caller reacts to it. */
+export function receiveError(sent: SentError): Error {
+  const { message, name, status } = sent;
+  if (status !== undefined) return new ApiError(message, { status });
+  const known = Object.hasOwn(classes, name) ? classes[name as keyof typeof classes] : undefined;
+  if (known !== undefined) return new known(sent);
+  if (name === 'RunnerError') return new RunnerError(sent, { fatal: false });
+  const other = new Error(message);
+  other.name = name;
+  return other;
+}
+
+/** An outcome holds errors of the engine. */
+export function asEngineError(error: Error): EngineError {
+  if (error instanceof EngineError) return error;
+  const problem = {
+    subject: 'the engine',
+    expected: 'an answer',
+    actual: error.message,
+    remedy: 'See the cause; the request can be sent again.',
+  };
+  return new EngineError(problem, { cause: error });
+}
