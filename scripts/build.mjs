@@ -7,7 +7,9 @@ import { root, run, tool } from './workspace.mjs';
 
 const library = join(root, 'packages', 'flash-mla');
 /** Packages that `flash-mla` uses and a program may load with it, each after those that it uses itself. */
-const parts = ['core', 'safetensors'].map((name) => join(root, 'packages', name));
+const parts = ['core', 'safetensors', 'engine', 'models'].map((name) =>
+  join(root, 'packages', name),
+);
 // The compiler remembers what it wrote, not whether it is still there.
 const isWhole = [...parts, library].every((folder) => existsSync(join(folder, 'out', 'index.js')));
 tool('typescript/bin/tsc', ['-b', ...(isWhole ? [] : ['--force'])]);

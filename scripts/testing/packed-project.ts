@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -11,10 +11,22 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const publishedPackages = {
   'flash-mla': 'flash-mla',
   '@flash-mla/core': 'core',
+  '@flash-mla/engine': 'engine',
   '@flash-mla/machine-code': 'machine-code',
+  '@flash-mla/models': 'models',
   '@flash-mla/ptx': 'ptx',
   '@flash-mla/safetensors': 'safetensors',
 } as const;
+
+/** What they depend on. */
+const dependencies = [
+  '@huggingface/jinja',
+  '@huggingface/tokenizers',
+  '@noble/hashes',
+  'commander',
+  'koffi',
+  'picocolors',
+];
 
 const runFile = promisify(execFile);
 
@@ -45,7 +57,8 @@ export async function packProject(tools: readonly string[] = []): Promise<Packed
     rmSync(archive);
   };
   await Promise.all(Object.entries(publishedPackages).map(install));
-  for (const name of ['commander', 'picocolors', 'koffi', ...tools]) {
+  for (const name of [...dependencies, ...tools]) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction');
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');

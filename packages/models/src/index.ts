@@ -1,3 +1,5 @@
+export type { PromptCheck } from './check/check-answers.ts';
+export { checkModel, checkModelOn } from './check/check-model.ts';
 export { type LoadOptions, loadWeights } from './checkpoint/load-weights.ts';
 export { filesIn, findModel, type ModelFiles } from './checkpoint/model-files.ts';
 export {
@@ -25,6 +27,7 @@ export {
   TokenizerError,
   UnsupportedModelError,
 } from './errors.ts';
+export { cacheValuesPerToken, type Parameters, parametersOf } from './estimate/parameters.ts';
 export { modelTypes } from './families/index.ts';
 export { DecoderRunner } from './generation/decoder-runner.ts';
 export { LanguageModel, type LanguageModelParts } from './generation/language-model.ts';
@@ -32,6 +35,7 @@ export {
   type LoadModelOptions,
   loadModel,
   loadModelOn,
+  readConfig,
   readModelFiles,
 } from './generation/load-model.ts';
 export type {

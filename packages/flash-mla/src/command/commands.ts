@@ -9,8 +9,24 @@ export interface CommandEntry {
 /** Adding a command adds a file and one line here. The order is that of the help. */
 export const commands: Readonly<Record<string, CommandEntry>> = {
   demo: {
-    summary: 'decode the bundled case files, then a paged decode loop',
+    summary: 'decode the bundled case files, then a paged decode loop, then a tale',
     load: () => import('./commands/demo.ts'),
+  },
+  generate: {
+    summary: 'let a language model go on with a prompt',
+    load: () => import('./commands/generate.ts'),
+  },
+  chat: {
+    summary: 'converse with a language model',
+    load: () => import('./commands/chat.ts'),
+  },
+  check: {
+    summary: 'hold a language model to recorded answers',
+    load: () => import('./commands/check.ts'),
+  },
+  estimate: {
+    summary: 'what a language model needs and how fast it can be, before loading it',
+    load: () => import('./commands/estimate.ts'),
   },
   run: {
     summary: 'run case files and compare with the answers they hold',

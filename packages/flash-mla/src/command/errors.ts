@@ -16,10 +16,21 @@ export interface ErrorReport {
   };
 }
 
+/** Errors about what the user names, by name: the packages that define them are not loaded for it. */
+const usageErrors = new Set([
+  'FileFormatError',
+  'ModelNotFoundError',
+  'ModelConfigError',
+  'UnsupportedModelError',
+  'CheckpointError',
+  'TokenizerError',
+  'ModelOptionError',
+]);
+
 /** 2 where the user's words or files are wrong, 1 for all else. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof InvalidArgumentError) return exitCodes.usage;
-  if (error instanceof FlashMlaError && error.name === 'FileFormatError') return exitCodes.usage;
+  if (error instanceof FlashMlaError && usageErrors.has(error.name)) return exitCodes.usage;
   const { code = '', path } = systemError(error) ?? {};
   return path === undefined || exhausted.has(code) ? exitCodes.failed : exitCodes.usage;
 }

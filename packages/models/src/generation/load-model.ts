@@ -71,19 +71,23 @@ export async function loadModelOn<Matrix>(
   });
 }
 
+/** Reads a model's config.json. Throws UnsupportedModelError and ModelConfigError. */
+export async function readConfig(files: ModelFiles): Promise<ModelConfig> {
+  const path = `${files.name}/config.json`;
+  const text = await files.text('config.json');
+  if (text !== undefined) return parseConfig(text, path);
+  throw new ModelConfigError({
+    subject: path,
+    expected: 'a file',
+    actual: 'none',
+    remedy: 'Get the whole folder of the model.',
+  });
+}
+
 /** Everything of a model but its weights. */
 export async function readModelFiles(files: ModelFiles) {
   const path = (file: string) => `${files.name}/${file}`;
-  const configText = await files.text('config.json');
-  if (configText === undefined) {
-    throw new ModelConfigError({
-      subject: path('config.json'),
-      expected: 'a file',
-      actual: 'none',
-      remedy: 'Get the whole folder of the model.',
-    });
-  }
-  const config = parseConfig(configText, path('config.json'));
+  const config = await readConfig(files);
   const advice = await files.text('generation_config.json');
   const generationConfig =
     advice === undefined

@@ -13,6 +13,7 @@ import { type CaseLine, caseTable } from '../cases/report.ts';
 import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
 import { decodeLoop, type LoopResult } from '../demo/decode-loop.ts';
+import { tellTale } from '../demo/tale.ts';
 import { exitCodes, unavailableReason } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { addDeviceOptions, type DeviceFlags, openFor } from '../open.ts';
@@ -27,7 +28,8 @@ export function define(command: Command): void {
   addDeviceOptions(command).option('--json', 'print JSON only');
   addNotes(command, [
     'Runs the case files that ship with the package (real problems, with the answers that FlashMLA gave ' +
-      `on an H200), then decodes ${steps} tokens for each of 4 requests over a paged cache.`,
+      `on an H200), decodes ${steps} tokens for each of 4 requests over a paged cache, and ends with a tale ` +
+      'that a small language model tells. --json leaves the tale out.',
   ]);
 }
 
@@ -63,7 +65,10 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   if (flags.json) {
     const { id, info } = device;
     context.write(jsonText({ device: { id, name: info.name }, pass, cases: lines, loop }));
-  } else context.write(`\n${loopText(loop, context)}`);
+  } else {
+    context.write(`\n${loopText(loop, context)}`);
+    await tellTale(context);
+  }
   return pass ? exitCodes.ok : exitCodes.failed;
 }
 

@@ -1,0 +1,118 @@
+import type { GenerateOptions, LanguageModel, Prompt } from '@flash-mla/models';
+import { type Command, Option } from 'commander';
+import type { CommandContext } from '../context.ts';
+import { integer, number } from '../option-values.ts';
+import { startProgress } from '../terminal/progress.ts';
+
+/** The model that commands use where none is named. */
+export const demoModel = '@flash-mla/tales';
+
+/** Options of every command that runs a model. */
+export interface ModelFlags {
+  readonly device: string;
+  readonly dtype: string;
+  readonly context?: number;
+}
+
+/** There is one choice of each so far: others are refused. */
+export function addDTypeAndDevice(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--device <device>', 'where to compute').choices(['auto', 'cpu']).default('auto'),
+    )
+    .addOption(new Option('--dtype <dtype>', 'of the weights').choices(['f32']).default('f32'));
+}
+
+export function addModelOptions(command: Command): Command {
+  command.argument(
+    '[model]',
+    `a Hugging Face folder or an installed package (default: ${demoModel})`,
+  );
+  return addDTypeAndDevice(command).option(
+    '--context <n>',
+    'tokens that the cache holds (default: what the model can, at most 8192)',
+    integer(2, 2 ** 26),
+  );
+}
+
+/** Options of every command that generates. */
+export interface SamplingFlags {
+  readonly maxTokens: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly ignoreEos?: boolean;
+}
+
+export function addSamplingOptions(command: Command): Command {
+  const repeated = (text: string, before: readonly string[] = []) => [...before, text];
+  return command
+    .option('--max-tokens <n>', 'tokens of an answer at most', integer(1), 512)
+    .option(
+      '--temperature <t>',
+      '0 takes the likeliest token (default: the model’s)',
+      number(0, 100),
+    )
+    .option('--top-k <n>', 'only so many of the likeliest tokens; 0: all', integer(0))
+    .option('--top-p <p>', 'only the likeliest tokens with this probability together', number(0, 1))
+    .option('--min-p <p>', 'only tokens this likely, relative to the likeliest', number(0, 1))
+    .option('--repetition-penalty <x>', 'above 1: less of what was there', number(1e-3, 1e3))
+    .option('--seed <n>', 'draws the same again', integer(0))
+    .option('--stop <text>', 'ends the answer before this text; may be repeated', repeated)
+    .option('--ignore-eos', 'goes on past the model’s end tokens');
+}
+
+/** The options of the library for the flags of a command line. */
+export function samplingOptions(flags: SamplingFlags): GenerateOptions {
+  const { maxTokens, ignoreEos = false, stop = [] } = flags;
+  const { temperature, topK, topP, minP, repetitionPenalty, seed } = flags;
+  return {
+    maxTokens,
+    ignoreEos,
+    stop,
+    ...(temperature !== undefined && { temperature }),
+    ...(topK !== undefined && { topK }),
+    ...(topP !== undefined && { topP }),
+    ...(minP !== undefined && { minP }),
+    ...(repetitionPenalty !== undefined && { repetitionPenalty }),
+    ...(seed !== undefined && { seed }),
+  };
+}
+
+/** Loads a model with a bar, and disposes of it when the process ends. */
+export async function loadFor(
+  name: string | undefined,
+  { context: maxTokens }: ModelFlags,
+  context: CommandContext,
+): Promise<LanguageModel> {
+  const { loadModel } = await import('@flash-mla/models');
+  const progress = startProgress(context.progress);
+  context.onExit(() => progress.stop());
+  const model = await loadModel(name ?? demoModel, {
+    ...(maxTokens !== undefined && { maxTokens }),
+    signal: context.signal,
+    onProgress: (done, total) => {
+      const share = Math.round((100 * done) / total);
+      progress.update(share, 100, `loading ${name ?? demoModel}`);
+    },
+  });
+  progress.stop();
+  context.onExit(() => model.dispose());
+  return model;
+}
+
+/**
+ * What a person asks: a message to a model that converses, text to go on with for another one. Text that
+ * spells out a special token of the model is a prompt already, and is taken as it is.
+ */
+export function promptOf(model: LanguageModel, text: string, raw: boolean): Prompt {
+  const { tokenizer } = model;
+  if (raw || tokenizer.chatTemplate === undefined) return text;
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  if (ids.some((id) => tokenizer.isSpecial(id))) return ids;
+  return { messages: [{ role: 'user', content: text }] };
+}

@@ -1,0 +1,67 @@
+import type { ModelConfig } from '../config/model-config.ts';
+
+/** Parameters of a model by what they are for. */
+export interface Parameters {
+  readonly embedding: number;
+  /** 0 where the head is the embedding. */
+  readonly head: number;
+  readonly attention: number;
+  readonly denseMlps: number;
+  readonly routedExperts: number;
+  readonly sharedExperts: number;
+  /** Norms and routers. */
+  readonly others: number;
+  readonly total: number;
+  /** Those that a token's computation reads: of the experts the chosen ones, one row of the embedding. */
+  readonly active: number;
+}
+
+/** Counts parameters by the configuration alone. */
+export function parametersOf(config: ModelConfig): Parameters {
+  const { hiddenSize, vocabSize, numLayers, moe } = config;
+  const numMoe = config.mlpKinds.filter((kind) => kind === 'moe').length;
+  const numDense = numLayers - numMoe;
+  const embedding = vocabSize * hiddenSize;
+  const head = config.tiedHead ? 0 : embedding;
+  const { matrices, norms } = attentionOf(config);
+  const attention = numLayers * matrices;
+  const denseMlps = numDense * 3 * hiddenSize * config.intermediateSize;
+  const expert = 3 * hiddenSize * (moe?.intermediateSize ?? 0);
+  const routedExperts = numMoe * (moe?.numExperts ?? 0) * expert;
+  const sharedExperts = numMoe * 3 * hiddenSize * (moe?.sharedIntermediateSize ?? 0);
+  const router = (moe?.numExperts ?? 0) * (hiddenSize + (moe?.routing.biased ? 1 : 0));
+  const others = numLayers * (2 * hiddenSize + norms) + hiddenSize + numMoe * router;
+  const fixed = attention + denseMlps + sharedExperts + others;
+  const chosen = numMoe * (moe?.routing.topK ?? 0) * expert;
+  return {
+    embedding,
+    head,
+    attention,
+    denseMlps,
+    routedExperts,
+    sharedExperts,
+    others,
+    total: embedding + head + fixed + routedExperts,
+    // A head that is the embedding is read whole.
+    active: (config.tiedHead ? 0 : hiddenSize) + embedding + fixed + chosen,
+  };
+}
+
+function attentionOf({ hiddenSize, attention }: ModelConfig) {
+  const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, vDim, bias } = attention;
+  const queries = numHeads * (nopeDim + ropeDim);
+  const query = qLoraRank === undefined ? hiddenSize * queries : qLoraRank * (hiddenSize + queries);
+  const latent = hiddenSize * (kvLoraRank + ropeDim);
+  const up = kvLoraRank * numHeads * (nopeDim + vDim);
+  const output = numHeads * vDim * hiddenSize;
+  const biases = bias ? (qLoraRank ?? 0) + kvLoraRank + ropeDim + hiddenSize : 0;
+  return {
+    matrices: query + latent + up + output + biases,
+    norms: (qLoraRank ?? 0) + kvLoraRank,
+  };
+}
+
+/** Values that the cache holds for one token, in all layers. */
+export function cacheValuesPerToken({ numLayers, attention }: ModelConfig): number {
+  return numLayers * (attention.kvLoraRank + attention.ropeDim);
+}
