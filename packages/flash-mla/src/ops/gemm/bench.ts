@@ -84,7 +84,7 @@ export const linearBench = defineBench<LinearBenchProblem>({
     }
   },
 
-  inspects: [],
+  inspects: ['cuda', 'webgpu'],
   operation: gemmOperation,
   call(device: Device, problem) {
     linear(tensorsOf(device, problem));

@@ -109,8 +109,6 @@ function drawWeights(
   return { weight: drawNormals(random, 'e4m3', shape, 16), weightScales };
 }
 
-const noKernel = 'products have kernels for the processor only';
-
 export const gemmCases = defineCases<GemmParams, GemmProblem>({
   quick,
   full,
@@ -127,8 +125,6 @@ export const gemmCases = defineCases<GemmParams, GemmProblem>({
       residual: residual && draw('residual', residual, [rows, batch, columns]),
     };
   },
-
-  excluded: () => ({ cuda: noKernel, sim: noKernel, webgpu: noKernel }),
 
   expected: (problem, { out, columns }) => ({
     out: { values: gemm(problem), rowLength: columns, tolerance: tolerances[out] },

@@ -3,5 +3,12 @@ import type { KernelLibrary } from '../../runtime/device/kernel-library.ts';
 /** Kernels of matrix products. */
 export const gemmKernels: KernelLibrary = {
   name: 'gemm',
+  cuda: [
+    {
+      ...{ name: 'sm80', from: 80 },
+      load: async () => (await import('./cuda/kernels.ts')).gemmCudaKernels,
+    },
+  ],
+  webgpu: async () => (await import('./webgpu/kernels.ts')).gemmWebGpuKernels,
   cpu: async () => (await import('./cpu/kernels.ts')).gemmCpuKernels,
 };

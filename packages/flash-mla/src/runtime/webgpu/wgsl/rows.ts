@@ -5,13 +5,15 @@ export type RowOutDType = RowDType | 'e4m3';
 
 const capital = (name: string) => `${name[0]?.toUpperCase()}${name.slice(1)}`;
 
-/** `readName(element)`: an element of the binding `name` as f32. `atomic`: its words are atomic. */
-export function rowReader(name: string, dtype: RowDType, atomic = false): string {
+/** `readName(element)`: an element of the binding `name` as f32; of e4m3 with {@link decodeE4m3Element}. `atomic`: its words are atomic. */
+export function rowReader(name: string, dtype: RowOutDType, atomic = false): string {
   const word = (index: string) => (atomic ? `atomicLoad(&${name}[${index}])` : `${name}[${index}]`);
   const value =
     dtype === 'f32'
       ? `bitcast<f32>(${word('element')})`
-      : `bitcast<f32>(((${word('element >> 1u')} >> (16u * (element & 1u))) & 0xffffu) << 16u)`;
+      : dtype === 'e4m3'
+        ? `e4m3Value((${word('element >> 2u')} >> (8u * (element & 3u))) & 0xffu)`
+        : `bitcast<f32>(((${word('element >> 1u')} >> (16u * (element & 1u))) & 0xffffu) << 16u)`;
   return `fn read${capital(name)}(element: u32) -> f32 { return ${value}; }`;
 }
 
@@ -41,6 +43,16 @@ export function rowWriter(name: string, dtype: RowOutDType, atomic: boolean): st
       : `${store('element >> 1u', 'bf16Word(values)')};`;
   return `fn write${capital(name)}Pair(element: u32, values: vec2<f32>) { ${body} }`;
 }
+
+/** `e4m3Value(code)`, which {@link rowReader} of e4m3 needs. */
+export const decodeE4m3Element = `
+fn e4m3Value(code: u32) -> f32 {
+  let magnitude = code & 0x7fu;
+  let normal = (magnitude << 20u) + 0x3c000000u;
+  let small = bitcast<u32>(f32(magnitude) * 0.001953125);
+  let finite = select(normal, small, magnitude < 8u);
+  return bitcast<f32>(select(finite, 0x7fc00000u, magnitude == 0x7fu) | ((code & 0x80u) << 24u));
+}`;
 
 /** `e4m3Code(value)`: float32 → e4m3, nearest even, saturating at 448. */
 export const encodeE4m3 = `

@@ -1,0 +1,166 @@
+import {
+  type CudaKernel,
+  defineCudaKernel,
+  type KernelSpec,
+  type LaunchPlan,
+  type OperationPlan,
+} from '../../../runtime/cuda/kernel.ts';
+import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
+import {
+  layoutKey,
+  layoutOf,
+  type RowsProblem,
+  rowsOf,
+  strideBytes,
+} from '../../kernel-lib/cuda/rows/problem.ts';
+import { type GemmArgs, type GemmSizes, gemmOperation, gemmSizes } from '../operation.ts';
+import type { GemmConfig, GemmParams } from './config.ts';
+import { buildMmaGemm, mmaGrid } from './sm80_mma_gemm.ts';
+import { buildStreamGemm, streamGrid } from './sm80_stream_gemm.ts';
+import { buildTransposedGemm, transposedGrid } from './sm80_transposed_gemm.ts';
+
+/** What kernel selection sees of a call. */
+export interface GemmProblem extends GemmSizes {
+  readonly transposed: boolean;
+  /** Strides (rows, batch). */
+  readonly x: RowsProblem;
+  /** Strides (batch, rows of weights). */
+  readonly weight: RowsProblem;
+  readonly bias: RowDType | undefined;
+  readonly residual: RowDType | undefined;
+  readonly out: RowDType;
+}
+
+interface GemmPlan extends OperationPlan {
+  readonly launches: { readonly main: LaunchPlan<GemmConfig, GemmParams> };
+}
+
+function problemOf(args: GemmArgs): GemmProblem {
+  const { x, weight, transposed, bias, residual, out } = args;
+  return {
+    ...{ ...gemmSizes(args), transposed, x: rowsOf(x), weight: rowsOf(weight) },
+    bias: bias?.dtype as RowDType | undefined,
+    residual: residual?.dtype as RowDType | undefined,
+    out: out.dtype as RowDType,
+  };
+}
+
+/** How one kernel computes products. */
+interface Variant {
+  readonly spec: KernelSpec<GemmConfig, GemmParams>;
+  accepts(problem: GemmProblem): boolean;
+  /** Rows of a tile: one of a few, so that few kernels are compiled. */
+  rowTile(problem: GemmProblem): number;
+  grid(
+    rowTile: number,
+    rows: number,
+    columns: number,
+    batch: number,
+  ): readonly [number, number, number];
+}
+
+const powerOfTwo = (rows: number, most: number) =>
+  Math.min(most, 2 ** Math.ceil(Math.log2(Math.max(1, rows))));
+
+/** Rows from which tensor cores are faster than streaming weights again and again. */
+const manyRows = 9;
+
+function variant({ spec, accepts, rowTile, grid }: Variant) {
+  const configOf = (problem: GemmProblem): GemmConfig => {
+    const { x, weight, bias, residual, out, depth, columns, transposed } = problem;
+    return {
+      ...{ x: layoutOf<RowDType>(x), weight: layoutOf(weight), bias, residual, out },
+      ...{ rowTile: rowTile(problem), wholeUnits: (transposed ? columns : depth) % 8 === 0 },
+    };
+  };
+  const gridOf = (problem: GemmProblem) => {
+    const { rows, columns, batch } = problem;
+    return grid(rowTile(problem), rows, columns, batch);
+  };
+  return {
+    operation: gemmOperation,
+    problemOf,
+    accepts: (problem) =>
+      accepts(problem) &&
+      gridOf(problem)
+        .slice(1)
+        .every((n) => n < 65_536),
+    keyOf(problem) {
+      const { x, weight, ...others } = configOf(problem);
+      return { ...others, x: layoutKey(x), weight: layoutKey(weight) };
+    },
+    plan: (problem) => ({
+      launches: { main: { kernel: spec, config: configOf(problem), grid: gridOf(problem) } },
+      workspaceBytes: 0,
+    }),
+    bind(context, { launches }) {
+      const main = context.prepare(launches.main);
+      const { set } = main;
+      return (args, problem, call) => {
+        const { x, weight, weightScales, bias, residual, out, scale } = args;
+        set.x(context.address(x));
+        set.weight(context.address(weight));
+        set.weightScales(context.address(weightScales));
+        set.bias(context.address(bias));
+        set.residual(context.address(residual));
+        set.out(context.address(out));
+        set.rows(problem.rows);
+        set.columns(problem.columns);
+        set.depth(problem.depth);
+        set.scalesStride(weightScales?.strides[0] ?? 0);
+        set.scale(scale);
+        set.xStride(strideBytes(x, 0));
+        set.xBatchStride(strideBytes(x, 1));
+        set.weightStride(strideBytes(weight, 1));
+        set.weightBatchStride(strideBytes(weight, 0));
+        set.residualStride(strideBytes(residual, 0));
+        set.residualBatchStride(strideBytes(residual, 1));
+        set.outStride(strideBytes(out, 0));
+        set.outBatchStride(strideBytes(out, 1));
+        main.enqueue(call, gridOf(problem));
+      };
+    },
+  } satisfies CudaKernel<GemmArgs, GemmProblem, GemmPlan>;
+}
+
+/** Many rows of bf16 on tensor cores. */
+export const mmaGemm = variant({
+  spec: { name: 'sm80_mma_gemm', build: buildMmaGemm },
+  accepts: ({ rows, transposed, x, weight, depth }) =>
+    rows >= manyRows &&
+    !transposed &&
+    x.dtype === 'bf16' &&
+    weight.dtype !== 'f32' &&
+    depth % 8 === 0 &&
+    x.alignment === 16 &&
+    weight.alignment >= (weight.dtype === 'e4m3' ? 8 : 16),
+  rowTile: ({ rows }) => (rows <= 16 ? 16 : rows <= 64 ? 64 : 128),
+  grid: mmaGrid,
+});
+
+/** Few rows, and what tensor cores do not take. */
+export const streamGemm = variant({
+  spec: { name: 'sm80_stream_gemm', build: buildStreamGemm },
+  accepts: ({ transposed }) => !transposed,
+  // Eight rows of what takes many registers to load would not fit them.
+  rowTile: ({ rows, x, weight, depth }) => {
+    const isPlain = x.dtype === 'bf16' && weight.dtype === 'bf16' && depth % 8 === 0;
+    return powerOfTwo(rows, isPlain && Math.min(x.alignment, weight.alignment) === 16 ? 8 : 4);
+  },
+  grid: streamGrid,
+});
+
+/** Weights whose rows are what is summed over. */
+export const transposedGemm = variant({
+  spec: { name: 'sm80_transposed_gemm', build: buildTransposedGemm },
+  accepts: ({ transposed }) => transposed,
+  rowTile: ({ rows }) => powerOfTwo(rows, 4),
+  grid: transposedGrid,
+});
+
+/** Products on every GPU from Ampere on, in the order of preference. */
+export const gemmCudaKernels = [
+  defineCudaKernel(mmaGemm),
+  defineCudaKernel(streamGemm),
+  defineCudaKernel(transposedGemm),
+];
