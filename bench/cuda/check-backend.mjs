@@ -178,6 +178,52 @@ const decode = withDevice(async (device, { simulated }) => {
   };
 });
 
+/** Streams beside one another: events, memory that changes hands, a graph of two branches. */
+const streams = withDevice(async (device, { simulated }) => {
+  const side = device.createStream({ name: 'side' });
+  const count = simulated ? 2 ** 8 : 2 ** 24;
+  const rounds = simulated ? 4 : 200;
+  const x = device.empty([count], 'i32');
+  const seen = [];
+  for (let round = 0; round < rounds; round++) {
+    // The bytes travel on one stream and are read on the other, in turns.
+    const [from, to] = round % 2 ? [side, device.defaultStream] : [device.defaultStream, side];
+    x.write(new Int32Array(count).fill(round), { stream: from });
+    to.wait(from.record());
+    if (round % 10 === 0 || simulated)
+      seen.push([round, x.slice(0, count - 1, count).read({ stream: to })]);
+    const passing = device.tensor(new Int32Array(1024).fill(-1), [1024], 'i32');
+    passing.dispose();
+  }
+  for (const [round, value] of seen) assert.deepEqual([...(await value)], [round]);
+
+  const { flashMlaWithKvCache, getMlaMetadata } = await flashMla('index.js');
+  const problem = await decodeProblem(device, simulated ? { b: 1, sK: 64 } : {});
+  const call = () => flashMlaWithKvCache({ ...problem, schedMeta: getMlaMetadata()[0] });
+  const expected = await call().out.readFloat32();
+  let branches = [];
+  const graph = device.capture(() => {
+    side.wait(device.defaultStream.record());
+    branches = [call(), device.withStream(side, call)];
+    device.defaultStream.wait(side.record());
+  });
+  for (let i = 0; i < (simulated ? 2 : 100); i++) {
+    graph.replay({ stream: i % 2 ? side : device.defaultStream });
+  }
+  await device.synchronize();
+  for (const { out } of branches) assert.deepEqual(await out.readFloat32(), expected);
+  graph.dispose();
+
+  const began = performance.now();
+  for (let i = 0; i < 1000; i++) side.wait(device.defaultStream.record());
+  const order = performance.now() - began;
+  const done = side.record();
+  await done.synchronize();
+  assert.equal(done.isDone(), true);
+  side.dispose();
+  return { 'record and wait µs': order.toFixed(2) };
+});
+
 const debugMode = async ({ driver, simulated }) => {
   const device = await openDevice(driver, true);
   try {
@@ -197,5 +243,6 @@ export const backendSteps = [
   ['waiting leaves the event loop free', waiting],
   ['memory beyond the card', memory],
   ['a decode call, its graph and what they cost', decode],
+  ['streams', streams],
   ['debug mode', debugMode],
 ];

@@ -79,6 +79,7 @@ export { packPair, unpackBf16x2, unpackF16x2, unpackPair } from './library/packe
 export { type SegmentWidth, segmentMax, segmentReduce, segmentSum } from './library/reduce.ts';
 export type { Counters } from './sim/counters.ts';
 export { type FaultPlace, SimulationError } from './sim/faults.ts';
+export { Footprint, type Overlap, type Touched } from './sim/footprint.ts';
 export type { FaultKind, MatrixSums } from './sim/machine.ts';
 export { SimMemory, SimMemoryError, type SimMemoryOptions } from './sim/memory.ts';
 export { type SimulateOptions, simulate, simulateInSteps } from './sim/simulate.ts';

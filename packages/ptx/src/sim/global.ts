@@ -1,4 +1,5 @@
 import type { Counters } from './counters.ts';
+import type { Footprint } from './footprint.ts';
 import type { Access, Combine, MemorySpace, Site } from './machine.ts';
 import { type Allocation, markWritten, type SimMemory } from './memory.ts';
 import type { PendingWrites } from './pending-writes.ts';
@@ -10,15 +11,23 @@ export class GlobalSpace implements MemorySpace {
   readonly #memory: SimMemory;
   readonly #counters: Counters;
   readonly #publications: Publications | undefined;
+  /** What the launch touches, where somebody wants to know. */
+  readonly #footprint: Footprint | undefined;
   #last: Allocation | undefined;
   /** Stores of the copy engine that have not arrived. */
   pending: PendingWrites | undefined;
   readonly #sectors = new Float64Array(32);
 
-  constructor(memory: SimMemory, counters: Counters, publications: Publications | undefined) {
+  constructor(
+    memory: SimMemory,
+    counters: Counters,
+    publications: Publications | undefined,
+    footprint: Footprint | undefined,
+  ) {
     this.#memory = memory;
     this.#counters = counters;
     this.#publications = publications;
+    this.#footprint = footprint;
   }
 
   load(w: SimWarp, access: Access, mask: number): void {
@@ -33,6 +42,7 @@ export class GlobalSpace implements MemorySpace {
       const at = address - block.base;
       this.#sectors[lanes++] = Math.floor(address / 32);
       this.#check(w, access, lane, block, at, size, address);
+      this.#footprint?.read(block, at, size);
       if (bytes < 4) {
         const shift = 32 - bytes * 8;
         for (let i = 0; i < count; i++) {
@@ -131,6 +141,7 @@ export class GlobalSpace implements MemorySpace {
     const block = this.#locate(w, access.site, lane, address, size, access.bytes * access.count);
     const at = address - block.base;
     this.#checkVisible(w, access, lane, block, at, size, address);
+    this.#footprint?.read(block, at, size);
     const first = at / 4;
     for (let i = 0; i * 4 < size; i++) {
       const rest = size - i * 4;
@@ -191,6 +202,7 @@ export class GlobalSpace implements MemorySpace {
     const block = this.#locate(w, site, lane, address, size, 1);
     const at = address - block.base;
     into.set(block.bytes.subarray(at, at + size));
+    this.#footprint?.read(block, at, size);
     this.#counters.globalLoadBytes += size;
     this.#counters.globalSectors += Math.ceil(size / 32);
     const marks = block.written;
@@ -225,6 +237,7 @@ export class GlobalSpace implements MemorySpace {
       }
     }
     markWritten(block, at, size);
+    this.#footprint?.write(block, at, size);
     this.#stamp(w, block, at, size);
     w.progressed();
     this.#counters.globalStoreBytes += size;
@@ -316,6 +329,7 @@ export class GlobalSpace implements MemorySpace {
   }
 
   #record(w: SimWarp, block: Allocation, at: number, size: number): void {
+    this.#footprint?.write(block, at, size);
     if (block.written !== undefined) {
       if (size < 4) markWritten(block, at, size);
       else for (let i = at / 4; i < (at + size) / 4; i++) block.written[i] = 15;

@@ -5,6 +5,7 @@ import { ConstantSpace } from './constant.ts';
 import { type Counters, newCounters } from './counters.ts';
 import type { SimCta } from './cta.ts';
 import { SimulationError } from './faults.ts';
+import type { Footprint } from './footprint.ts';
 import { GlobalSpace } from './global.ts';
 import type { MatrixSums, Site } from './machine.ts';
 import type { SimMemory } from './memory.ts';
@@ -26,6 +27,8 @@ export interface LaunchConfig {
   readonly deliverySeed: number | undefined;
   /** CTAs start from the last to the first. */
   readonly reversed: boolean;
+  /** Learns what global memory is touched. */
+  readonly footprint: Footprint | undefined;
 }
 
 /** Memory barriers of a CTA that are told apart. */
@@ -84,7 +87,7 @@ export class Launch {
     new Uint8Array(this.params.buffer).set(config.params);
     this.#firstSerial = memory.nextSerial;
     this.publications = config.publication ? new Publications(this.#firstSerial) : undefined;
-    this.global = new GlobalSpace(memory, this.counters, this.publications);
+    this.global = new GlobalSpace(memory, this.counters, this.publications, config.footprint);
     this.constant = new ConstantSpace(compiled.program);
     this.bulk = new BulkEngine(this, config.deliverySeed);
     this.global.pending = this.bulk.pendingWrites;

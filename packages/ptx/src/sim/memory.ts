@@ -96,6 +96,16 @@ export class SimMemory {
     return address;
   }
 
+  /** Calls `note` with where a range lies. Throws as an access of the host would. */
+  locate(
+    address: number | bigint,
+    length: number,
+    note: (allocation: Allocation, offset: number) => void,
+  ): void {
+    const { allocation, offset } = this.#range(address, length);
+    note(allocation, offset);
+  }
+
   /** Frees an allocation by its first address. */
   free(address: number | bigint): void {
     const base = Number(address);

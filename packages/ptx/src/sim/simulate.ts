@@ -3,6 +3,7 @@ import { DeclarationError } from '../errors.ts';
 import type { ParamDecls, ParamInputs } from '../layout/params.ts';
 import { compile } from './compile/compile.ts';
 import type { Counters } from './counters.ts';
+import type { Footprint } from './footprint.ts';
 import { Launch } from './launch.ts';
 import type { MatrixSums } from './machine.ts';
 import type { SimMemory } from './memory.ts';
@@ -38,6 +39,8 @@ export interface SimulateOptions<P extends ParamDecls> {
   readonly reversed?: boolean;
   /** CTAs that may be in flight together, for kernels whose CTAs wait for one another. */
   readonly maxResident?: number;
+  /** Learns which bytes of global memory the launch reads and writes. */
+  readonly footprint?: Footprint;
   /** Rounds of loops, over all warps, after which the kernel counts as endless. */
   readonly maxRounds?: number;
 }
@@ -88,6 +91,7 @@ export function* simulateInSteps<P extends ParamDecls>(
     maxRounds: options.maxRounds ?? 1e9,
     deliverySeed: options.deliverySeed,
     reversed: options.reversed ?? false,
+    footprint: options.footprint,
   });
   yield* launch.steps();
   return launch.counters;

@@ -79,7 +79,7 @@ export class CudaBackend implements Backend, StreamOwner {
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
       });
       this.#kernels = new KernelTable(parts.kernels, launcher);
-      this.defaultStream = this.#newStream();
+      this.defaultStream = this.#newStream('default stream');
       this.stream = this.defaultStream;
       const { state, timeline } = this.defaultStream;
       this.measurements = measurementsOf(context, state, timeline, launcher);
@@ -93,10 +93,10 @@ export class CudaBackend implements Backend, StreamOwner {
     return this.#capture;
   }
 
-  createStream(): CudaStream {
+  createStream(name: string): CudaStream {
     this.#refuseWhileRecording('createStream()');
     const begin = this.defaultStream.record();
-    const stream = this.#newStream();
+    const stream = this.#newStream(name);
     // What was given back before may still be in use there.
     stream.wait(begin);
     return stream;
@@ -243,8 +243,8 @@ export class CudaBackend implements Backend, StreamOwner {
     for (const { timeline } of this.#streams) timeline.stop(error);
   }
 
-  #newStream(): CudaStream {
-    const stream = new CudaStream(this);
+  #newStream(name: string): CudaStream {
+    const stream = new CudaStream(this, name);
     this.#streams.add(stream);
     this.#order.add(stream.timeline);
     if (this.#debug) {

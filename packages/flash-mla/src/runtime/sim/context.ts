@@ -1,6 +1,7 @@
 import {
   type Counters,
   encodeTensorMap,
+  type Footprint,
   SimMemory,
   simulateInSteps,
   type TensorMapDescription,
@@ -19,30 +20,32 @@ import type {
 } from '../cuda/driver/driver.ts';
 import { CudaDriverError } from '../cuda/driver/driver-error.ts';
 import { asDriverError } from './errors.ts';
-import { type Work, WorkQueue } from './queue.ts';
+import { SimGraph } from './graph.ts';
+import { WorkQueue } from './queue.ts';
+import { StreamRaces } from './stream-races.ts';
 
 /** How long a query simulates before it lets the event loop go on. A CTA is never interrupted. */
 const sliceMs = 10;
 /** Host addresses are only names here; they lie apart from the device's. */
 const hostBase = 2 ** 40;
 
-/** A graph that is being recorded: the streams and events in it, and what it does. */
-interface SimCapture {
-  readonly streams: Set<Handle>;
-  readonly events: Set<Handle>;
-  readonly work: Work[];
-}
+/** What a launch, copy or fill does; the footprint, where there is one, learns what it touches. */
+export type Action = (footprint: Footprint | undefined) => Generator<void, unknown> | undefined;
 
-/** A simulated device's context. All streams share one queue: an order that streams allow. */
+/**
+ * A simulated device's context. All streams share one queue, which is an order that streams allow; that
+ * no other order that they allow would change what happens is what {@link StreamRaces} watches over.
+ */
 export class SimContext implements CudaContext {
   readonly ordinal: number;
   readonly #facts: DeviceFacts;
   readonly #queue = new WorkQueue();
   readonly #events = new Map<Handle, number | undefined>();
   readonly #pinned = new Map<Address, Uint8Array<ArrayBuffer>>();
-  readonly #graphs = new Map<Handle, readonly Work[]>();
+  readonly #graphs = new Map<Handle, SimGraph>();
+  readonly #races = new StreamRaces();
   #memory: SimMemory;
-  #recording: SimCapture | undefined;
+  #recording: SimGraph | undefined;
   #handles = 0;
 
   readonly #count: (kernel: string, counters: Counters) => void;
@@ -68,6 +71,7 @@ export class SimContext implements CudaContext {
     this.#events.clear();
     this.#pinned.clear();
     this.#graphs.clear();
+    this.#races.clear();
     this.#recording = undefined;
     this.#memory = this.#newMemory();
   }
@@ -103,11 +107,15 @@ export class SimContext implements CudaContext {
     this.#pinned.delete(memory.address);
   }
 
-  createStream(): Handle {
-    return this.#newHandle();
+  createStream(name = 'a stream'): Handle {
+    const stream = this.#newHandle();
+    this.#races.addStream(stream, name);
+    return stream;
   }
 
-  destroyStream(): void {}
+  destroyStream(stream: Handle): void {
+    this.#races.removeStream(stream);
+  }
 
   createEvent(): Handle {
     const event = this.#newHandle();
@@ -117,29 +125,34 @@ export class SimContext implements CudaContext {
 
   destroyEvent(event: Handle): void {
     this.#events.delete(event);
+    this.#races.forget(event);
   }
 
   recordEvent(event: Handle, stream: Handle): void {
-    if (this.#recording?.streams.has(stream)) {
-      this.#recording.events.add(event);
+    if (this.#recording?.has(stream)) {
+      this.#recording.record(event, stream);
       return;
     }
+    this.#races.record(event, stream);
     this.#events.set(event, undefined);
-    this.#enqueue('cuEventRecord', stream, () => void this.#events.set(event, performance.now()));
+    this.#queue.push(() => void this.#events.set(event, performance.now()));
   }
 
-  /** All streams share one queue, in which an event comes before those that wait for it. */
   waitEvent(stream: Handle, event: Handle): void {
-    if (this.#recording?.events.has(event)) this.#recording.streams.add(stream);
+    if (this.#recording?.knows(event)) this.#recording.wait(stream, event);
+    else this.#races.wait(stream, event);
   }
 
   queryEvent(event: Handle): boolean {
     this.#queue.run(sliceMs);
-    return this.#events.get(event) !== undefined;
+    if (this.#events.get(event) === undefined) return false;
+    this.#races.seen(event);
+    return true;
   }
 
-  synchronizeEvent(): void {
+  synchronizeEvent(event: Handle): void {
     this.#queue.run(Number.POSITIVE_INFINITY);
+    this.#races.seen(event);
   }
 
   /** The host's time: a simulation says nothing about a GPU's. */
@@ -149,21 +162,34 @@ export class SimContext implements CudaContext {
 
   copyToDevice(target: Address, source: Address, bytes: number, stream: Handle): void {
     const from = this.#hostBytes(source, bytes);
-    this.#enqueue('cuMemcpyHtoDAsync', stream, () => void this.#memory.write(target, from));
+    this.#enqueue('cuMemcpyHtoDAsync', 'a copy to the device', stream, (footprint) => {
+      this.#memory.write(target, from);
+      this.#note(footprint, 'write', target, bytes);
+    });
   }
 
   copyToHost(target: Address, source: Address, bytes: number, stream: Handle): void {
     const to = this.#hostBytes(target, bytes);
-    this.#enqueue('cuMemcpyDtoHAsync', stream, () => void to.set(this.#memory.read(source, bytes)));
+    this.#enqueue('cuMemcpyDtoHAsync', 'a copy to the host', stream, (footprint) => {
+      to.set(this.#memory.read(source, bytes));
+      this.#note(footprint, 'read', source, bytes);
+    });
   }
 
   copyOnDevice(target: Address, source: Address, bytes: number, stream: Handle): void {
-    this.#enqueue('cuMemcpyDtoDAsync', stream, () => void this.#memory.copy(target, source, bytes));
+    this.#enqueue('cuMemcpyDtoDAsync', 'a copy on the device', stream, (footprint) => {
+      this.#memory.copy(target, source, bytes);
+      this.#note(footprint, 'read', source, bytes);
+      this.#note(footprint, 'write', target, bytes);
+    });
   }
 
   fill(target: Address, word: number, words: number, stream: Handle): void {
     const data = new Uint32Array(words).fill(word);
-    this.#enqueue('cuMemsetD32Async', stream, () => void this.#memory.write(target, data));
+    this.#enqueue('cuMemsetD32Async', 'a fill', stream, (footprint) => {
+      this.#memory.write(target, data);
+      this.#note(footprint, 'write', target, data.byteLength);
+    });
   }
 
   loadKernel({ kernel, target }: KernelSource): LoadedKernel {
@@ -179,9 +205,10 @@ export class SimContext implements CudaContext {
     const parameters = new DataView(new ArrayBuffer(parameterBytes));
     const run = (grid: Grid, stream: Handle): void => {
       const params = new Uint8Array(parameters.buffer.slice(0));
-      this.#enqueue('cuLaunchKernelEx', stream, () => {
+      this.#enqueue('cuLaunchKernelEx', `kernel ${source.name}`, stream, (footprint) => {
         const memory = this.#memory;
-        const launch = { grid, cluster, params, memory, target, sharedBytes };
+        const tracked = footprint && { footprint };
+        const launch = { grid, cluster, params, memory, target, sharedBytes, ...tracked };
         const steps = simulateInSteps(kernel, launch);
         return this.#counted(source.name, steps);
       });
@@ -194,35 +221,61 @@ export class SimContext implements CudaContext {
   }
 
   beginCapture(stream: Handle): void {
-    this.#recording = { streams: new Set([stream]), events: new Set(), work: [] };
+    this.#recording = new SimGraph(stream);
   }
 
   endCapture(): Handle {
-    const graph = this.#newHandle();
-    this.#graphs.set(graph, this.#recording?.work ?? []);
+    const handle = this.#newHandle();
+    const graph = this.#recording;
+    if (graph === undefined) {
+      const problem = 'no capture is under way';
+      throw new CudaDriverError('cuStreamEndCapture', 401, 'CUDA_ERROR_ILLEGAL_STATE', problem);
+    }
+    graph.end(() => this.#newHandle());
+    this.#graphs.set(handle, graph);
     this.#recording = undefined;
-    return graph;
+    return handle;
   }
 
-  launchGraph(graph: Handle): void {
-    for (const work of this.#graphs.get(graph) ?? []) this.#queue.push(work);
+  launchGraph(graph: Handle, stream: Handle): void {
+    this.#graphs.get(graph)?.launch(stream, {
+      enqueue: (branch, { call, what, action }) => this.#push(call, what, branch, action),
+      record: (event, branch) => this.#races.record(event, branch),
+      wait: (branch, event) => this.#races.wait(branch, event),
+    });
   }
 
   destroyGraph(graph: Handle): void {
     this.#graphs.delete(graph);
   }
 
-  #enqueue(call: string, stream: Handle, work: Work): void {
-    const translated: Work = () => {
+  #enqueue(call: string, what: string, stream: Handle, action: Action | (() => void)): void {
+    const recording = this.#recording;
+    const step = action as Action;
+    if (recording?.has(stream)) recording.add(stream, { call, what, action: step });
+    else this.#push(call, what, stream, step);
+  }
+
+  #push(call: string, what: string, stream: Handle, action: Action): void {
+    const tracked = this.#races.enqueue(stream, what);
+    const finish = () => {
+      if (tracked !== undefined) this.#races.finish(tracked);
+    };
+    this.#queue.push(() => {
       try {
-        const steps = work();
-        return steps && translate(call, steps);
+        const steps = action(tracked?.footprint);
+        if (steps) return translate(call, steps, finish);
+        finish();
+        return undefined;
       } catch (error) {
         throw asDriverError(call, error);
       }
-    };
-    if (this.#recording?.streams.has(stream)) this.#recording.work.push(translated);
-    else this.#queue.push(translated);
+    });
+  }
+
+  #note(footprint: Footprint | undefined, how: 'read' | 'write', at: Address, bytes: number): void {
+    if (footprint === undefined || bytes === 0) return;
+    this.#memory.locate(at, bytes, (memory, offset) => footprint[how](memory, offset, bytes));
   }
 
   *#counted(kernel: string, steps: Generator<void, Counters>): Generator<void, void> {
@@ -245,9 +298,15 @@ export class SimContext implements CudaContext {
   }
 }
 
-function* translate(call: string, steps: Generator<void, unknown>): Generator<void, unknown> {
+function* translate(
+  call: string,
+  steps: Generator<void, unknown>,
+  finish: () => void,
+): Generator<void, unknown> {
   try {
-    return yield* steps;
+    const result = yield* steps;
+    finish();
+    return result;
   } catch (error) {
     throw asDriverError(call, error);
   }

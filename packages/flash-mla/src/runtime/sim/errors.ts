@@ -1,11 +1,15 @@
 import { SimMemoryError, SimulationError } from '@flash-mla/ptx';
 import { CudaDriverError } from '../cuda/driver/driver-error.ts';
+import { StreamRaceError } from './stream-races.ts';
 
 /** What a GPU would have reported for a fault that the simulator found; the finding is the text. */
 export function asDriverError(call: string, error: unknown): unknown {
   if (error instanceof SimulationError) {
     const [code, name] = codes[error.kind] ?? [719, 'CUDA_ERROR_LAUNCH_FAILED'];
     return new CudaDriverError(call, code, name, error.message);
+  }
+  if (error instanceof StreamRaceError) {
+    return new CudaDriverError(call, 719, 'CUDA_ERROR_LAUNCH_FAILED', error.message);
   }
   if (error instanceof SimMemoryError) {
     const isFull = error.message.startsWith('out of memory');

@@ -110,7 +110,8 @@ export interface CudaContext {
   allocatePinned(bytes: number): PinnedMemory;
   freePinned(memory: PinnedMemory): void;
 
-  createStream(): Handle;
+  /** `name` is for messages. */
+  createStream(name?: string): Handle;
   destroyStream(stream: Handle): void;
   createEvent(timing: boolean): Handle;
   destroyEvent(event: Handle): void;

@@ -38,10 +38,10 @@ export class CudaStream implements BackendStream {
   readonly #owner: StreamOwner;
   #retired = false;
 
-  constructor(owner: StreamOwner) {
+  constructor(owner: StreamOwner, name: string) {
     const { shared, memory } = owner;
     this.#owner = owner;
-    this.handle = shared.context.createStream();
+    this.handle = shared.context.createStream(name);
     this.timeline = new Timeline(shared.context, this.handle);
     this.transfers = new Transfers(shared, this.handle, this.timeline, memory);
     this.state = new StreamState(this.handle, memory, owner.counters);

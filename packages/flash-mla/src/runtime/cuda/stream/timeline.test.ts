@@ -59,6 +59,14 @@ describe('a timeline', () => {
     expect(driver.calls.filter((call) => call === 'createEvent')).toHaveLength(1);
   });
 
+  it('uses its events again although nobody waits', () => {
+    for (let i = 0; i < 1000; i++) {
+      timeline.mark();
+      driver.advance();
+    }
+    expect(driver.calls.filter((call) => call === 'createEvent')).toHaveLength(64);
+  });
+
   it('blocks where it is asked to', () => {
     const mark = timeline.mark();
     expect(timeline.isReached(mark)).toBe(false);

@@ -3,6 +3,9 @@ import type { CudaContext, Handle } from '../driver/driver.ts';
 /** How long waiting polls at every turn of the event loop before it polls every millisecond. */
 const eagerMs = 3;
 
+/** Events in use before a new mark looks which of them are free again. */
+const mostPending = 64;
+
 /** At the next turn of the event loop; a browser, where the simulator runs, has no setImmediate. */
 const soon: (call: () => void) => void = globalThis.setImmediate ?? ((call) => setTimeout(call, 0));
 
@@ -36,6 +39,8 @@ export class Timeline {
 
   /** Notes a point: grows with each call. */
   mark(): number {
+    // A stream that only others wait for is asked by nobody how far it is.
+    if (this.#pending.length >= mostPending) this.#poll();
     const event = this.#free.pop() ?? this.#context.createEvent(false);
     this.#context.recordEvent(event, this.#stream);
     this.#pending.push({ mark: ++this.#marked, event });
@@ -73,7 +78,7 @@ export class Timeline {
 
   /** Lets what is enqueued later on another stream wait for the work before a mark. */
   holdBack(stream: Handle, mark: number): void {
-    const entry = this.#pending.find((pending) => pending.mark === mark);
+    const entry = this.#pending.findLast((pending) => pending.mark === mark);
     // An event that is done orders nothing more, and may be in use for another mark.
     if (entry !== undefined) this.#context.waitEvent(stream, entry.event);
   }
