@@ -21,7 +21,7 @@
  * Whether machine code attends to blocks, see native.ts: rows are then padded to whole panels of 16, one or
  * two vectors of a wider processor.
  */
-let isNative: bool = false;
+export let isNative: bool = false;
 
 /**
  * To be called once, before anything else; the host's instance must agree with those of the threads.

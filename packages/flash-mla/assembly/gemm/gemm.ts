@@ -6,6 +6,7 @@ import { encodeBf16 } from '../encode';
 import { BF16, F32, loadElement, loadRow, sizeOf } from '../elements';
 import { enterCommand, takeItem } from '../work';
 import { dot1x4, dot3x4, outer1x1, outer3x16 } from './dot';
+import { dotsOf, JOB_BYTES, multipliesNatively } from './native';
 
 /** Rows and columns that share a scale of e4m3 weights. */
 const SCALE_BLOCK: i32 = 128;
@@ -22,7 +23,8 @@ let outType: i32 = 0;
 /**
  * Strides are bytes. `rowBlock` rows of x, a multiple of three, and `weightBlock` rows of weights, a
  * multiple of four, are decoded at a time; a thread takes `columnBlock` columns, a multiple of 16, with
- * such rows at a time. The scratch of a thread: the two blocks, rows padded to 32 bytes, and 48 sums.
+ * such rows at a time. The scratch of a thread: a job of machine code, sums of all of these rows and columns,
+ * and the two blocks, rows padded to 32 bytes.
  */
 export function gemm(
   context: usize,
@@ -67,8 +69,10 @@ export function gemm(
   residualType = residualDType;
   outType = outDType;
   const rowBytes = <usize>((depth + 7) & ~7) << 2;
-  const sums = workspace + <usize>worker * scratchBytes;
-  const xBlock = sums + 192;
+  const job = workspace + <usize>worker * scratchBytes;
+  const sums = job + JOB_BYTES;
+  const sumsStride = <usize>columnBlock << 2;
+  const xBlock = sums + <usize>rowBlock * sumsStride;
   const wBlock = xBlock + <usize>rowBlock * rowBytes;
   const rowBlocks = (rows + rowBlock - 1) / rowBlock;
   const columnBlocks = (columns + columnBlock - 1) / columnBlock;
@@ -105,6 +109,16 @@ export function gemm(
       }
       continue;
     }
+    if (multipliesNatively(weightType, depth)) {
+      const block = weights + <usize>begin * weightStride;
+      const width = end - begin;
+      dotsOf(job, weightType, xBlock, rowBytes, count, block, weightStride, width, depth, sums, sumsStride);
+      for (let row = 0; row < count; row++) {
+        const from = sums + <usize>row * sumsStride;
+        finish(from, width, begin, row, added, residualStride, target, outStride);
+      }
+      continue;
+    }
     for (let column = begin; column < end; column += weightBlock) {
       const width = min(weightBlock, end - column);
       let block = weights + <usize>column * weightStride;
@@ -115,6 +129,14 @@ export function gemm(
         block = wBlock;
         stride = rowBytes;
         type = F32;
+      }
+      if (multipliesNatively(type, depth)) {
+        dotsOf(job, type, xBlock, rowBytes, count, block, stride, width, depth, sums, sumsStride);
+        for (let row = 0; row < count; row++) {
+          const from = sums + <usize>row * sumsStride;
+          finish(from, width, column, row, added, residualStride, target, outStride);
+        }
+        continue;
       }
       for (let row = 0; row < count; row += 3) {
         const from = xBlock + <usize>row * rowBytes;

@@ -121,7 +121,8 @@ describe('how a product is cut for threads', () => {
     expect([rowBlock % 3, weightBlock % 4, columnBlock % 16]).toEqual([0, 0, 0]);
     expect(columnBlock % weightBlock).toBe(0);
     expect(Math.min(rowBlock, weightBlock, columnBlock)).toBeGreaterThan(0);
-    expect(scratchBytes).toBe(192 + (rowBlock + weightBlock) * Math.ceil(depth / 8) * 32);
+    const decoded = (rowBlock + weightBlock) * Math.ceil(depth / 8) * 32;
+    expect(scratchBytes).toBe(64 + rowBlock * columnBlock * 4 + decoded);
   });
 });
 

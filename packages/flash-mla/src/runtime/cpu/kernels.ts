@@ -27,8 +27,12 @@ export function instantiate<T>(
   memory: WebAssembly.Memory,
   native?: NativeFunctions,
 ): T {
-  const { attendNative = withoutCode, attendRowsNative = withoutCode } = native ?? {};
-  const env = { memory, attendNative, attendRowsNative };
+  const code = {
+    attendNative: native?.attendNative ?? withoutCode,
+    attendRowsNative: native?.attendRowsNative ?? withoutCode,
+    dotsNative: native?.dotsNative ?? withoutCode,
+  };
+  const env = { memory, ...code };
   const { exports } = new WebAssembly.Instance(module, { env });
   if (native) (exports.useNative as (tokensInPlace: number) => void)(native.tokensInPlace);
   return exports as unknown as T;

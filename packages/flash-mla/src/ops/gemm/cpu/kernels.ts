@@ -12,8 +12,8 @@ const weightBytesKept = 128 * 1024;
 const mostRows = 48;
 const mostWeights = 16;
 const mostColumns = 64;
-/** Sums of three rows and 16 columns. */
-const sumBytes = 192;
+/** A job of machine code. */
+const jobBytes = 64;
 
 /** How a product is cut up for the threads. */
 export function cutProduct({ rows, batch, columns, depth }: GemmSizes, workers: number) {
@@ -25,7 +25,8 @@ export function cutProduct({ rows, batch, columns, depth }: GemmSizes, workers: 
   const parts = batch * Math.ceil(rows / rowBlock);
   const columnsForAll = Math.ceil((columns * parts) / (4 * workers) / 16) * 16;
   const columnBlock = Math.max(16, Math.min(mostColumns, columnsForAll));
-  const scratchBytes = sumBytes + (rowBlock + weightBlock) * rowBytes;
+  const sumBytes = 4 * rowBlock * columnBlock;
+  const scratchBytes = jobBytes + sumBytes + (rowBlock + weightBlock) * rowBytes;
   return { rowBlock, weightBlock, columnBlock, scratchBytes };
 }
 

@@ -6,6 +6,8 @@ export interface NativeStart {
   readonly koffi: string;
   /** Where the kernel of kernels/attend/attend.ts lies. */
   readonly attend: bigint;
+  /** That of kernels/dots/dots.ts. */
+  readonly dots: bigint;
   /** A kernel for bf16 tokens in place, and how many it takes at once. */
   readonly rows?: { readonly address: bigint; readonly tokens: number } | undefined;
 }
@@ -14,13 +16,14 @@ export interface NativeStart {
 export interface NativeFunctions {
   attendNative(job: number): void;
   attendRowsNative(job: number): void;
+  dotsNative(job: number): void;
   /** See assembly/attend/tile.ts, useNative. */
   readonly tokensInPlace: number;
 }
 
 /** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
 export function nativeFunctions(
-  { koffi: path, attend, rows }: NativeStart,
+  { koffi: path, attend, dots, rows }: NativeStart,
   memory: WebAssembly.Memory,
 ): NativeFunctions {
   const koffi = requireKoffi(path);
@@ -35,6 +38,7 @@ export function nativeFunctions(
   return {
     attendNative: jobs(attend),
     attendRowsNative: rows ? jobs(rows.address) : withoutCode,
+    dotsNative: jobs(dots),
     tokensInPlace: rows?.tokens ?? 0,
   };
 }
@@ -43,6 +47,7 @@ export function nativeFunctions(
 export const withoutThread = ({ rows }: NativeStart): NativeFunctions => ({
   attendNative: withoutCode,
   attendRowsNative: withoutCode,
+  dotsNative: withoutCode,
   tokensInPlace: rows?.tokens ?? 0,
 });
 

@@ -104,11 +104,11 @@ async function findKernels(
 
 /** Each kernel in turn; the first that is wrong condemns all. */
 async function verdictOnAll(
-  { attend, rows }: NativePrograms,
+  { attend, dots, rows }: NativePrograms,
   processor: string,
   koffi: string,
 ): Promise<Verdict> {
-  for (const each of rows ? [attend, rows] : [attend]) {
+  for (const each of rows ? [attend, dots, rows] : [attend, dots]) {
     const facts = [each.program.bytes, processor, process.version, process.platform, koffi];
     const verdict = await verdictOn(facts, () => selfTest(each, koffi));
     if (verdict !== undefined) return verdict;
@@ -116,10 +116,11 @@ async function verdictOnAll(
   return undefined;
 }
 
-function startOf({ attend, rows }: NativePrograms, koffi: string, system: NativeSystem) {
+function startOf({ attend, dots, rows }: NativePrograms, koffi: string, system: NativeSystem) {
   const start: NativeStart = {
     koffi,
     attend: system.place(attend.program.bytes),
+    dots: system.place(dots.program.bytes),
     rows: rows && { address: system.place(rows.program.bytes), tokens: rows.tokens },
   };
   return start;

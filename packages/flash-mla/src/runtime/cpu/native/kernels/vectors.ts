@@ -3,7 +3,9 @@ import {
   exp2Zmm,
   type Feature,
   type KernelBuilder,
+  loadBf16,
   type Memory,
+  sumOfLanes,
   type Ymm,
   type Zmm,
 } from '@flash-mla/machine-code';
@@ -26,7 +28,13 @@ export interface Vectors<V extends Zmm | Ymm> {
   take(name: string, count: number): V[];
   zero(x: V): void;
   load(x: V, from: Place): void;
+  /** Numbers of bf16 as f32. */
+  loadBf16(x: V, from: Place): void;
   store(to: Place, x: V): void;
+  /** sum += a · b */
+  addProduct(sum: V, a: V, b: V): void;
+  /** Stores the sum of all lanes; overwrites them. */
+  storeSum(to: Place, x: V): void;
   /** One number of memory in all lanes. */
   broadcast(x: V, from: Place): void;
   add(to: V, a: V, b: V): void;
@@ -53,7 +61,10 @@ export function zmmVectors(k: KernelBuilder): Vectors<Zmm> {
     take: (name, count) => k.zmms(name, count),
     zero: (x) => k.vpxord(x, x, x),
     load: (x, from) => k.vmovups(x, from),
+    loadBf16: (x, from) => loadBf16(k, x, from),
     store: (to, x) => k.vmovups(to, x),
+    addProduct: (sum, a, b) => k.vfmadd231ps(sum, a, b),
+    storeSum: (to, x) => k.vmovss(to, sumOfLanes(k, [x])),
     broadcast: (x, from) => k.vbroadcastss(x, from),
     add: (to, a, b) => k.vaddps(to, a, b),
     subtract: (to, a, b) => k.vsubps(to, a, b),
@@ -104,7 +115,10 @@ export function ymmVectors(k: KernelBuilder): Vectors<Ymm> {
     take: (name, count) => k.ymms(name, count),
     zero: (x) => k.vxorps(x, x, x),
     load: (x, from) => k.vmovups(x, from),
+    loadBf16: (x, from) => loadBf16(k, x, from),
     store: (to, x) => k.vmovups(to, x),
+    addProduct: (sum, a, b) => k.vfmadd231ps(sum, a, b),
+    storeSum: (to, x) => k.vmovss(to, sumOfLanes(k, [x])),
     broadcast: (x, from) => k.vbroadcastss(x, from),
     add: (to, a, b) => k.vaddps(to, a, b),
     subtract: (to, a, b) => k.vsubps(to, a, b),

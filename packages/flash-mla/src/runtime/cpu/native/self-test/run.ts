@@ -29,5 +29,6 @@ export async function runTrial(trial: Trial): Promise<Uint8Array> {
     const said = Buffer.concat(errors).toString().trim().split('\n').at(-1) ?? '';
     throw new Error(`its process ended by ${signal ?? `code ${code}`}${said && `: ${said}`}`);
   }
-  return Buffer.from(Buffer.concat(output).toString(), 'base64');
+  // A Buffer may be a piece of a larger one.
+  return Uint8Array.from(Buffer.from(Buffer.concat(output).toString(), 'base64'));
 }
