@@ -18,7 +18,7 @@ const { values } = parseArgs({
 const { openDevice } = await flashMla('index.js');
 const { measure } = await flashMla('command/bench/measure.js');
 const { rotation } = await flashMla('command/bench/rotation.js');
-const { benchOperations } = await flashMla('ops/bench/operation.js');
+const { benchOperations } = await flashMla('ops/operation-tools.js');
 const launches = (name) => flashMla(`ops/attention/cuda/${name.slice(0, 4)}/${name}_launch.js`);
 const { portableDenseDecode } = await launches('sm80_dense_decode');
 const { e4m3DenseDecode } = await launches('sm90_e4m3_dense_decode');
@@ -56,7 +56,7 @@ portableDenseDecode.plan = (problem, limits) => {
   return { ...chosen, launches: { ...chosen.launches, main: { ...main, config } } };
 };
 
-const operation = await benchOperations['dense-decode']();
+const operation = benchOperations['dense-decode'];
 const results = [];
 const lines = [];
 for (trial of candidates) {

@@ -10,7 +10,7 @@ const { values } = parseArgs({
 });
 const { openDevice } = await flashMla('index.js');
 const { measure } = await flashMla('command/bench/measure.js');
-const { benchOperations } = await flashMla('ops/bench/operation.js');
+const { benchOperations } = await flashMla('ops/operation-tools.js');
 const { portableSparseDecode: sparseDecode } = await flashMla(
   'ops/attention/cuda/sm80/sm80_sparse_decode_launch.js',
 );
@@ -43,7 +43,7 @@ sparseDecode.plan = (problem, limits) => {
   };
 };
 
-const operation = await benchOperations['sparse-decode']();
+const operation = benchOperations['sparse-decode'];
 const results = [];
 for (const options of problems) {
   const times = [];

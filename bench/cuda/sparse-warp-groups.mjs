@@ -15,7 +15,7 @@ const { values } = parseArgs({
 const { openDevice } = await flashMla('index.js');
 const { measure } = await flashMla('command/bench/measure.js');
 const { rotation } = await flashMla('command/bench/rotation.js');
-const { benchOperations } = await flashMla('ops/bench/operation.js');
+const { benchOperations } = await flashMla('ops/operation-tools.js');
 const launch = await flashMla('ops/attention/cuda/sm90/sm90_sparse_decode_launch.js');
 const { hopperSparseDecode, runs, scheduleOf } = launch;
 
@@ -61,7 +61,7 @@ hopperSparseDecode.plan = (problem, limits) => {
   return { ...chosen, launches: { ...chosen.launches, main: { ...main, config } } };
 };
 
-const operation = await benchOperations['sparse-decode']();
+const operation = benchOperations['sparse-decode'];
 const results = [];
 for (const options of problems) {
   const label = Object.entries(options)

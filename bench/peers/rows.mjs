@@ -2,14 +2,14 @@
 import { openDevice } from 'flash-mla';
 import { measure } from '../../packages/flash-mla/dist/command/bench/measure.js';
 import { rotation } from '../../packages/flash-mla/dist/command/bench/rotation.js';
-import { benchOperations } from '../../packages/flash-mla/dist/ops/bench/operation.js';
+import { benchOperations } from '../../packages/flash-mla/dist/ops/operation-tools.js';
 import { median } from './timing.mjs';
 
 /** Microseconds of both layouts, and the ratio of their times. */
 export async function fp8AgainstBf16(threads, rounds = 5) {
   const device = await openDevice('cpu', { threads });
   try {
-    const operation = await benchOperations['sparse-decode']();
+    const operation = benchOperations['sparse-decode'];
     const prepare = async (kvLayout) => {
       const problem = operation.problem({ b: 4, hQ: 128, sK: 8192, topk: 2048, kvLayout }, 'cpu');
       return operation.prepare(device, problem, 1);
@@ -35,7 +35,7 @@ export async function fp8AgainstBf16(threads, rounds = 5) {
 export async function coldDecode(threads, hQ) {
   const device = await openDevice('cpu', { threads });
   try {
-    const operation = await benchOperations['dense-decode']();
+    const operation = benchOperations['dense-decode'];
     const problem = operation.problem({ b: 4, hQ, sK: 4096 }, 'cpu');
     const { copies, calls, cold } = rotation(device, problem, 'cold');
     const prepared = await operation.prepare(device, problem, copies);

@@ -6,11 +6,11 @@ import { describe, expect, it } from 'vitest';
 import { attendedPairs, requestLengths } from '../../ops/bench/lengths.ts';
 import type { BenchProblem, PreparedProblem } from '../../ops/bench/operation.ts';
 import { distinct, permutation, uniform } from '../../ops/bench/random.ts';
+import { benchOperations } from '../../ops/operation-tools.ts';
 import type { Device } from '../../runtime/device/device.ts';
 import { lastLevelCache } from '../machine.ts';
 import { readBaseline } from './baseline.ts';
 import { measure, median } from './measure.ts';
-import { benchOperations } from './operations.ts';
 import { type BenchResult, type BenchRow, resultJson } from './result.ts';
 import { rooflineSvg } from './roofline.ts';
 import { rotation } from './rotation.ts';
@@ -28,7 +28,7 @@ interface MeasuredRow {
 const measuredRows = (JSON.parse(readFileSync(h200, 'utf8')) as { rows: MeasuredRow[] }).rows;
 
 async function gpuSuite(name: string): Promise<BenchProblem[]> {
-  const operation = await benchOperations[name]?.();
+  const operation = benchOperations[name];
   if (operation === undefined) throw new Error(name);
   return operation.suite('gpu').map((options) => operation.problem(options, 'gpu'));
 }
@@ -121,9 +121,9 @@ describe('problems', () => {
   });
 
   it('refuse what cannot be, whatever the device', async () => {
-    const sparse = await benchOperations['sparse-decode']?.();
+    const sparse = benchOperations['sparse-decode'];
     expect(() => sparse?.problem({ sK: 64, topk: 128 }, 'cpu')).toThrow(/--topk 128 is more than/);
-    const attention = await benchOperations['dense-attention']?.();
+    const attention = benchOperations['dense-attention'];
     expect(() => attention?.problem({ dtype: 'e4m3' }, 'gpu')).toThrow(/bf16 or f16/);
   });
 });

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { attendedPairs } from '../../ops/bench/lengths.ts';
 import type { ProblemOptions, Scale } from '../../ops/bench/operation.ts';
 import { checkRoom, largest, maxRequests } from '../../ops/bench/sizes.ts';
+import { benchOperations } from '../../ops/operation-tools.ts';
 import type { DeviceCeilings } from '../../runtime/device/backend.ts';
 import { inspectOperations } from '../inspect/operations.ts';
 import { runCli } from '../testing/run-cli.ts';
 import { highest, movedCeilings, movedWarning } from './ceilings.ts';
 import { describeDefaults } from './defaults.ts';
-import { benchOperations } from './operations.ts';
 import { problemFlags } from './problem-flags.ts';
 
 describe('ceilings', () => {
@@ -43,7 +43,7 @@ describe('sizes', () => {
 
   it('that no kernel takes are refused', async () => {
     const problem = async (name: string, options: ProblemOptions) =>
-      (await benchOperations[name]?.())?.problem(options, 'cpu');
+      benchOperations[name]?.problem(options, 'cpu');
     const refusal = (name: string, options: ProblemOptions) =>
       problem(name, options).then(
         () => 'taken',
@@ -72,8 +72,7 @@ describe('sizes', () => {
 
 describe('defaults', () => {
   it('are what problem() takes where nothing is given, and name only what is accepted', async () => {
-    for (const load of Object.values(benchOperations)) {
-      const operation = await load();
+    for (const operation of Object.values(benchOperations)) {
       for (const scale of ['cpu', 'gpu'] as const satisfies Scale[]) {
         const defaults = operation.defaults(scale);
         expect(operation.problem(defaults, scale), operation.name).toEqual(

@@ -7,12 +7,12 @@ import type {
 } from '../../ops/bench/operation.ts';
 import { checkRoom } from '../../ops/bench/sizes.ts';
 import { UsageError } from '../../ops/bench/usage-error.ts';
+import { benchOperations } from '../../ops/operation-tools.ts';
 import type { Device } from '../../runtime/device/device.ts';
 import { type Baseline, readBaseline } from '../bench/baseline.ts';
 import { highest, measureCeilings, movedCeilings, movedWarning } from '../bench/ceilings.ts';
 import { describeDefaults } from '../bench/defaults.ts';
 import { measure } from '../bench/measure.ts';
-import { benchOperations } from '../bench/operations.ts';
 import { addProblemFlags, problemFlags, problemOptions } from '../bench/problem-flags.ts';
 import { type BenchResult, type BenchRow, resultJson } from '../bench/result.ts';
 import { rooflineSvg } from '../bench/roofline.ts';
@@ -57,14 +57,14 @@ export async function define(command: Command): Promise<void> {
       'after; where they differ by more than 10 %, a warning on stderr and ceilingsMoved in the JSON say so.',
     '',
     'Defaults (processor/GPU where they differ):',
-    ...describeDefaults(await loadOperations(Object.keys(benchOperations)), ['cpu', 'gpu']),
+    ...describeDefaults(Object.values(benchOperations), ['cpu', 'gpu']),
   ]);
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<BenchFlags>();
   const name = command.args[0] ?? '';
-  const operations = await chooseOperations(name, flags);
+  const operations = chooseOperations(name, flags);
   const baseline = flags.compare === undefined ? undefined : await readBaseline(flags.compare);
   const device = await openFor(flags, context);
   const scale = scaleOf(device);
@@ -142,19 +142,17 @@ interface Chosen {
 }
 
 /** Throws {@link UsageError} before any backend is loaded. */
-async function chooseOperations(name: string, flags: BenchFlags): Promise<Chosen[]> {
+function chooseOperations(name: string, flags: BenchFlags): Chosen[] {
   checkFlags(name, flags);
   const names = name === 'suite' ? (flags.op ?? Object.keys(benchOperations)) : [name];
-  return (await loadOperations(names)).map((operation) => {
-    if (name === 'suite') return { operation, choices: (scale: Scale) => operation.suite(scale) };
+  return names.flatMap((op) => {
+    const operation = benchOperations[op];
+    if (operation === undefined) return [];
+    if (name === 'suite') return [{ operation, choices: (scale: Scale) => operation.suite(scale) }];
     const options = problemOptions(operation, flags);
     operation.problem(options, 'cpu');
-    return { operation, choices: () => [options] };
+    return [{ operation, choices: () => [options] }];
   });
-}
-
-function loadOperations(names: readonly string[]): Promise<BenchOperation[]> {
-  return Promise.all(names.map((op) => (benchOperations[op] as () => Promise<BenchOperation>)()));
 }
 
 async function measureAll(

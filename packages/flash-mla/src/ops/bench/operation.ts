@@ -47,7 +47,7 @@ export interface PreparedProblem {
   dispose(): void;
 }
 
-/** What a file in `operations/` exports. */
+/** What `flash-mla bench` knows of an operation. */
 export interface BenchOperation<P extends BenchProblem = BenchProblem> {
   /** As the command line names it. */
   readonly name: string;
@@ -68,7 +68,7 @@ export interface BenchOperation<P extends BenchProblem = BenchProblem> {
   prepare(device: Device, problem: P, copies: number): Promise<PreparedProblem>;
 }
 
-/** The benchmark of an operation that has a folder of its own, from which `inspect` works, too. */
+/** The benchmark of an operation, from which `inspect` works, too. */
 export interface OperationBench<P extends BenchProblem = BenchProblem> extends BenchOperation<P> {
   /** The kinds of devices whose kernels `inspect` can show. */
   readonly inspects: readonly ('cuda' | 'webgpu')[];
@@ -76,4 +76,16 @@ export interface OperationBench<P extends BenchProblem = BenchProblem> extends B
   readonly operation: AnyOperation;
   /** Makes the public call, with empty tensors of the problem's sizes. */
   call(device: Device, problem: P): void;
+}
+
+/** Something else of an operation that `inspect` shows, in the sizes of a benchmark. */
+export interface InspectLine {
+  readonly name: string;
+  readonly bench: OperationBench;
+  /** What of the traced calls is shown. */
+  readonly operation: AnyOperation;
+  /** Only this launch of the operation. */
+  readonly role?: string;
+  /** Makes the public call; absent: the benchmark's. */
+  call?(device: Device, problem: BenchProblem): void;
 }

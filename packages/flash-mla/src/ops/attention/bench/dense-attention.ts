@@ -1,12 +1,14 @@
 import type { Device } from '../../../runtime/device/device.ts';
+import { defineBench } from '../../bench/define-bench.ts';
 import { attendedPairs, checkDivides, requestLengths } from '../../bench/lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import type { BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
 import { fillNormal, uniform } from '../../bench/random.ts';
 import { Resources } from '../../bench/resources.ts';
 import { largest } from '../../bench/sizes.ts';
 import { UsageError } from '../../bench/usage-error.ts';
 import { checkHeadDim } from '../api/head-dims.ts';
 import { flashAttnVarlenFunc } from '../index.ts';
+import { denseAttention as denseAttentionOperation } from '../operations.ts';
 
 export interface DenseAttentionProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16';
@@ -25,7 +27,7 @@ const defaults = (scale: Scale) =>
     ...{ dQk: 192, dV: 128, causal: true, dtype: 'bf16' },
   }) satisfies ProblemOptions;
 
-export const denseAttention: BenchOperation<DenseAttentionProblem> = {
+export const denseAttention = defineBench<DenseAttentionProblem>({
   name: 'dense-attention',
   summary: 'flashAttnVarlenFunc over packed sequences',
   accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'dQk', 'dV', 'varlen', 'causal', 'dtype'],
@@ -115,4 +117,23 @@ export const denseAttention: BenchOperation<DenseAttentionProblem> = {
       throw error;
     }
   },
-};
+
+  inspects: ['cuda', 'webgpu'],
+  operation: denseAttentionOperation,
+
+  call(device: Device, problem: DenseAttentionProblem): void {
+    const { dtype, sQ, hQ, hKv, dQk, dV, causal, lengths } = problem;
+    const batch = lengths.length;
+    const tokens = lengths.reduce((sum, n) => sum + n, 0);
+    flashAttnVarlenFunc({
+      q: device.empty([batch * sQ, hQ, dQk], dtype),
+      k: device.empty([tokens, hKv, dQk], dtype),
+      v: device.empty([tokens, hKv, dV], dtype),
+      cuSeqlensQo: device.empty([batch + 1], 'i32'),
+      cuSeqlensKv: device.empty([batch + 1], 'i32'),
+      maxSeqlenQo: sQ,
+      maxSeqlenKv: largest(lengths),
+      causal,
+    });
+  },
+});

@@ -1,12 +1,14 @@
 import { dtypeSize } from '@flash-mla/core';
 import type { Device } from '../../../runtime/device/device.ts';
+import { defineBench } from '../../bench/define-bench.ts';
 import { checkDivides, checkWithin, requestLengths } from '../../bench/lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import type { BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
 import { fillNormal, permutation, uniform } from '../../bench/random.ts';
 import { Resources } from '../../bench/resources.ts';
 import { largest } from '../../bench/sizes.ts';
 import { checkHeadDim } from '../api/head-dims.ts';
 import { flashMlaWithKvCache, getMlaMetadata } from '../index.ts';
+import { denseDecode as denseDecodeOperation } from '../operations.ts';
 
 export interface DenseDecodeProblem extends BenchProblem {
   readonly dtype: 'bf16' | 'f16' | 'e4m3';
@@ -26,7 +28,7 @@ const defaults = (scale: Scale) =>
     ...{ sQ: 1, hQ: 128, hKv: 1, dQk: 576, dV: 512, pageSize: 64, dtype: 'bf16' },
   }) satisfies ProblemOptions;
 
-export const denseDecode: BenchOperation<DenseDecodeProblem> = {
+export const denseDecode = defineBench<DenseDecodeProblem>({
   name: 'dense-decode',
   summary: 'flashMlaWithKvCache over a paged cache',
   accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'dQk', 'dV', 'pageSize', 'varlen', 'causal', 'dtype'],
@@ -159,4 +161,25 @@ export const denseDecode: BenchOperation<DenseDecodeProblem> = {
       throw error;
     }
   },
-};
+
+  inspects: ['cuda', 'webgpu'],
+  operation: denseDecodeOperation,
+
+  call(device: Device, problem: DenseDecodeProblem): void {
+    const { dtype, sQ, hQ, hKv, dQk, dV, pageSize, causal, lengths } = problem;
+    const blocksOf = (tokens: number) => Math.ceil(tokens / pageSize);
+    const batch = lengths.length;
+    const maxBlocks = blocksOf(largest(lengths));
+    const numBlocks = lengths.reduce((sum, tokens) => sum + blocksOf(tokens), 0);
+    const [schedMeta] = getMlaMetadata();
+    flashMlaWithKvCache({
+      q: device.empty([batch, sQ, hQ, dQk], dtype),
+      kCache: device.empty([numBlocks, pageSize, hKv, dQk], dtype),
+      blockTable: device.empty([batch, maxBlocks], 'i32'),
+      cacheSeqlens: device.empty([batch], 'i32'),
+      headDimV: dV,
+      schedMeta,
+      causal,
+    });
+  },
+});

@@ -1,8 +1,10 @@
 import type { Device } from '../../../runtime/device/device.ts';
+import { defineBench } from '../../bench/define-bench.ts';
 import { checkDivides, requestLengths } from '../../bench/lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions } from '../../bench/operation.ts';
+import type { BenchProblem, ProblemOptions } from '../../bench/operation.ts';
 import { Resources } from '../../bench/resources.ts';
-import { TileSchedulerMetadata } from '../index.ts';
+import { getMlaMetadata, TileSchedulerMetadata } from '../index.ts';
+import { computeSchedule } from '../operations.ts';
 
 export interface MetadataProblem extends BenchProblem {
   readonly sQ: number;
@@ -15,7 +17,7 @@ const defaults = {
   ...{ b: 128, sQ: 1, hQ: 128, hKv: 1, sK: 4096, varlen: true },
 } satisfies ProblemOptions;
 
-export const metadata: BenchOperation<MetadataProblem> = {
+export const metadata = defineBench<MetadataProblem>({
   name: 'metadata',
   summary: 'tile-scheduler metadata of a dense decode',
   accepts: ['b', 'sQ', 'hQ', 'hKv', 'sK', 'varlen'],
@@ -71,4 +73,12 @@ export const metadata: BenchOperation<MetadataProblem> = {
       throw error;
     }
   },
-};
+
+  inspects: ['cuda', 'webgpu'],
+  operation: computeSchedule,
+
+  call(device: Device, problem: MetadataProblem): void {
+    const { sQ, hQ, hKv, lengths } = problem;
+    getMlaMetadata(device.empty([lengths.length], 'i32'), (sQ * hQ) / hKv, hKv, hQ);
+  },
+});

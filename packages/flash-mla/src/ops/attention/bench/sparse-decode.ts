@@ -1,12 +1,15 @@
 import type { Device } from '../../../runtime/device/device.ts';
 import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
 import type { Tensor } from '../../../runtime/tensor/tensor.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { defineBench } from '../../bench/define-bench.ts';
+import { emptyCache } from '../../bench/empty-cache.ts';
+import type { BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
 import { distinct, fillNormal, uniform } from '../../bench/random.ts';
 import { Resources } from '../../bench/resources.ts';
 import { UsageError } from '../../bench/usage-error.ts';
 import { quantizeKvCache } from '../../kv-cache/index.ts';
 import { flashMlaWithKvCache, getMlaMetadata } from '../index.ts';
+import { sparseDecode as sparseDecodeOperation } from '../operations.ts';
 
 type Layout = 'v32' | 'model1' | 'bf16';
 
@@ -37,7 +40,7 @@ const defaults = (scale: Scale) =>
     ...{ pageSize: 64, extraPageSize: 64 },
   }) satisfies ProblemOptions;
 
-export const sparseDecode: BenchOperation<SparseDecodeProblem> = {
+export const sparseDecode = defineBench<SparseDecodeProblem>({
   name: 'sparse-decode',
   summary: 'flashMlaWithKvCache over the tokens that indices name',
   accepts: [
@@ -200,7 +203,30 @@ export const sparseDecode: BenchOperation<SparseDecodeProblem> = {
       throw error;
     }
   },
-};
+
+  inspects: ['cuda', 'webgpu'],
+  operation: sparseDecodeOperation,
+
+  call(device: Device, problem: SparseDecodeProblem): void {
+    const { layout, b, sQ, hQ, sKv, topk, extraTopk, extraLengths, dQk, dV, ...pages } = problem;
+    const cache = (page: number) =>
+      emptyCache(device, layout, b * Math.ceil(sKv / page), page, dQk);
+    const indices = (width: number) => device.empty([b, sQ, width], 'i32');
+    const [schedMeta] = getMlaMetadata();
+    flashMlaWithKvCache({
+      q: device.empty([b, sQ, hQ, dQk], 'bf16'),
+      kCache: cache(pages.pageSize) as Tensor<'u8'>,
+      indices: indices(topk),
+      ...(extraTopk > 0 && {
+        extraKCache: cache(pages.extraPageSize) as Tensor<'u8'>,
+        extraIndicesInKvCache: indices(extraTopk),
+        ...(extraLengths && { extraTopkLength: device.empty([b], 'i32') }),
+      }),
+      headDimV: dV,
+      schedMeta,
+    });
+  },
+});
 
 /** A cache in which request i owns every b-th block, so that neighbours are not neighbours in memory. */
 function makeCache(

@@ -1,10 +1,12 @@
 import type { Device } from '../../../runtime/device/device.ts';
+import { defineBench } from '../../bench/define-bench.ts';
 import { checkDivides } from '../../bench/lengths.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import type { BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
 import { distinct, fillNormal, uniform } from '../../bench/random.ts';
 import { Resources } from '../../bench/resources.ts';
 import { UsageError } from '../../bench/usage-error.ts';
 import { flashMlaSparseFwd } from '../index.ts';
+import { sparsePrefill as sparsePrefillOperation } from '../operations.ts';
 
 export interface SparsePrefillProblem extends BenchProblem {
   readonly sQ: number;
@@ -22,7 +24,7 @@ const defaults = (scale: Scale) =>
     ...{ hQ: 128, hKv: 1, topk: 2048, dQk: 576 },
   }) satisfies ProblemOptions;
 
-export const sparsePrefill: BenchOperation<SparsePrefillProblem> = {
+export const sparsePrefill = defineBench<SparsePrefillProblem>({
   name: 'sparse-prefill',
   summary: 'flashMlaSparseFwd',
   accepts: ['sQ', 'hQ', 'hKv', 'sK', 'topk', 'dQk'],
@@ -102,4 +104,18 @@ export const sparsePrefill: BenchOperation<SparsePrefillProblem> = {
       throw error;
     }
   },
-};
+
+  inspects: ['cuda', 'webgpu'],
+  operation: sparsePrefillOperation,
+
+  call(device: Device, problem: SparsePrefillProblem): void {
+    const { sQ, hQ, sKv, hKv, topk, dQk, dV } = problem;
+    flashMlaSparseFwd({
+      q: device.empty([sQ, hQ, dQk], 'bf16'),
+      kv: device.empty([sKv, hKv, dQk], 'bf16'),
+      indices: device.empty([sQ, hKv, topk], 'i32'),
+      smScale: 1 / Math.sqrt(dQk),
+      dV,
+    });
+  },
+});

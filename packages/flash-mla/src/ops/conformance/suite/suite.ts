@@ -57,9 +57,9 @@ export function conformanceCases(): readonly ConformanceCase[] {
       ...quickAppend,
       ...quickSchedule,
     ].map((params) => toCase(params, true)),
-    ...operationTools.flatMap((tools) => tools.cases.filter(({ quick }) => quick)),
+    ...operationTools.flatMap((tools) => (tools.cases ?? []).filter(({ quick }) => quick)),
     ...Array.from(fullGrid(), (params) => toCase(params, false)),
-    ...operationTools.flatMap((tools) => tools.cases.filter(({ quick }) => !quick)),
+    ...operationTools.flatMap((tools) => (tools.cases ?? []).filter(({ quick }) => !quick)),
   ]);
   return cases;
 }

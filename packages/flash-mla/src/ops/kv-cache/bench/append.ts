@@ -2,11 +2,14 @@ import { dtypeSize } from '@flash-mla/core';
 import type { Device } from '../../../runtime/device/device.ts';
 import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
 import type { Tensor } from '../../../runtime/tensor/tensor.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import { defineBench } from '../../bench/define-bench.ts';
+import { emptyCache } from '../../bench/empty-cache.ts';
+import type { BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
 import { distinct, fillNormal, uniform } from '../../bench/random.ts';
 import { Resources } from '../../bench/resources.ts';
 import { UsageError } from '../../bench/usage-error.ts';
 import { appendKvCache } from '../index.ts';
+import { appendRows } from '../operations.ts';
 
 export interface AppendBenchProblem extends BenchProblem {
   readonly layout: 'v32' | 'model1' | 'plain';
@@ -25,7 +28,7 @@ const defaults = (scale: Scale) =>
     ...{ sQ: 1, hKv: 1, dQk: 576, kvLayout: 'bf16', pageSize: 64, dtype: 'bf16' },
   }) satisfies ProblemOptions;
 
-export const append: BenchOperation<AppendBenchProblem> = {
+export const append = defineBench<AppendBenchProblem>({
   name: 'append',
   summary: 'appendKvCache of --s-q rows for each of --b requests to caches of --s-k tokens',
   accepts: ['b', 'sQ', 'sK', 'hKv', 'dQk', 'kvLayout', 'pageSize', 'dtype'],
@@ -92,4 +95,19 @@ export const append: BenchOperation<AppendBenchProblem> = {
       throw error;
     }
   },
-};
+
+  inspects: ['cuda', 'webgpu'],
+  operation: appendRows,
+
+  call(device: Device, problem: AppendBenchProblem): void {
+    const { layout, dtype, rows, hKv, dQk, blocks, pageSize } = problem;
+    appendKvCache({
+      kCache:
+        layout === 'plain'
+          ? device.empty([blocks, pageSize, hKv, dQk], dtype as 'bf16')
+          : (emptyCache(device, layout, blocks, pageSize, dQk) as never),
+      rows: device.empty([rows, hKv, dQk], dtype as 'bf16'),
+      slots: device.empty([rows], 'i32'),
+    });
+  },
+});

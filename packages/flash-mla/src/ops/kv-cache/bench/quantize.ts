@@ -1,10 +1,14 @@
 import type { Device } from '../../../runtime/device/device.ts';
 import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
-import type { BenchOperation, BenchProblem, ProblemOptions, Scale } from '../../bench/operation.ts';
+import type { Tensor } from '../../../runtime/tensor/tensor.ts';
+import { defineBench } from '../../bench/define-bench.ts';
+import { emptyCache } from '../../bench/empty-cache.ts';
+import type { BenchProblem, InspectLine, ProblemOptions, Scale } from '../../bench/operation.ts';
 import { fillNormal, uniform } from '../../bench/random.ts';
 import { Resources } from '../../bench/resources.ts';
 import { UsageError } from '../../bench/usage-error.ts';
-import { quantizeKvCache } from '../index.ts';
+import { dequantizeKvCache, quantizeKvCache } from '../index.ts';
+import { dequantizeRows, quantizeRows } from '../operations.ts';
 
 export interface QuantizeProblem extends BenchProblem {
   readonly layout: 'v32' | 'model1';
@@ -17,7 +21,7 @@ const defaults = (scale: Scale) =>
     ...{ sK: scale === 'cpu' ? 16384 : 262144, kvLayout: 'v32', pageSize: 64 },
   }) satisfies ProblemOptions;
 
-export const quantize: BenchOperation<QuantizeProblem> = {
+export const quantize = defineBench<QuantizeProblem>({
   name: 'quantize',
   summary: 'quantizeKvCache of --s-k tokens',
   accepts: ['sK', 'kvLayout', 'pageSize'],
@@ -67,5 +71,27 @@ export const quantize: BenchOperation<QuantizeProblem> = {
       own.dispose();
       throw error;
     }
+  },
+
+  inspects: ['cuda', 'webgpu'],
+  operation: quantizeRows,
+
+  call(device: Device, problem: QuantizeProblem): void {
+    const { layout, blocks, pageSize } = problem;
+    const shape = [blocks, pageSize, 1, packedRows[layout].headDimQk];
+    quantizeKvCache({ kCache: device.empty(shape, 'bf16'), layout });
+  },
+});
+
+/** The way back, of which there is no benchmark. */
+export const dequantize: InspectLine = {
+  name: 'dequantize',
+  bench: quantize,
+  operation: dequantizeRows,
+  call(device, problem) {
+    const { layout, blocks, pageSize } = problem as QuantizeProblem;
+    const { headDimQk } = packedRows[layout];
+    const kCache = emptyCache(device, layout, blocks, pageSize, headDimQk);
+    dequantizeKvCache({ kCache: kCache as Tensor<'u8'>, layout });
   },
 };
