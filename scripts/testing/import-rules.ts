@@ -129,15 +129,4 @@ export interface Exception {
 }
 
 /** May only become shorter: the test fails for an entry that is not needed. */
-export const exceptions: readonly Exception[] = [
-  {
-    from: `${library}/runtime/cpu/index.ts`,
-    to: `${library}/ops/attention/cpu/faults.ts`,
-    reason: 'the texts of faults are one table for all operations of the WebAssembly module',
-  },
-  {
-    from: `${library}/runtime/cpu/pool/run-command.ts`,
-    to: `${library}/ops/attention/cpu/schedule-worker.ts`,
-    reason: 'the schedule is computed by the worker script itself, which is one for all operations',
-  },
-];
+export const exceptions: readonly Exception[] = [];

@@ -20,5 +20,6 @@ export { denseDecode } from './ops/dense-decode';
 export { multiplyAdd, probeFma, probeFmasPerIteration, probeRead } from './ops/probe';
 export { dequantizeRows, quantizeRows } from './ops/quantize';
 export { blockTokens, scratchBytes, slotBytes } from './ops/sizes';
+export { computeSchedule } from './ops/schedule';
 export { sparseDecode } from './ops/sparse-decode';
 export { sparsePrefill } from './ops/sparse-prefill';

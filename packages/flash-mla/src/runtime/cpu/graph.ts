@@ -1,5 +1,5 @@
 import type { BackendGraph } from '../device/backend.ts';
-import type { Command } from './commands/operations.ts';
+import type { Command } from './commands/command.ts';
 import type { CpuBuffer } from './memory/heap.ts';
 
 /** A command with the buffers that it uses. */

@@ -12,11 +12,11 @@ import {
   missingModuleRemedy,
   processorName,
 } from '#platform';
-import { describeFault } from '../../ops/attention/cpu/faults.ts';
 import type { Backend, DeviceInfo } from '../device/backend.ts';
 import { loadAll } from '../device/kernel-library.ts';
 import type { OpenOptions, ProbedDevice } from '../device/registry.ts';
 import { shortageRemedy } from '../device/shortages.ts';
+import { commandNames } from './commands/command-names.ts';
 import { CpuBackend } from './cpu-backend.ts';
 import { type HostKernels, instantiate } from './kernels.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
@@ -82,11 +82,11 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   let backend: CpuBackend | undefined;
   const events: ExecutorEvents = {
     onRetired: () => backend?.collect(),
-    describe: describeFault,
   };
+  const names = commandNames((await compiling).module);
   const executor = shared
-    ? new SharedExecutor(memory, group, workers, events)
-    : new PrivateExecutor(group, pages, events);
+    ? new SharedExecutor(memory, group, workers, names, events)
+    : new PrivateExecutor(group, pages, names, events);
   const info: DeviceInfo = {
     backend: 'cpu',
     id: 'cpu',

@@ -1,8 +1,8 @@
 /** The contract between the CPU runtime and the kernels of operations. Types only. */
 
 import type { AnyOperation, Operation } from '../operation/operation.ts';
+import type { Command } from './commands/command.ts';
 import type { CommandContext } from './commands/context.ts';
-import type { Command } from './commands/operations.ts';
 
 /** How an operation runs on the workers. */
 export interface CpuKernel<Args extends object, Shape = never, Traits = never> {

@@ -1,6 +1,6 @@
 import type { Backend, DeviceCeilings } from '../device/backend.ts';
 import { asCpuBuffer } from './commands/address.ts';
-import type { Command } from './commands/operations.ts';
+import type { Command } from './commands/command.ts';
 import type { HostKernels } from './kernels.ts';
 import type { CpuBuffer } from './memory/heap.ts';
 

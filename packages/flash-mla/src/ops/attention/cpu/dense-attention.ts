@@ -1,7 +1,8 @@
 import { addressOf, dtypeCode, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
 import type { DenseAttentionArgs } from '../contract.ts';
+import { attentionFaults } from './faults.ts';
 import { maxTileRows } from './plan.ts';
 import { scratchBytes } from './workspace.ts';
 
@@ -21,6 +22,7 @@ export function denseAttentionCommand(context: CommandContext, args: DenseAttent
   });
   return {
     operation: 'denseAttention',
+    faults: attentionFaults,
     workspaceBytes: context.workers * scratch,
     arguments: [
       scratch,

@@ -1,7 +1,8 @@
 import { addressOf, dtypeCode, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
 import type { DenseDecodeArgs } from '../contract.ts';
+import { attentionFaults } from './faults.ts';
 import { decodeWorkspace } from './workspace.ts';
 
 /** See assembly/ops/dense-decode.ts. */
@@ -26,6 +27,7 @@ export function denseDecodeCommand(context: CommandContext, args: DenseDecodeArg
   );
   return {
     operation: 'denseDecode',
+    faults: attentionFaults,
     workspaceBytes: workspace.workspaceBytes,
     arguments: [
       workspace.scratchBytes,

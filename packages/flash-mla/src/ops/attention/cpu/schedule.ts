@@ -1,15 +1,16 @@
 import { addressOf } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import { mostScheduledTokens } from '../schedule/tile-scheduler.ts';
 import type { ComputeScheduleArgs } from '../schedule-contract.ts';
 
-/** See schedule-worker.ts. */
+/** See assembly/ops/schedule.ts. */
 export function scheduleCommand(args: ComputeScheduleArgs): Command {
   const { problem, plan } = args;
   const most = (tokens: number | undefined) => mostScheduledTokens(plan, problem.batch, tokens);
   return {
     operation: 'computeSchedule',
-    workspaceBytes: 0,
+    // Blocks of each request.
+    workspaceBytes: 4 * problem.batch,
     arguments: [
       problem.batch,
       plan.numParts,

@@ -4,9 +4,10 @@ import {
   layoutCode,
   strideOf,
 } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
 import type { SparseCache, SparseDecodeArgs } from '../contract.ts';
+import { attentionFaults } from './faults.ts';
 import { decodeWorkspace } from './workspace.ts';
 
 /** See assembly/ops/sparse-decode.ts. */
@@ -25,6 +26,7 @@ export function sparseDecodeCommand(context: CommandContext, args: SparseDecodeA
   );
   return {
     operation: 'sparseDecode',
+    faults: attentionFaults,
     workspaceBytes: workspace.workspaceBytes,
     arguments: [
       workspace.scratchBytes,

@@ -1,6 +1,6 @@
 import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
 import type { SparsePrefillArgs } from '../contract.ts';
 import { maxTileRows } from './plan.ts';
 import { scratchBytes } from './workspace.ts';

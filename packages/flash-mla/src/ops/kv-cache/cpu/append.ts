@@ -5,7 +5,7 @@ import {
   layoutCode,
   strideOf,
 } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { AppendArgs } from '../contract.ts';
 
 /** See assembly/ops/append.ts. */

@@ -4,8 +4,8 @@ import {
   layoutCode,
   strideOf,
 } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
 import type { DequantizeArgs, QuantizeArgs } from '../contract.ts';
 
 /** One decoded row, float32. */

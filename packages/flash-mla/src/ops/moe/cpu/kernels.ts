@@ -4,8 +4,8 @@ import {
   extentOf,
   strideOf,
 } from '../../../runtime/cpu/commands/address.ts';
+import type { Command } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
-import type { Command } from '../../../runtime/cpu/commands/operations.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import type { TensorView } from '../../../runtime/tensor/view.ts';
 import {

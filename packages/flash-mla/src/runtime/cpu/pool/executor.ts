@@ -1,5 +1,4 @@
-import type { Command } from '../commands/operations.ts';
-import type { DeviceFault } from './protocol.ts';
+import type { Command } from '../commands/command.ts';
 
 /**
  * The workers of a device and its memory, seen from the host. Everything enqueued gets a ticket,
@@ -36,6 +35,4 @@ export interface Executor {
 export interface ExecutorEvents {
   /** `retired` has moved. */
   onRetired(): void;
-  /** The typed error for what a kernel found wrong. */
-  describe(command: Command, fault: DeviceFault): Error;
 }

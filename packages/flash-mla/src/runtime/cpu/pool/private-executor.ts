@@ -1,4 +1,6 @@
-import { type Command, operations } from '../commands/operations.ts';
+import type { Command } from '../commands/command.ts';
+import { commandIndex } from '../commands/command-names.ts';
+import { describeFault } from '../commands/faults.ts';
 import type { Executor, ExecutorEvents } from './executor.ts';
 import { FaultLog } from './fault-log.ts';
 import { heapBase, type PrivateRequest, type WorkerReply } from './protocol.ts';
@@ -21,6 +23,7 @@ const pageBytes = 65536;
 export class PrivateExecutor implements Executor {
   readonly workers = 1;
   readonly #group: WorkerGroup;
+  readonly #names: readonly string[];
   readonly #events: ExecutorEvents;
   readonly #maximumBytes: number;
   readonly #faults = new FaultLog();
@@ -29,7 +32,13 @@ export class PrivateExecutor implements Executor {
   #issued = 0;
   #retired = 0;
 
-  constructor(group: WorkerGroup, maximumPages: number, events: ExecutorEvents) {
+  constructor(
+    group: WorkerGroup,
+    maximumPages: number,
+    names: readonly string[],
+    events: ExecutorEvents,
+  ) {
+    this.#names = names;
     this.#group = group;
     this.#events = events;
     this.#maximumBytes = maximumPages * pageBytes;
@@ -64,7 +73,7 @@ export class PrivateExecutor implements Executor {
   }
 
   run(command: Command, workspace: number): number {
-    const operation = operations.indexOf(command.operation);
+    const operation = commandIndex(this.#names, command.operation);
     const args = [workspace, ...command.arguments];
     return this.#send({ kind: 'run', operation, arguments: args }, { command });
   }
@@ -107,7 +116,7 @@ export class PrivateExecutor implements Executor {
     if (reply.kind !== 'reply' || !next) return;
     this.#retired = next.ticket;
     if (reply.fault && next.command) {
-      this.#faults.record(this.#events.describe(next.command, reply.fault), next.ticket);
+      this.#faults.record(describeFault(next.command, reply.fault), next.ticket);
     }
     if (next.resolve && reply.bytes) {
       const fault = this.#faults.take(next.ticket, this.#issued);

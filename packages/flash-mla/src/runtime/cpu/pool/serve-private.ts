@@ -1,3 +1,4 @@
+import { commandNames } from '../commands/command-names.ts';
 import { instantiate, type Kernels } from '../kernels.ts';
 import {
   type DeviceFault,
@@ -17,6 +18,7 @@ export function servePrivateMemory(
 ): (request: PrivateRequest) => void {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: start.maximumPages });
   const kernels = instantiate<Kernels>(start.module, memory);
+  const names = commandNames(start.module);
   const context = slotAddress(0);
   reply({ kind: 'ready' });
 
@@ -24,7 +26,7 @@ export function servePrivateMemory(
     const words = new Int32Array(memory.buffer, 0, heapBase / 4);
     const slot = context / 4;
     words.fill(0, slot, slot + 16);
-    runCommand(kernels, memory, operation, context, 0, 1, args);
+    runCommand(kernels, names[operation], context, 0, 1, args);
     const code = words[slot + word.errorCode] as number;
     if (code === 0) return undefined;
     return {

@@ -1,3 +1,4 @@
+import { commandNames } from '../commands/command-names.ts';
 import { instantiate, type Kernels } from '../kernels.ts';
 import { nativeFunctions } from '../native/functions.ts';
 import {
@@ -25,6 +26,7 @@ export function serveSharedMemory(
   const { index, workers, module, native } = start;
   const functions = native && nativeFunctions(native, memory);
   const kernels = instantiate<Kernels>(module, memory, functions);
+  const names = commandNames(module);
   const words = new Int32Array(memory.buffer, 0, 16384);
   const numbers = new Float64Array(memory.buffer, 0, 8192);
   reply({ kind: 'ready' });
@@ -35,8 +37,8 @@ export function serveSharedMemory(
     const first = argumentsAddress(sequence) / 8;
     const count = words[slot + word.argumentCount] as number;
     const args = numbers.subarray(first, first + count);
-    const operation = words[slot + word.operation] as number;
-    runCommand(kernels, memory, operation, context, index, workers, args);
+    const name = names[words[slot + word.operation] as number];
+    runCommand(kernels, name, context, index, workers, args);
     if (Atomics.add(words, slot + word.finished, 1) === workers - 1) {
       Atomics.store(words, doneWord, sequence);
       Atomics.notify(words, doneWord);

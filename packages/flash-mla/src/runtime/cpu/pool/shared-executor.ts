@@ -1,4 +1,6 @@
-import { type Command, operations } from '../commands/operations.ts';
+import type { Command } from '../commands/command.ts';
+import { commandIndex } from '../commands/command-names.ts';
+import { describeFault } from '../commands/faults.ts';
 import type { Executor, ExecutorEvents } from './executor.ts';
 import { FaultLog } from './fault-log.ts';
 import {
@@ -42,6 +44,7 @@ export class SharedExecutor implements Executor {
   readonly workers: number;
   readonly #memory: WebAssembly.Memory;
   readonly #group: WorkerGroup;
+  readonly #names: readonly string[];
   readonly #events: ExecutorEvents;
   readonly #faults = new FaultLog();
   readonly #words: Int32Array<ArrayBufferLike>;
@@ -58,8 +61,10 @@ export class SharedExecutor implements Executor {
     memory: WebAssembly.Memory,
     group: WorkerGroup,
     workers: number,
+    names: readonly string[],
     events: ExecutorEvents,
   ) {
+    this.#names = names;
     this.#memory = memory;
     this.#group = group;
     this.workers = workers;
@@ -187,7 +192,7 @@ export class SharedExecutor implements Executor {
     const words = this.#words;
     const slot = slotAddress(sequence) / 4;
     words.fill(0, slot, slot + 16);
-    words[slot + word.operation] = operations.indexOf(command.operation);
+    words[slot + word.operation] = commandIndex(this.#names, command.operation);
     words[slot + word.argumentCount] = args.length + 1;
     const first = argumentsAddress(sequence) / 8;
     this.#numbers[first] = item.workspace;
@@ -209,7 +214,7 @@ export class SharedExecutor implements Executor {
       column: words[slot + word.errorColumn] as number,
       value: words[slot + word.errorValue] as number,
     };
-    this.#faults.record(this.#events.describe(item.command, fault), item.ticket);
+    this.#faults.record(describeFault(item.command, fault), item.ticket);
   }
 
   /** Which command the host has to hear about next. */
