@@ -33,6 +33,8 @@ export interface ServerOptions {
   readonly strictParams?: boolean;
   /** Default both. */
   readonly reasoningField?: ReasoningField;
+  /** Show a page to chat on at `/`. Default true. */
+  readonly chatPage?: boolean;
   /** Default: nothing but warnings and errors, to stderr. */
   readonly logger?: Logger;
 }
@@ -58,6 +60,7 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
     shutdownTimeoutMs: options.shutdownTimeoutMs ?? 45_000,
     strictParams: options.strictParams ?? false,
     reasoningField: options.reasoningField ?? 'both',
+    chatPage: options.chatPage ?? true,
     logger: options.logger ?? pino({ level: 'warn' }, pino.destination(2)),
   };
   check(resolved);

@@ -1,4 +1,5 @@
 import type { TokenLogprobs } from '@flash-mla/engine';
+import type { OutputPart } from '../output/parts.ts';
 import type { FinishReason, GenerationEvent, Usage } from './request.ts';
 
 export interface CollectedCall {
@@ -14,6 +15,8 @@ export interface CollectedChoice {
   readonly calls: CollectedCall[];
   readonly logprobs: TokenLogprobs[];
   readonly tokens: number[];
+  /** All of it in the order in which it came. */
+  readonly parts: OutputPart[];
   reason: FinishReason | undefined;
   usage: Usage | undefined;
 }
@@ -25,6 +28,7 @@ export function emptyChoice(): CollectedChoice {
     calls: [],
     logprobs: [],
     tokens: [],
+    parts: [],
     reason: undefined,
     usage: undefined,
   };
@@ -39,6 +43,7 @@ export function collect(choice: CollectedChoice, event: GenerationEvent): void {
   }
   choice.logprobs.push(...event.logprobs);
   choice.tokens.push(...event.tokens);
+  choice.parts.push(...event.parts);
   for (const part of event.parts) {
     if (part.kind === 'text') choice.text += part.text;
     else if (part.kind === 'reasoning') choice.reasoning += part.text;

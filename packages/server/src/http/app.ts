@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
+import { pageFile } from '../chat-page/page.ts';
 import { ApiError } from '../errors.ts';
 import { apiErrorOf } from '../errors-of-engine.ts';
 import { modelList } from '../openai/models.ts';
@@ -48,6 +49,12 @@ export function createApp(context: ServerContext): Hono<Environment> {
       });
     }),
   );
+  if (context.options.chatPage)
+    for (const path of ['/', '/chat/*'])
+      app.get(path, (c) => {
+        const file = pageFile(c.req.path);
+        return file === undefined ? c.notFound() : c.body(file.body, 200, { ...file.headers });
+      });
   app.get('/openapi.json', (c) => c.json(openApi(context)));
   app.get('/health/live', (c) => live(context, c));
   app.get('/health', (c) => live(context, c));
@@ -127,19 +134,24 @@ async function post(
     const body = await readJson(exchange.request, options.maxBodyBytes);
     await route.handle(context, exchange, body);
   } catch (error) {
-    fail(context, exchange, error);
+    fail(context, exchange, error, route.errorBody);
   } finally {
     leave();
   }
   return RESPONSE_ALREADY_SENT;
 }
 
-function fail({ metrics, options }: ServerContext, exchange: Exchange, cause: unknown): void {
+function fail(
+  { metrics, options }: ServerContext,
+  exchange: Exchange,
+  cause: unknown,
+  errorBody: (error: ApiError) => object = openAiError,
+): void {
   const error = apiErrorOf(cause);
   metrics.rejected.inc(metrics.labels({ reason: error.code ?? error.type }));
   // The body of a request that was refused early may still be on its way.
   if (!exchange.request.complete) exchange.response.setHeader('connection', 'close');
   if (error.status >= 500 && error.status !== 503 && error.status !== 504)
     options.logger.error({ err: error.cause ?? error, id: exchange.id }, 'a request has failed');
-  exchange.json(error.status, openAiError(error), retryHeaders(error));
+  exchange.json(error.status, errorBody(error), retryHeaders(error));
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { countTokensFields, messagesFields } from '../anthropic/fields.ts';
 import { chatFields } from '../openai/chat-fields.ts';
 import { completionFields } from '../openai/completion-fields.ts';
+import { responsesFields } from '../openai/responses-fields.ts';
 import { detokenizeFields, tokenizeFields } from '../openai/tokenize.ts';
 import type { ServerContext } from './context.ts';
 import type { FieldPolicy } from './fields.ts';
@@ -9,6 +11,15 @@ import type { FieldPolicy } from './fields.ts';
 const described: Readonly<Record<string, { policy: FieldPolicy<z.ZodObject>; summary: string }>> = {
   '/v1/chat/completions': { policy: chatFields, summary: 'Answer a conversation.' },
   '/v1/completions': { policy: completionFields, summary: 'Continue a text.' },
+  '/v1/responses': { policy: responsesFields, summary: 'Answer a conversation, without a memory.' },
+  '/v1/messages': {
+    policy: messagesFields,
+    summary: "Answer a conversation, in Anthropic's form.",
+  },
+  '/v1/messages/count_tokens': {
+    policy: countTokensFields,
+    summary: 'The number of tokens of a conversation.',
+  },
   '/tokenize': { policy: tokenizeFields, summary: 'The tokens of a text or a conversation.' },
   '/detokenize': { policy: detokenizeFields, summary: 'The text of tokens.' },
 };

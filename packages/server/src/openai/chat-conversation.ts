@@ -1,4 +1,5 @@
 import type { Conversation, ToolChoice } from '../generate/conversation.ts';
+import { templateCall } from '../generate/template-call.ts';
 import type { OutputFamily, TemplateMessage } from '../model/served-model.ts';
 import type { ChatFields, ChatMessage } from './chat-fields.ts';
 
@@ -45,34 +46,6 @@ function templateMessage(message: ChatMessage, family: OutputFamily | undefined)
     ...(thoughts && { reasoning_content: thoughts, reasoning: thoughts }),
     ...(calls.length > 0 && { tool_calls: calls.map((call) => templateCall(call, family)) }),
   };
-}
-
-type Call = NonNullable<Extract<ChatMessage, { role: 'assistant' }>['tool_calls']>[number];
-
-/** GLM's template walks through the arguments; the others write them as they are. */
-function templateCall({ id, function: it }: Call, family: OutputFamily | undefined) {
-  const wantsObject = family === 'glm';
-  return {
-    id,
-    type: 'function',
-    function: {
-      name: it.name,
-      arguments: wantsObject ? asObject(it.arguments) : asText(it.arguments),
-    },
-  };
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function asObject(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return {};
-  }
 }
 
 /** The text of a message whose content may come in parts. */
