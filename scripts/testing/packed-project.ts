@@ -16,16 +16,23 @@ export const publishedPackages = {
   '@flash-mla/models': 'models',
   '@flash-mla/ptx': 'ptx',
   '@flash-mla/safetensors': 'safetensors',
+  '@flash-mla/server': 'server',
 } as const;
 
 /** What they depend on. */
 const dependencies = [
+  '@hono/node-server',
   '@huggingface/jinja',
   '@huggingface/tokenizers',
+  '@mlc-ai/web-xgrammar',
   '@noble/hashes',
   'commander',
+  'hono',
   'koffi',
   'picocolors',
+  'pino',
+  'prom-client',
+  'zod',
 ];
 
 const runFile = promisify(execFile);

@@ -1,3 +1,5 @@
+import { FlashMlaError } from '@flash-mla/core';
+
 /** What an error says, in parts. */
 export interface Problem {
   readonly subject: string;
@@ -7,7 +9,7 @@ export interface Problem {
 }
 
 /** An option of the server is impossible, or unsafe and not asked for in so many words. */
-export class ServerOptionError extends Error implements Problem {
+export class ServerOptionError extends FlashMlaError implements Problem {
   override readonly name = 'ServerOptionError';
   readonly subject: string;
   readonly expected: string;
@@ -23,7 +25,7 @@ export class ServerOptionError extends Error implements Problem {
 }
 
 /** A grammar is wrong, is too large or takes too long. */
-export class GrammarError extends Error implements Problem {
+export class GrammarError extends FlashMlaError implements Problem {
   override readonly name = 'GrammarError';
   readonly subject: string;
   readonly expected: string;
@@ -59,7 +61,7 @@ export interface ApiErrorOptions extends ErrorOptions {
 }
 
 /** What a client is told, with the status of the answer. */
-export class ApiError extends Error {
+export class ApiError extends FlashMlaError {
   override readonly name = 'ApiError';
   readonly status: number;
   readonly type: ApiErrorType;

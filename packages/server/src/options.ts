@@ -1,5 +1,6 @@
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { ServerOptionError } from './errors.ts';
+import { createLogger } from './logger.ts';
 
 /** Under which names clients look for thoughts: open models use both. */
 export type ReasoningField = 'both' | 'reasoning' | 'reasoning_content' | 'none';
@@ -61,7 +62,7 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
     strictParams: options.strictParams ?? false,
     reasoningField: options.reasoningField ?? 'both',
     chatPage: options.chatPage ?? true,
-    logger: options.logger ?? pino({ level: 'warn' }, pino.destination(2)),
+    logger: options.logger ?? createLogger('warn'),
   };
   check(resolved);
   return resolved;

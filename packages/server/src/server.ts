@@ -13,11 +13,16 @@ export class Server {
   readonly options: ResolvedServerOptions;
   readonly #context: ServerContext;
   readonly #http: HttpServer;
+  readonly #aborted: Promise<void>;
+  #abort: () => void = () => {};
   #closing: Promise<void> | undefined;
 
   /** @throws ServerOptionError */
   constructor(engine: TextEngine, options: ServerOptions = {}) {
     this.options = resolveServerOptions(options);
+    this.#aborted = new Promise((resolve) => {
+      this.#abort = resolve;
+    });
     const admission = new Admission(this.options.maxConcurrentPerKey);
     const metrics = new Metrics(engine.model.id, engine);
     const created = Math.floor(Date.now() / 1e3);
@@ -55,9 +60,15 @@ export class Server {
     return this.#closing;
   }
 
+  /** Ends what runs at once; after `close`, it ends the waiting. */
+  abort(): Promise<void> {
+    this.#abort();
+    return this.close(0);
+  }
+
   async #close(timeoutMs: number): Promise<void> {
     const { admission, engine, metrics } = this.#context;
-    await admission.drain(timeoutMs);
+    await Promise.race([admission.drain(timeoutMs), this.#aborted]);
     await engine.close();
     metrics.close();
     // What was told of the end has left the process before its connections are cut.

@@ -20,6 +20,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'converse with a language model',
     load: () => import('./commands/chat.ts'),
   },
+  serve: {
+    summary: 'serve a language model over HTTP: OpenAI’s protocol, a page to chat on',
+    load: () => import('./commands/serve.ts'),
+  },
   check: {
     summary: 'hold a language model to recorded answers',
     load: () => import('./commands/check.ts'),

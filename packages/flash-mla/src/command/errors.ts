@@ -25,6 +25,7 @@ const usageErrors = new Set([
   'CheckpointError',
   'TokenizerError',
   'ModelOptionError',
+  'ServerOptionError',
 ]);
 
 /** 2 where the user's words or files are wrong, 1 for all else. */

@@ -1,3 +1,4 @@
+import { FlashMlaError } from '@flash-mla/core';
 import {
   ConstraintError,
   EngineError,
@@ -25,6 +26,15 @@ const classes = {
   RequestTooLongError,
 } as const;
 
+/** What went wrong with a model in its thread, under the name that it has there. */
+class LoadError extends FlashMlaError {
+  override readonly name: string;
+  constructor({ message, name }: SentError) {
+    super(message);
+    this.name = name;
+  }
+}
+
 export function sendError(error: unknown): SentError {
   const it = error instanceof Error ? error : new Error(String(error));
   const part = (name: keyof Problem) => (name in it ? String(Reflect.get(it, name)) : '');
@@ -46,9 +56,7 @@ export function receiveError(sent: SentError): Error {
   const known = Object.hasOwn(classes, name) ? classes[name as keyof typeof classes] : undefined;
   if (known !== undefined) return new known(sent);
   if (name === 'RunnerError') return new RunnerError(sent, { fatal: false });
-  const other = new Error(message);
-  other.name = name;
-  return other;
+  return sent.subject === '' ? new Error(message) : new LoadError(sent);
 }
 
 /** An outcome holds errors of the engine. */

@@ -1,0 +1,90 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+
+const bin = fileURLToPath(new URL('../../bin/flash-mla.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'flash-mla-serve-'));
+const children: ChildProcess[] = [];
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Starts the command; resolves when it says that it is ready. */
+async function start(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [bin, 'serve', '--port', '0', ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += `stdout: ${text}`;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  await expect
+    .poll(() => output.includes('is ready') || child.exitCode !== null, { timeout: 40_000 })
+    .toBe(true);
+  const url = /http:\/\/[\d.:]+/.exec(output)?.[0] ?? '';
+  return { child, url, exited, output: () => output };
+}
+const ask = (url: string, more: object = {}, headers: Record<string, string> = {}) =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({
+      model: 'tales',
+      temperature: 0,
+      max_tokens: 60,
+      messages: [{ role: 'user', content: 'What is 12 + 30?' }],
+      ...more,
+    }),
+  });
+
+describe('flash-mla serve', () => {
+  it('answers, says one line, and drains at SIGTERM', async () => {
+    const { child, exited, output, url } = await start(['--alias', 'gpt-x']);
+    const { choices } = await (await ask(url, { model: 'gpt-x' })).json();
+    expect(choices[0].message.content).toContain('42');
+    expect(output().trim().split('\n')).toHaveLength(1);
+    const running = await ask(url, { stream: true, max_tokens: 40 });
+    child.kill('SIGTERM');
+    expect(await running.text()).toContain('data: [DONE]');
+    expect(await exited).toBe(0);
+  });
+
+  it('takes keys from a file and from the environment', async () => {
+    const file = join(folder, 'keys');
+    writeFileSync(file, 'first\nsecond\n');
+    const { child, exited, url } = await start(['--api-key-file', file, '--no-chat-page'], {
+      FLASH_MLA_API_KEY: 'third',
+    });
+    expect((await ask(url)).status).toBe(401);
+    for (const key of ['first', 'second', 'third'])
+      expect((await ask(url, { max_tokens: 1 }, { authorization: `Bearer ${key}` })).status).toBe(
+        200,
+      );
+    expect((await fetch(url)).status).toBe(404);
+    child.kill('SIGINT');
+    expect(await exited).toBe(130);
+  });
+
+  it.each([
+    ['another address without a key', ['--host', '0.0.0.0'], /API key/],
+    ['no model', ['/nowhere'], /nowhere/],
+    ['an option that is none', ['--no-such'], /--help/],
+    ['a port that is none', ['--port', '70000'], /65535/],
+  ])('refuses %s', async (_name, args, words) => {
+    const { exited, output } = await start(args);
+    expect(await exited).toBe(2);
+    expect(output()).toMatch(words);
+    expect(output()).not.toContain('bug of flash-mla');
+  });
+});
