@@ -30,8 +30,7 @@ interface RouteParams {
   readonly graph?: boolean;
 }
 
-const noKernel = 'experts have kernels for the processor only';
-const excluded = () => ({ cuda: noKernel, sim: noKernel, webgpu: noKernel });
+const excluded = () => ({ webgpu: 'experts have no kernels for WebGPU' });
 
 const route = { op: 'route-experts', logits: 'f32' } as const;
 const v3 = {

@@ -3,5 +3,11 @@ import type { KernelLibrary } from '../../runtime/device/kernel-library.ts';
 /** Kernels of mixtures of experts. */
 export const moeKernels: KernelLibrary = {
   name: 'moe',
+  cuda: [
+    {
+      ...{ name: 'sm80', from: 80 },
+      load: async () => (await import('./cuda/kernels.ts')).moeCudaKernels,
+    },
+  ],
   cpu: async () => (await import('./cpu/kernels.ts')).moeCpuKernels,
 };

@@ -1,5 +1,5 @@
-import { defineKernel, type Kernel, segmentSum, type Value, type Var } from '@flash-mla/ptx';
-import { columnsPerThread, loadColumns } from '../../kernel-lib/cuda/rows/columns.ts';
+import { defineKernel, type Kernel, segmentSum, type Value } from '@flash-mla/ptx';
+import { streamDots } from '../../kernel-lib/cuda/rows/stream-dots.ts';
 import {
   elementOf,
   finish,
@@ -9,14 +9,11 @@ import {
   matricesOf,
   scaleShift,
 } from './config.ts';
-import { loadWeights, presenceIn } from './units.ts';
 
 const warps = 4;
 
 /** Columns of a warp. More than one where the rows of x cost as much to load as the weights. */
 const columnsOf = (rowTile: number) => (rowTile === 1 ? 1 : 2);
-/** Loads of a row of weights that a lane has under way. */
-const unrollOf = (rowTile: number) => Math.max(1, 4 / rowTile);
 
 export function streamGrid(rowTile: number, rows: number, columns: number, batch: number) {
   const columnTile = warps * columnsOf(rowTile);
@@ -30,8 +27,7 @@ export function streamGrid(rowTile: number, rows: number, columns: number, batch
  */
 export function buildStreamGemm(config: GemmConfig): Kernel<GemmParams> {
   const { x, weight, rowTile, wholeUnits } = config;
-  const [columnsOfWarp, unroll] = [columnsOf(rowTile), unrollOf(rowTile)];
-  const isScaled = weight.dtype === 'e4m3';
+  const columnsOfWarp = columnsOf(rowTile);
   const options = { name: 'sm80_stream_gemm', params: gemmParams, block: [warps * 32] } as const;
   return defineKernel(options, (k, p) => {
     const first = k.mad(k.blockIdx.x, warps, k.warpId).mul(columnsOfWarp).named('first_column');
@@ -51,41 +47,11 @@ export function buildStreamGemm(config: GemmConfig): Kernel<GemmParams> {
     const scales = columns.map((column) =>
       p.weightScales.at(k.mulWide(column.shr(scaleShift), p.scalesStride)),
     );
-    const sums = columns.map(() => k.vars('f32', rowTile, 0));
-
-    const step = 32 * columnsPerThread;
-    const range = {
-      ...{ from: k.laneId.mul(columnsPerThread), to: p.depth.add(step - 1), step: step * unroll },
-      ...{ unroll: false, name: 'k' },
-    };
-    k.for(range, (begin) => {
-      const places = Array.from({ length: unroll }, (_, u) => begin.add(u * step));
-      const loaded = places.map((place) => {
-        const presence = presenceIn(place, p.depth, wholeUnits);
-        const values = weights.map((from) => {
-          const bytes = weight.dtype === 'f32' ? 4 : weight.dtype === 'bf16' ? 2 : 1;
-          return loadWeights(k, from.bytes(k.widen(place).mul(bytes)), weight, presence);
-        });
-        return { place, presence, values };
-      });
-      for (const { place, presence, values } of loaded) {
-        const factors = isScaled
-          ? scales.map((from) =>
-              from.at(place.min(p.depth.sub(1)).shr(scaleShift)).load({ nc: true }),
-            )
-          : undefined;
-        xs.forEach((from, r) => {
-          const at = from.bytes(k.widen(place).mul(x.dtype === 'f32' ? 4 : 2));
-          const row = loadColumns(k, at, x, presence);
-          values.forEach((ofColumn, c) => {
-            const sum = sums[c]?.[r] as Var<'f32'>;
-            const product = dot(row, ofColumn, factors ? undefined : sum);
-            if (factors) sum.set(k.fma(product, factors[c] as Value<'f32'>, sum));
-            else sum.set(product);
-          });
-        });
-      }
-    });
+    const sums = streamDots(
+      k,
+      { x, weight, wholeUnits, unroll: Math.max(1, 4 / rowTile) },
+      { depth: p.depth, weights, xs, ...(weight.dtype === 'e4m3' && { scales }) },
+    );
 
     k.section('finish', () => {
       columns.forEach((_, c) => {
@@ -99,16 +65,5 @@ export function buildStreamGemm(config: GemmConfig): Kernel<GemmParams> {
         });
       });
     });
-
-    function dot(
-      a: readonly Value<'f32'>[],
-      b: readonly Value<'f32'>[],
-      start: Value<'f32'> | undefined,
-    ): Value<'f32'> {
-      return a.reduce<Value<'f32'>>(
-        (sum, value, i) => k.fma(value, b[i] as Value<'f32'>, sum),
-        start ?? k.constant('f32', 0),
-      );
-    }
   });
 }

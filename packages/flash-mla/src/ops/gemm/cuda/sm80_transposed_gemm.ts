@@ -6,6 +6,7 @@ import {
   type RowDType,
   type RowLayout,
 } from '../../kernel-lib/cuda/rows/columns.ts';
+import { presenceIn } from '../../kernel-lib/cuda/rows/weights.ts';
 import {
   bytesOfRow,
   elementOf,
@@ -15,7 +16,6 @@ import {
   gemmParams,
   matricesOf,
 } from './config.ts';
-import { presenceIn } from './units.ts';
 
 const warps = 8;
 const columnTile = 32 * columnsPerThread;

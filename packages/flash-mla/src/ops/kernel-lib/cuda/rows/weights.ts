@@ -6,14 +6,14 @@ import {
   unpackF16x2,
   type Value,
 } from '@flash-mla/ptx';
+import { loadWords } from '../sm80/copy.ts';
 import {
   columnsPerThread,
   loadColumns,
   type Presence,
   type RowDType,
   type RowLayout,
-} from '../../kernel-lib/cuda/rows/columns.ts';
-import { loadWords } from '../../kernel-lib/cuda/sm80/copy.ts';
+} from './columns.ts';
 
 /** Eight neighbours of a row whose length is known when the kernel runs. */
 export function presenceIn(
