@@ -8,6 +8,7 @@
 export { useNative } from './attend/tile';
 export { addScaled, swiGlu } from './activation/elements';
 export { embedding } from './embedding/embedding';
+export { sampleTokens } from './sampling/sample-tokens';
 export { applyRope } from './rope/apply-rope';
 export { expertMlp } from './moe/expert-mlp';
 export { routeExperts } from './moe/route-experts';

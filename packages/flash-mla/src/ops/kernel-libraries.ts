@@ -7,6 +7,7 @@ import { kvCacheKernels } from './kv-cache/kernels.ts';
 import { moeKernels } from './moe/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
 import { ropeKernels } from './rope/kernels.ts';
+import { samplingKernels } from './sampling/kernels.ts';
 
 /** The kernels of each family of operations. */
 const families: readonly KernelLibrary[] = [
@@ -18,6 +19,7 @@ const families: readonly KernelLibrary[] = [
   activationKernels,
   embeddingKernels,
   moeKernels,
+  samplingKernels,
 ];
 
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */

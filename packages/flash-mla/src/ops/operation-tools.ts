@@ -10,6 +10,7 @@ import { kvCacheTools } from './kv-cache/tools.ts';
 import { moeTools } from './moe/tools.ts';
 import { normTools } from './norm/tools.ts';
 import { ropeTools } from './rope/tools.ts';
+import { samplingTools } from './sampling/tools.ts';
 
 /** The tools of one family of operations. */
 export interface OperationTools {
@@ -30,6 +31,7 @@ export const operationTools: readonly OperationTools[] = [
   activationTools,
   embeddingTools,
   moeTools,
+  samplingTools,
 ];
 
 /** The benchmarks by name, in the order of the help. */

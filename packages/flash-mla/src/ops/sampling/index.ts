@@ -1,0 +1,3 @@
+/** Drawing tokens. */
+
+export { type SampledTokens, type SampleTokensOptions, sampleTokens } from './sample-tokens.ts';
