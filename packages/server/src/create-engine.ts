@@ -2,7 +2,9 @@ import type { EngineOptions } from '@flash-mla/engine';
 import { TextEngine } from './generate/text-engine.ts';
 import { grammarVocabulary } from './grammar/vocabulary.ts';
 import { readServedModel } from './model/checkpoint-model.ts';
+import type { ServedTokenizer } from './model/served-model.ts';
 import { ThreadBackend } from './thread/thread-backend.ts';
+import { TokenizerThread } from './thread/tokenizer-thread.ts';
 
 export interface CreateEngineOptions {
   /** The model's name in requests. Default: the last part of its path. */
@@ -51,5 +53,10 @@ export async function createEngine(
     vocabulary: grammarVocabulary(model),
     engine: { ...engine, maxRunning, model: model.id },
   });
-  return new TextEngine(model, backend);
+  const thread = new TokenizerThread(pathOrPackage);
+  const tokenizer: ServedTokenizer = {
+    ...model.tokenizer,
+    encodeLong: (text, { addSpecialTokens }) => thread.encode(text, addSpecialTokens),
+  };
+  return new TextEngine({ ...model, tokenizer }, backend, () => thread.close());
 }

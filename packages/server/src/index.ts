@@ -1,3 +1,6 @@
+export { type BenchServerOptions, benchServer } from './bench/bench-server.ts';
+export type { LoadKind, LoadOptions } from './bench/load.ts';
+export type { LoadSummary, Objective, Percentiles } from './bench/summary.ts';
 export { type CreateEngineOptions, createEngine } from './create-engine.ts';
 export { ApiError, GrammarError, ServerOptionError } from './errors.ts';
 export type { Backend, BackendListener, BackendRequest } from './generate/backend.ts';

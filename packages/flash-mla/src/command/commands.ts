@@ -44,6 +44,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'measure an operation, or a suite of problems',
     load: () => import('./commands/bench.ts'),
   },
+  'bench-serve': {
+    summary: 'measure a server under load: latencies, tokens per second, goodput',
+    load: () => import('./commands/bench-serve.ts'),
+  },
   inspect: {
     summary: 'the CUDA or WebGPU kernels that are chosen for a problem',
     load: () => import('./commands/inspect.ts'),

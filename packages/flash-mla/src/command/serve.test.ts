@@ -48,6 +48,18 @@ const ask = (url: string, more: object = {}, headers: Record<string, string> = {
     }),
   });
 
+/** Runs a command that ends by itself. */
+async function runToEnd(args: string[]) {
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const [status] = await once(child, 'exit');
+  return { output, status };
+}
+
 describe('flash-mla serve', () => {
   it('answers, says one line, and drains at SIGTERM', async () => {
     const { child, exited, output, url } = await start(['--alias', 'gpt-x']);
@@ -86,5 +98,38 @@ describe('flash-mla serve', () => {
     expect(await exited).toBe(2);
     expect(output()).toMatch(words);
     expect(output()).not.toContain('bug of flash-mla');
+  });
+});
+
+describe('flash-mla bench-serve', () => {
+  it('measures the demo model that it starts', async () => {
+    const { output, status } = await runToEnd([
+      'bench-serve',
+      '--requests',
+      '3',
+      '--prompt-tokens',
+      '20',
+      '--output-tokens',
+      '4',
+      '--json',
+    ]);
+    expect(status, output).toBe(0);
+    expect(JSON.parse(output)).toMatchObject({
+      load: 'fixed',
+      completed: 3,
+      failed: 0,
+      outputTokens: 12,
+    });
+  });
+
+  it('says where there is no server', async () => {
+    const { output, status } = await runToEnd([
+      'bench-serve',
+      '--url',
+      'http://127.0.0.1:9',
+      '--json',
+    ]);
+    expect(status).toBe(1);
+    expect(output).toContain('no server runs there');
   });
 });

@@ -27,7 +27,7 @@ export async function messages(
   exchange.response.setHeader('request-id', exchange.id);
   for (const [name, header] of Object.entries(ignoredHeader(ignored)))
     exchange.response.setHeader(name, header);
-  const request = generationOf(context, exchange, fields);
+  const request = await generationOf(context, exchange, fields);
   const id = `msg_${exchange.key.replaceAll('-', '')}`;
   const head = { id, type: 'message', role: 'assistant', model: fields.model };
   if (fields.stream)
@@ -50,11 +50,11 @@ export async function messages(
   });
 }
 
-function generationOf(
+async function generationOf(
   { engine: { model } }: ServerContext,
   exchange: Exchange,
   fields: MessagesFields,
-): GenerationRequest {
+): Promise<GenerationRequest> {
   const { defaults, stopTokens } = model;
   const topP = fields.top_p ?? defaults.topP;
   const topK = fields.top_k ?? defaults.topK;
@@ -75,7 +75,7 @@ function generationOf(
       ...(topK !== undefined && { topK }),
       ...(repetitionPenalty !== undefined && { repetitionPenalty }),
     },
-    ...prepareChat(model, messagesConversation(fields, model.chat?.family)),
+    ...(await prepareChat(model, messagesConversation(fields, model.chat?.family))),
     priority: 0,
     tenant: exchange.tenant,
     ...(timeoutMs !== undefined && { timeoutMs }),
@@ -83,10 +83,11 @@ function generationOf(
 }
 
 /** POST /v1/messages/count_tokens */
-export function countTokens(context: ServerContext, body: Body) {
+export async function countTokens(context: ServerContext, body: Body) {
   const { engine, options } = context;
   const { value } = parseFields(countTokensFields, body, options.strictParams);
   checkModel(context, value.model);
   const conversation = messagesConversation(value, engine.model.chat?.family);
-  return { input_tokens: prepareChat(engine.model, conversation).prompt.length };
+  const { prompt } = await prepareChat(engine.model, conversation);
+  return { input_tokens: prompt.length };
 }

@@ -7,6 +7,7 @@ import type { OutputParser } from '../output/parts.ts';
 import type { ReasoningMode } from '../output/reasoning-parser.ts';
 import { SingleCall } from '../output/single-call.ts';
 import type { Conversation, ToolDefinition } from './conversation.ts';
+import { encodeText } from './encode-text.ts';
 import type { GrammarSpec } from './request.ts';
 
 /** What a conversation makes of a request: its prompt, and how its answer is read. */
@@ -19,7 +20,10 @@ export interface ChatRequest {
 }
 
 /** @throws ApiError 400 for what the model or its template cannot take. */
-export function prepareChat(model: ServedModel, conversation: Conversation): ChatRequest {
+export async function prepareChat(
+  model: ServedModel,
+  conversation: Conversation,
+): Promise<ChatRequest> {
   const { chat, tokenizer } = model;
   if (chat === undefined)
     throw new ApiError('This model has no chat template: it only continues text.', {
@@ -28,7 +32,7 @@ export function prepareChat(model: ServedModel, conversation: Conversation): Cha
     });
   const tools = offeredTools(conversation);
   const text = render(model, conversation, tools);
-  const prompt = tokenizer.encode(text, { addSpecialTokens: false });
+  const prompt = await encodeText(tokenizer, text, { addSpecialTokens: false });
   const reasoning = reasoningAfter(text);
   const types = new Map(
     tools.map(({ function: { name, parameters } }) => [name, parameters ?? {}]),

@@ -84,7 +84,7 @@ async function start(
   const { model } = engine;
   const { defaults, stopTokens } = model;
   try {
-    const request = prepareChat(model, {
+    const request = await prepareChat(model, {
       messages,
       tools: options.tools ?? [],
       toolChoice: options.toolChoice ?? { kind: 'auto' },

@@ -14,10 +14,13 @@ export interface Generation {
 export class TextEngine {
   readonly model: ServedModel;
   readonly #backend: Backend;
+  readonly #onClose: () => Promise<void>;
 
-  constructor(model: ServedModel, backend: Backend) {
+  /** @param onClose ends what else belongs to the engine */
+  constructor(model: ServedModel, backend: Backend, onClose: () => Promise<void> = async () => {}) {
     this.model = model;
     this.#backend = backend;
+    this.#onClose = onClose;
   }
 
   /**
@@ -80,7 +83,7 @@ export class TextEngine {
     return this.#backend.stopped;
   }
 
-  close(): Promise<void> {
-    return this.#backend.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#backend.close(), this.#onClose()]);
   }
 }

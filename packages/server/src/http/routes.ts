@@ -24,7 +24,7 @@ export interface PostRoute {
 const answerWith =
   (compute: (context: ServerContext, body: Body) => unknown): PostRoute['handle'] =>
   async (context, { response }, body) =>
-    new JsonAnswer(response, undefined).send(200, compute(context, body));
+    new JsonAnswer(response, undefined).send(200, await compute(context, body));
 
 /** A new protocol is one more line here. */
 export const postRoutes: readonly PostRoute[] = [

@@ -9,6 +9,11 @@ export interface IncrementalDecoder {
 export interface ServedTokenizer {
   /** Special tokens that the text spells out are recognised. */
   encode(text: string, options: { readonly addSpecialTokens: boolean }): readonly number[];
+  /** The same in another thread, for texts whose cutting would keep this one too long. */
+  readonly encodeLong?: (
+    text: string,
+    options: { readonly addSpecialTokens: boolean },
+  ) => Promise<readonly number[]>;
   decode(tokens: readonly number[], options: { readonly skipSpecialTokens: boolean }): string;
   /** A decoder that spells special tokens out, for one sequence. */
   decoder(): IncrementalDecoder;

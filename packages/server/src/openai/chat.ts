@@ -28,7 +28,7 @@ export async function chatCompletions(
   checkModel(context, fields.model);
   for (const [name, header] of Object.entries(ignoredHeader(ignored)))
     exchange.response.setHeader(name, header);
-  const request = generationOf(context, exchange, fields);
+  const request = await generationOf(context, exchange, fields);
   const head = {
     id: `chatcmpl-${exchange.id}`,
     created: Math.floor(Date.now() / 1e3),
@@ -64,16 +64,16 @@ export async function chatCompletions(
   });
 }
 
-function generationOf(
+async function generationOf(
   { engine: { model } }: ServerContext,
   exchange: Exchange,
   fields: ChatFields,
-): GenerationRequest {
+): Promise<GenerationRequest> {
   if (fields.top_logprobs !== undefined && fields.logprobs !== true)
     throw badRequest('top_logprobs needs logprobs.', 'top_logprobs');
   const logprobs = fields.logprobs === true ? (fields.top_logprobs ?? 0) : undefined;
   const sampling = samplingOf(fields, model, logprobs);
-  const chat = prepareChat(model, conversationOf(fields, model.chat?.family));
+  const chat = await prepareChat(model, conversationOf(fields, model.chat?.family));
   const timeoutMs = timeoutOf(exchange);
   return {
     id: exchange.key,

@@ -1,5 +1,6 @@
 import { badRequest } from '../errors.ts';
 import { totalUsage } from '../generate/collect.ts';
+import { encodeText } from '../generate/encode-text.ts';
 import type { GenerationRequest } from '../generate/request.ts';
 import type { ServerContext } from '../http/context.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -44,7 +45,7 @@ export async function completions(
       'logprobs',
       'unsupported_parameter',
     );
-  const prompts = promptsOf(context, fields);
+  const prompts = await promptsOf(context, fields);
   const requests = prompts.map((prompt, i) =>
     generationOf(context, exchange, fields, { prompt, i }),
   );
@@ -82,13 +83,13 @@ export async function completions(
 }
 
 /** The prompts in tokens. @throws ApiError 400 for tokens that the model does not have */
-function promptsOf(
+async function promptsOf(
   { engine: { model } }: ServerContext,
   fields: CompletionFields,
-): (readonly number[])[] {
+): Promise<(readonly number[])[]> {
   const { add_special_tokens: addSpecialTokens = true, prompt } = fields;
-  const encode = (text: string) => {
-    const tokens = model.tokenizer.encode(text, { addSpecialTokens });
+  const encode = async (text: string) => {
+    const tokens = await encodeText(model.tokenizer, text, { addSpecialTokens });
     if (tokens.length === 0) throw badRequest('The prompt is empty.', 'prompt');
     return tokens;
   };
@@ -97,11 +98,14 @@ function promptsOf(
     if (wrong !== undefined) throw badRequest(`prompt: ${wrong} is no token.`, 'prompt');
     return tokens;
   };
-  if (typeof prompt === 'string') return [encode(prompt)];
+  if (typeof prompt === 'string') return [await encode(prompt)];
   const [first] = prompt;
   if (typeof first === 'number') return [check(prompt.filter((item) => typeof item === 'number'))];
-  return prompt.map((item) =>
-    typeof item === 'string' ? encode(item) : check(typeof item === 'number' ? [item] : item),
+  return Promise.all(
+    prompt.map((item) => {
+      if (typeof item === 'string') return encode(item);
+      return check(typeof item === 'number' ? [item] : item);
+    }),
   );
 }
 

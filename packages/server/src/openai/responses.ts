@@ -26,7 +26,7 @@ export async function responses(
   checkModel(context, fields.model);
   for (const [name, header] of Object.entries(ignoredHeader(ignored)))
     exchange.response.setHeader(name, header);
-  const request = generationOf(context, exchange, fields);
+  const request = await generationOf(context, exchange, fields);
   const id = `resp_${exchange.key.replaceAll('-', '')}`;
   const head = { id, created: Math.floor(Date.now() / 1e3), fields };
   if (fields.stream) return streamAnswer(context, exchange, [request], new ResponsesStream(head));
@@ -46,11 +46,11 @@ export async function responses(
   );
 }
 
-function generationOf(
+async function generationOf(
   { engine: { model } }: ServerContext,
   exchange: Exchange,
   fields: ResponsesFields,
-): GenerationRequest {
+): Promise<GenerationRequest> {
   const timeoutMs = timeoutOf(exchange);
   return {
     id: exchange.key,
@@ -58,7 +58,7 @@ function generationOf(
     maxTokens: fields.max_output_tokens,
     sampling: samplingOf(fields, model, undefined),
     ...endsOf(fields, model),
-    ...prepareChat(model, responsesConversation(fields, model.chat?.family)),
+    ...(await prepareChat(model, responsesConversation(fields, model.chat?.family))),
     tenant: exchange.tenant,
     ...(timeoutMs !== undefined && { timeoutMs }),
   };

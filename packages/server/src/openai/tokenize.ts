@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { badRequest } from '../errors.ts';
 import { prepareChat } from '../generate/chat-request.ts';
+import { encodeText } from '../generate/encode-text.ts';
 import type { ServerContext } from '../http/context.ts';
 import { type FieldPolicy, parseFields } from '../http/fields.ts';
 import { conversationOf } from './chat-conversation.ts';
@@ -34,10 +35,10 @@ export const detokenizeFields = {
 type Body = Readonly<Record<string, unknown>>;
 
 /** POST /tokenize: the tokens of a text or of a conversation. */
-export function tokenize(context: ServerContext, body: Body) {
+export async function tokenize(context: ServerContext, body: Body) {
   const { engine, options } = context;
   const { value } = parseFields(tokenizeFields, body, options.strictParams);
-  const tokens = tokensOf(context, value);
+  const tokens = await tokensOf(context, value);
   const spell = (token: number) =>
     engine.model.tokenizer.decode([token], { skipSpecialTokens: false });
   return {
@@ -48,17 +49,17 @@ export function tokenize(context: ServerContext, body: Body) {
   };
 }
 
-function tokensOf(context: ServerContext, value: z.infer<typeof tokenizeFields.schema>) {
+async function tokensOf(context: ServerContext, value: z.infer<typeof tokenizeFields.schema>) {
   const { model } = context.engine;
   if (value.model !== undefined) checkModel(context, value.model);
   if ((value.prompt === undefined) === (value.messages === undefined))
     throw badRequest('Either prompt or messages has to be there.', 'prompt');
-  if (value.prompt !== undefined)
-    return model.tokenizer.encode(value.prompt, {
-      addSpecialTokens: value.add_special_tokens ?? true,
-    });
+  if (value.prompt !== undefined) {
+    const addSpecialTokens = value.add_special_tokens ?? true;
+    return encodeText(model.tokenizer, value.prompt, { addSpecialTokens });
+  }
   const fields = chatFields.schema.parse({ ...value, model: model.id });
-  return prepareChat(model, conversationOf(fields, model.chat?.family)).prompt;
+  return (await prepareChat(model, conversationOf(fields, model.chat?.family))).prompt;
 }
 
 /** POST /detokenize: the text of tokens. */
