@@ -52,6 +52,9 @@ export {
   defineWebGpuKernel,
 } from './runtime/operation/define-kernels.ts';
 export { defineOperation, type Operation } from './runtime/operation/operation.ts';
+export type { CopyOptions, CopyRange } from './runtime/tensor/copy.ts';
+export { PinnedBuffer } from './runtime/tensor/pinned-buffer.ts';
 export { Tensor } from './runtime/tensor/tensor.ts';
 export type { DeviceBuffer, TensorView } from './runtime/tensor/view.ts';
+export type { ByteReader } from './runtime/tensor/write-from.ts';
 export type { WebGpuKernel } from './runtime/webgpu/kernel.ts';

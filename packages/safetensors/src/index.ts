@@ -3,7 +3,7 @@
 export { openFile, writeFileChunks } from '#files';
 export type { OpenFile } from './files/open-file.ts';
 export type { TensorEntry } from './header.ts';
-export { openSafetensors, SafetensorsFile } from './safetensors-file.ts';
+export { openSafetensors, SafetensorsFile, type TensorReader } from './safetensors-file.ts';
 export type { FileInput } from './source.ts';
 export {
   encodeSafetensors,

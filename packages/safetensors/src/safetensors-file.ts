@@ -10,6 +10,13 @@ import { type Header, headerLength, parseHeader, type TensorEntry } from './head
 import { shorten } from './header-reader.ts';
 import { type ByteSource, type FileInput, openSource } from './source.ts';
 
+/** The bytes of one tensor of a file. */
+export interface TensorReader {
+  readonly byteLength: number;
+  /** Fills `target` with the bytes from `begin` on. */
+  readInto(target: Uint8Array, begin: number): Promise<void>;
+}
+
 /**
  * An open safetensors file. Only its header has been read; tensors are read when asked for, so a file
  * may be larger than memory. Tensors of a file that lies in memory are views of it wherever its bytes
@@ -67,6 +74,25 @@ export class SafetensorsFile implements AsyncDisposable {
     const bytes = await this.#readBytes(entry, begin * rowBytes, end * rowBytes);
     const shape = entry.shape.length === 0 ? [] : [end - begin, ...inner];
     return hostTensorFromBytes(actual, shape, bytes) as HostTensor<D>;
+  }
+
+  /**
+   * The bytes of a tensor of any dtype, to be read by range into memory of the caller's: what a device's
+   * `tensor.writeFrom` takes. Nothing is read before. Throws {@link FileFormatError} where there is none.
+   */
+  reader(name: string): TensorReader {
+    const entry = this.#entry(name);
+    const byteLength = entry.end - entry.begin;
+    return {
+      byteLength,
+      readInto: async (target, begin) => {
+        if (!Number.isSafeInteger(begin) || begin < 0 || begin + target.length > byteLength) {
+          const range = `${target.length} bytes from ${begin} on`;
+          throw new InvalidArgumentError('begin', `a range within ${byteLength} bytes`, range);
+        }
+        await this.#source.readInto(target, this.#dataBegin + entry.begin + begin);
+      },
+    };
   }
 
   /** The bytes of a tensor of any dtype. */

@@ -1,5 +1,6 @@
 import { FileFormatError, InvalidArgumentError, OutOfMemoryError } from '@flash-mla/core';
 import { openFile } from '#files';
+import type { OpenFile } from './files/open-file.ts';
 
 /** What a file can be read from: a path or URL, or its bytes. A path needs Node. */
 export type FileInput = string | URL | ArrayBuffer | Uint8Array | Blob;
@@ -11,6 +12,8 @@ export interface ByteSource {
   readonly size: number;
   /** The bytes `begin` to `end`: a view where the source lies in memory, else a copy. */
   read(begin: number, end: number): Promise<Uint8Array>;
+  /** Fills memory of the caller's with the bytes from `begin` on. */
+  readInto(target: Uint8Array, begin: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -30,6 +33,11 @@ export async function openSource(input: FileInput, name?: string): Promise<ByteS
     return checked(name ?? own, {
       size: input.size,
       read: async (begin, end) => new Uint8Array(await input.slice(begin, end).arrayBuffer()),
+      readInto: async (target, begin) => {
+        const part = await input.slice(begin, begin + target.length).arrayBuffer();
+        target.set(new Uint8Array(part));
+        return part.byteLength;
+      },
       close: async () => {},
     });
   }
@@ -46,19 +54,22 @@ export async function openSource(input: FileInput, name?: string): Promise<ByteS
     name: name ?? 'bytes',
     size: bytes.byteLength,
     read: async (begin, end) => bytes.subarray(begin, end),
+    readInto: async (target, begin) => target.set(bytes.subarray(begin, begin + target.length)),
     close: async () => {},
   };
 }
 
 /** A source whose reads give what was asked for, or say why they do not. */
-function checked(
-  name: string,
-  source: {
-    readonly size: number;
-    read(begin: number, end: number): Promise<Uint8Array>;
-    close(): Promise<void>;
-  },
-): ByteSource {
+function checked(name: string, source: OpenFile): ByteSource {
+  const checkLength = (begin: number, end: number, length: number): void => {
+    if (length === end - begin) return;
+    throw new FileFormatError(
+      name,
+      'data',
+      `${source.size} bytes, as when it was opened`,
+      `an end at byte ${begin + length}`,
+    );
+  };
   return {
     name,
     size: source.size,
@@ -69,13 +80,11 @@ function checked(
         const remedy = 'Read the tensor in parts: readRows().';
         throw new OutOfMemoryError('host', end - begin, undefined, remedy);
       });
-      if (bytes.byteLength === end - begin) return bytes;
-      throw new FileFormatError(
-        name,
-        'data',
-        `${source.size} bytes, as when it was opened`,
-        `an end at byte ${begin + bytes.byteLength}`,
-      );
+      checkLength(begin, end, bytes.byteLength);
+      return bytes;
+    },
+    readInto: async (target, begin) => {
+      checkLength(begin, begin + target.length, await source.readInto(target, begin));
     },
   };
 }

@@ -8,6 +8,11 @@ export async function openBlob(url: string | URL): Promise<OpenFile> {
   return {
     size: blob.size,
     read: async (begin, end) => new Uint8Array(await blob.slice(begin, end).arrayBuffer()),
+    readInto: async (target, begin) => {
+      const bytes = new Uint8Array(await blob.slice(begin, begin + target.length).arrayBuffer());
+      target.set(bytes);
+      return bytes.length;
+    },
     close: async () => {},
   };
 }

@@ -22,19 +22,23 @@ export async function openFile(path: string | URL): Promise<OpenFile> {
     await handle.close();
     throw new Error('not a regular file');
   }
+  const readInto = async (target: Uint8Array, begin: number): Promise<number> => {
+    let done = 0;
+    while (done < target.byteLength) {
+      const length = Math.min(largestRead, target.byteLength - done);
+      const { bytesRead } = await handle.read(target, done, length, begin + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  };
   return {
     size: stat.size,
     close: () => handle.close(),
+    readInto,
     read: async (begin, end) => {
       const bytes = new Uint8Array(end - begin);
-      let done = 0;
-      while (done < bytes.byteLength) {
-        const length = Math.min(largestRead, bytes.byteLength - done);
-        const { bytesRead } = await handle.read(bytes, done, length, begin + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-      return bytes.subarray(0, done);
+      return bytes.subarray(0, await readInto(bytes, begin));
     },
   };
 }

@@ -6,15 +6,18 @@ import type {
   BackendMeasurements,
   BackendStream,
   DeviceInfo,
+  HostMemory,
   MemoryStats,
 } from '../device/backend.ts';
+import { ordinaryMemory } from '../device/host-memory.ts';
 import { QueueStream } from '../device/one-queue.ts';
 import type { AnyOperation, Operation } from '../operation/operation.ts';
+import { fillByWrites } from '../tensor/fill.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import { asCpuBuffer } from './commands/address.ts';
 import type { Command } from './commands/command.ts';
 import type { CommandContext } from './commands/context.ts';
-import { CpuGraph, type RecordedCommand } from './graph.ts';
+import { CpuGraph, type Recorded } from './graph.ts';
 import type { AnyCpuKernel } from './kernel.ts';
 import type { HostKernels } from './kernels.ts';
 import { measureCeilings } from './measure.ts';
@@ -37,7 +40,11 @@ export class CpuBackend implements Backend {
   readonly #kernels: ReadonlyMap<AnyOperation, AnyCpuKernel>;
   /** Scratch and partial results, shared by all commands: they run one after the other. */
   #workspace: CpuBuffer | undefined;
-  #recording: { commands: RecordedCommand[]; owned: CpuBuffer[] } | undefined;
+  #recording: { commands: Recorded[]; owned: CpuBuffer[] } | undefined;
+  /** Copies to the host that were enqueued, and those of them that have arrived. */
+  #copies = { issued: 0, arrived: 0 };
+  /** What went wrong on the way to such a copy: it belongs to whoever waits next. */
+  #failure: unknown;
   #allocated = 0;
   #peak = 0;
   #closed = false;
@@ -68,12 +75,13 @@ export class CpuBackend implements Backend {
   /** A point in the one queue. */
   record(): BackendEvent {
     const executor = this.#executor;
-    const { issued } = executor;
+    const ticket = executor.issued;
+    const copies = this.#copies.issued;
     const isDone = () => {
       executor.assertAlive();
-      return executor.retired >= issued;
+      return executor.retired >= ticket && this.#copies.arrived >= copies;
     };
-    return { isDone, synchronize: async () => (isDone() ? undefined : executor.synchronize()) };
+    return { isDone, synchronize: async () => (isDone() ? undefined : this.synchronize()) };
   }
 
   allocate(byteLength: number): DeviceBuffer {
@@ -109,6 +117,64 @@ export class CpuBackend implements Backend {
     else this.#heap.release(staging);
   }
 
+  fill(buffer: DeviceBuffer, byteOffset: number, byteLength: number, element: Uint8Array): void {
+    fillByWrites(this, buffer, byteOffset, byteLength, element);
+  }
+
+  copy(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const [from, to] = [asCpuBuffer(source), asCpuBuffer(target)];
+    const places = [to.address + targetOffset, from.address + sourceOffset, byteLength];
+    this.#enqueue({ operation: 'copyBytes', workspaceBytes: 0, arguments: places }, [from, to]);
+  }
+
+  allocateHost(byteLength: number): HostMemory {
+    return ordinaryMemory(byteLength);
+  }
+
+  releaseHost(): void {}
+
+  copyFromHost(
+    { bytes }: HostMemory,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const source = bytes.subarray(sourceOffset, sourceOffset + byteLength);
+    const enqueue = () => this.write(target, targetOffset, source);
+    // Each replay reads the bytes as they are then.
+    if (this.#recording) this.#recording.commands.push({ enqueue });
+    else enqueue();
+  }
+
+  copyToHost(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    { bytes }: HostMemory,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const enqueue = () => {
+      this.#copies.issued++;
+      const arrive = (copied?: Uint8Array) => {
+        if (copied) bytes.set(copied, targetOffset);
+        this.#copies.arrived++;
+      };
+      this.read(source, sourceOffset, byteLength).then(arrive, (error: unknown) => {
+        this.#failure ??= error;
+        arrive();
+      });
+    };
+    if (this.#recording) this.#recording.commands.push({ enqueue });
+    else enqueue();
+  }
+
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     const source = asCpuBuffer(buffer);
     const bytes = this.#executor.read(source.address + byteOffset, byteLength);
@@ -116,8 +182,14 @@ export class CpuBackend implements Backend {
     return bytes;
   }
 
-  synchronize(): Promise<void> {
-    return this.#executor.synchronize();
+  async synchronize(): Promise<void> {
+    const { issued } = this.#copies;
+    await this.#executor.synchronize();
+    // They have been read by then, and arrive in the turns that follow at once.
+    while (this.#copies.arrived < issued) await Promise.resolve();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
   }
 
   memoryStats(): MemoryStats {
@@ -152,7 +224,7 @@ export class CpuBackend implements Backend {
     return new CpuGraph(
       recording.commands,
       recording.owned,
-      ({ command, uses }) => this.#enqueue(command, uses),
+      (command, uses) => this.#enqueue(command, uses),
       (buffer) => {
         if (!this.#closed) this.#heap.release(buffer);
       },

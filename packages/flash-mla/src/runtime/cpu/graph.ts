@@ -8,18 +8,21 @@ export interface RecordedCommand {
   readonly uses: readonly CpuBuffer[];
 }
 
+/** A command, or what each replay enqueues anew. */
+export type Recorded = RecordedCommand | { enqueue(): void };
+
 /** A recorded list of commands; see {@link Backend.capture}. */
 export class CpuGraph implements BackendGraph {
-  readonly #commands: readonly RecordedCommand[];
+  readonly #commands: readonly Recorded[];
   /** Copies of what was written while recording. */
   #owned: readonly CpuBuffer[];
-  readonly #submit: (recorded: RecordedCommand) => void;
+  readonly #submit: (command: Command, uses: readonly CpuBuffer[]) => void;
   readonly #release: (buffer: CpuBuffer) => void;
 
   constructor(
-    commands: readonly RecordedCommand[],
+    commands: readonly Recorded[],
     owned: readonly CpuBuffer[],
-    submit: (recorded: RecordedCommand) => void,
+    submit: (command: Command, uses: readonly CpuBuffer[]) => void,
     release: (buffer: CpuBuffer) => void,
   ) {
     this.#commands = commands;
@@ -29,7 +32,10 @@ export class CpuGraph implements BackendGraph {
   }
 
   replay(): void {
-    for (const recorded of this.#commands) this.#submit(recorded);
+    for (const recorded of this.#commands) {
+      if ('command' in recorded) this.#submit(recorded.command, recorded.uses);
+      else recorded.enqueue();
+    }
   }
 
   dispose(): void {

@@ -9,14 +9,17 @@ import type {
   BackendGraph,
   BackendMeasurements,
   DeviceInfo,
+  HostMemory,
   MemoryStats,
 } from '../device/backend.ts';
 import type { NumberCheck } from '../operation/number-check.ts';
 import type { Operation } from '../operation/operation.ts';
+import { fillByWrites, repeated } from '../tensor/fill.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import { type CheckNumbersArgs, checkNumbers } from './debug/check-numbers.ts';
 import { DebugChecks, reportBytes } from './debug/debug-checks.ts';
 import type { SharedContext } from './device/shared-context.ts';
+import type { LockedMemory } from './driver/driver.ts';
 import { CudaGraph } from './graph.ts';
 import type { AnyCudaKernel } from './kernel.ts';
 import { CounterPool } from './launch/counters.ts';
@@ -26,6 +29,7 @@ import { asCudaBuffer, Launcher } from './launch/launcher.ts';
 import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
 import { DeviceMemory } from './memory/device-memory.ts';
+import { HostBuffers } from './memory/host-buffers.ts';
 import { Capture } from './stream/capture.ts';
 import { CudaStream, type StreamOwner } from './stream/cuda-stream.ts';
 import { StreamOrder } from './stream/stream-order.ts';
@@ -53,6 +57,7 @@ export class CudaBackend implements Backend, StreamOwner {
   stream: CudaStream;
   readonly #order = new StreamOrder();
   readonly #streams = new Set<CudaStream>();
+  readonly #host: HostBuffers;
   readonly #kernels: KernelTable;
   readonly #debug: boolean;
   readonly #graphs = new Set<CudaGraph>();
@@ -70,6 +75,7 @@ export class CudaBackend implements Backend, StreamOwner {
     shared.hold(this.#onLost);
     try {
       this.memory = new DeviceMemory(shared, this.#order, parts.exactMemory);
+      this.#host = new HostBuffers(shared, this.#order);
       this.counters = new CounterPool(context, this.memory);
       const launcher = new Launcher({
         limits,
@@ -129,6 +135,60 @@ export class CudaBackend implements Backend, StreamOwner {
     const target = asCudaBuffer(buffer).address + byteOffset;
     if (this.#capture) this.#capture.write(this.stream, target, bytes);
     else this.stream.transfers.write(target, bytes);
+  }
+
+  fill(buffer: DeviceBuffer, byteOffset: number, byteLength: number, element: Uint8Array): void {
+    const target = asCudaBuffer(buffer).address + byteOffset;
+    const [low, high] = new Uint32Array(repeated(element, 8).buffer);
+    if (target % 4 === 0 && byteLength % 4 === 0 && low === high) {
+      this.shared.context.fill(target, low ?? 0, byteLength / 4, this.stream.handle);
+    } else fillByWrites(this, buffer, byteOffset, byteLength, element);
+  }
+
+  copy(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const from = asCudaBuffer(source).address + sourceOffset;
+    const to = asCudaBuffer(target).address + targetOffset;
+    this.shared.context.copyOnDevice(to, from, byteLength, this.stream.handle);
+  }
+
+  allocateHost(byteLength: number): HostMemory {
+    this.shared.checkAlive();
+    return this.#host.allocate(byteLength);
+  }
+
+  releaseHost(memory: HostMemory): void {
+    if (this.shared.lost || this.#closed) return;
+    this.#host.release(memory as LockedMemory);
+  }
+
+  copyFromHost(
+    source: HostMemory,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const from = (source as LockedMemory).address + sourceOffset;
+    const to = asCudaBuffer(target).address + targetOffset;
+    this.shared.context.copyToDevice(to, from, byteLength, this.stream.handle);
+  }
+
+  copyToHost(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    target: HostMemory,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const from = asCudaBuffer(source).address + sourceOffset;
+    const to = (target as LockedMemory).address + targetOffset;
+    this.shared.context.copyToHost(to, from, byteLength, this.stream.handle);
   }
 
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
@@ -211,6 +271,7 @@ export class CudaBackend implements Backend, StreamOwner {
     try {
       for (const { timeline } of this.#streams) await timeline.drain();
       for (const graph of [...this.#graphs]) graph.dispose();
+      this.#host.destroy();
       this.memory.destroy();
       for (const stream of this.#streams) stream.destroy();
     } catch (error) {

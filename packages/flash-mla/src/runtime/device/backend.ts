@@ -35,6 +35,11 @@ export interface MemoryStats {
   readonly peak: number;
 }
 
+/** Host memory that copies reach by themselves: page-locked where the device can use that. */
+export interface HostMemory {
+  readonly bytes: Uint8Array;
+}
+
 /** A point in the work of a stream. */
 export interface BackendEvent {
   /** Whether the work before it is done. Throws what went wrong in it. */
@@ -101,6 +106,39 @@ export interface Backend {
   release(buffer: DeviceBuffer): void;
   /** Enqueues a copy to the device; `bytes` may change as soon as this returns. */
   write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void;
+  /** Enqueues writing an element (1, 2, 4 or 8 bytes) again and again; both numbers are multiples of it. */
+  fill(buffer: DeviceBuffer, byteOffset: number, byteLength: number, element: Uint8Array): void;
+  /** Enqueues a copy on the device, between ranges that do not overlap. */
+  copy(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void;
+  /** Host memory, zeros. Throws {@link OutOfMemoryError}. */
+  allocateHost(byteLength: number): HostMemory;
+  /** Gives it back once the work enqueued so far, on all streams, is done. */
+  releaseHost(memory: HostMemory): void;
+  /**
+   * Enqueues a copy from host memory, which is read when the work before the copy is done or earlier.
+   * Within a capture each replay reads it.
+   */
+  copyFromHost(
+    source: HostMemory,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void;
+  /** Enqueues a copy to host memory, which is written before an event after it is done. */
+  copyToHost(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    target: HostMemory,
+    targetOffset: number,
+    byteLength: number,
+  ): void;
   /** Bytes as they are once the work enqueued so far is done. Never blocks the event loop. */
   read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array>;
   /** Resolves once all work enqueued so far, on all streams, is done; rejects with what went wrong. */

@@ -14,6 +14,8 @@ import {
   typedArrayName,
 } from '@flash-mla/core';
 import type { Operation } from '../operation/operation.ts';
+import { type CopyOptions, enqueueCopy } from '../tensor/copy.ts';
+import { PinnedBuffer } from '../tensor/pinned-buffer.ts';
 import { Recording } from '../tensor/recording.ts';
 import { areCounts, Tensor, type TensorHost } from '../tensor/tensor.ts';
 import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
@@ -258,6 +260,29 @@ export class Device implements TensorHost, AsyncDisposable {
     const stream = streamOf(options);
     if (stream === undefined) this.backend.run(operation, args);
     else this.withStream(stream, () => this.backend.run(operation, args));
+  }
+
+  /**
+   * Host memory that the device copies from and to by itself; see {@link PinnedBuffer}. Throws
+   * {@link InvalidArgumentError}, {@link OutOfMemoryError}.
+   */
+  pinned(byteLength: number): PinnedBuffer {
+    return new PinnedBuffer(this, byteLength);
+  }
+
+  /**
+   * Enqueues a copy of bytes from one contiguous tensor or pinned buffer to another of this device; one of
+   * them at least is a tensor. Without ranges both have equally many bytes and all are copied. Source and
+   * target may be parts of one tensor if they do not overlap.
+   *
+   * Host memory is read and written when the stream gets there; within a capture, by each replay. Throws
+   * {@link InvalidArgumentError}, {@link DisposedError}; then nothing is enqueued.
+   */
+  copy(source: Tensor | PinnedBuffer, target: Tensor | PinnedBuffer, options?: CopyOptions): void {
+    const stream = streamOf(options);
+    const enqueue = () => enqueueCopy(this, source, target, options?.ranges);
+    if (stream === undefined) enqueue();
+    else this.withStream(stream, enqueue);
   }
 
   /**

@@ -1,7 +1,15 @@
 import { FlashMlaError } from '@flash-mla/core';
 import type { Operation } from '../operation/operation.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
-import type { Backend, BackendGraph, BackendStream, DeviceInfo, MemoryStats } from './backend.ts';
+import type {
+  Backend,
+  BackendGraph,
+  BackendStream,
+  DeviceInfo,
+  HostMemory,
+  MemoryStats,
+} from './backend.ts';
+import { ordinaryMemory } from './host-memory.ts';
 import { idleQueue, QueueStream } from './one-queue.ts';
 
 /**
@@ -28,6 +36,20 @@ export abstract class TraceBackend implements Backend {
   release(): void {}
 
   write(): void {}
+
+  fill(): void {}
+
+  copy(): void {}
+
+  allocateHost(byteLength: number): HostMemory {
+    return ordinaryMemory(byteLength);
+  }
+
+  releaseHost(): void {}
+
+  copyFromHost(): void {}
+
+  copyToHost(): void {}
 
   async read(): Promise<Uint8Array> {
     throw new FlashMlaError(

@@ -5,6 +5,7 @@ import {
   SimMemory,
   simulateInSteps,
   type TensorMapDescription,
+  type Touched,
 } from '@flash-mla/ptx';
 import type {
   Address,
@@ -15,6 +16,7 @@ import type {
   KernelSource,
   LaunchShape,
   LoadedKernel,
+  LockedMemory,
   PinnedMemory,
   PreparedRun,
 } from '../cuda/driver/driver.ts';
@@ -28,6 +30,13 @@ import { StreamRaces } from './stream-races.ts';
 const sliceMs = 10;
 /** Host addresses are only names here; they lie apart from the device's. */
 const hostBase = 2 ** 40;
+/** No host memory is larger. */
+const hostSpan = 2 ** 32;
+
+/** Host memory that copies reach, as they are noted. */
+interface HostBytes extends Touched {
+  readonly bytes: Uint8Array;
+}
 
 /** What a launch, copy or fill does; the footprint, where there is one, learns what it touches. */
 export type Action = (footprint: Footprint | undefined) => Generator<void, unknown> | undefined;
@@ -41,7 +50,7 @@ export class SimContext implements CudaContext {
   readonly #facts: DeviceFacts;
   readonly #queue = new WorkQueue();
   readonly #events = new Map<Handle, number | undefined>();
-  readonly #pinned = new Map<Address, Uint8Array<ArrayBuffer>>();
+  readonly #pinned = new Map<Address, HostBytes>();
   readonly #graphs = new Map<Handle, SimGraph>();
   readonly #races = new StreamRaces();
   #memory: SimMemory;
@@ -97,13 +106,21 @@ export class SimContext implements CudaContext {
   }
 
   allocatePinned(size: number): PinnedMemory {
-    const address = hostBase + this.#newHandle() * 2 ** 32;
+    const base = hostBase + this.#newHandle() * hostSpan;
     const bytes = new Uint8Array(size);
-    this.#pinned.set(address, bytes);
-    return { address, bytes };
+    this.#pinned.set(base, { base, size, bytes });
+    return { address: base, bytes };
   }
 
   freePinned(memory: PinnedMemory): void {
+    this.#pinned.delete(memory.address);
+  }
+
+  lockMemory(size: number): LockedMemory {
+    return this.allocatePinned(size);
+  }
+
+  unlockMemory(memory: LockedMemory): void {
     this.#pinned.delete(memory.address);
   }
 
@@ -161,17 +178,21 @@ export class SimContext implements CudaContext {
   }
 
   copyToDevice(target: Address, source: Address, bytes: number, stream: Handle): void {
-    const from = this.#hostBytes(source, bytes);
+    const host = this.#hostMemory(source, bytes);
+    const offset = source - host.base;
     this.#enqueue('cuMemcpyHtoDAsync', 'a copy to the device', stream, (footprint) => {
-      this.#memory.write(target, from);
+      this.#memory.write(target, host.bytes.subarray(offset, offset + bytes));
+      footprint?.read(host, offset, bytes);
       this.#note(footprint, 'write', target, bytes);
     });
   }
 
   copyToHost(target: Address, source: Address, bytes: number, stream: Handle): void {
-    const to = this.#hostBytes(target, bytes);
+    const host = this.#hostMemory(target, bytes);
+    const offset = target - host.base;
     this.#enqueue('cuMemcpyDtoHAsync', 'a copy to the host', stream, (footprint) => {
-      to.set(this.#memory.read(source, bytes));
+      host.bytes.set(this.#memory.read(source, bytes), offset);
+      footprint?.write(host, offset, bytes);
       this.#note(footprint, 'read', source, bytes);
     });
   }
@@ -282,9 +303,9 @@ export class SimContext implements CudaContext {
     this.#count(kernel, yield* steps);
   }
 
-  #hostBytes(address: Address, bytes: number): Uint8Array {
-    const memory = this.#pinned.get(address);
-    if (memory && bytes <= memory.length) return memory.subarray(0, bytes);
+  #hostMemory(address: Address, bytes: number): HostBytes {
+    const memory = this.#pinned.get(Math.floor(address / hostSpan) * hostSpan);
+    if (memory && address - memory.base + bytes <= memory.size) return memory;
     const problem = `${bytes} bytes at host address ${address} are not pinned memory`;
     throw new CudaDriverError('cuMemcpyAsync', 1, 'CUDA_ERROR_INVALID_VALUE', problem);
   }

@@ -6,6 +6,7 @@ import {
   decodeElements,
   describeValue,
   dtypeSize,
+  encodeElements,
   InvalidArgumentError,
   isContiguous,
   isStorageOf,
@@ -24,10 +25,13 @@ import {
   allocationLabel,
   disposeMemory,
 } from './allocation.ts';
+import type { CopyOptions } from './copy.ts';
 import { packedRows } from './packed-rows.ts';
+import type { PinnedBuffer } from './pinned-buffer.ts';
 import type { Recording } from './recording.ts';
 import type { DeviceBuffer, TensorView } from './view.ts';
 import { blocksOf, checkView, cutsBlocks, type WholeBlocks } from './whole-blocks.ts';
+import { type ByteReader, writeFrom } from './write-from.ts';
 
 /** What a tensor needs of the device it lives on. */
 export interface TensorHost extends AllocationHost, StreamHost {
@@ -35,6 +39,8 @@ export interface TensorHost extends AllocationHost, StreamHost {
   readonly backend: Backend;
   /** Runs `enqueue`, whose work goes to the stream. */
   withStream<T>(stream: Stream, enqueue: () => T): T;
+  /** Enqueues a copy by range. */
+  copy(source: Tensor | PinnedBuffer, target: Tensor | PinnedBuffer, options?: CopyOptions): void;
   /** Changes whenever a capture begins or ends: what was enqueued in another epoch may not have run. */
   readonly epoch: number;
 }
@@ -247,6 +253,40 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
     if (byteLength === 0) return;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, byteLength);
     this.device.backend.write(buffer, this.byteOffset, bytes);
+  }
+
+  /**
+   * Writes one value to every element of a contiguous tensor, encoded as `device.tensor` encodes numbers,
+   * in order with the work already enqueued. Throws {@link InvalidArgumentError}.
+   */
+  fill(value: number | bigint, options?: StreamOptions): void {
+    const stream = streamOf(options);
+    if (stream !== undefined) {
+      this.device.withStream(stream, () => this.fill(value));
+      return;
+    }
+    if (typeof value !== 'number' && typeof value !== 'bigint') {
+      throw new InvalidArgumentError('value', 'a number', describeValue(value));
+    }
+    if (!this.isContiguous) {
+      throw new InvalidArgumentError('tensor', 'a contiguous tensor', 'a strided one');
+    }
+    const { buffer } = this;
+    const data = encodeElements(this.dtype, [value] as ArrayLike<number>);
+    const element = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const byteLength = this.size * element.length;
+    if (byteLength > 0) this.device.backend.fill(buffer, this.byteOffset, byteLength, element);
+  }
+
+  /**
+   * Overwrites a contiguous tensor with all bytes of a reader, such as a part of a file, which go through
+   * pinned memory and never through the heap. Resolves once they are on the device; until then the
+   * contents are undefined, and after a failure they stay so. Rejects with {@link InvalidArgumentError},
+   * and with what the reader rejects with. Within a capture it throws.
+   */
+  writeFrom(source: ByteReader, options?: StreamOptions): Promise<void> {
+    this.device.recording?.refuse('writeFrom()');
+    return writeFrom(this, source, streamOf(options) ?? this.device.stream);
   }
 
   /**

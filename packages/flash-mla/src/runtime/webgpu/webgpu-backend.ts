@@ -11,13 +11,17 @@ import type {
   BackendMeasurements,
   BackendStream,
   DeviceInfo,
+  HostMemory,
   MemoryStats,
 } from '../device/backend.ts';
+import { ordinaryMemory } from '../device/host-memory.ts';
 import { QueueStream } from '../device/one-queue.ts';
 import type { AnyOperation, Operation } from '../operation/operation.ts';
+import { fillByWrites } from '../tensor/fill.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import { DebugChecks } from './debug-checks.ts';
 import type { AnyWebGpuKernel } from './kernel.ts';
+import { copyRanges } from './launch/buffers.ts';
 import { measurements } from './measurements.ts';
 import { CommandQueue } from './runtime/command-queue.ts';
 import type { Capabilities } from './runtime/limits.ts';
@@ -80,6 +84,7 @@ export class WebGpuBackend implements Backend {
     const done = queue
       .submitted()
       .then(() => device.queue.onSubmittedWorkDone())
+      .then(() => this.#readback.arrived())
       .catch(() => undefined) // `check` tells why.
       .then(() => {
         isDone = true;
@@ -111,6 +116,60 @@ export class WebGpuBackend implements Backend {
     if (bytes.byteLength > 0) upload(this.#runtime, buffer as WebGpuBuffer, byteOffset, bytes);
   }
 
+  fill(buffer: DeviceBuffer, byteOffset: number, byteLength: number, element: Uint8Array): void {
+    fillByWrites(this, buffer, byteOffset, byteLength, element);
+  }
+
+  copy(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    this.#checkOpen();
+    copyRanges(
+      this.#runtime,
+      { buffer: source as WebGpuBuffer, begin: sourceOffset, end: sourceOffset + byteLength },
+      { buffer: target as WebGpuBuffer, begin: targetOffset, end: targetOffset + byteLength },
+    );
+  }
+
+  allocateHost(byteLength: number): HostMemory {
+    return ordinaryMemory(byteLength);
+  }
+
+  releaseHost(): void {}
+
+  copyFromHost(
+    { bytes }: HostMemory,
+    sourceOffset: number,
+    target: DeviceBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    this.#checkOpen();
+    const source = bytes.subarray(sourceOffset, sourceOffset + byteLength);
+    upload(this.#runtime, target as WebGpuBuffer, targetOffset, source, true);
+  }
+
+  copyToHost(
+    source: DeviceBuffer,
+    sourceOffset: number,
+    { bytes }: HostMemory,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    this.#checkOpen();
+    const range = {
+      buffer: source as WebGpuBuffer,
+      begin: sourceOffset,
+      end: sourceOffset + byteLength,
+    };
+    const target = bytes.subarray(targetOffset, targetOffset + byteLength);
+    this.#runtime.queue.enqueue(this.#readback.delivery(range, target));
+  }
+
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     this.#checkOpen();
     const bytes = this.#readback.read({
@@ -127,6 +186,7 @@ export class WebGpuBackend implements Backend {
     await queue.submitted();
     this.#checkOpen();
     await device.queue.onSubmittedWorkDone().catch(() => undefined); // `check` tells why.
+    await this.#readback.arrived();
     await queue.check();
     await this.#debug?.report();
   }

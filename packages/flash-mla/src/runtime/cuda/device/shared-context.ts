@@ -124,6 +124,8 @@ const contextCalls = [
   'free',
   'allocatePinned',
   'freePinned',
+  'lockMemory',
+  'unlockMemory',
   'createStream',
   'destroyStream',
   'createEvent',

@@ -53,6 +53,12 @@ export interface PinnedMemory {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Memory of the process that the device reaches directly as long as it is locked. */
+export interface LockedMemory {
+  readonly address: Address;
+  readonly bytes: Uint8Array;
+}
+
 /** A kernel to load: the simulator executes its program, the driver compiles its text. */
 export interface KernelSource {
   /** For messages and caches: the spec's name. */
@@ -109,6 +115,10 @@ export interface CudaContext {
   free(address: Address): void;
   allocatePinned(bytes: number): PinnedMemory;
   freePinned(memory: PinnedMemory): void;
+
+  /** Page-locks memory of the process, zeros, which stays valid whatever becomes of the context. */
+  lockMemory(bytes: number): LockedMemory;
+  unlockMemory(memory: LockedMemory): void;
 
   /** `name` is for messages. */
   createStream(name?: string): Handle;

@@ -6,6 +6,7 @@ import type {
   KernelSource,
   LaunchShape,
   LoadedKernel,
+  LockedMemory,
   PinnedMemory,
   PreparedRun,
 } from '../driver/driver.ts';
@@ -20,6 +21,9 @@ const streamNonBlocking = 1;
 const eventDisableTiming = 2;
 /** Other contexts of the process may use pinned memory as well. */
 const hostAllocPortable = 1;
+const hostRegisterPortable = 1;
+/** What can be locked: every system that CUDA runs on has pages of this size, or of a divisor of it. */
+const pageBytes = 65_536;
 /** Lets a capture compile and load kernels and allocate memory, none of which becomes part of it. */
 const captureRelaxed = 2;
 
@@ -87,6 +91,25 @@ export class LibcudaContext implements CudaContext {
   freePinned(memory: PinnedMemory): void {
     this.#enter();
     this.#call('cuMemFreeHost', this.#api.cuMemFreeHost(memory.address));
+  }
+
+  /** Shared memory, because nobody can detach it, and so nobody can free it while it is locked. */
+  lockMemory(byteLength: number): LockedMemory {
+    const size = Math.ceil(byteLength / pageBytes) * pageBytes;
+    const { library } = this.#driver;
+    const whole = new Uint8Array(new SharedArrayBuffer(size + pageBytes));
+    const skip = (pageBytes - (library.addressOf(whole) % pageBytes)) % pageBytes;
+    const bytes = whole.subarray(skip, skip + byteLength);
+    const address = library.addressOf(bytes);
+    this.#enter();
+    const code = this.#api.cuMemHostRegister(address, size, hostRegisterPortable);
+    this.#call('cuMemHostRegister', code);
+    return { address, bytes };
+  }
+
+  unlockMemory({ address }: LockedMemory): void {
+    this.#enter();
+    this.#call('cuMemHostUnregister', this.#api.cuMemHostUnregister(address));
   }
 
   createStream(): Handle {

@@ -17,7 +17,7 @@ export interface NativeLibrary {
   bind(symbol: string, parameters: readonly NativeType[]): NativeFunction | undefined;
   bindTask(symbol: string, parameters: readonly NativeType[]): NativeTask | undefined;
   /** Where the bytes of an ArrayBuffer lie; true as long as something refers to it. */
-  addressOf(bytes: Uint8Array<ArrayBuffer>): number;
+  addressOf(bytes: Uint8Array): number;
   /** Memory that the library owns. */
   view(address: number, bytes: number): Uint8Array<ArrayBuffer>;
   /** A NUL-terminated string that the library owns. */

@@ -25,6 +25,8 @@ const prototypes = {
   cuMemFree: ['cuMemFree_v2', 'u64'],
   cuMemHostAlloc: ['cuMemHostAlloc', 'u64', 'u64', 'u32'],
   cuMemFreeHost: ['cuMemFreeHost', 'u64'],
+  cuMemHostRegister: ['cuMemHostRegister_v2', 'u64', 'u64', 'u32'],
+  cuMemHostUnregister: ['cuMemHostUnregister', 'u64'],
   cuMemcpyHtoDAsync: ['cuMemcpyHtoDAsync_v2', 'u64', 'u64', 'u64', 'u64'],
   cuMemcpyDtoHAsync: ['cuMemcpyDtoHAsync_v2', 'u64', 'u64', 'u64', 'u64'],
   cuMemcpyDtoDAsync: ['cuMemcpyDtoDAsync_v2', 'u64', 'u64', 'u64', 'u64'],

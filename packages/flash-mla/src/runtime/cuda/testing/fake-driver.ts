@@ -7,6 +7,7 @@ import type {
   KernelSource,
   LaunchShape,
   LoadedKernel,
+  LockedMemory,
   PinnedMemory,
   PreparedRun,
 } from '../driver/driver.ts';
@@ -173,6 +174,28 @@ export class FakeContext implements CudaContext {
     if (!this.#host.delete(memory.address)) throw new Error('fake device: not pinned memory');
   }
 
+  lockMemory(bytes: number): LockedMemory {
+    this.#driver.enter('lockMemory');
+    const memory = new Uint8Array(bytes);
+    const address = this.#handle++ * 2 ** 32;
+    this.#host.set(address, memory);
+    return { address, bytes: memory };
+  }
+
+  unlockMemory(memory: LockedMemory): void {
+    this.#driver.enter('unlockMemory');
+    if (!this.#host.delete(memory.address)) throw new Error('fake device: not locked memory');
+  }
+
+  #hostBytes(address: number, bytes: number): Uint8Array {
+    const base = Math.floor(address / 2 ** 32) * 2 ** 32;
+    const memory = this.#host.get(base);
+    if (memory === undefined || address - base + bytes > memory.length) {
+      throw new Error('fake device: not pinned memory');
+    }
+    return memory.subarray(address - base, address - base + bytes);
+  }
+
   /** Pinned blocks in existence. */
   get pinnedBlocks(): number {
     return this.#host.size;
@@ -234,15 +257,13 @@ export class FakeContext implements CudaContext {
 
   copyToDevice(target: number, source: number, bytes: number, stream: Handle): void {
     this.#driver.enter('copyToDevice');
-    const from = this.#host.get(source);
-    if (from === undefined) throw new Error('fake device: not pinned memory');
-    this.#enqueue(stream, () => this.memory.at(target, bytes).set(from.subarray(0, bytes)));
+    const from = this.#hostBytes(source, bytes);
+    this.#enqueue(stream, () => this.memory.at(target, bytes).set(from));
   }
 
   copyToHost(target: number, source: number, bytes: number, stream: Handle): void {
     this.#driver.enter('copyToHost');
-    const to = this.#host.get(target);
-    if (to === undefined) throw new Error('fake device: not pinned memory');
+    const to = this.#hostBytes(target, bytes);
     this.#enqueue(stream, () => to.set(this.memory.at(source, bytes)));
   }
 

@@ -111,6 +111,12 @@ CUresult CUDAAPI cuMemHostAlloc(void **address, size_t bytes, unsigned flags) {
   *address = malloc(bytes);
   return 0;
 }
+CUresult CUDAAPI cuMemHostRegister_v2(void *address, size_t bytes, unsigned flags) {
+  return (uintptr_t)address % 65536 == 0 && bytes % 65536 == 0 && flags == 1 ? 0 : 1;
+}
+CUresult CUDAAPI cuMemHostUnregister(void *address) {
+  return (uintptr_t)address % 65536 == 0 ? 0 : 1;
+}
 CUresult CUDAAPI cuMemFreeHost(void *address) { free(address); return 0; }
 CUresult CUDAAPI cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream stream) {
   (void)stream;

@@ -13,7 +13,7 @@ export class StubLibrary implements NativeLibrary {
   readonly calls: { symbol: string; args: number[] }[] = [];
   readonly scripts = new Map<string, StubCall>();
   readonly absent = new Set<string>();
-  readonly #buffers = new Map<ArrayBuffer, number>();
+  readonly #buffers = new Map<ArrayBufferLike, number>();
   #next = 0x5500_0000_0000;
 
   constructor(path = 'libcuda.so.1') {
@@ -76,7 +76,7 @@ export class StubLibrary implements NativeLibrary {
     return call && (async (...args) => call(...args));
   }
 
-  addressOf(bytes: Uint8Array<ArrayBuffer>): number {
+  addressOf(bytes: Uint8Array): number {
     let base = this.#buffers.get(bytes.buffer);
     if (base === undefined) {
       base = this.#next;
@@ -89,6 +89,7 @@ export class StubLibrary implements NativeLibrary {
   /** Everything from an address to the end of its ArrayBuffer. */
   bytesAt(address: number): Uint8Array<ArrayBuffer> {
     for (const [buffer, base] of this.#buffers) {
+      if (!(buffer instanceof ArrayBuffer)) continue;
       const offset = address - base;
       if (offset >= 0 && offset <= buffer.byteLength) return new Uint8Array(buffer, offset);
     }

@@ -85,6 +85,28 @@ function sizeOf({ parts, partBytes }: WebGpuBuffer): number {
   return (parts.length - 1) * partBytes + (parts.at(-1)?.size ?? 0);
 }
 
+/** The most that one launch copies: a binding holds that much on every adapter. */
+const copiedBytes = 2 ** 26;
+
+/** Copies a range of any length to another that it does not overlap. */
+export function copyRanges(runtime: LaunchTarget, source: ByteRange, target: ByteRange): void {
+  const length = target.end - target.begin;
+  // A kernel cannot read and write one buffer: by way of another then.
+  const isShared = source.buffer === target.buffer;
+  for (let done = 0; done < length; done += copiedBytes) {
+    const stop = Math.min(length, done + copiedBytes);
+    const [from, to] = [subrange(source, done, stop), subrange(target, done, stop)];
+    if (!isShared) copyBytes(runtime, from, to);
+    else {
+      runtime.withScratch(stop - done, (scratch) => {
+        const between = { buffer: scratch, begin: 0, end: stop - done };
+        copyBytes(runtime, from, between);
+        copyBytes(runtime, between, to);
+      });
+    }
+  }
+}
+
 /** Copies a range of one buffer to any range of the same length, byte by byte where need be. */
 export function copyBytes(runtime: LaunchTarget, source: ByteRange, target: ByteRange): void {
   const length = target.end - target.begin;

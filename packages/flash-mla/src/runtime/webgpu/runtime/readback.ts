@@ -1,4 +1,4 @@
-import type { CommandQueue } from './command-queue.ts';
+import type { Command, CommandQueue } from './command-queue.ts';
 import { copyRange } from './runtime.ts';
 import type { ByteRange } from './views.ts';
 
@@ -16,6 +16,8 @@ export class Readback {
   readonly #queue: CommandQueue;
   readonly #free = new Map<number, GPUBuffer[]>();
   #freeBytes = 0;
+  /** Copies to host memory that have run and whose bytes have not arrived. */
+  readonly #deliveries = new Set<Promise<void>>();
 
   constructor(device: GPUDevice, queue: CommandQueue) {
     this.#device = device;
@@ -55,6 +57,51 @@ export class Readback {
     }
     await this.#queue.check();
     return bytes.subarray(begin - first, end - first);
+  }
+
+  /** A command that copies a range to host memory. {@link arrived} tells when the bytes are there. */
+  delivery({ buffer, begin, end }: ByteRange, target: Uint8Array): Command {
+    const first = Math.floor(begin / 4) * 4;
+    const last = Math.ceil(end / 4) * 4;
+    return {
+      record: (recorder) => {
+        for (let from = first; from < last; from += pieceBytes) {
+          const size = Math.min(pieceBytes, last - from);
+          const staging = this.#take(size);
+          const range = { buffer, begin: from, end: from + size };
+          copyRange(recorder.encoder(), range, staging, 0);
+          const [skip, stop] = [Math.max(begin, from), Math.min(end, from + size)];
+          const delivery = this.#deliver(staging, size, (bytes) =>
+            target.set(bytes.subarray(skip - from, stop - from), skip - begin),
+          );
+          this.#deliveries.add(delivery);
+          void delivery.finally(() => this.#deliveries.delete(delivery));
+        }
+      },
+    };
+  }
+
+  /** Resolves once the bytes of all copies to host memory that have run are there. */
+  async arrived(): Promise<void> {
+    await Promise.all(this.#deliveries);
+  }
+
+  /** Never rejects: whoever waits for the device learns what went wrong. */
+  async #deliver(
+    staging: GPUBuffer,
+    size: number,
+    take: (bytes: Uint8Array) => void,
+  ): Promise<void> {
+    try {
+      await this.#queue.submitted();
+      if (this.#queue.closed) return;
+      await staging.mapAsync(mapRead, 0, size);
+      take(new Uint8Array(staging.getMappedRange(0, size)));
+      staging.unmap();
+      this.#give(staging);
+    } catch (error) {
+      this.#queue.fail(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #take(size: number): GPUBuffer {

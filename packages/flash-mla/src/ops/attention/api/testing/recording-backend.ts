@@ -3,11 +3,14 @@ import type {
   BackendGraph,
   BackendStream,
   DeviceInfo,
+  HostMemory,
   MemoryStats,
 } from '../../../../runtime/device/backend.ts';
 import { Device } from '../../../../runtime/device/device.ts';
+import { ordinaryMemory } from '../../../../runtime/device/host-memory.ts';
 import { idleQueue, QueueStream } from '../../../../runtime/device/one-queue.ts';
 import type { Operation } from '../../../../runtime/operation/operation.ts';
+import { fillByWrites } from '../../../../runtime/tensor/fill.ts';
 import type { DeviceBuffer } from '../../../../runtime/tensor/view.ts';
 import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
 
@@ -30,6 +33,7 @@ export class RecordingBackend implements Backend {
   stream = this.defaultStream;
   readonly calls: { readonly operation: string; readonly args: unknown }[] = [];
   readonly live = new Set<DeviceBuffer>();
+  readonly pinned = new Set<HostMemory>();
   /** The operation of this name throws. */
   failing: string | undefined;
   /** Allocations that still succeed. */
@@ -58,6 +62,44 @@ export class RecordingBackend implements Backend {
 
   write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     (buffer as HostBuffer).bytes.set(bytes, byteOffset);
+  }
+
+  fill(buffer: DeviceBuffer, byteOffset: number, byteLength: number, element: Uint8Array): void {
+    fillByWrites(this, buffer, byteOffset, byteLength, element);
+  }
+
+  copy(source: DeviceBuffer, from: number, target: DeviceBuffer, to: number, bytes: number): void {
+    this.write(target, to, (source as HostBuffer).bytes.slice(from, from + bytes));
+  }
+
+  allocateHost(byteLength: number): HostMemory {
+    const memory = ordinaryMemory(byteLength);
+    this.pinned.add(memory);
+    return memory;
+  }
+
+  releaseHost(memory: HostMemory): void {
+    if (!this.pinned.delete(memory)) throw new Error('released twice');
+  }
+
+  copyFromHost(
+    { bytes }: HostMemory,
+    from: number,
+    target: DeviceBuffer,
+    to: number,
+    count: number,
+  ): void {
+    this.write(target, to, bytes.slice(from, from + count));
+  }
+
+  copyToHost(
+    source: DeviceBuffer,
+    from: number,
+    { bytes }: HostMemory,
+    to: number,
+    count: number,
+  ): void {
+    bytes.set((source as HostBuffer).bytes.subarray(from, from + count), to);
   }
 
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
