@@ -41,6 +41,7 @@ export class SimMemory {
   readonly #allocations: Allocation[] = [];
   readonly #capacity: number;
   readonly #track: boolean;
+  readonly #mapped = new Set<Allocation>();
   readonly #freed: { base: number; end: number }[] = [];
   #next = 0x7f00_0000_0000;
   #used = 0;
@@ -89,6 +90,21 @@ export class SimMemory {
     return BigInt(base);
   }
 
+  /**
+   * Memory of the host that the device reaches: zeros, which count as written, and beside the capacity.
+   * The bytes are the memory itself.
+   */
+  mapHost(size: number): Allocation {
+    const used = this.#used;
+    this.#used = Math.min(0, this.#capacity - size);
+    const address = this.alloc(size);
+    this.#used = used;
+    const { allocation } = this.#range(address, size);
+    markWritten(allocation, 0, size);
+    this.#mapped.add(allocation);
+    return allocation;
+  }
+
   /** Allocates and fills with a copy of `data`. */
   allocFrom(data: ArrayBufferView): bigint {
     const address = this.alloc(Math.max(1, data.byteLength));
@@ -111,8 +127,9 @@ export class SimMemory {
     const base = Number(address);
     const index = this.#allocations.findIndex((a) => a.base === base);
     if (index < 0) throw new SimMemoryError(`0x${base.toString(16)} is not an allocation's start`);
-    const [{ end, size }] = this.#allocations.splice(index, 1);
-    this.#used -= size;
+    const [allocation] = this.#allocations.splice(index, 1);
+    const { end, size } = allocation;
+    if (!this.#mapped.delete(allocation)) this.#used -= size;
     this.#freed.push({ base, end });
     if (this.#freed.length > 256) this.#freed.shift();
   }

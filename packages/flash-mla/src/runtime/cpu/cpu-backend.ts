@@ -9,7 +9,7 @@ import type {
   HostMemory,
   MemoryStats,
 } from '../device/backend.ts';
-import { ordinaryMemory } from '../device/host-memory.ts';
+import { isHostMemory, ordinaryMemory } from '../device/host-memory.ts';
 import { QueueStream } from '../device/one-queue.ts';
 import type { AnyOperation, Operation } from '../operation/operation.ts';
 import { fillByWrites } from '../tensor/fill.ts';
@@ -32,6 +32,7 @@ export class CpuBackend implements Backend {
     ceilings: () =>
       measureCeilings(this, this.#context.kernels, (command, uses) => this.#enqueue(command, uses)),
   };
+  readonly reachesHostMemory = false;
   readonly defaultStream: BackendStream = new QueueStream(this);
   stream = this.defaultStream;
   readonly #executor: Executor;
@@ -92,6 +93,7 @@ export class CpuBackend implements Backend {
   }
 
   release(buffer: DeviceBuffer): void {
+    if (isHostMemory(buffer)) return;
     this.#allocated -= buffer.byteLength;
     if (!this.#closed) this.#heap.release(asCpuBuffer(buffer));
   }
@@ -136,8 +138,6 @@ export class CpuBackend implements Backend {
   allocateHost(byteLength: number): HostMemory {
     return ordinaryMemory(byteLength);
   }
-
-  releaseHost(): void {}
 
   copyFromHost(
     { bytes }: HostMemory,

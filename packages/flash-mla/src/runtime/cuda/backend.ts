@@ -19,7 +19,6 @@ import type { DeviceBuffer } from '../tensor/view.ts';
 import { type CheckNumbersArgs, checkNumbers } from './debug/check-numbers.ts';
 import { DebugChecks, reportBytes } from './debug/debug-checks.ts';
 import type { SharedContext } from './device/shared-context.ts';
-import type { LockedMemory } from './driver/driver.ts';
 import { CudaGraph } from './graph.ts';
 import type { AnyCudaKernel } from './kernel.ts';
 import { CounterPool } from './launch/counters.ts';
@@ -29,7 +28,7 @@ import { asCudaBuffer, Launcher } from './launch/launcher.ts';
 import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
 import { DeviceMemory } from './memory/device-memory.ts';
-import { HostBuffers } from './memory/host-buffers.ts';
+import { CudaHostMemory, HostBuffers } from './memory/host-buffers.ts';
 import { Capture } from './stream/capture.ts';
 import { CudaStream, type StreamOwner } from './stream/cuda-stream.ts';
 import { StreamOrder } from './stream/stream-order.ts';
@@ -53,6 +52,7 @@ export class CudaBackend implements Backend, StreamOwner {
   readonly shared: SharedContext;
   readonly memory: DeviceMemory;
   readonly counters: CounterPool;
+  readonly reachesHostMemory = true;
   readonly defaultStream: CudaStream;
   stream: CudaStream;
   readonly #order = new StreamOrder();
@@ -128,7 +128,10 @@ export class CudaBackend implements Backend, StreamOwner {
 
   release(buffer: DeviceBuffer): void {
     if (this.shared.lost || this.#closed) return;
-    this.memory.release(asCudaBuffer(buffer));
+    if (buffer instanceof CudaHostMemory) {
+      this.#host.release(buffer);
+      if (!this.#capture) this.#host.mark();
+    } else this.memory.release(asCudaBuffer(buffer));
   }
 
   write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
@@ -162,11 +165,6 @@ export class CudaBackend implements Backend, StreamOwner {
     return this.#host.allocate(byteLength);
   }
 
-  releaseHost(memory: HostMemory): void {
-    if (this.shared.lost || this.#closed) return;
-    this.#host.release(memory as LockedMemory);
-  }
-
   copyFromHost(
     source: HostMemory,
     sourceOffset: number,
@@ -174,7 +172,7 @@ export class CudaBackend implements Backend, StreamOwner {
     targetOffset: number,
     byteLength: number,
   ): void {
-    const from = (source as LockedMemory).address + sourceOffset;
+    const from = (source as CudaHostMemory).locked.address + sourceOffset;
     const to = asCudaBuffer(target).address + targetOffset;
     this.shared.context.copyToDevice(to, from, byteLength, this.stream.handle);
   }
@@ -187,7 +185,7 @@ export class CudaBackend implements Backend, StreamOwner {
     byteLength: number,
   ): void {
     const from = asCudaBuffer(source).address + sourceOffset;
-    const to = (target as LockedMemory).address + targetOffset;
+    const to = (target as CudaHostMemory).locked.address + targetOffset;
     this.shared.context.copyToHost(to, from, byteLength, this.stream.handle);
   }
 
@@ -244,6 +242,7 @@ export class CudaBackend implements Backend, StreamOwner {
       });
     try {
       const handle = capture.end();
+      this.#host.mark();
       const graph = new CudaGraph(
         context,
         () => this.stream.handle,

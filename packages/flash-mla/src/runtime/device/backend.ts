@@ -35,8 +35,11 @@ export interface MemoryStats {
   readonly peak: number;
 }
 
-/** Host memory that copies reach by themselves: page-locked where the device can use that. */
-export interface HostMemory {
+/**
+ * Host memory that copies reach by themselves: page-locked where the device can use that. Kernels reach it
+ * too where `reachesHostMemory` says so.
+ */
+export interface HostMemory extends DeviceBuffer {
   readonly bytes: Uint8Array;
 }
 
@@ -116,10 +119,10 @@ export interface Backend {
     targetOffset: number,
     byteLength: number,
   ): void;
-  /** Host memory, zeros. Throws {@link OutOfMemoryError}. */
+  /** Whether kernels take host memory in place of the device's. */
+  readonly reachesHostMemory: boolean;
+  /** Host memory, zeros; `release` gives it back. Throws {@link OutOfMemoryError}. */
   allocateHost(byteLength: number): HostMemory;
-  /** Gives it back once the work enqueued so far, on all streams, is done. */
-  releaseHost(memory: HostMemory): void;
   /**
    * Enqueues a copy from host memory, which is read when the work before the copy is done or earlier.
    * Within a capture each replay reads it.

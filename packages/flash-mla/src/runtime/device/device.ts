@@ -1,4 +1,5 @@
 import {
+  contiguousLayout,
   DisposedError,
   type DType,
   describeValue,
@@ -15,7 +16,7 @@ import {
 } from '@flash-mla/core';
 import type { Operation } from '../operation/operation.ts';
 import { type CopyOptions, enqueueCopy } from '../tensor/copy.ts';
-import { PinnedBuffer } from '../tensor/pinned-buffer.ts';
+import { allocationOf, PinnedBuffer } from '../tensor/pinned-buffer.ts';
 import { Recording } from '../tensor/recording.ts';
 import { areCounts, Tensor, type TensorHost } from '../tensor/tensor.ts';
 import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
@@ -268,6 +269,37 @@ export class Device implements TensorHost, AsyncDisposable {
    */
   pinned(byteLength: number): PinnedBuffer {
     return new PinnedBuffer(this, byteLength);
+  }
+
+  /**
+   * A contiguous tensor on the memory of a pinned buffer, from its first byte on: kernels read and write it
+   * where it is, in the host's memory, which is slow but needs no copy. For `cuda` and `sim`. Disposing of
+   * the tensor or of the buffer disposes of both. Throws {@link InvalidArgumentError} for a device whose
+   * kernels do not reach host memory, and where the buffer is too small.
+   */
+  tensorOn<D extends DType>(buffer: PinnedBuffer, shape: readonly number[], dtype: D): Tensor<D> {
+    if (!PinnedBuffer.isPinned(buffer) || buffer.device !== this) {
+      const actual = PinnedBuffer.isPinned(buffer) ? 'one of another' : describeValue(buffer);
+      throw new InvalidArgumentError('buffer', 'a pinned buffer of this device', actual);
+    }
+    checkShape(shape);
+    checkDType(dtype);
+    if (!this.backend.reachesHostMemory) {
+      throw new InvalidArgumentError(
+        'buffer',
+        'a device whose kernels reach host memory (cuda, sim)',
+        `device '${this.id}'`,
+        'Copy what kernels need with copy().',
+      );
+    }
+    const byteLength = numElements(shape) * dtypeSize(dtype);
+    if (byteLength > buffer.byteLength) {
+      const room = `at most ${buffer.byteLength} bytes, the buffer's`;
+      throw new InvalidArgumentError('shape', room, `${byteLength}`);
+    }
+    const layout = contiguousLayout(shape);
+    const allocation = allocationOf(buffer);
+    return new Tensor(this, allocation, dtype, layout.shape, layout.strides, 0);
   }
 
   /**

@@ -41,11 +41,11 @@ export abstract class TraceBackend implements Backend {
 
   copy(): void {}
 
+  readonly reachesHostMemory: boolean = false;
+
   allocateHost(byteLength: number): HostMemory {
     return ordinaryMemory(byteLength);
   }
-
-  releaseHost(): void {}
 
   copyFromHost(): void {}
 

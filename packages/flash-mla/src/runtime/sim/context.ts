@@ -33,9 +33,12 @@ const hostBase = 2 ** 40;
 /** No host memory is larger. */
 const hostSpan = 2 ** 32;
 
-/** Host memory that copies reach, as they are noted. */
-interface HostBytes extends Touched {
+/** Host memory that copies reach. */
+interface HostBytes {
+  readonly base: Address;
   readonly bytes: Uint8Array;
+  /** What accesses to it are noted for: kernels may reach it by another address. */
+  readonly touched: Touched;
 }
 
 /** What a launch, copy or fill does; the footprint, where there is one, learns what it touches. */
@@ -106,9 +109,9 @@ export class SimContext implements CudaContext {
   }
 
   allocatePinned(size: number): PinnedMemory {
-    const base = hostBase + this.#newHandle() * hostSpan;
+    const base = this.#newHostAddress();
     const bytes = new Uint8Array(size);
-    this.#pinned.set(base, { base, size, bytes });
+    this.#pinned.set(base, { base, bytes, touched: { base, size } });
     return { address: base, bytes };
   }
 
@@ -117,11 +120,16 @@ export class SimContext implements CudaContext {
   }
 
   lockMemory(size: number): LockedMemory {
-    return this.allocatePinned(size);
+    const mapped = this.#memory.mapHost(size);
+    const bytes = mapped.bytes.subarray(0, size);
+    const address = this.#newHostAddress();
+    this.#pinned.set(address, { base: address, bytes, touched: mapped });
+    return { address, deviceAddress: mapped.base, bytes };
   }
 
-  unlockMemory(memory: LockedMemory): void {
-    this.#pinned.delete(memory.address);
+  unlockMemory({ address, deviceAddress }: LockedMemory): void {
+    this.#pinned.delete(address);
+    this.free(deviceAddress);
   }
 
   createStream(name = 'a stream'): Handle {
@@ -182,7 +190,7 @@ export class SimContext implements CudaContext {
     const offset = source - host.base;
     this.#enqueue('cuMemcpyHtoDAsync', 'a copy to the device', stream, (footprint) => {
       this.#memory.write(target, host.bytes.subarray(offset, offset + bytes));
-      footprint?.read(host, offset, bytes);
+      footprint?.read(host.touched, offset, bytes);
       this.#note(footprint, 'write', target, bytes);
     });
   }
@@ -192,7 +200,7 @@ export class SimContext implements CudaContext {
     const offset = target - host.base;
     this.#enqueue('cuMemcpyDtoHAsync', 'a copy to the host', stream, (footprint) => {
       host.bytes.set(this.#memory.read(source, bytes), offset);
-      footprint?.write(host, offset, bytes);
+      footprint?.write(host.touched, offset, bytes);
       this.#note(footprint, 'read', source, bytes);
     });
   }
@@ -305,9 +313,13 @@ export class SimContext implements CudaContext {
 
   #hostMemory(address: Address, bytes: number): HostBytes {
     const memory = this.#pinned.get(Math.floor(address / hostSpan) * hostSpan);
-    if (memory && address - memory.base + bytes <= memory.size) return memory;
+    if (memory && address - memory.base + bytes <= memory.bytes.length) return memory;
     const problem = `${bytes} bytes at host address ${address} are not pinned memory`;
     throw new CudaDriverError('cuMemcpyAsync', 1, 'CUDA_ERROR_INVALID_VALUE', problem);
+  }
+
+  #newHostAddress(): Address {
+    return hostBase + this.#newHandle() * hostSpan;
   }
 
   #newMemory(): SimMemory {

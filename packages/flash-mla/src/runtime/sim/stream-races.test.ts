@@ -91,6 +91,33 @@ describe('a simulated GPU reports', () => {
   });
 });
 
+describe('pinned memory of a simulated GPU', () => {
+  it('is read and written by kernels where it is', async () => {
+    const pinned = device.pinned(256);
+    new Float32Array(pinned.bytes.buffer, pinned.bytes.byteOffset, 64).set(row());
+    const host = device.tensorOn(pinned, [1, 64], 'f32');
+    rmsNorm({ x: host, weight, eps: 1e-6, dtype: 'f32', out: x });
+    expect((await x.read())[63]).toBeCloseTo(3, 4);
+    rmsNorm({ x, weight, eps: 1e-6, dtype: 'f32', out: host });
+    await device.synchronize();
+    const [first] = new Float32Array(pinned.bytes.buffer, pinned.bytes.byteOffset, 1);
+    expect(first).toBeCloseTo(3, 4);
+    expect((await host.read())[63]).toBeCloseTo(3, 4);
+    pinned.dispose();
+    await device.synchronize();
+  });
+
+  it('is watched like any other', async () => {
+    const pinned = device.pinned(256);
+    const host = device.tensorOn(pinned, [1, 64], 'f32');
+    device.copy(pinned, device.empty([64], 'f32'), { stream: side });
+    rmsNorm({ x, weight, eps: 1e-6, dtype: 'f32', out: host });
+    expect(await lossOf()).toMatch(
+      /rms_norm.*writes.*which a copy to the device \(call \d+, side\) reads/,
+    );
+  });
+});
+
 describe('a simulated GPU lets pass', () => {
   it('what events order, also by way of a third stream', async () => {
     const third = device.createStream();

@@ -16,6 +16,8 @@ export interface AllocationHost {
 
 /** Memory shared by a tensor and its views; collected when the last of them is. */
 export interface Allocation {
+  /** What messages call it, where it is no tensor's. */
+  readonly label?: string;
   readonly buffer: DeviceBuffer;
   /** What it was made for; kept apart, so that no text is built unless something is wrong. */
   readonly dtype: DType;
@@ -48,6 +50,21 @@ export function allocateMemory(
   return allocation;
 }
 
+/** Host memory that copies reach. Throws {@link OutOfMemoryError}. */
+export function allocateHostMemory(host: AllocationHost, byteLength: number): Allocation {
+  const allocation: Allocation = {
+    label: `pinned buffer of ${byteLength} bytes`,
+    buffer: host.backend.allocateHost(byteLength),
+    dtype: 'u8',
+    shape: [byteLength],
+    tracked: host.debug,
+    disposed: false,
+    holders: 0,
+  };
+  if (allocation.tracked) trackLeak(allocation, host);
+  return allocation;
+}
+
 /** Disposes of memory: at once, or when no graph uses it any more. Idempotent. */
 export function disposeMemory(host: AllocationHost, allocation: Allocation): void {
   if (allocation.disposed) return;
@@ -59,8 +76,8 @@ export function disposeMemory(host: AllocationHost, allocation: Allocation): voi
 }
 
 /** What an allocation was made for, for messages. */
-export function allocationLabel({ dtype, shape }: Allocation): string {
-  return `${dtype} tensor (${shape.join(', ')})`;
+export function allocationLabel({ label, dtype, shape }: Allocation): string {
+  return label ?? `${dtype} tensor (${shape.join(', ')})`;
 }
 
 interface Watched {

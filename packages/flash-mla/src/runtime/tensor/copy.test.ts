@@ -74,9 +74,8 @@ describe('a pinned buffer', () => {
     pinned.dispose();
     expect(() => pinned.bytes).toThrow(DisposedError);
     expect(kept).toEqual(new Uint8Array(4));
-    using other = device.pinned(4);
-    const refused = () => device.capture(() => other.dispose());
-    expect(refused).toThrow(/dispose\(\) of a pinned buffer/);
+    device.capture(() => device.pinned(4).dispose()).dispose();
+    expect(backend.pinned.size).toBe(0);
   });
 
   it('has a size that can be had', () => {
@@ -84,6 +83,27 @@ describe('a pinned buffer', () => {
     for (const size of [0, -1, 1.5, 2 ** 40, '4', undefined]) {
       expect(() => device.pinned(size as never)).toThrow(/^byteLength: expected an integer/);
     }
+  });
+
+  it('is memory of tensors where kernels reach it, and goes with them', () => {
+    const { device, backend } = recordingDevice();
+    const pinned = device.pinned(16);
+    const tensor = device.tensorOn(pinned, [2, 2], 'f32');
+    expect(tensor.buffer).toMatchObject({ byteLength: 16 });
+    const refused: [() => void, RegExp][] = [
+      [() => device.tensorOn(pinned, [5], 'f32'), /^shape: expected at most 16 bytes.*got 20/],
+      [() => device.tensorOn(tensor as never, [1], 'f32'), /^buffer: /],
+      [() => recordingDevice().device.tensorOn(pinned, [1], 'f32'), /^buffer: .*one of another/],
+      [() => device.tensorOn(pinned, [-1], 'f32'), /^shape: /],
+      [() => device.tensorOn(pinned, [1], 'x' as never), /^dtype: /],
+      [() => device.copy(pinned, tensor), /^target: .*do not overlap/],
+    ];
+    for (const [attempt, message] of refused) expect(attempt).toThrow(message);
+    Object.assign(backend, { reachesHostMemory: false });
+    expect(() => device.tensorOn(pinned, [1], 'f32')).toThrow(/whose kernels reach host memory/);
+    tensor.dispose();
+    expect(() => pinned.bytes).toThrow(DisposedError);
+    expect(backend.pinned.size).toBe(0);
   });
 
   it('goes with the device, and its bytes stay', async () => {

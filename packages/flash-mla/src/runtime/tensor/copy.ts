@@ -127,7 +127,8 @@ function checkInside(name: string, offset: number, byteLength: number, place: Pl
 
 /** What is written must not be what is read: the order of bytes within a copy is nobody's. */
 function checkApart(name: string, range: CheckedRange, source: Place, target: Place): void {
-  if (!('buffer' in source && 'buffer' in target) || source.buffer !== target.buffer) return;
+  const memoryOf = (place: Place) => ('buffer' in place ? place.buffer : place.memory);
+  if (memoryOf(source) !== memoryOf(target)) return;
   const [from, to] = [source.begin + range.from, target.begin + range.to];
   if (from + range.byteLength <= to || to + range.byteLength <= from) return;
   if (range.byteLength === 0) return;

@@ -1,23 +1,31 @@
 import { DisposedError, describeValue, InvalidArgumentError } from '@flash-mla/core';
-import type { Backend, HostMemory } from '../device/backend.ts';
-import type { Recording } from './recording.ts';
+import type { HostMemory } from '../device/backend.ts';
+import {
+  type Allocation,
+  type AllocationHost,
+  allocateHostMemory,
+  allocationLabel,
+  disposeMemory,
+} from './allocation.ts';
 
 /** What host memory needs of the device that reaches it. */
-export interface PinnedHost {
+export interface PinnedHost extends AllocationHost {
   /** The spec that opened the device, for messages. */
   readonly id: string;
-  readonly closed: boolean;
-  /** The capture under way. */
-  readonly recording: Recording | undefined;
-  /** Throws {@link DisposedError} or {@link DeviceLostError} when the device is closed. */
-  readonly backend: Backend;
 }
 
 /** The largest buffer: as long as typed arrays get in every engine that is supported. */
-const mostBytes = 2 ** 32 - 2 ** 16;
+const mostBytes = 2 ** 32 - 2 ** 17;
+
+/** What a buffer shares with its tensors. Throws {@link DisposedError}. */
+export let allocationOf: (buffer: PinnedBuffer) => Allocation;
 
 /** The memory of a buffer, for copies: within a capture the graph keeps it. */
-export let hostMemoryOf: (buffer: PinnedBuffer) => HostMemory;
+export function hostMemoryOf(buffer: PinnedBuffer): HostMemory {
+  const allocation = allocationOf(buffer);
+  buffer.device.recording?.hold(allocation);
+  return allocation.buffer as HostMemory;
+}
 
 /**
  * Host memory that the device copies from and to by itself: page-locked on `cuda`, ordinary elsewhere.
@@ -30,16 +38,13 @@ export let hostMemoryOf: (buffer: PinnedBuffer) => HostMemory;
 export class PinnedBuffer implements Disposable {
   readonly device: PinnedHost;
   readonly byteLength: number;
-  readonly #memory: HostMemory;
-  #disposed = false;
-  /** Graphs that use it. */
-  #holders = 0;
+  readonly #allocation: Allocation;
 
   static {
-    hostMemoryOf = (buffer) => {
-      buffer.#checkOpen();
-      buffer.device.recording?.keep(buffer, () => buffer.#hold());
-      return buffer.#memory;
+    allocationOf = (buffer) => {
+      const allocation = buffer.#allocation;
+      if (allocation.disposed) throw new DisposedError(allocationLabel(allocation));
+      return allocation;
     };
   }
 
@@ -54,48 +59,28 @@ export class PinnedBuffer implements Disposable {
     }
     this.device = device;
     this.byteLength = byteLength;
-    this.#memory = device.backend.allocateHost(byteLength);
+    this.#allocation = allocateHostMemory(device, byteLength);
   }
 
   /** Whether a value is a pinned buffer. Never throws. */
   static isPinned(value: unknown): value is PinnedBuffer {
-    return typeof value === 'object' && value !== null && #memory in value;
+    return typeof value === 'object' && value !== null && #allocation in value;
   }
 
   /** The memory: zeros at first. Throws {@link DisposedError} after {@link dispose}. */
   get bytes(): Uint8Array {
-    this.#checkOpen();
-    return this.#memory.bytes;
+    return (allocationOf(this).buffer as HostMemory).bytes;
   }
 
   /**
-   * Gives the memory back, once the copies under way are done and every graph that uses it is disposed of.
-   * Idempotent. Within a capture it throws {@link InvalidArgumentError}.
+   * Gives the memory back, for the buffer and the tensors on it, once the work that uses it is done and
+   * every graph that uses it is disposed of. Idempotent.
    */
   dispose(): void {
-    if (this.#disposed) return;
-    this.device.recording?.refuse('dispose() of a pinned buffer');
-    this.#disposed = true;
-    if (this.#holders === 0) this.#release();
+    disposeMemory(this.device, this.#allocation);
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  #hold(): () => void {
-    this.#holders++;
-    return () => {
-      this.#holders--;
-      if (this.#disposed && this.#holders === 0) this.#release();
-    };
-  }
-
-  #release(): void {
-    if (!this.device.closed) this.device.backend.releaseHost(this.#memory);
-  }
-
-  #checkOpen(): void {
-    if (this.#disposed) throw new DisposedError(`pinned buffer of ${this.byteLength} bytes`);
   }
 }

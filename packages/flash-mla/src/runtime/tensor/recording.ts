@@ -18,8 +18,6 @@ export class Recording {
   readonly #made = new WeakSet<Allocation>();
   /** Memory of temporaries, by size. */
   readonly #spare = new Map<number, DeviceBuffer[]>();
-  /** Releases what else the graph uses, by owner. */
-  readonly #kept = new Map<object, () => void>();
   /** With several streams a temporary may still be in use where the next would be written. */
   readonly #mayReuse: boolean;
 
@@ -34,11 +32,6 @@ export class Recording {
     if (this.#held.has(allocation)) return;
     this.#held.add(allocation);
     allocation.holders++;
-  }
-
-  /** Notes that the graph uses something: `hold` runs once for an owner, and gives its release. */
-  keep(owner: object, hold: () => () => void): void {
-    if (!this.#kept.has(owner)) this.#kept.set(owner, hold());
   }
 
   /** Memory of a temporary that is gone; undefined where none has this size. */
@@ -63,8 +56,6 @@ export class Recording {
 
   /** The graph is gone: gives back what only it kept. */
   release(backend: Backend): void {
-    for (const release of this.#kept.values()) release();
-    this.#kept.clear();
     for (const allocation of this.#held) {
       allocation.holders--;
       if (allocation.disposed && allocation.holders === 0) backend.release(allocation.buffer);

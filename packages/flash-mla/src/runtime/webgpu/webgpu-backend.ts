@@ -14,7 +14,7 @@ import type {
   HostMemory,
   MemoryStats,
 } from '../device/backend.ts';
-import { ordinaryMemory } from '../device/host-memory.ts';
+import { isHostMemory, ordinaryMemory } from '../device/host-memory.ts';
 import { QueueStream } from '../device/one-queue.ts';
 import type { AnyOperation, Operation } from '../operation/operation.ts';
 import { fillByWrites } from '../tensor/fill.ts';
@@ -36,6 +36,7 @@ import { upload } from './runtime/upload.ts';
 export class WebGpuBackend implements Backend {
   readonly info: DeviceInfo;
   readonly measurements: BackendMeasurements;
+  readonly reachesHostMemory = false;
   readonly defaultStream: BackendStream = new QueueStream(this);
   stream = this.defaultStream;
   readonly #runtime: Runtime;
@@ -108,6 +109,7 @@ export class WebGpuBackend implements Backend {
   }
 
   release(buffer: DeviceBuffer): void {
+    if (isHostMemory(buffer)) return;
     this.#runtime.release(buffer as WebGpuBuffer);
   }
 
@@ -138,8 +140,6 @@ export class WebGpuBackend implements Backend {
   allocateHost(byteLength: number): HostMemory {
     return ordinaryMemory(byteLength);
   }
-
-  releaseHost(): void {}
 
   copyFromHost(
     { bytes }: HostMemory,

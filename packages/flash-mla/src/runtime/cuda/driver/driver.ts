@@ -55,7 +55,9 @@ export interface PinnedMemory {
 
 /** Memory of the process that the device reaches directly as long as it is locked. */
 export interface LockedMemory {
+  /** For copies, and for kernels. */
   readonly address: Address;
+  readonly deviceAddress: Address;
   readonly bytes: Uint8Array;
 }
 

@@ -61,22 +61,28 @@ export class Counters {
   readonly #pool: CounterPool;
   /** The last serves; those before it were too few, and launches under way may still be at them. */
   readonly #blocks: CounterBlock[] = [];
+  #address: Address = 0;
+  #count = 0;
 
   constructor(pool: CounterPool) {
     this.#pool = pool;
   }
 
   get(count: number): Address {
-    let block = this.#blocks.at(-1);
-    if (block === undefined || block.count < count) {
-      block = this.#pool.take(count);
-      this.#blocks.push(block);
-    }
-    return block.address;
+    if (count > this.#count) this.#grow(count);
+    return this.#address;
   }
 
   /** No work uses them any more. */
   release(): void {
     this.#pool.give(this.#blocks.splice(0));
+    this.#count = 0;
+  }
+
+  #grow(count: number): void {
+    const block = this.#pool.take(count);
+    this.#blocks.push(block);
+    this.#address = block.address;
+    this.#count = block.count;
   }
 }

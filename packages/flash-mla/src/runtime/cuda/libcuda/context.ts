@@ -22,6 +22,7 @@ const eventDisableTiming = 2;
 /** Other contexts of the process may use pinned memory as well. */
 const hostAllocPortable = 1;
 const hostRegisterPortable = 1;
+const hostRegisterDeviceMap = 2;
 /** What can be locked: every system that CUDA runs on has pages of this size, or of a divisor of it. */
 const pageBytes = 65_536;
 /** Lets a capture compile and load kernels and allocate memory, none of which becomes part of it. */
@@ -101,10 +102,13 @@ export class LibcudaContext implements CudaContext {
     const skip = (pageBytes - (library.addressOf(whole) % pageBytes)) % pageBytes;
     const bytes = whole.subarray(skip, skip + byteLength);
     const address = library.addressOf(bytes);
-    this.#enter();
-    const code = this.#api.cuMemHostRegister(address, size, hostRegisterPortable);
-    this.#call('cuMemHostRegister', code);
-    return { address, bytes };
+    const out = this.#enter().address;
+    const flags = hostRegisterPortable | hostRegisterDeviceMap;
+    this.#call('cuMemHostRegister', this.#api.cuMemHostRegister(address, size, flags));
+    const code = this.#api.cuMemHostGetDevicePointer(out, address, 0);
+    if (code !== 0) this.#api.cuMemHostUnregister(address);
+    this.#call('cuMemHostGetDevicePointer', code);
+    return { address, deviceAddress: this.#driver.out.u64(), bytes };
   }
 
   unlockMemory({ address }: LockedMemory): void {

@@ -26,6 +26,7 @@ const prototypes = {
   cuMemHostAlloc: ['cuMemHostAlloc', 'u64', 'u64', 'u32'],
   cuMemFreeHost: ['cuMemFreeHost', 'u64'],
   cuMemHostRegister: ['cuMemHostRegister_v2', 'u64', 'u64', 'u32'],
+  cuMemHostGetDevicePointer: ['cuMemHostGetDevicePointer_v2', 'u64', 'u64', 'u32'],
   cuMemHostUnregister: ['cuMemHostUnregister', 'u64'],
   cuMemcpyHtoDAsync: ['cuMemcpyHtoDAsync_v2', 'u64', 'u64', 'u64', 'u64'],
   cuMemcpyDtoHAsync: ['cuMemcpyDtoHAsync_v2', 'u64', 'u64', 'u64', 'u64'],

@@ -184,7 +184,7 @@ export class DeviceMemory {
   #take(pool: DeviceMemoryPool, bytes: number): Block {
     // While a graph is recorded, no stream may be asked how far it is.
     const mayAsk = this.#recording === undefined;
-    if (mayAsk && !(this.#order.isSingle && this.#quarantine.isEmpty)) this.#quarantine.collect();
+    if (!(this.#order.isSingle && this.#quarantine.isEmpty) && mayAsk) this.#quarantine.collect();
     try {
       return pool.take(bytes);
     } catch (error) {

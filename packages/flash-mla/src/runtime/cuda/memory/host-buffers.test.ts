@@ -31,6 +31,13 @@ describe('pinned buffers on CUDA', () => {
     expect([...bytes]).toEqual(new Array(8).fill(5));
   });
 
+  it('given back within a capture are unlocked after it', async () => {
+    const pinned = device.pinned(8);
+    const graph = device.capture(() => pinned.dispose());
+    while (calls('unlockMemory') === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    graph.dispose();
+  });
+
   it('are unlocked with the device', async () => {
     device.pinned(8);
     device.pinned(8).dispose();

@@ -8,6 +8,8 @@ import { isReached, type Point, type StreamOrder, waitNow } from '../stream/stre
  */
 export class Quarantine {
   readonly #order: StreamOrder;
+  /** Looked at on every call. */
+  isEmpty = true;
   #open: (() => void)[] = [];
   readonly #sealed: { readonly point: Point; readonly releases: readonly (() => void)[] }[] = [];
 
@@ -15,13 +17,10 @@ export class Quarantine {
     this.#order = order;
   }
 
-  get isEmpty(): boolean {
-    return this.#open.length === 0 && this.#sealed.length === 0;
-  }
-
   /** `release` runs once the work enqueued so far is done on every stream. */
   add(release: () => void): void {
     this.#open.push(release);
+    this.isEmpty = false;
   }
 
   /** Releases what no stream uses any more. */
@@ -37,6 +36,7 @@ export class Quarantine {
         done++;
       }
       for (const { releases } of this.#sealed.splice(0, done)) run(releases);
+      this.isEmpty = this.#open.length === 0 && this.#sealed.length === 0;
     }
   }
 
@@ -54,6 +54,7 @@ export class Quarantine {
     const open = this.#open;
     this.#open = [];
     run(open);
+    this.isEmpty = this.#open.length === 0;
   }
 
   #seal(): void {

@@ -176,15 +176,17 @@ export class FakeContext implements CudaContext {
 
   lockMemory(bytes: number): LockedMemory {
     this.#driver.enter('lockMemory');
-    const memory = new Uint8Array(bytes);
+    const deviceAddress = this.memory.allocate(bytes);
+    const memory = this.memory.at(deviceAddress, bytes);
     const address = this.#handle++ * 2 ** 32;
     this.#host.set(address, memory);
-    return { address, bytes: memory };
+    return { address, deviceAddress, bytes: memory };
   }
 
   unlockMemory(memory: LockedMemory): void {
     this.#driver.enter('unlockMemory');
     if (!this.#host.delete(memory.address)) throw new Error('fake device: not locked memory');
+    this.memory.blocks.delete(memory.deviceAddress);
   }
 
   #hostBytes(address: number, bytes: number): Uint8Array {

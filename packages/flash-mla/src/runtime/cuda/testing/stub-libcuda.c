@@ -112,7 +112,11 @@ CUresult CUDAAPI cuMemHostAlloc(void **address, size_t bytes, unsigned flags) {
   return 0;
 }
 CUresult CUDAAPI cuMemHostRegister_v2(void *address, size_t bytes, unsigned flags) {
-  return (uintptr_t)address % 65536 == 0 && bytes % 65536 == 0 && flags == 1 ? 0 : 1;
+  return (uintptr_t)address % 65536 == 0 && bytes % 65536 == 0 && flags == 3 ? 0 : 1;
+}
+CUresult CUDAAPI cuMemHostGetDevicePointer_v2(CUdeviceptr *device, void *address, unsigned flags) {
+  *device = (CUdeviceptr)(uintptr_t)address;
+  return flags == 0 ? 0 : 1;
 }
 CUresult CUDAAPI cuMemHostUnregister(void *address) {
   return (uintptr_t)address % 65536 == 0 ? 0 : 1;

@@ -7,7 +7,6 @@ import type {
   MemoryStats,
 } from '../../../../runtime/device/backend.ts';
 import { Device } from '../../../../runtime/device/device.ts';
-import { ordinaryMemory } from '../../../../runtime/device/host-memory.ts';
 import { idleQueue, QueueStream } from '../../../../runtime/device/one-queue.ts';
 import type { Operation } from '../../../../runtime/operation/operation.ts';
 import { fillByWrites } from '../../../../runtime/tensor/fill.ts';
@@ -34,6 +33,7 @@ export class RecordingBackend implements Backend {
   readonly calls: { readonly operation: string; readonly args: unknown }[] = [];
   readonly live = new Set<DeviceBuffer>();
   readonly pinned = new Set<HostMemory>();
+  readonly reachesHostMemory: boolean = true;
   /** The operation of this name throws. */
   failing: string | undefined;
   /** Allocations that still succeed. */
@@ -57,6 +57,7 @@ export class RecordingBackend implements Backend {
   }
 
   release(buffer: DeviceBuffer): void {
+    if (this.pinned.delete(buffer as HostBuffer)) return;
     if (!this.live.delete(buffer)) throw new Error('released twice');
   }
 
@@ -73,13 +74,9 @@ export class RecordingBackend implements Backend {
   }
 
   allocateHost(byteLength: number): HostMemory {
-    const memory = ordinaryMemory(byteLength);
+    const memory = new HostBuffer(byteLength);
     this.pinned.add(memory);
     return memory;
-  }
-
-  releaseHost(memory: HostMemory): void {
-    if (!this.pinned.delete(memory)) throw new Error('released twice');
   }
 
   copyFromHost(
