@@ -59,7 +59,8 @@ export async function decodeLoop(
     kCache.write(normals(kCache.size));
     for (const [request, length] of prompts.entries()) cache.grow(request, length);
     const queries = normals(q.size);
-    const fresh = normals(b * dQk);
+    // Of each step its own: equal keys have equal weights, whose roundings would add up instead of averaging.
+    const fresh = normals(steps * b * dQk);
 
     const begin = performance.now();
     for (let step = 0; step < steps; step++) {
@@ -73,7 +74,7 @@ export async function decodeLoop(
         kCache
           .slice(0, block, block + 1)
           .slice(1, offset, offset + 1)
-          .write(fresh.subarray(request * dQk, (request + 1) * dQk));
+          .write(fresh.subarray((step * b + request) * dQk, (step * b + request + 1) * dQk));
       }
       blockTable.write(cache.table);
       cacheSeqlens.write(Int32Array.from(lengths));
