@@ -52,8 +52,10 @@ export type {
   AttentionCall,
   AttentionForm,
   Operations,
+  QuantizedPart,
   WeightPart,
   WeightStore,
+  WeightUse,
 } from './layers/operations.ts';
 export type { Rotation } from './layers/rotary.ts';
 export type {

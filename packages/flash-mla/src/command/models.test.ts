@@ -72,6 +72,7 @@ describe('generate', () => {
     [['generate', '--prompt-ids', '1,999999'], /token ids from 0 to 2047/],
     [['generate', '--prompt', 'a', '--top-p', '2'], /a number from 0 to 1/],
     [['generate', '--prompt', 'a', '--device', 'cuda'], /Allowed choices are auto, cpu/],
+    [['generate', '--prompt', 'a', '--dtype', 'f16'], /Allowed choices are bf16, f32/],
     [['generate', 'no/model', '--prompt', 'a'], /neither\. Get a model with/],
     [['check', tales, 'no.safetensors'], /a file that can be read/],
     [['estimate', '--memory', 'much'], /a number from/],
@@ -135,6 +136,8 @@ describe('check', () => {
     const right = await write('right.safetensors', 0);
     const wrong = await write('wrong.safetensors', 0.01);
     await answers.close();
+    const rounded = await runCli(['check', tales, wrong, '--dtype', 'bf16']);
+    expect({ code: rounded.code, stderr: rounded.stderr }).toEqual({ code: 0, stderr: '' });
     const passed = await runCli(['check', tales, right]);
     expect({ code: passed.code, stdout: passed.stdout }).toEqual({
       code: 0,

@@ -13,6 +13,8 @@ export interface PromptCheck {
   readonly maxError: number;
   /** √(Σ (logit − recorded)² / Σ recorded²) */
   readonly relativeError: number;
+  /** The same of the median position: an expert that is chosen otherwise at one position does not show. */
+  readonly medianRelativeError: number;
   /** Largest Kullback-Leibler divergence of the distributions of a position, in nats. */
   readonly maxDivergence: number;
   /** Positions where the likeliest token is the recorded one, … */
@@ -104,31 +106,37 @@ async function readAnswers(
 }
 
 function compareLogits(own: Float32Array, recorded: Float32Array, vocabSize: number) {
-  let maxError = 0;
-  let squares = 0;
-  let norm = 0;
-  for (let i = 0; i < recorded.length; i++) {
-    const expected = recorded[i] as number;
-    const error = Math.abs((own[i] as number) - expected);
+  const maxError = recorded.reduce(
     // A NaN stays one: it must not pass for a small error.
-    maxError = Math.max(maxError, error);
-    squares += error ** 2;
-    norm += expected ** 2;
-  }
+    (most, expected, i) => Math.max(most, Math.abs((own[i] as number) - expected)),
+    0,
+  );
+  const relativeErrors: number[] = [];
   let maxDivergence = 0;
   let bestAgree = 0;
   let bestDisagreeClearly = 0;
   for (let begin = 0; begin < recorded.length; begin += vocabSize) {
     const a = recorded.subarray(begin, begin + vocabSize);
     const b = own.subarray(begin, begin + vocabSize);
+    relativeErrors.push(relativeDifference(a, b));
     const divergence = divergenceOf(a, b);
     maxDivergence = Math.max(maxDivergence, divergence);
     const chosen = bestOf(b);
     if (chosen === bestOf(a)) bestAgree++;
     else if (Math.max(...a) - (a[chosen] ?? -Infinity) > clearMargin) bestDisagreeClearly++;
   }
-  const relativeError = norm > 0 ? Math.sqrt(squares / norm) : Math.sqrt(squares);
-  return { maxError, relativeError, maxDivergence, bestAgree, bestDisagreeClearly };
+  const relativeError = relativeDifference(recorded, own);
+  relativeErrors.sort((a, b) => a - b);
+  const medianRelativeError = relativeErrors[relativeErrors.length >> 1] ?? 0;
+  const errors = { maxError, relativeError, medianRelativeError, maxDivergence };
+  return { ...errors, bestAgree, bestDisagreeClearly };
+}
+
+/** √(Σ (b − a)² / Σ a²) */
+function relativeDifference(a: Float32Array, b: Float32Array): number {
+  const squares = a.reduce((sum, value, i) => sum + ((b[i] as number) - value) ** 2, 0);
+  const norm = a.reduce((sum, value) => sum + value ** 2, 0);
+  return norm > 0 ? Math.sqrt(squares / norm) : Math.sqrt(squares);
 }
 
 /** Feeds the recorded tokens as long as the model takes the same ones. */

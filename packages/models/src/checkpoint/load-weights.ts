@@ -30,10 +30,11 @@ export async function loadWeights<Matrix>(
     const plan = planWeights(config, new TensorParts(shards, config.quantization));
     const all = matricesOf(plan);
     const total = all.reduce((sum, parts) => sum + sizeOf(parts), 0);
+    const latent = new Set(plan.layers.map(({ attention }) => attention.keyValue));
     let done = 0;
     for (const parts of all) {
       signal?.throwIfAborted();
-      loaded.set(parts, await store.load(parts));
+      loaded.set(parts, await store.load(parts, latent.has(parts) ? 'latent' : 'other'));
       done += sizeOf(parts);
       onProgress?.(done, total);
     }

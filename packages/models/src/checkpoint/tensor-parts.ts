@@ -2,7 +2,7 @@ import type { QuantizationConfig } from '../config/model-config.ts';
 import { CheckpointError, shown } from '../errors.ts';
 import type { WeightPart } from '../layers/operations.ts';
 import type { Shards } from './shards.ts';
-import { applyBlockScales, plainDTypes, toFloat32 } from './to-float32.ts';
+import { applyBlockScales, checkScales, plainDTypes, toFloat32 } from './to-float32.ts';
 
 /** More problems than these are not listed: the checkpoint is another model's. */
 const maxProblems = 16;
@@ -83,18 +83,24 @@ export class TensorParts {
       const scales = [Math.ceil(rows / blockRows), Math.ceil(columns / blockColumns)];
       this.#check(scaleName, scales, ['F32', 'BF16']);
     }
-    const readRows = async (begin: number, end: number) => {
-      const weight = await this.#tensor(name).file.readRows(name, begin, end, 'e4m3');
-      const from = Math.floor(begin / blockRows);
-      const to = Math.ceil(end / blockRows);
-      // The scales may be in another file than the weight.
+    const readCodes = async (begin: number, end: number) =>
+      (await this.#tensor(name).file.readRows(name, begin, end, 'e4m3')).data;
+    // The scales may be in another file than the weight.
+    const readScaleRows = async (from: number, to: number) => {
       const scales = await this.#tensor(scaleName).file.readRows(scaleName, from, to);
-      const values = toFloat32(weight);
-      const range = { begin, columns, blockRows, blockColumns };
-      applyBlockScales(name, values, toFloat32(scales), range);
+      return checkScales(scaleName, toFloat32(scales));
+    };
+    const readRows = async (begin: number, end: number) => {
+      const data = await readCodes(begin, end);
+      const from = Math.floor(begin / blockRows);
+      const scales = await readScaleRows(from, Math.ceil(end / blockRows));
+      const values = toFloat32({ dtype: 'e4m3', shape: [data.length], data });
+      applyBlockScales(values, scales, { begin, columns, blockRows, blockColumns });
       return values;
     };
-    return { rows, columns, readRows };
+    const readScales = () => readScaleRows(0, Math.ceil(rows / blockRows));
+    const quantized = { blockRows, blockColumns, readCodes, readScales };
+    return { rows, columns, readRows, quantized };
   }
 
   #tensor(name: string) {

@@ -37,21 +37,11 @@ export interface BlockRange {
  * @param scales of the blocks that the rows touch, from the first row's on.
  */
 export function applyBlockScales(
-  name: string,
   values: Float32Array,
   scales: Float32Array,
   { begin, columns, blockRows, blockColumns }: BlockRange,
 ): void {
   const across = Math.ceil(columns / blockColumns);
-  const bad = scales.findIndex((scale) => !Number.isFinite(scale));
-  if (bad !== -1) {
-    throw new CheckpointError({
-      subject: `tensor ${shown(`${name}_scale_inv`)}`,
-      expected: 'finite scales',
-      actual: `${scales[bad]}`,
-      remedy: 'Get the checkpoint again as its authors published it.',
-    });
-  }
   const firstBlock = Math.floor(begin / blockRows);
   for (let row = 0; row < values.length / columns; row++) {
     const block = (Math.floor((begin + row) / blockRows) - firstBlock) * across;
@@ -61,4 +51,18 @@ export function applyBlockScales(
       values[at] = (values[at] as number) * scale;
     }
   }
+}
+
+/** Throws {@link CheckpointError} for a scale that is no number. */
+export function checkScales(name: string, scales: Float32Array): Float32Array {
+  const bad = scales.findIndex((scale) => !Number.isFinite(scale));
+  if (bad !== -1) {
+    throw new CheckpointError({
+      subject: `tensor ${shown(name)}`,
+      expected: 'finite scales',
+      actual: `${scales[bad]}`,
+      remedy: 'Get the checkpoint again as its authors published it.',
+    });
+  }
+  return scales;
 }

@@ -21,7 +21,7 @@ export interface LanguageModelParts {
   readonly tokenizer: Tokenizer;
   readonly engine: Engine;
   /** Frees the device's memory. */
-  readonly release: () => void;
+  readonly release: () => void | Promise<void>;
 }
 
 /** A loaded model. Calls that run at the same time share its steps. */
@@ -36,7 +36,7 @@ export class LanguageModel implements AsyncDisposable {
   /** The longest sequence, prompt and answer together. */
   readonly maxTokens: number;
   readonly #loop: EngineLoop;
-  readonly #release: () => void;
+  readonly #release: () => void | Promise<void>;
   #numRequests = 0;
   #disposed: Promise<void> | undefined;
 

@@ -8,6 +8,7 @@ import { ModelConfigError, ModelOptionError, shown, TokenizerError } from '../er
 import { Decoder } from '../layers/decoder.ts';
 import { matricesOf } from '../layers/map-weights.ts';
 import type { Operations, WeightStore } from '../layers/operations.ts';
+import type { ModelWeights } from '../layers/weights.ts';
 import { PlainOperations } from '../plain/plain-operations.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { DecoderRunner } from './decoder-runner.ts';
@@ -27,6 +28,8 @@ export interface LoadModelOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the loading; its reason is thrown. */
   readonly signal?: AbortSignal;
+  /** Called after the model has been disposed of. */
+  readonly onDispose?: () => void | Promise<void>;
 }
 
 const defaultCacheTokens = 8192;
@@ -56,10 +59,11 @@ export async function loadModelOn<Matrix>(
   const engineOptions = engineOptionsOf(config, ops.pageSize, options);
   const weights = await loadWeights(files, config, ops, options);
   const decoder = new Decoder(config, ops, weights, engineOptions.maxModelLength);
-  const cache = makeCache(decoder, engineOptions.totalPages);
+  const cache = makeCache(ops, decoder, weights, engineOptions.totalPages);
   const engine = new Engine(new DecoderRunner(decoder, cache), engineOptions);
-  const release = () => {
+  const release = async () => {
     for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+    await options.onDispose?.();
   };
   return new LanguageModel({
     name: files.name,
@@ -143,10 +147,16 @@ function checkCount(name: string, value: number, min: number): void {
   });
 }
 
-function makeCache<Matrix>(decoder: Decoder<Matrix>, pages: number): Matrix[] {
+function makeCache<Matrix>(
+  ops: WeightStore<Matrix>,
+  decoder: Decoder<Matrix>,
+  weights: ModelWeights<Matrix>,
+  pages: number,
+): Matrix[] {
   try {
     return decoder.createCache(pages);
   } catch (cause) {
+    for (const matrix of matricesOf(weights)) ops.release(matrix);
     if (!(cause instanceof RangeError)) throw cause;
     const problem = {
       subject: 'maxTokens',

@@ -29,13 +29,12 @@ export function latentAttention<Matrix>(
       ? x
       : ops.rmsNorm(ops.linear(x, queryDown.projection), queryDown.norm, config.latentNormEps);
   const queries = ops.linear(compressed, weights.query);
-  ops.rotateQueries(queries, rotation, config);
   const latents = ops.linear(x, weights.latent);
   ops.writeLatents(cache, latents, latentNorm, rotation, batch.sequences, config);
 
   const out = ops.empty(batch.tokens.length, config.numHeads * config.vDim);
-  for (const [form, sequences] of byForm(config, batch.sequences)) {
-    ops.attend(form, { queries, keyValue, cache, sequences, config, out });
+  for (const [form, sequences] of byForm(config, batch.sequences, ops.forms)) {
+    ops.attend(form, { queries, rotation, keyValue, cache, sequences, config, out });
   }
   return ops.linear(out, weights.output);
 }
@@ -43,10 +42,12 @@ export function latentAttention<Matrix>(
 function byForm(
   config: AttentionConfig,
   sequences: readonly Sequence[],
+  forms: readonly AttentionForm[],
 ): Map<AttentionForm, Sequence[]> {
   const groups = new Map<AttentionForm, Sequence[]>();
   for (const sequence of sequences) {
-    const form = attentionForm(config, sequence.start, sequence.count);
+    const best = attentionForm(config, sequence.start, sequence.count);
+    const form = forms.includes(best) ? best : 'absorbed';
     groups.set(form, [...(groups.get(form) ?? []), sequence]);
   }
   return groups;

@@ -35,7 +35,16 @@ export class Decoder<Matrix> {
 
   /** An empty cache of so many pages in each layer. */
   createCache(pages: number): Matrix[] {
-    return this.#weights.layers.map(() => this.#ops.createCache(pages, this.cacheColumns));
+    const cache: Matrix[] = [];
+    try {
+      for (const _layer of this.#weights.layers) {
+        cache.push(this.#ops.createCache(pages, this.cacheColumns));
+      }
+    } catch (error) {
+      for (const matrix of cache) this.#ops.release(matrix);
+      throw error;
+    }
+    return cache;
   }
 
   /**

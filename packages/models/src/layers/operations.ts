@@ -8,8 +8,9 @@ export type AttentionForm = 'absorbed' | 'expanded';
 
 /** A step's queries and what they attend to. */
 export interface AttentionCall<Matrix> {
-  /** (rows, heads × (nope + rope)), rotated. Only the rows of `sequences` are read. */
+  /** (rows, heads × (nope + rope)), not rotated yet. Only the rows of `sequences` are read; they may change. */
   readonly queries: Matrix;
+  readonly rotation: Rotation;
   /** (heads × (nope + v), latent) */
   readonly keyValue: Matrix;
   /** The layer's cache. The new tokens are in it already. */
@@ -61,9 +62,6 @@ export interface Operations<Matrix> {
     routing: RoutingConfig,
   ): Matrix;
 
-  /** Rotates the last values of each head of the queries, in place. */
-  rotateQueries(queries: Matrix, rotation: Rotation, config: AttentionConfig): void;
-
   /**
    * Norms the latents, rotates the keys and writes both to the pages of their sequences.
    *
@@ -78,7 +76,10 @@ export interface Operations<Matrix> {
     config: AttentionConfig,
   ): void;
 
-  /** Causal attention of new tokens to their sequences. Both forms give the same but for rounding. */
+  /** The forms of attention that there are. Both give the same but for rounding. */
+  readonly forms: readonly AttentionForm[];
+
+  /** Rotates the last values of each head of the queries, and attends causally to the sequences. */
   attend(form: AttentionForm, call: AttentionCall<Matrix>): void;
 
   /** Some rows, in the order given. */
@@ -106,11 +107,26 @@ export interface WeightPart {
   readonly columns: number;
   /** Rows `begin` to `end`, exclusive, in float32. */
   readRows(begin: number, end: number): Promise<Float32Array>;
+  /** Of a matrix that is stored in e4m3: what it is stored as. */
+  readonly quantized?: QuantizedPart;
 }
+
+/** e4m3 codes, and what each block of them is multiplied by. */
+export interface QuantizedPart {
+  readonly blockRows: number;
+  readonly blockColumns: number;
+  /** Codes of the rows `begin` to `end`, exclusive. */
+  readCodes(begin: number, end: number): Promise<Uint8Array>;
+  /** (⌈rows / blockRows⌉, ⌈columns / blockColumns⌉), all finite. */
+  readScales(): Promise<Float32Array>;
+}
+
+/** `latent`: keys and values from the latent, which the absorbed form multiplies with from both sides. */
+export type WeightUse = 'latent' | 'other';
 
 /** Makes the matrices of weights of a device. */
 export interface WeightStore<Matrix> {
   /** The parts one below the other. All have the same columns. */
-  load(parts: readonly WeightPart[]): Promise<Matrix>;
+  load(parts: readonly WeightPart[], use: WeightUse): Promise<Matrix>;
   release(x: Matrix): void;
 }

@@ -28,6 +28,7 @@ const pauseMilliseconds = 20;
  */
 export class PlainOperations implements Operations<PlainMatrix>, WeightStore<PlainMatrix> {
   readonly pageSize = 64;
+  readonly forms: readonly AttentionForm[] = ['absorbed', 'expanded'];
   #lastPause = 0;
 
   empty(rows: number, columns: number): PlainMatrix {
@@ -103,19 +104,6 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     return expertsOf(x, logits, bias, weights, routing);
   }
 
-  rotateQueries(
-    queries: PlainMatrix,
-    rotation: Rotation,
-    { numHeads, nopeDim, ropeDim }: AttentionConfig,
-  ): void {
-    for (let row = 0; row < queries.rows; row++) {
-      for (let head = 0; head < numHeads; head++) {
-        const at = row * queries.columns + head * (nopeDim + ropeDim) + nopeDim;
-        rotate(queries.data, at, rotation, row);
-      }
-    }
-  }
-
   writeLatents(
     cache: PlainMatrix,
     latents: PlainMatrix,
@@ -138,7 +126,10 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
 
   attend(form: AttentionForm, call: AttentionCall<PlainMatrix>): void {
     const attend = form === 'absorbed' ? attendAbsorbed : attendExpanded;
-    for (const sequence of call.sequences) attend(call, sequence, this.pageSize);
+    for (const sequence of call.sequences) {
+      rotateQueries(call, sequence);
+      attend(call, sequence, this.pageSize);
+    }
   }
 
   takeRows(x: PlainMatrix, rows: Int32Array): PlainMatrix {
@@ -163,6 +154,17 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
 
   release(): void {
     // The garbage collector's work.
+  }
+}
+
+function rotateQueries(call: AttentionCall<PlainMatrix>, { row: first, count }: Sequence): void {
+  const { queries, rotation, config } = call;
+  const { numHeads, nopeDim, ropeDim } = config;
+  for (let row = first; row < first + count; row++) {
+    for (let head = 0; head < numHeads; head++) {
+      const at = row * queries.columns + head * (nopeDim + ropeDim) + nopeDim;
+      rotate(queries.data, at, rotation, row);
+    }
   }
 }
 

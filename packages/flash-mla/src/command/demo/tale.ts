@@ -8,7 +8,7 @@ const content = 'Please tell me a tale with a duck and a torn book.';
 
 /** Lets the demo model tell a tale, token by token. Says how to get the model where it is not installed. */
 export async function tellTale(context: CommandContext): Promise<void> {
-  const { loadModel, ModelNotFoundError } = await import('@flash-mla/models');
+  const { loadModel, ModelNotFoundError } = await import('../../models/index.ts');
   const { dim, bold } = context.colors;
   const model = await loadModel(demoModel, { maxTokens: 512, signal: context.signal }).catch(
     (error: unknown) => {
@@ -33,6 +33,6 @@ export async function tellTale(context: CommandContext): Promise<void> {
   }
   const { outputTokens = 0, firstTokenMs = 0, restMs = 0 } = ended ?? {};
   const speed = significant(outputTokens / ((firstTokenMs + restMs) / 1000));
-  const tail = `${demoModel}, float32 on one thread: ${outputTokens} tokens, ${speed} tokens/s`;
+  const tail = `${demoModel}, bf16 on the processor: ${outputTokens} tokens, ${speed} tokens/s`;
   context.write(`\n${dim(tail)}\n`);
 }

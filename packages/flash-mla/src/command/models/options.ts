@@ -1,5 +1,6 @@
 import type { GenerateOptions, LanguageModel, Prompt } from '@flash-mla/models';
 import { type Command, Option } from 'commander';
+import type { ModelDType } from '../../models/load-model.ts';
 import type { CommandContext } from '../context.ts';
 import { integer, number } from '../option-values.ts';
 import { startProgress } from '../terminal/progress.ts';
@@ -10,17 +11,21 @@ export const demoModel = '@flash-mla/tales';
 /** Options of every command that runs a model. */
 export interface ModelFlags {
   readonly device: string;
-  readonly dtype: string;
+  readonly dtype: ModelDType;
   readonly context?: number;
 }
 
-/** There is one choice of each so far: others are refused. */
-export function addDTypeAndDevice(command: Command): Command {
+/** `dtype`: of the command's default. */
+export function addDTypeAndDevice(command: Command, dtype: ModelDType): Command {
   return command
     .addOption(
       new Option('--device <device>', 'where to compute').choices(['auto', 'cpu']).default('auto'),
     )
-    .addOption(new Option('--dtype <dtype>', 'of the weights').choices(['f32']).default('f32'));
+    .addOption(
+      new Option('--dtype <dtype>', 'bf16: on all threads; f32: on one, to compare with')
+        .choices(['bf16', 'f32'])
+        .default(dtype),
+    );
 }
 
 export function addModelOptions(command: Command): Command {
@@ -28,7 +33,7 @@ export function addModelOptions(command: Command): Command {
     '[model]',
     `a Hugging Face folder or an installed package (default: ${demoModel})`,
   );
-  return addDTypeAndDevice(command).option(
+  return addDTypeAndDevice(command, 'bf16').option(
     '--context <n>',
     'tokens that the cache holds (default: what the model can, at most 8192)',
     integer(2, 2 ** 26),
@@ -86,13 +91,14 @@ export function samplingOptions(flags: SamplingFlags): GenerateOptions {
 /** Loads a model with a bar, and disposes of it when the process ends. */
 export async function loadFor(
   name: string | undefined,
-  { context: maxTokens }: ModelFlags,
+  { context: maxTokens, dtype }: ModelFlags,
   context: CommandContext,
 ): Promise<LanguageModel> {
-  const { loadModel } = await import('@flash-mla/models');
+  const { loadModel } = await import('../../models/load-model.ts');
   const progress = startProgress(context.progress);
   context.onExit(() => progress.stop());
   const model = await loadModel(name ?? demoModel, {
+    dtype,
     ...(maxTokens !== undefined && { maxTokens }),
     signal: context.signal,
     onProgress: (done, total) => {

@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import { checkModelOn, type ModelFiles, type PromptCheck } from '@flash-mla/models';
+import { openSafetensors } from '@flash-mla/safetensors';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  dataPath,
+  type TinyModel,
+  talesFolder,
+  tinyConfig,
+  tinyModels,
+} from '../../../models/src/testing/data.ts';
+import { checkpointFiles } from '../../../models/src/testing/memory-files.ts';
+import { tinyTensors } from '../../../models/src/testing/tiny-weights.ts';
+import { openDevice } from '../open-device.ts';
+import type { Device } from '../runtime/device/device.ts';
+import { DeviceOperations } from './device-operations.ts';
+import { loadModel } from './load-model.ts';
+
+async function tinyFiles(name: TinyModel): Promise<ModelFiles> {
+  const list = readFileSync(dataPath(`tiny/${name}/tensors.json`), 'utf8');
+  return checkpointFiles(tinyConfig(name), tinyTensors(JSON.parse(list)), 1);
+}
+
+describe('models on the processor in bf16', () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice('cpu');
+  });
+  afterAll(() => device.dispose());
+
+  async function check(files: ModelFiles | string, answers: string): Promise<PromptCheck[]> {
+    const file = await openSafetensors(dataPath(answers));
+    const checks: PromptCheck[] = [];
+    for await (const one of checkModelOn(new DeviceOperations(device), files, file)) {
+      checks.push(one);
+    }
+    await file.close();
+    return checks;
+  }
+
+  // Answers: transformers 5.17.0 in float32, on the same weights. Two of these models have positions where
+  // groups of experts are 0.001 apart: rounding chooses others there, so their whole is bounded loosely.
+  it.each(tinyModels)('%s is near the float32 answers', async (name) => {
+    const checks = await check(await tinyFiles(name), `tiny/${name}/expected.safetensors`);
+    expect(checks.map(({ promptTokens }) => promptTokens)).toEqual([5, 37]);
+    const mayFlip = name === 'deepseek-v3' || name === 'deepseek-v3-fp8';
+    for (const { relativeError, medianRelativeError, bestDisagreeClearly } of checks) {
+      expect(medianRelativeError).toBeLessThan(5e-3);
+      expect(relativeError).toBeLessThan(mayFlip ? 0.2 : 2e-2);
+      expect(bestDisagreeClearly).toBeLessThanOrEqual(mayFlip ? 2 : 0);
+    }
+    expect(device.memoryStats().allocated).toBe(0);
+  });
+
+  it('the demo model gives the greedy answers of transformers', async () => {
+    const checks = await check(talesFolder, 'tales/reference.safetensors');
+    const same = checks.filter(({ greedyAgree, greedyTokens }) => greedyAgree === greedyTokens);
+    expect(checks.length).toBe(8);
+    expect(same.length).toBeGreaterThanOrEqual(7);
+    for (const { relativeError, greedyGap = 0 } of checks) {
+      expect(relativeError).toBeLessThan(5e-3);
+      expect(greedyGap).toBeLessThan(0.1);
+    }
+  });
+
+  it('answers several at once, in prompts of any length, and frees everything', async () => {
+    const model = await loadModel('@flash-mla/tales', { device, maxTokens: 2048 });
+    const ask = async (content: string) => {
+      let answer = '';
+      const prompt = { messages: [{ role: 'user', content }] };
+      for await (const { text } of model.generate(prompt, { maxTokens: 60 })) answer += text;
+      return answer;
+    };
+    const questions = ['Add 20 and 31.', 'Add 2 and 3.', 'Tell me a tale with a duck.'];
+    const alone: string[] = [];
+    for (const question of questions) alone.push(await ask(question));
+    expect(alone[0]).toMatch(/20 plus 31 is 51\.$/);
+    expect((await Promise.all(questions.map(ask)))[1]).toBe(alone[1]);
+    await model.dispose();
+    expect(device.memoryStats().allocated).toBe(0);
+    expect(device.closed).toBe(false);
+  });
+
+  it('closes the device that it has opened for a model', async () => {
+    const model = await loadModel('@flash-mla/tales', { maxTokens: 256 });
+    await model.dispose();
+    await expect(loadModel('no/model')).rejects.toThrow(/Get a model with/);
+  });
+});

@@ -1,0 +1,196 @@
+import type {
+  AttentionCall,
+  AttentionForm,
+  Linear,
+  MlpWeights,
+  Operations,
+  Rotation,
+  RoutingConfig,
+  Sequence,
+  WeightPart,
+  WeightStore,
+  WeightUse,
+} from '@flash-mla/models';
+import { addScaled, swiGlu } from '../ops/activation/index.ts';
+import { embedding } from '../ops/embedding/index.ts';
+import { linear } from '../ops/gemm/index.ts';
+import { appendKvCache } from '../ops/kv-cache/index.ts';
+import { expertMlp, routeExperts } from '../ops/moe/index.ts';
+import { rmsNorm } from '../ops/norm/index.ts';
+import { applyRope } from '../ops/rope/index.ts';
+import type { Device } from '../runtime/device/device.ts';
+import type { Tensor } from '../runtime/tensor/tensor.ts';
+import { AbsorbedAttention } from './absorbed-attention.ts';
+import { StepTensors } from './step-tensors.ts';
+import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
+
+/** bf16 or f32, two dimensions, contiguous. Vectors are matrices of one row. */
+export type DeviceMatrix = Tensor<'bf16' | 'f32'>;
+
+type AttentionConfig = AttentionCall<DeviceMatrix>['config'];
+
+/**
+ * The operations of models on a device: weights in bf16 or, where the checkpoint has them so, e4m3; the
+ * cache in bf16; what lies between the operations in float32. Calls only enqueue.
+ */
+export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<DeviceMatrix> {
+  readonly pageSize = 64;
+  readonly forms: readonly AttentionForm[] = ['absorbed'];
+  readonly #device: Device;
+  readonly #step: StepTensors;
+  readonly #absorbed: AbsorbedAttention;
+  /** Of weights in e4m3. */
+  readonly #scales = new WeakMap<DeviceMatrix, Tensor<'f32'>>();
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#step = new StepTensors(device);
+    this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
+  }
+
+  empty(rows: number, columns: number): DeviceMatrix {
+    return this.#step.empty([rows, columns], 'f32');
+  }
+
+  createCache(pages: number, columns: number): DeviceMatrix {
+    const cache = this.#device.empty([pages * this.pageSize, columns], 'bf16');
+    return cache;
+  }
+
+  /** Vectors, which are few, stay float32; so do keys and values from the latent of an e4m3 checkpoint. */
+  async load(parts: readonly WeightPart[], use: WeightUse): Promise<DeviceMatrix> {
+    if (parts.length === 1 && parts[0]?.rows === 1)
+      return loadConverted(this.#device, parts, 'f32');
+    if (!canStayQuantized(parts)) return loadConverted(this.#device, parts, 'bf16');
+    if (use === 'latent') return loadConverted(this.#device, parts, 'f32');
+    const { codes, scales } = await loadQuantized(this.#device, parts);
+    // Nothing but `linear` and `experts` sees these matrices, and they ask for the scales.
+    const matrix = codes as Tensor as DeviceMatrix;
+    this.#scales.set(matrix, scales);
+    return matrix;
+  }
+
+  release(x: DeviceMatrix): void {
+    this.#scales.get(x)?.dispose();
+    x.dispose();
+  }
+
+  embed(table: DeviceMatrix, ids: Int32Array, scale: number): DeviceMatrix {
+    const rows = this.#step.integers(ids);
+    return this.#step.keep(embedding({ table, ids: rows, scale, dtype: 'f32' }));
+  }
+
+  linear(x: DeviceMatrix, { weight, bias }: Linear<DeviceMatrix>): DeviceMatrix {
+    const vector = bias === undefined ? {} : { bias: asVector(bias) };
+    const weightScales = this.#scales.get(weight);
+    const scaled = weightScales === undefined ? {} : { weightScales };
+    return this.#step.keep(linear({ x, weight, dtype: 'f32', ...scaled, ...vector }));
+  }
+
+  rmsNorm(x: DeviceMatrix, gain: DeviceMatrix, eps: number): DeviceMatrix {
+    return this.#step.keep(rmsNorm({ x, weight: asVector(gain), eps, dtype: 'f32' }).out);
+  }
+
+  addScaled(target: DeviceMatrix, x: DeviceMatrix, scale: number): void {
+    addScaled({ target, x, scale });
+  }
+
+  mlp(x: DeviceMatrix, { gateUp, down }: MlpWeights<DeviceMatrix>): DeviceMatrix {
+    const hidden = this.linear(x, { weight: gateUp });
+    return this.linear(this.#step.keep(swiGlu({ x: hidden })), { weight: down });
+  }
+
+  experts(
+    x: DeviceMatrix,
+    logits: DeviceMatrix,
+    bias: DeviceMatrix | undefined,
+    { gateUp, down }: MlpWeights<DeviceMatrix>,
+    routing: RoutingConfig,
+  ): DeviceMatrix {
+    const { experts, weights } = routeExperts({
+      logits,
+      topK: routing.topK,
+      scoring: routing.scores,
+      ...(bias !== undefined && { bias: asVector(bias) as Tensor<'f32'> }),
+      groups: routing.numGroups,
+      topGroups: routing.topGroups,
+      groupScore: routing.groupScore === 'best' ? 'max' : 'top2',
+      normalize: routing.normalize,
+      scale: routing.scale,
+    });
+    const { 1: count = 1 } = logits.shape;
+    const { 1: hidden = 1 } = x.shape;
+    const { 1: width = 1 } = down.shape;
+    return this.#step.keep(
+      expertMlp({
+        x,
+        experts: this.#step.keep(experts),
+        weights: this.#step.keep(weights),
+        gateUp: gateUp.reshape([count, 2 * width, hidden]),
+        down: down.reshape([count, hidden, width]),
+        ...this.#expertScales(gateUp, down, count),
+        dtype: 'f32',
+      }),
+    );
+  }
+
+  #expertScales(gateUp: DeviceMatrix, down: DeviceMatrix, count: number) {
+    const perExpert = (matrix: DeviceMatrix) => {
+      const scales = this.#scales.get(matrix);
+      if (scales === undefined) return undefined;
+      const { 0: rows = 0, 1: across = 0 } = scales.shape;
+      return scales.reshape([count, rows / count, across]);
+    };
+    const gateUpScales = perExpert(gateUp);
+    const downScales = perExpert(down);
+    return gateUpScales && downScales ? { gateUpScales, downScales } : {};
+  }
+
+  writeLatents(
+    cache: DeviceMatrix,
+    latents: DeviceMatrix,
+    norm: DeviceMatrix,
+    rotation: Rotation,
+    sequences: readonly Sequence[],
+    { kvLoraRank, ropeDim, latentNormEps: eps }: AttentionConfig,
+  ): void {
+    const { 0: count = 0, 1: columns = 0 } = latents.shape;
+    const rows = this.#step.empty([count, columns], 'bf16');
+    const x = latents.slice(1, 0, kvLoraRank);
+    const out = rows.slice(1, 0, kvLoraRank);
+    rmsNorm({ x, weight: asVector(norm), eps, dtype: 'bf16', out });
+    const keys = (of: DeviceMatrix) =>
+      of.asStrided([count, 1, ropeDim], [columns, ropeDim, 1], kvLoraRank);
+    const { cos, sin, pairs } = this.#step.rotation(rotation);
+    applyRope({ x: keys(latents), out: keys(rows), cos, sin, pairs });
+    const slots = this.#step.slots(sequences, this.pageSize);
+    const { 0: tokens = 0 } = cache.shape;
+    const kCache = cache.reshape([tokens / this.pageSize, this.pageSize, 1, columns]);
+    appendKvCache({ kCache: kCache as Tensor<'bf16'>, rows, slots });
+  }
+
+  attend(_form: AttentionForm, call: AttentionCall<DeviceMatrix>): void {
+    this.#absorbed.run(call);
+  }
+
+  takeRows(x: DeviceMatrix, rows: Int32Array): DeviceMatrix {
+    return this.#step.keep(embedding({ table: x, ids: this.#step.integers(rows), dtype: 'f32' }));
+  }
+
+  read(x: DeviceMatrix): Promise<Float32Array> {
+    return x.readFloat32();
+  }
+
+  /** The device has threads of its own. */
+  pause(): undefined {
+    return undefined;
+  }
+
+  scope<Result>(run: () => Promise<Result>): Promise<Result> {
+    return this.#step.scope(run);
+  }
+}
+
+function asVector(x: DeviceMatrix): DeviceMatrix {
+  return x.reshape([x.size]);
+}
