@@ -18,8 +18,10 @@ export {
   ordinaryMemory,
 } from './hisparse/memory/host-memory.ts';
 export {
+  type HotBufferState,
   HotBuffers,
   type HotBuffersShape,
+  type HotBufferTables,
   hotBufferTableBytes,
 } from './hisparse/memory/hot-buffers.ts';
 export { copyPages, PagedRows, type PagedRowsShape } from './hisparse/memory/paged-rows.ts';
@@ -29,26 +31,8 @@ export {
   hiSparseOptions,
   parseHiSparseConfig,
 } from './hisparse/options.ts';
+export type { SwapInSizes } from './hisparse/sizes.ts';
 export type { HiSparseStats } from './hisparse/stats.ts';
-export type {
-  Integers,
-  MissPlan,
-  SwapInArgs,
-  SwapInState,
-  SwapInTables,
-} from './hisparse/swap-in/arguments.ts';
-export {
-  checkSharedBytes,
-  type SwapInSharedLayout,
-  swapInSharedLayout,
-} from './hisparse/swap-in/shared-layout.ts';
-export { checkSwapInSizes, type SwapInSizes } from './hisparse/swap-in/sizes.ts';
-export {
-  copyMisses,
-  type MissCopy,
-  type SwapInCounts,
-  swapIn,
-} from './hisparse/swap-in/swap-in.ts';
 export type { PagePair, PageTransfers } from './hisparse/transfers.ts';
 export { BlockTable, KvCache, type KvCacheOptions, type OpenCost } from './kv-cache/kv-cache.ts';
 export { type CacheTag, type PageKey, PageKeys, rootKey } from './kv-cache/page-key.ts';

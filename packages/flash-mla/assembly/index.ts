@@ -14,6 +14,7 @@ export { expertMlp } from './moe/expert-mlp';
 export { routeExperts } from './moe/route-experts';
 export { gemm } from './gemm/gemm';
 export { rmsNorm } from './norm/rms-norm';
+export { swapIn } from './swap-in/swap-in';
 export { appendRows } from './ops/append';
 export { copyBytes } from './ops/copy';
 export { denseAttention } from './ops/dense-attention';

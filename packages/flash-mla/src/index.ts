@@ -39,6 +39,7 @@ export * from './ops/moe/index.ts';
 export * from './ops/norm/index.ts';
 export * from './ops/rope/index.ts';
 export * from './ops/sampling/index.ts';
+export * from './ops/swap-in/index.ts';
 export type { CpuKernel } from './runtime/cpu/kernel.ts';
 export type { CudaKernel, KernelSpec } from './runtime/cuda/kernel.ts';
 export type { DeviceInfo, MemoryStats } from './runtime/device/backend.ts';

@@ -1,5 +1,5 @@
 import { EngineOptionError } from '../errors.ts';
-import { checkSwapInSizes } from './swap-in/sizes.ts';
+import { checkSwapInSizes } from './sizes.ts';
 
 /** How the K/V of sequences is divided between the device and the host. */
 export interface HiSparseOptions {

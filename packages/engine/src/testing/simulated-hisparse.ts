@@ -1,12 +1,10 @@
+import { copyMisses, type SwapInProblem, swapIn } from 'flash-mla/reference';
 import { HotBuffers } from '../hisparse/memory/hot-buffers.ts';
 import { copyPages, PagedRows } from '../hisparse/memory/paged-rows.ts';
 import type { HiSparseOptions } from '../hisparse/options.ts';
-import type { SwapInArgs } from '../hisparse/swap-in/arguments.ts';
-import { copyMisses, swapIn } from '../hisparse/swap-in/swap-in.ts';
 import type { PagePair, PageTransfers } from '../hisparse/transfers.ts';
 import type { BatchPlan, Decode, PrefillChunk, StepOutput } from '../runner/model-runner.ts';
 import type { Random } from './random.ts';
-import { drawTopK } from './random-swap-ins.ts';
 import { empty, nextState, SimulatedRunner } from './simulated-runner.ts';
 import type { SimulatedTime } from './simulated-time.ts';
 
@@ -49,7 +47,7 @@ export class SimulatedHiSparse extends SimulatedRunner {
   readonly #sizes: HiSparseRunnerSizes;
   readonly #pools: { readonly device: PagedRows; readonly host: PagedRows };
   readonly #buffers: HotBuffers;
-  readonly #batch: SwapInArgs;
+  readonly #batch: SwapInProblem;
   readonly #sequences = new Map<number, Sequence>();
   /** Device pages that a copy uses. */
   readonly #copying = new Set<number>();
@@ -78,7 +76,6 @@ export class SimulatedHiSparse extends SimulatedRunner {
       topK: integers(maxRunning * topK),
       seqLens: new BigInt64Array(maxRunning),
       rows: integers(maxRunning),
-      numRequests: 0,
       locations: integers(maxRunning * topK),
       plan: {
         hostRows: integers(maxRunning * topK),
@@ -139,7 +136,8 @@ export class SimulatedHiSparse extends SimulatedRunner {
   #decode(decodes: readonly Decode[]): { hits: number; misses: number; bytes: number } {
     const { hisparse, pageSize } = this.#sizes;
     const { topK: k, deviceBufferSize } = hisparse;
-    const batch = { ...this.#batch, numRequests: decodes.length };
+    const batch = this.#batch;
+    batch.rows.fill(-1 as never);
     const totals = { hits: 0, misses: 0, bytes: 0 };
     for (const [request, decode] of decodes.entries()) {
       const { slot, position, pages, devicePages = [] } = decode;
@@ -151,7 +149,7 @@ export class SimulatedHiSparse extends SimulatedRunner {
       if (position % pageSize === 0) this.#poisonHost(pages[numPages - 1] ?? 0);
       this.#write('device', sequence, this.#buffers.deviceRowOf(slot, position), position);
       this.#write('host', sequence, this.#buffers.hostRowOf(slot, position), position);
-      batch.rows[request] = typeof batch.rows[0] === 'bigint' ? BigInt(slot) : slot;
+      batch.rows[request] = slot;
       batch.seqLens[request] = BigInt(position + 1);
       if (position >= deviceBufferSize) this.counts.slowPath++;
     }
@@ -159,9 +157,7 @@ export class SimulatedHiSparse extends SimulatedRunner {
       const state = this.#buffers.layers[layer];
       if (state !== undefined) {
         for (const [request, { position }] of decodes.entries()) {
-          const recent = Array.from({ length: k }, (_, i) => position - i);
-          const chosen = drawTopK(batch.sizes, position + 1, recent, this.random);
-          batch.topK.set(chosen, request * k);
+          batch.topK.set(chooseTokens(k, position, this.random), request * k);
         }
         const { hits, misses } = swapIn({ ...batch, state });
         totals.hits += hits;
@@ -176,7 +172,7 @@ export class SimulatedHiSparse extends SimulatedRunner {
   }
 
   #expectChosen(
-    { topK, locations, sizes }: SwapInArgs,
+    { topK, locations, sizes }: SwapInProblem,
     layer: number,
     request: number,
     slot: number,
@@ -270,6 +266,15 @@ export class SimulatedHiSparse extends SimulatedRunner {
 
 function devicePagesOf({ decodes, prefills }: BatchPlan): number[] {
   return [...decodes, ...prefills].flatMap(({ devicePages = [] }) => devicePages);
+}
+
+/** Of a sequence whose newest token is at `newest`: recent ones, any, and some that are none. */
+function chooseTokens(k: number, newest: number, random: Random): number[] {
+  const isNear = random.chance(0.5);
+  return Array.from({ length: k }, (_, i) => {
+    if (random.chance(0.05)) return random.pick([-1, newest + 1, 2 ** 31 - 1]);
+    return isNear ? newest - i : random.integer(0, newest);
+  });
 }
 
 function extend(sequence: Sequence, token: number): void {

@@ -8,6 +8,7 @@ import { moeKernels } from './moe/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
 import { ropeKernels } from './rope/kernels.ts';
 import { samplingKernels } from './sampling/kernels.ts';
+import { swapInKernels } from './swap-in/kernels.ts';
 
 /** The kernels of each family of operations. */
 const families: readonly KernelLibrary[] = [
@@ -20,6 +21,7 @@ const families: readonly KernelLibrary[] = [
   embeddingKernels,
   moeKernels,
   samplingKernels,
+  swapInKernels,
 ];
 
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */

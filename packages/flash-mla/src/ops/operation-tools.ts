@@ -11,6 +11,7 @@ import { moeTools } from './moe/tools.ts';
 import { normTools } from './norm/tools.ts';
 import { ropeTools } from './rope/tools.ts';
 import { samplingTools } from './sampling/tools.ts';
+import { swapInTools } from './swap-in/tools.ts';
 
 /** The tools of one family of operations. */
 export interface OperationTools {
@@ -32,6 +33,7 @@ export const operationTools: readonly OperationTools[] = [
   embeddingTools,
   moeTools,
   samplingTools,
+  swapInTools,
 ];
 
 /** The benchmarks by name, in the order of the help. */

@@ -49,3 +49,12 @@ export {
   packedLayouts,
   quantizeKvCache,
 } from './kv-cache/reference/index.ts';
+export { copyMisses, type MissCopy, type SwapInCounts, swapIn } from './swap-in/reference.ts';
+export type {
+  Integers,
+  MissPlan,
+  SwapInProblem,
+  SwapInSizes,
+  SwapInState,
+  SwapInTables,
+} from './swap-in/reference-problem.ts';

@@ -1,7 +1,25 @@
 import { HiSparseError } from '../errors.ts';
 import { pagesOfFullBuffer } from '../options.ts';
-import { resetState, type SwapInState, type SwapInTables } from '../swap-in/arguments.ts';
-import type { SwapInSizes } from '../swap-in/sizes.ts';
+import type { SwapInSizes } from '../sizes.ts';
+
+/** Pages of all requests that can run, a row for each slot of the batch. The same for all layers. */
+export interface HotBufferTables {
+  /** int32 (rows, pages of the longest sequence): pages of the host pool. */
+  readonly hostPages: Int32Array;
+  /** int32 (rows, H / P + 1): pages of the device pool; the last one is for the newest token. */
+  readonly bufferPages: Int32Array;
+  readonly numRows: number;
+  readonly numHostPages: number;
+  readonly numDevicePages: number;
+}
+
+/** What a layer remembers about the hot buffers. */
+export interface HotBufferState {
+  /** int32 (rows, H): the token in each slot, −1 for none. */
+  readonly slotTokens: Int32Array;
+  /** int16 (rows, H): all slots, from the least to the most recently used. */
+  readonly lruOrder: Int16Array;
+}
 
 export interface HotBuffersShape {
   readonly sizes: SwapInSizes;
@@ -22,8 +40,8 @@ export interface HotBuffersShape {
  */
 export class HotBuffers {
   readonly shape: HotBuffersShape;
-  readonly tables: SwapInTables;
-  readonly layers: readonly SwapInState[];
+  readonly tables: HotBufferTables;
+  readonly layers: readonly HotBufferState[];
 
   constructor(shape: HotBuffersShape) {
     const { sizes, maxRunning, maxModelLength, numIndexLayers } = shape;
@@ -52,7 +70,13 @@ export class HotBuffers {
     const { hostPages, bufferPages, numRows } = this.tables;
     this.#row(hostPages, slot, hostPages.length / numRows).fill(-1);
     this.#row(bufferPages, slot, bufferPages.length / numRows).fill(-1);
-    for (const state of this.layers) resetState(state, slot, this.shape.sizes.bufferSize);
+    const { bufferSize } = this.shape.sizes;
+    for (const { slotTokens, lruOrder } of this.layers) {
+      for (let at = 0; at < bufferSize; at++) {
+        slotTokens[slot * bufferSize + at] = at;
+        lruOrder[slot * bufferSize + at] = at;
+      }
+    }
   }
 
   /** A row takes part in a step that decodes: the pages of its sequence and of its buffer. */

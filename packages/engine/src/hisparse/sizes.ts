@@ -1,4 +1,4 @@
-import { EngineOptionError } from '../../errors.ts';
+import { EngineOptionError } from '../errors.ts';
 
 /** What a swap-in depends on besides its arguments. */
 export interface SwapInSizes {

@@ -1,11 +1,5 @@
-import {
-  type Integers,
-  resetState,
-  type SwapInArgs,
-  type SwapInState,
-} from '../hisparse/swap-in/arguments.ts';
-import type { SwapInSizes } from '../hisparse/swap-in/sizes.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../conformance/suite/random.ts';
+import type { Integers, SwapInProblem, SwapInSizes, SwapInState } from './reference-problem.ts';
 
 /** How random swap-ins are drawn. */
 export interface SwapInDraw {
@@ -19,7 +13,7 @@ export interface SwapInDraw {
 }
 
 /** Arguments of one layer's swap-ins, with pages that no two rows share. Outputs hold garbage. */
-export function drawArguments(draw: SwapInDraw, random: Random): SwapInArgs {
+export function drawArguments(draw: SwapInDraw, random: Random): SwapInProblem {
   const { sizes, numRows, batchSize, maxLength, integers } = draw;
   const { topK: k, bufferSize, pageSize } = sizes;
   const hostWidth = Math.ceil(maxLength / pageSize);
@@ -43,7 +37,6 @@ export function drawArguments(draw: SwapInDraw, random: Random): SwapInArgs {
     topK: garbage(batchSize * k),
     seqLens: integers.seqLens === 'i32' ? new Int32Array(batchSize) : new BigInt64Array(batchSize),
     rows: integers.rows === 'i32' ? new Int32Array(batchSize) : new BigInt64Array(batchSize),
-    numRequests: 0,
     locations: garbage(batchSize * k),
     plan: {
       hostRows: garbage(batchSize * k),
@@ -55,14 +48,15 @@ export function drawArguments(draw: SwapInDraw, random: Random): SwapInArgs {
 
 /** Pages 1 to n in random order. */
 function shuffledPages(n: number, random: Random): Int32Array {
-  const pages = Int32Array.from({ length: n }, (_, i) => i + 1);
-  for (let i = n - 1; i > 0; i--) {
-    const j = random.integer(0, i);
-    const [a = 0, b = 0] = [pages[i], pages[j]];
-    pages[i] = b;
-    pages[j] = a;
+  return random.shuffle(Int32Array.from({ length: n }, (_, i) => i + 1));
+}
+
+/** A row gets another request: the first tokens are in the slots of their positions, the first is the oldest. */
+export function resetState(state: SwapInState, row: number, bufferSize: number): void {
+  for (let slot = 0; slot < bufferSize; slot++) {
+    state.slotTokens[row * bufferSize + slot] = slot;
+    state.lruOrder[row * bufferSize + slot] = slot;
   }
-  return pages;
 }
 
 /**
@@ -80,7 +74,7 @@ export function drawTopK(
   const chosen: number[] = [];
   const taken = new Set<number>();
   while (chosen.length < k) {
-    const oddity = isClean ? 1 : random.next();
+    const oddity = isClean ? 1 : random.uniform();
     if (oddity < 0.1) chosen.push(random.pick([-1, -1, -2, length, 2 ** 31 - 1]));
     else if (oddity < 0.2 && chosen.length > 0) chosen.push(random.pick(chosen));
     else if (taken.size >= length) chosen.push(-1);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { NaiveSwapIn } from '../../testing/naive-swap-in.ts';
-import { Random } from '../../testing/random.ts';
-import { drawArguments, drawTopK, setInteger } from '../../testing/random-swap-ins.ts';
-import { resetState, type SwapInArgs } from './arguments.ts';
-import { copyMisses, swapIn } from './swap-in.ts';
+import { Random } from '../conformance/suite/random.ts';
+import { drawArguments, drawTopK, resetState, setInteger } from './draw.ts';
+import { copyMisses, swapIn } from './reference.ts';
+import type { SwapInProblem } from './reference-problem.ts';
+import { NaiveSwapIn } from './testing/naive-swap-in.ts';
 
 const rowBytes = 16;
 
@@ -25,8 +25,8 @@ const cases: Size[] = [
 class Rows {
   readonly host: Uint8Array;
   readonly device: Uint8Array;
-  readonly #args: SwapInArgs;
-  constructor(args: SwapInArgs) {
+  readonly #args: SwapInProblem;
+  constructor(args: SwapInProblem) {
     const { sizes, tables } = args;
     this.#args = args;
     this.host = new Uint8Array(tables.numHostPages * sizes.pageSize * rowBytes).fill(0xff);
@@ -59,7 +59,7 @@ describe.each(cases)('a swap-in with K $topK, H $bufferSize, P $pageSize', (size
   const integers = ['i32', 'i64'] as const;
 
   it.each([1, 2, 3])('is the naive model, and every location holds its token, seed %i', (seed) => {
-    const random = new Random(seed);
+    const random = new Random(`swap-in ${seed}`);
     const [numRows, batchSize, maxLength] = [5, 4, bufferSize + 3 * pageSize + 20];
     const widths = { seqLens: random.pick(integers), rows: random.pick(integers) };
     const args = drawArguments({ sizes, numRows, batchSize, maxLength, integers: widths }, random);
@@ -92,11 +92,10 @@ describe.each(cases)('a swap-in with K $topK, H $bufferSize, P $pageSize', (size
         setInteger(args.rows, request, row);
         return topK;
       });
-      // What pads the batch names rows and lengths of others, or nothing at all.
-      const isUnpadded = running.length === batchSize;
-      const batch = { ...args, numRequests: isUnpadded ? batchSize + 1 : running.length };
+      for (let request = running.length; request < batchSize; request++)
+        setInteger(args.rows, request, random.pick([-1, numRows, 2 ** 31 - 1]));
       const untouched = sequences.map((_, row) => snapshot(args, row));
-      const counts = swapIn(batch);
+      const counts = swapIn(args);
       copyMisses({ plan: args.plan, topK: k, rowBytes, host: rows.host, device: rows.device });
       seen.misses += counts.misses;
       seen.hits += counts.hits;
@@ -135,12 +134,12 @@ describe.each(cases)('a swap-in with K $topK, H $bufferSize, P $pageSize', (size
   });
 });
 
-const snapshot = ({ state, sizes: { bufferSize } }: SwapInArgs, row: number) => ({
+const snapshot = ({ state, sizes: { bufferSize } }: SwapInProblem, row: number) => ({
   lruOrder: [...state.lruOrder.subarray(row * bufferSize, (row + 1) * bufferSize)],
   slotTokens: [...state.slotTokens.subarray(row * bufferSize, (row + 1) * bufferSize)],
 });
 
-function locationOf({ sizes, tables }: SwapInArgs, row: number, slot: number): number {
+function locationOf({ sizes, tables }: SwapInProblem, row: number, slot: number): number {
   const width = sizes.bufferSize / sizes.pageSize + 1;
   const page = tables.bufferPages[row * width + Math.floor(slot / sizes.pageSize)] ?? -1;
   return page * sizes.pageSize + (slot % sizes.pageSize);
@@ -151,7 +150,7 @@ describe('a swap-in of what is not as it should be', () => {
   const one = (length: number, topK: number[]) => {
     const integers = { seqLens: 'i32', rows: 'i32' } as const;
     const draw = { sizes, numRows: 2, batchSize: 1, maxLength: 12, integers };
-    const args = { ...drawArguments(draw, new Random(1)), numRequests: 1 };
+    const args = drawArguments(draw, new Random('swap-in'));
     args.topK.set(topK);
     setInteger(args.seqLens, 0, length);
     return args;

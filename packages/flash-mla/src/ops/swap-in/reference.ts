@@ -1,4 +1,4 @@
-import type { MissPlan, SwapInArgs } from './arguments.ts';
+import type { MissPlan, SwapInProblem } from './reference-problem.ts';
 
 /** What a swap-in found, over all requests. */
 export interface SwapInCounts {
@@ -14,7 +14,7 @@ export interface SwapInCounts {
  * It is the definition of the operation, on the processor. A kernel must give the same locations, plan
  * and state. For each request:
  *
- * 1. A request that only pads the batch, or whose row is none, gets −1 everywhere.
+ * 1. A request whose row is none pads the batch and gets −1 everywhere.
  * 2. A sequence of at most H tokens is in its buffer whole: token t is in slot t. The state stays as it is.
  * 3. Else every wanted token counts once. The newest one is in slot H, and never part of the following.
  * 4. Slots are looked at from the least recently used on: those with a wanted token are hits.
@@ -25,12 +25,12 @@ export interface SwapInCounts {
  *
  * A miss without a host or device page gets no location and its slot stays empty: nothing is copied.
  */
-export function swapIn(args: SwapInArgs): SwapInCounts {
+export function swapIn(args: SwapInProblem): SwapInCounts {
   const { topK: k } = args.sizes;
   const counts: SwapInCounts = { hits: 0, misses: 0 };
   for (let request = 0; request < args.plan.counts.length; request++) {
     const row = Number(args.rows[request] ?? -1);
-    const isReal = request < args.numRequests && row >= 0 && row < args.tables.numRows;
+    const isReal = row >= 0 && row < args.tables.numRows;
     const first = request * k;
     args.plan.counts[request] = 0;
     if (!isReal) {
@@ -45,7 +45,7 @@ export function swapIn(args: SwapInArgs): SwapInCounts {
 }
 
 /** Step 2. */
-function locate(args: SwapInArgs, request: number, row: number, length: number): number {
+function locate(args: SwapInProblem, request: number, row: number, length: number): number {
   const { topK, locations, sizes } = args;
   let hits = 0;
   for (let i = request * sizes.topK; i < (request + 1) * sizes.topK; i++) {
@@ -59,7 +59,7 @@ function locate(args: SwapInArgs, request: number, row: number, length: number):
 
 /** Steps 3 to 7. */
 function resolve(
-  args: SwapInArgs,
+  args: SwapInProblem,
   request: number,
   row: number,
   length: number,
@@ -109,7 +109,13 @@ function resolve(
 }
 
 /** Writes one miss into the plan. False, and nothing to copy, where a page is missing. */
-function planCopy(args: SwapInArgs, at: number, row: number, token: number, slot: number): boolean {
+function planCopy(
+  args: SwapInProblem,
+  at: number,
+  row: number,
+  token: number,
+  slot: number,
+): boolean {
   const to = deviceRow(args, row, slot);
   const from = to < 0 ? -1 : hostRow(args, row, token);
   args.plan.hostRows[at] = from;
@@ -117,7 +123,7 @@ function planCopy(args: SwapInArgs, at: number, row: number, token: number, slot
   return from >= 0;
 }
 
-function deviceRow({ sizes, tables }: SwapInArgs, row: number, slot: number): number {
+function deviceRow({ sizes, tables }: SwapInProblem, row: number, slot: number): number {
   const { bufferSize, pageSize } = sizes;
   const width = bufferSize / pageSize + 1;
   const page = tables.bufferPages[row * width + Math.floor(slot / pageSize)] ?? -1;
@@ -125,7 +131,7 @@ function deviceRow({ sizes, tables }: SwapInArgs, row: number, slot: number): nu
   return page * pageSize + (slot % pageSize);
 }
 
-function hostRow({ sizes, tables }: SwapInArgs, row: number, token: number): number {
+function hostRow({ sizes, tables }: SwapInProblem, row: number, token: number): number {
   const { pageSize } = sizes;
   const width = tables.hostPages.length / tables.numRows;
   const index = Math.floor(token / pageSize);

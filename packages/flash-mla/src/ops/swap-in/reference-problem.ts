@@ -1,4 +1,12 @@
-import type { SwapInSizes } from './sizes.ts';
+/** What a swap-in depends on besides its arguments. */
+export interface SwapInSizes {
+  /** K: tokens that a query attends to. */
+  readonly topK: number;
+  /** H: slots of a request's hot buffer that are replaced in LRU order. The newest token has one more. */
+  readonly bufferSize: number;
+  /** P: tokens in a page, on the device and on the host. H is a multiple of it. */
+  readonly pageSize: number;
+}
 
 /** Lengths and row numbers come as int32 or int64, each for itself. */
 export type Integers = Int32Array | BigInt64Array;
@@ -41,7 +49,7 @@ export interface MissPlan {
 }
 
 /** One swap-in of one layer. */
-export interface SwapInArgs {
+export interface SwapInProblem {
   readonly sizes: SwapInSizes;
   readonly tables: SwapInTables;
   readonly state: SwapInState;
@@ -49,19 +57,9 @@ export interface SwapInArgs {
   readonly topK: Int32Array;
   /** (requests): tokens of each sequence, the newest included. */
   readonly seqLens: Integers;
-  /** (requests): the row of the tables and of the state. */
+  /** (requests): the row of the tables and of the state; −1, or any that is none, for a request that pads. */
   readonly rows: Integers;
-  /** Leading requests that are real; those behind pad the batch. */
-  readonly numRequests: number;
   /** Output, int32 (requests, K): rows of the device pool, −1 for none. */
   readonly locations: Int32Array;
   readonly plan: MissPlan;
-}
-
-/** `count` slots that hold the tokens 0 to count − 1 each in its place, as after prefill, oldest first. */
-export function resetState(state: SwapInState, row: number, bufferSize: number): void {
-  for (let slot = 0; slot < bufferSize; slot++) {
-    state.slotTokens[row * bufferSize + slot] = slot;
-    state.lruOrder[row * bufferSize + slot] = slot;
-  }
 }
