@@ -4,6 +4,7 @@ import type { ProblemOptions } from '../../ops/bench/operation.ts';
 import { checkRoom } from '../../ops/bench/sizes.ts';
 import { UsageError } from '../../ops/bench/usage-error.ts';
 import { operationTools } from '../../ops/operation-tools.ts';
+import type { NativeKind } from '../../runtime/cpu/native/selection.ts';
 import type { DeviceFacts } from '../../runtime/cuda/driver/driver.ts';
 import type { KnownAdapter } from '../../runtime/webgpu/inspect/known-adapters.ts';
 import { describeDefaults } from '../bench/defaults.ts';
@@ -16,7 +17,7 @@ import { integer } from '../option-values.ts';
 import { addNotes } from '../terminal/help.ts';
 
 interface InspectFlags extends ProblemOptions {
-  readonly device: 'cuda' | 'webgpu';
+  readonly device: 'cuda' | 'webgpu' | 'cpu';
   readonly arch: string;
   readonly limits?: KnownAdapter;
   readonly workgroupMemory?: number;
@@ -24,6 +25,8 @@ interface InspectFlags extends ProblemOptions {
   readonly ptx?: boolean;
   readonly wgsl?: boolean;
   readonly simulate?: boolean;
+  readonly kernels: NativeKind;
+  readonly listing?: boolean;
   readonly json?: boolean;
 }
 
@@ -40,7 +43,9 @@ export async function define(command: Command): Promise<void> {
   addProblemFlags(command);
   command
     .addOption(
-      new Option('--device <device>', 'whose kernels').choices(['cuda', 'webgpu']).default('cuda'),
+      new Option('--device <device>', 'whose kernels')
+        .choices(['cuda', 'webgpu', 'cpu'])
+        .default('cuda'),
     )
     .option('--arch <arch>', 'cuda: architecture, such as sm_80 or sm_90a', 'sm_90a')
     .addOption(
@@ -54,6 +59,12 @@ export async function define(command: Command): Promise<void> {
       ),
     )
     .option('--no-subgroups', 'webgpu: as without that feature')
+    .addOption(
+      new Option('--kernels <kind>', 'cpu: machine code for such processors')
+        .choices(['amx', 'avx512', 'avx2'])
+        .default('avx512'),
+    )
+    .option('--listing', 'print the machine code of the kernel only')
     .option('--ptx', 'print the PTX of the kernel only')
     .option('--wgsl', 'print the WGSL of the kernel only')
     .option('--simulate', 'run the problem once in the simulator and count what kernels do')
@@ -61,8 +72,8 @@ export async function define(command: Command): Promise<void> {
   const { inspectOperations } = await import('../inspect/operations.ts');
   addNotes(command, [
     'Shows the kernels that are chosen for a problem, their configuration, launch and memory; for CUDA ' +
-      'registers and spills where ptxas is on the PATH, for WebGPU the bindings. Needs no GPU. With ' +
-      '--ptx or --wgsl and several launches, the first is printed: `inspect combine --ptx` prints that ' +
+      'registers and spills where ptxas is on the PATH, for WebGPU the bindings, for the processor its ' +
+      'machine code. Needs no GPU. With --ptx, --wgsl or --listing and several launches, the first is printed: `inspect combine --ptx` prints that ' +
       'of the combination. WebGPU: --limits is h200 unless given; default is what every device has. ' +
       'The simulator is slow: give --simulate a small problem.',
     '',
@@ -81,11 +92,13 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   if (operation === undefined) {
     throw new UsageError(`There is no operation '${name}': choose ${operations}.`);
   }
+  if (flags.device === 'cpu') return inspectCpu(name, command, flags, context);
   if (operation.inspects?.includes(flags.device) === false) {
     throw new UsageError(`${name} has no kernels for --device ${flags.device}.`);
   }
   if (flags.device === 'webgpu') return inspectWebGpu(operation, command, flags, context);
-  checkGiven(command, 'cuda', ['limits', 'workgroupMemory', 'subgroups', 'wgsl']);
+  const others = ['limits', 'workgroupMemory', 'subgroups', 'wgsl', 'kernels', 'listing'];
+  checkGiven(command, 'cuda', others);
   const { knownGpu, knownGpus } = await import('../inspect/known-gpus.ts');
   const gpu = knownGpu(flags.arch);
   if (gpu === undefined) {
@@ -130,7 +143,7 @@ async function inspectWebGpu(
   flags: InspectFlags,
   context: CommandContext,
 ): Promise<number> {
-  checkGiven(command, 'webgpu', ['arch', 'ptx', 'simulate']);
+  checkGiven(command, 'webgpu', ['arch', 'ptx', 'simulate', 'kernels', 'listing']);
   if (flags.wgsl && flags.json) throw new UsageError('Choose --wgsl or --json, not both.');
   const options = checkedOptions(operation, flags);
   const { knownAdapters } = await import('../../runtime/webgpu/inspect/known-adapters.ts');
@@ -153,6 +166,28 @@ async function inspectWebGpu(
     const { webgpuReport } = await import('../inspect/webgpu-report.ts');
     context.write(webgpuReport(inspection, context));
   }
+  return exitCodes.ok;
+}
+
+async function inspectCpu(
+  name: string,
+  command: Command,
+  flags: InspectFlags,
+  context: CommandContext,
+): Promise<number> {
+  const others = ['arch', 'limits', 'workgroupMemory', 'subgroups', 'ptx', 'wgsl', 'simulate'];
+  checkGiven(command, 'cpu', others);
+  if (flags.listing && flags.json) throw new UsageError('Choose --listing or --json, not both.');
+  const { cpuKernels, cpuListing, cpuReport } = await import('../inspect/cpu-kernels.ts');
+  const kernels = cpuKernels(name, flags.kernels);
+  if (flags.listing && kernels.size === 0) {
+    throw new UsageError(`${name} has no machine code: WebAssembly does all of it.`);
+  }
+  if (flags.listing) context.write(cpuListing(kernels));
+  else if (flags.json) {
+    const report = { operation: name, kernels: flags.kernels, code: [...kernels.keys()] };
+    context.write(jsonText(report));
+  } else context.write(cpuReport(name, flags.kernels, kernels.keys(), context));
   return exitCodes.ok;
 }
 

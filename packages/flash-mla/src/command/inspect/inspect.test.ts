@@ -90,6 +90,19 @@ describe('flash-mla inspect', () => {
     expect([code, stderr]).toEqual([2, expect.stringMatching(/does not know dequantize/)]);
   });
 
+  it('shows the machine code of the processor', async () => {
+    const { stdout } = await runCli(['inspect', 'dense-decode', '--device', 'cpu', '--listing']);
+    expect(stdout).toMatch(/^; rows_bf16: \d+ bytes, needs .*avx512_bf16/);
+    expect(stdout).toMatch(/vdpbf16ps zmm\d+, zmm\d+, zmm\d+/);
+    const { code } = JSON.parse(
+      (await runCli(['inspect', 'linear', '--device', 'cpu', '--kernels', 'avx2', '--json']))
+        .stdout,
+    );
+    expect(code).toMatchObject([{ role: 'dots', kernel: 'dots_avx2' }]);
+    const append = await runCli(['inspect', 'append', '--device', 'cpu']);
+    expect(append.stdout).toMatch(/none: WebAssembly does all of it/);
+  });
+
   it('prints text for people', async () => {
     const { stdout } = await runCli(['inspect', 'quantize', '--kv-layout', 'model1']);
     expect(stdout).toMatch(/quantizeKvCache by kernel family sm80/);
@@ -101,6 +114,9 @@ describe('flash-mla inspect', () => {
     [['dense-decode', '--arch', 'sm_70'], /--arch sm_70: choose sm_80/],
     [['dense-decode', '--topk', '64'], /--topk has no meaning for dense-decode/],
     [['dense-decode', '--ptx', '--json'], /not both/],
+    [['dense-decode', '--device', 'cpu', '--ptx'], /--ptx has no meaning with --device cpu/],
+    [['dense-decode', '--listing'], /--listing has no meaning with --device cuda/],
+    [['append', '--device', 'cpu', '--listing'], /append has no machine code/],
     [['combine', '--b', '132', '--s-k', '64'], /needs no combine/],
   ])('refuses %j', async (args, message) => {
     const { stderr, stdout, code } = await runCli(['inspect', ...args]);

@@ -1,0 +1,81 @@
+import { type Feature, listing, type Program } from '@flash-mla/machine-code';
+import { type NativePrograms, programsOf } from '../../runtime/cpu/native/programs.ts';
+import type { NativeKind } from '../../runtime/cpu/native/selection.ts';
+import type { CommandContext } from '../context.ts';
+import { labels } from './report.ts';
+
+/** The machine code that an operation can run, best first, by the operation's name in this command. */
+const rolesOf: Readonly<Record<string, readonly (keyof NativePrograms)[]>> = {
+  'dense-decode': ['rows', 'attend'],
+  'sparse-decode': ['attend'],
+  'sparse-prefill': ['attend'],
+  'dense-attention': ['attend'],
+  linear: ['dots'],
+  'batched-linear': ['dots'],
+};
+
+/** When each kernel is taken. */
+const uses: Readonly<Record<keyof NativePrograms, string>> = {
+  rows: 'bf16 tokens in place, where products of bf16 pairs are faster (AMX, AMD) and head dimensions are multiples of 32',
+  attend: 'a block of decoded tokens and 5 query rows or more that share it',
+  dots: 'a depth that is a multiple of 16, weights that are not transposed',
+};
+
+/** A kernel of the processor. */
+export interface CpuKernelReport {
+  readonly role: keyof NativePrograms;
+  readonly kernel: string;
+  readonly use: string;
+  readonly features: readonly Feature[];
+  readonly codeBytes: number;
+  readonly constantBytes: number;
+  readonly instructions: number;
+}
+
+/** The machine code of an operation for a kind of processor; none: WebAssembly does all of it. */
+export function cpuKernels(operation: string, kind: NativeKind): Map<CpuKernelReport, Program> {
+  const programs = programsOf({ kind, bf16Products: kind !== 'avx2', passedOver: [] }, 'system-v');
+  const found = new Map<CpuKernelReport, Program>();
+  for (const role of rolesOf[operation] ?? []) {
+    const program = programs[role]?.program;
+    if (program === undefined) continue;
+    const { name, features, codeBytes, bytes, lines } = program;
+    const instructions = lines.filter((line) => line.kind === 'instruction').length;
+    const constantBytes = bytes.length - codeBytes;
+    const report = { role, kernel: name, use: uses[role], features, codeBytes, constantBytes };
+    found.set({ ...report, instructions }, program);
+  }
+  return found;
+}
+
+/** The first kernel's code for people. */
+export function cpuListing(kernels: ReadonlyMap<CpuKernelReport, Program>): string {
+  const [first] = kernels.values();
+  return first ? `${listing(first)}\n` : '';
+}
+
+/** The report as text. */
+export function cpuReport(
+  operation: string,
+  kind: NativeKind,
+  kernels: Iterable<CpuKernelReport>,
+  context: Pick<CommandContext, 'colors' | 'width'>,
+): string {
+  const { bold } = context.colors;
+  const labelled = labels(context, '  ');
+  const lines = [`${bold(operation)} by kernels for ${bold(kind)}`];
+  for (const each of kernels) {
+    lines.push(
+      '',
+      `${bold(each.role)}  ${each.kernel}`,
+      labelled('for', each.use),
+      labelled('needs', each.features.join(', ')),
+      labelled(
+        'code',
+        `${each.codeBytes} bytes, ${each.instructions} instructions; constants ${each.constantBytes} bytes`,
+      ),
+    );
+  }
+  if (lines.length === 1) lines.push(labelled('code', 'none: WebAssembly does all of it'));
+  return `${lines.join('\n')}\n`;
+}
