@@ -3,6 +3,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundle } from './bundle.mjs';
+import { embedNative } from './embed-native.mjs';
 import { root, run, tool } from './workspace.mjs';
 
 const library = join(root, 'packages', 'flash-mla');
@@ -15,5 +16,6 @@ const isWhole = [...parts, library].every((folder) => existsSync(join(folder, 'o
 tool('typescript/bin/tsc', ['-b', ...(isWhole ? [] : ['--force'])]);
 for (const folder of parts) await bundle(folder, { doorsOnly: true });
 await bundle(library);
+await embedNative(library);
 run(process.execPath, [join(library, 'assembly', 'build.mjs')]);
 writeFileSync(join(root, 'node_modules', '.flash-mla-build'), '');

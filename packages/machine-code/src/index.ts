@@ -37,8 +37,9 @@ export {
   type Problem,
   RegisterError,
 } from './errors.ts';
-export { detectFeatures, featureWords, readFeatures } from './features/detect.ts';
+export { detectFeatures } from './features/detect.ts';
 export { type Feature, withImplied } from './features/feature.ts';
+export { featureWords, readFeatures } from './features/read.ts';
 export type { Instructions, Mnemonic } from './instructions/table.ts';
 export {
   loadBf16,

@@ -1,11 +1,12 @@
 import { type Feature, listing, type Program } from '@flash-mla/machine-code';
-import { type NativePrograms, programsOf } from '../../runtime/cpu/native/programs.ts';
+import { type KernelNames, kernelNames } from '../../runtime/cpu/native/kernel-names.ts';
+import { programOf } from '../../runtime/cpu/native/programs.ts';
 import type { NativeKind } from '../../runtime/cpu/native/selection.ts';
 import type { CommandContext } from '../context.ts';
 import { labels } from './report.ts';
 
 /** The machine code that an operation can run, best first, by the operation's name in this command. */
-const rolesOf: Readonly<Record<string, readonly (keyof NativePrograms)[]>> = {
+const rolesOf: Readonly<Record<string, readonly (keyof KernelNames)[]>> = {
   'dense-decode': ['rows', 'attend'],
   'sparse-decode': ['attend'],
   'sparse-prefill': ['attend'],
@@ -15,7 +16,7 @@ const rolesOf: Readonly<Record<string, readonly (keyof NativePrograms)[]>> = {
 };
 
 /** When each kernel is taken. */
-const uses: Readonly<Record<keyof NativePrograms, string>> = {
+const uses: Readonly<Record<keyof KernelNames, string>> = {
   rows: 'bf16 tokens in place, where products of bf16 pairs are faster (AMX, AMD) and head dimensions are multiples of 32',
   attend: 'a block of decoded tokens and 5 query rows or more that share it',
   dots: 'a depth that is a multiple of 16, weights that are not transposed',
@@ -23,7 +24,7 @@ const uses: Readonly<Record<keyof NativePrograms, string>> = {
 
 /** A kernel of the processor. */
 export interface CpuKernelReport {
-  readonly role: keyof NativePrograms;
+  readonly role: keyof KernelNames;
   readonly kernel: string;
   readonly use: string;
   readonly features: readonly Feature[];
@@ -34,12 +35,13 @@ export interface CpuKernelReport {
 
 /** The machine code of an operation for a kind of processor; none: WebAssembly does all of it. */
 export function cpuKernels(operation: string, kind: NativeKind): Map<CpuKernelReport, Program> {
-  const programs = programsOf({ kind, bf16Products: kind !== 'avx2', passedOver: [] }, 'system-v');
+  const names = kernelNames({ kind, bf16Products: kind !== 'avx2' });
   const found = new Map<CpuKernelReport, Program>();
   for (const role of rolesOf[operation] ?? []) {
-    const program = programs[role]?.program;
-    if (program === undefined) continue;
-    const { name, features, codeBytes, bytes, lines } = program;
+    const name = role === 'rows' ? names.rows?.name : names[role];
+    if (name === undefined) continue;
+    const program = programOf(name, 'system-v');
+    const { features, codeBytes, bytes, lines } = program;
     const instructions = lines.filter((line) => line.kind === 'instruction').length;
     const constantBytes = bytes.length - codeBytes;
     const report = { role, kernel: name, use: uses[role], features, codeBytes, constantBytes };

@@ -4,11 +4,12 @@
  */
 
 import { BackendUnavailableError } from '@flash-mla/core';
+import { embeddedCode, type NativeCode } from './code.ts';
 import { findKoffi } from './find-koffi.ts';
 import type { NativeFinding } from './finding.ts';
 import type { NativeStart } from './functions.ts';
+import { type KernelNames, kernelNames } from './kernel-names.ts';
 import { processorFeatures } from './processor.ts';
-import { type NativePrograms, programsOf } from './programs.ts';
 import { requireKoffi } from './require-koffi.ts';
 import { type KernelKind, kernelKinds, nativeKinds, selectKernels } from './selection.ts';
 import { selfTest } from './self-test/self-test.ts';
@@ -79,49 +80,54 @@ async function findKernels(
   const koffi = requireKoffi(path);
   const system = nativeSystem(koffi, process.platform);
   if (system === undefined) return without(`no way to run code is known on ${process.platform}`);
-  const facts = { name: processor, features: processorFeatures(koffi, system) };
+  const code = await embeddedCode(system.abi);
+  const features = processorFeatures(koffi, system, code('detect_features'));
   const failed = new Map<KernelKind, string>();
   for (const kind of nativeKinds) {
     if (forced !== undefined && kind !== forced) failed.set(kind, `${variable} is ${forced}`);
   }
   for (;;) {
-    const selection = selectKernels(facts, failed);
+    const selection = selectKernels({ name: processor, features }, failed);
     const { kind } = selection;
-    const refused = kind === 'amx' ? system.requestTiles() : undefined;
-    if (refused !== undefined) {
-      failed.set(kind, refused);
-      continue;
-    }
     if (kind === 'wasm') return { ...selection, start: undefined };
-    const programs = programsOf({ ...selection, kind }, system.abi);
-    const verdict = await verdictOnAll(programs, processor, path);
+    const names = kernelNames({ ...selection, kind });
+    const refused = kind === 'amx' ? system.requestTiles() : undefined;
+    const verdict = refused ?? (await verdictOnAll(names, code, [processor, path]));
     if (verdict === undefined) {
-      return { ...selection, start: startOf(programs, path, system) };
+      return { ...selection, start: startOf(names, code, path, system) };
     }
     failed.set(kind, verdict);
   }
 }
 
+type CodeOf = (name: string) => NativeCode;
+
 /** Each kernel in turn; the first that is wrong condemns all. */
 async function verdictOnAll(
-  { attend, dots, rows }: NativePrograms,
-  processor: string,
-  koffi: string,
+  { attend, dots, rows }: KernelNames,
+  code: CodeOf,
+  [processor, koffi]: readonly [processor: string, koffi: string],
 ): Promise<Verdict> {
-  for (const each of rows ? [attend, dots, rows] : [attend, dots]) {
-    const facts = [each.program.bytes, processor, process.version, process.platform, koffi];
+  for (const name of [attend, dots, ...(rows ? [rows.name] : [])]) {
+    const each = code(name);
+    const facts = [each.bytes, processor, process.version, process.platform, koffi];
     const verdict = await verdictOn(facts, () => selfTest(each, koffi));
     if (verdict !== undefined) return verdict;
   }
   return undefined;
 }
 
-function startOf({ attend, dots, rows }: NativePrograms, koffi: string, system: NativeSystem) {
-  const start: NativeStart = {
+function startOf(
+  { attend, dots, rows }: KernelNames,
+  code: CodeOf,
+  koffi: string,
+  system: NativeSystem,
+): NativeStart {
+  const place = (name: string) => system.place(code(name).bytes);
+  return {
     koffi,
-    attend: system.place(attend.program.bytes),
-    dots: system.place(dots.program.bytes),
-    rows: rows && { address: system.place(rows.program.bytes), tokens: rows.tokens },
+    attend: place(attend),
+    dots: place(dots),
+    rows: rows && { address: place(rows.name), tokens: rows.tokens },
   };
-  return start;
 }

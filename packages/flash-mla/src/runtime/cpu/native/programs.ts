@@ -1,26 +1,15 @@
-import type { AbiName, Program } from '@flash-mla/machine-code';
+/** Every kernel with its sources, for the build, the self-test and people: opening a device needs none of this. */
+
+import { type AbiName, detectFeatures, type Kernel, type Program } from '@flash-mla/machine-code';
 import { attendKernels } from './kernels/attend/attend.ts';
 import { dotsKernels } from './kernels/dots/dots.ts';
-import { rowsAmx, rowsAmxTokens } from './kernels/rows/rows-amx.ts';
-import { rowsBf16, rowsBf16Tokens } from './kernels/rows/rows-bf16.ts';
-import type { NativeKind, Selection } from './selection.ts';
+import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
+import { rowsAmx } from './kernels/rows/rows-amx.ts';
+import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { type DotsShape, dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
-
-/** A kernel's code, with small problems that show whether it is right. */
-export interface NativeProgram {
-  readonly program: Program;
-  readonly problems: () => readonly NativeProblem[];
-}
-
-/** All that a device runs with. */
-export interface NativePrograms {
-  readonly attend: NativeProgram;
-  readonly dots: NativeProgram;
-  readonly rows: (NativeProgram & { readonly tokens: number }) | undefined;
-}
 
 /** Few, small, and yet every part of a kernel: whole and cut tiles, rows and columns, a mask. */
 const shapes: readonly AttendShape[] = [
@@ -33,29 +22,45 @@ const dotsShapes: readonly DotsShape[] = [
   { rows: 3, columns: 5, depth: 64, bf16: false },
 ];
 
-/** The code of what was selected. */
-export function programsOf(
-  { kind, bf16Products }: Selection & { readonly kind: NativeKind },
-  abi: AbiName,
-): NativePrograms {
-  const vectors = kind === 'avx2' ? 'avx2' : 'avx512';
-  const [rows, tokens] =
-    kind === 'amx' ? ([rowsAmx, rowsAmxTokens] as const) : ([rowsBf16, rowsBf16Tokens] as const);
-  return {
-    attend: {
-      program: attendKernels[vectors].assemble(abi),
-      problems: () => shapes.map((shape) => attendProblem(vectors, shape)),
-    },
-    dots: {
-      program: dotsKernels[vectors].assemble(abi),
-      problems: () => dotsShapes.map((shape) => dotsProblem(vectors, shape)),
-    },
-    rows: bf16Products
-      ? {
-          program: rows.assemble(abi),
-          problems: () => shapes.map((shape) => rowsProblem(rows, tokens, shape)),
-          tokens,
-        }
-      : undefined,
-  };
+interface NativeKernel {
+  readonly kernel: Pick<Kernel, 'name' | 'assemble'>;
+  /** Small problems that show whether it is right. */
+  problems(): NativeProblem[];
 }
+
+const all: readonly NativeKernel[] = [
+  ...(['avx512', 'avx2'] as const).flatMap((kind) => [
+    {
+      kernel: attendKernels[kind],
+      problems: () => shapes.map((shape) => attendProblem(kind, shape)),
+    },
+    {
+      kernel: dotsKernels[kind],
+      problems: () => dotsShapes.map((shape) => dotsProblem(kind, shape)),
+    },
+  ]),
+  {
+    kernel: rowsAmx,
+    problems: () => shapes.map((shape) => rowsProblem(rowsAmx, rowsAmxTokens, shape)),
+  },
+  {
+    kernel: rowsBf16,
+    problems: () => shapes.map((shape) => rowsProblem(rowsBf16, rowsBf16Tokens, shape)),
+  },
+];
+
+/** The code of every kernel, and of the one that asks the processor. */
+export function allPrograms(abi: AbiName): Program[] {
+  return [detectFeatures.assemble(abi), ...all.map(({ kernel }) => kernel.assemble(abi))];
+}
+
+/** A kernel by name. @throws RangeError where there is none. */
+function find(name: string): NativeKernel {
+  const found = all.find(({ kernel }) => kernel.name === name);
+  if (found) return found;
+  throw new RangeError(`there is no kernel ${name}`);
+}
+
+export const programOf = (name: string, abi: AbiName): Program => find(name).kernel.assemble(abi);
+
+export const problemsOf = (name: string): NativeProblem[] => find(name).problems();

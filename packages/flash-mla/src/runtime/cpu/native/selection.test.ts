@@ -1,6 +1,6 @@
 import type { Feature } from '@flash-mla/machine-code';
 import { describe, expect, it } from 'vitest';
-import { vectorFeatures } from './kernels/vectors.ts';
+import { vectorFeatures } from './kernels/features.ts';
 import { selectKernels } from './selection.ts';
 
 const all: readonly Feature[] = [...vectorFeatures.avx512, ...vectorFeatures.avx2];

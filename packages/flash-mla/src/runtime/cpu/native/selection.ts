@@ -1,7 +1,5 @@
 import type { Feature } from '@flash-mla/machine-code';
-import { rowsAmxFeatures } from './kernels/rows/rows-amx.ts';
-import { rowsBf16Features } from './kernels/rows/rows-bf16.ts';
-import { vectorFeatures } from './kernels/vectors.ts';
+import { rowsAmxFeatures, rowsBf16Features, vectorFeatures } from './kernels/features.ts';
 
 /** What each kind of kernels needs of the processor. */
 const kindFeatures = {

@@ -1,7 +1,6 @@
 import {
   exp2Ymm,
   exp2Zmm,
-  type Feature,
   type KernelBuilder,
   loadBf16,
   type Memory,
@@ -11,15 +10,6 @@ import {
 } from '@flash-mla/machine-code';
 
 type Place = Memory<'gpr64'>;
-
-/** Kinds of vectors that kernels are written for once and assembled with. */
-export type VectorKind = 'avx512' | 'avx2';
-
-/** What the instructions of each kind need of the processor. */
-export const vectorFeatures: Readonly<Record<VectorKind, readonly Feature[]>> = {
-  avx512: ['avx512f', 'avx512bw', 'avx512dq', 'avx512vl'],
-  avx2: ['avx2', 'fma', 'f16c'],
-};
 
 /** Arithmetic on vectors of f32, with the registers of AVX-512 or of AVX2. */
 export interface Vectors<V extends Zmm | Ymm> {

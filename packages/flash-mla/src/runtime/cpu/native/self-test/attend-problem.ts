@@ -1,5 +1,5 @@
 import { attendKernels } from '../kernels/attend/attend.ts';
-import type { VectorKind } from '../kernels/vectors.ts';
+import type { VectorKind } from '../kernels/features.ts';
 import { attendRow, type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
 
 /** A block to attend to, with whatever a tile can look like. */

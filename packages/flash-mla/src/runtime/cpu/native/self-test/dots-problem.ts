@@ -1,5 +1,5 @@
 import { dotsKernels } from '../kernels/dots/dots.ts';
-import type { VectorKind } from '../kernels/vectors.ts';
+import type { VectorKind } from '../kernels/features.ts';
 import { type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
 
 /** A product of rows with rows of weights. */

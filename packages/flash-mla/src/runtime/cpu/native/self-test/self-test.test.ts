@@ -2,19 +2,19 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { embeddedCode, type NativeCode } from '../code.ts';
 import { findKoffi } from '../find-koffi.ts';
 import { findNative } from '../index.ts';
-import { type NativeProgram, programsOf } from '../programs.ts';
+import { kernelNames } from '../kernel-names.ts';
+import { allPrograms } from '../programs.ts';
 import { selfTest } from './self-test.ts';
 import { verdictOn } from './verdicts.ts';
 
-const selection = { kind: 'avx2', bf16Products: false, passedOver: [] } as const;
-const { attend } = programsOf(selection, 'system-v');
-
-/** The problems of a kernel with code of some bytes. */
-const withCode = (...bytes: number[]): NativeProgram => ({
-  ...attend,
-  program: { ...attend.program, bytes: Uint8Array.from(bytes) },
+/** Code of some bytes in place of a kernel's. */
+const withCode = (...bytes: number[]): NativeCode => ({
+  name: 'attend_avx2',
+  bytes: Uint8Array.from(bytes),
+  tiles: false,
 });
 const canRun = process.arch === 'x64' && process.platform === 'linux';
 
@@ -22,26 +22,38 @@ describe.skipIf(!canRun)('the self-test, in a process of its own', () => {
   it('passes kernels of the processor', async () => {
     const found = await findNative('any');
     if (found.kind === 'wasm') return;
-    const programs = programsOf({ ...found, kind: found.kind }, 'system-v');
-    expect(await selfTest(programs.attend, findKoffi())).toBeUndefined();
-    if (programs.rows) expect(await selfTest(programs.rows, findKoffi())).toBeUndefined();
+    const code = await embeddedCode('system-v');
+    const { attend, dots, rows } = kernelNames({ ...found, kind: found.kind });
+    for (const name of [attend, dots, ...(rows ? [rows.name] : [])]) {
+      expect(await selfTest(code(name), findKoffi())).toBeUndefined();
+    }
   });
 
   it('outlives code that ends the process', async () => {
     const undefinedInstruction = withCode(0x0f, 0x0b);
     expect(await selfTest(undefinedInstruction, findKoffi())).toMatch(
-      /^its self-test failed: its process ended by SIGILL/,
+      /^the self-test of attend_avx2 failed: its process ended by SIGILL/,
     );
   });
 
   it('finds code that computes nothing', async () => {
     const justReturn = withCode(0xc3);
-    expect(await selfTest(justReturn, findKoffi())).toMatch(/^its self-test is off by /);
+    expect(await selfTest(justReturn, findKoffi())).toMatch(/attend_avx2 is off by /);
   });
 
   it('says what its process said', async () => {
     const justReturn = withCode(0xc3);
-    expect(await selfTest(justReturn, '/no/such/koffi')).toMatch(/^its self-test failed/);
+    expect(await selfTest(justReturn, '/no/such/koffi')).toMatch(/attend_avx2 failed: /);
+  });
+});
+
+describe('the code that the build has made', () => {
+  it.each(['system-v', 'windows'] as const)('is what the sources say (%s)', async (abi) => {
+    const code = await embeddedCode(abi);
+    for (const { name, bytes, features } of allPrograms(abi)) {
+      expect(Buffer.compare(code(name).bytes, bytes), name).toBe(0);
+      expect(code(name).tiles).toBe(features.includes('amx_tile'));
+    }
   });
 });
 

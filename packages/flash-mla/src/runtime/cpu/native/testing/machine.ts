@@ -1,6 +1,6 @@
 /** Running kernels in the process of a test, in front of memory that may not be touched. */
 
-import type { Feature, Program } from '@flash-mla/machine-code';
+import { detectFeatures, type Feature, type Program } from '@flash-mla/machine-code';
 import { findKoffi } from '../find-koffi.ts';
 import { processorFeatures } from '../processor.ts';
 import { requireKoffi } from '../require-koffi.ts';
@@ -12,7 +12,7 @@ const system =
   process.arch === 'x64' && process.platform === 'linux'
     ? nativeSystem(koffi, process.platform)
     : undefined;
-const processor = system && processorFeatures(koffi, system);
+const processor = system && processorFeatures(koffi, system, detectFeatures.assemble(system.abi));
 // Linux gives a process the tile registers when it asks for them.
 const hasTiles = processor?.has('amx_tile') === true && system?.requestTiles() === undefined;
 const features = new Set([...(processor ?? [])].filter((f) => hasTiles || !f.startsWith('amx')));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type AttendShape, attendProblem } from '../../self-test/attend-problem.ts';
 import { abi, runBeforeGuard, runs } from '../../testing/machine.ts';
-import { vectorFeatures } from '../vectors.ts';
+import { vectorFeatures } from '../features.ts';
 import { attendKernels } from './attend.ts';
 
 const base: AttendShape = {

@@ -5,13 +5,8 @@ import {
   type Ymm,
   type Zmm,
 } from '@flash-mla/machine-code';
-import {
-  type VectorKind,
-  type Vectors,
-  vectorFeatures,
-  ymmVectors,
-  zmmVectors,
-} from '../vectors.ts';
+import { type VectorKind, vectorFeatures } from '../features.ts';
+import { type Vectors, ymmVectors, zmmVectors } from '../vectors.ts';
 import { type AttendInputs, addressOf } from './context.ts';
 import { attendJob } from './job.ts';
 import { emitOutputs } from './outputs.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { dotsProblem } from '../../self-test/dots-problem.ts';
 import { abi, runBeforeGuard, runs } from '../../testing/machine.ts';
-import { vectorFeatures } from '../vectors.ts';
+import { vectorFeatures } from '../features.ts';
 import { dotsKernels } from './dots.ts';
 
 describe.each(['avx512', 'avx2'] as const)('products of rows with %s', (kind) => {

@@ -8,13 +8,8 @@ import {
   type Ymm,
   type Zmm,
 } from '@flash-mla/machine-code';
-import {
-  type VectorKind,
-  type Vectors,
-  vectorFeatures,
-  ymmVectors,
-  zmmVectors,
-} from '../vectors.ts';
+import { type VectorKind, vectorFeatures } from '../features.ts';
+import { type Vectors, ymmVectors, zmmVectors } from '../vectors.ts';
 import { dotsJob } from './job.ts';
 
 /**

@@ -6,7 +6,8 @@ import {
   type Zmm,
 } from '@flash-mla/machine-code';
 import { emitSoftmax } from '../attend/softmax.ts';
-import { vectorFeatures, zmmVectors } from '../vectors.ts';
+import { rowsAmxFeatures, rowsAmxTokens } from '../features.ts';
+import { zmmVectors } from '../vectors.ts';
 import type { RowsInputs } from './context.ts';
 import { rowsJob } from './job.ts';
 import { emitCheckValues, emitPackValues } from './pack-values.ts';
@@ -14,12 +15,6 @@ import { emitPairedProbabilities } from './softmax.ts';
 import { emitRescale, emitTileOutputs, emitTransposeProbabilities } from './tile-outputs.ts';
 import { emitTileScores } from './tile-scores.ts';
 import { emitTileTokens, entryBytes, tileTokens } from './tile-tokens.ts';
-
-/** What the kernel needs beside AVX-512. */
-export const rowsAmxFeatures = [...vectorFeatures.avx512, 'amx_tile', 'amx_bf16'] as const;
-
-/** Tokens that the kernel takes at once: outputs are loaded into tiles and stored once for as many. */
-export const rowsAmxTokens = 256;
 
 /** As rows-bf16.ts, of up to 256 tokens, with the tile registers of AMX. */
 export const rowsAmx: Kernel<typeof rowsJob> = defineKernel(

@@ -2,18 +2,13 @@ import { defineKernel, type Kernel, type Zmm } from '@flash-mla/machine-code';
 import { addressOf } from '../attend/context.ts';
 import { emitOutputs } from '../attend/outputs.ts';
 import { emitSoftmax } from '../attend/softmax.ts';
-import { vectorFeatures, zmmVectors } from '../vectors.ts';
+import { rowsBf16Features } from '../features.ts';
+import { zmmVectors } from '../vectors.ts';
 import type { RowsInputs } from './context.ts';
 import { rowsJob } from './job.ts';
 import { emitCheckValues, emitPackValues } from './pack-values.ts';
 import { emitRowScores } from './scores.ts';
 import { emitPairedProbabilities } from './softmax.ts';
-
-/** What the kernel needs beside AVX-512. */
-export const rowsBf16Features = [...vectorFeatures.avx512, 'avx512_bf16'] as const;
-
-/** Tokens that the kernel takes at once. */
-export const rowsBf16Tokens = 64;
 
 /**
  * Attends to up to 64 bf16 tokens where they lie, by products of bf16 pairs with sums in f32: the work of

@@ -4,9 +4,10 @@ import type { AttendShape } from '../../self-test/attend-problem.ts';
 import { rowsProblem } from '../../self-test/rows-problem.ts';
 import { emulatedTileBytes, withEmulatedTiles } from '../../testing/emulated-tiles.ts';
 import { abi, addressOf, runBeforeGuard, runs } from '../../testing/machine.ts';
+import { rowsAmxFeatures, rowsAmxTokens, rowsBf16Features, rowsBf16Tokens } from '../features.ts';
 import { rowsJob } from './job.ts';
-import { emitRowsAmx, rowsAmx, rowsAmxFeatures, rowsAmxTokens } from './rows-amx.ts';
-import { rowsBf16, rowsBf16Features, rowsBf16Tokens } from './rows-bf16.ts';
+import { emitRowsAmx, rowsAmx } from './rows-amx.ts';
+import { rowsBf16 } from './rows-bf16.ts';
 
 const base: AttendShape = {
   rows: 16,

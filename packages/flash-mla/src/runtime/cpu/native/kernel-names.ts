@@ -1,0 +1,27 @@
+import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
+import type { NativeKind, Selection } from './selection.ts';
+
+/** The kernels that a device runs with, by name. */
+export interface KernelNames {
+  readonly attend: string;
+  readonly dots: string;
+  /** For bf16 tokens in place, and how many it takes at once. */
+  readonly rows: { readonly name: string; readonly tokens: number } | undefined;
+}
+
+/** What was selected, by name. */
+export function kernelNames({
+  kind,
+  bf16Products,
+}: Pick<Selection, 'bf16Products'> & { readonly kind: NativeKind }): KernelNames {
+  const vectors = kind === 'avx2' ? 'avx2' : 'avx512';
+  const rows =
+    kind === 'amx'
+      ? { name: 'rows_amx', tokens: rowsAmxTokens }
+      : { name: 'rows_bf16', tokens: rowsBf16Tokens };
+  return {
+    attend: `attend_${vectors}`,
+    dots: `dots_${vectors}`,
+    rows: bf16Products ? rows : undefined,
+  };
+}
