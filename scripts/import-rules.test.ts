@@ -1,5 +1,5 @@
 // The layers of the repository, held by its imports. docs/architecture.md says what each room is for.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { circles, type Edge, edges, importsOf, modules } from './testing/import-graph.ts';
@@ -58,6 +58,14 @@ const namesOperations: Readonly<Record<string, string>> = {
     'a remedy names the public function to use instead',
 };
 
+describe('the library', () => {
+  it('has the rooms that the rules know, and no others', () => {
+    const entries = readdirSync(join(root, library), { withFileTypes: true });
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+    expect(folders.sort()).toEqual(['command', 'ops', 'runtime']);
+  });
+});
+
 describe('the runtime', () => {
   it('names no operation', () => {
     const names = modules()
@@ -100,6 +108,7 @@ describe('the rules (the test is tested)', () => {
     ],
     ['ops/norm/cpu/kernels.ts', 'ops/kv-cache/index.ts', /kernels of norm import their own family/],
     ['ops/norm/rms-norm.ts', 'ops/attention/api/head-dims.ts', /meet through their index.ts/],
+    ['ops/norm/tools.ts', 'ops/operation-tools.ts', /indexes over all families/],
     ['ops/kernel-lib/cuda/element.ts', 'ops/norm/index.ts', /kernel-lib knows no operation/],
     ['runtime/webgpu/open.ts', 'runtime/cuda/open.ts', /a device knows no other one/],
     ['runtime/cuda/open.ts', 'koffi', /open native libraries/],
@@ -113,6 +122,7 @@ describe('the rules (the test is tested)', () => {
     ['ops/attention/api/sparse-decode.ts', 'ops/kv-cache/index.ts'],
     ['ops/norm/cases.ts', 'ops/conformance/tolerance.ts'],
     ['ops/kernel-libraries.ts', 'ops/norm/kernels.ts'],
+    ['ops/conformance/suite/suite.ts', 'ops/operation-tools.ts'],
     ['runtime/sim/driver.ts', 'runtime/cuda/driver/driver.ts'],
     ['runtime/cuda/libcuda/koffi.ts', 'koffi'],
     ['packages/server/src/index.ts', 'packages/engine/src/index.ts'],

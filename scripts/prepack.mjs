@@ -6,5 +6,5 @@ import { root } from './workspace.mjs';
 
 const target = join(root, 'packages', 'flash-mla', 'docs');
 mkdirSync(target, { recursive: true });
-const pages = ['api.md', 'bundlers.md', 'decode-loop.md', 'packed-rows.md'];
+const pages = ['api.md', 'bundlers.md', 'decode-loop.md', 'packed-rows.md', 'streams.md'];
 for (const page of pages) cpSync(join(root, 'docs', page), join(target, page));

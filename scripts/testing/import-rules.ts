@@ -87,8 +87,15 @@ const layers: Rule = ({ from, to }) => {
   return `${own.name} imports nothing of ${other.name}, only of ${own.mayImport.join(', ') || 'no other room'}`;
 };
 
+/** A file of `ops` itself: an index over the families. */
+const isIndexOverFamilies = (path: string): boolean =>
+  path.startsWith(`${library}/ops/`) && placeInOps(path) === undefined;
+
 const families: Rule = ({ from, to }) => {
   const [own, other] = [placeInOps(from), placeInOps(to)];
+  if (own && own.family !== 'conformance' && isIndexOverFamilies(to)) {
+    return 'the indexes over all families are for what uses them: the devices, the suite, the command';
+  }
   if (!own || !other || own.family === other.family) return undefined;
   if (own.family === 'kernel-lib') return 'kernel-lib knows no operation';
   if (own.family === 'conformance' || own.family === 'bench') return undefined;

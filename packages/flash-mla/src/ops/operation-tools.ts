@@ -2,8 +2,8 @@
 
 import { activationTools } from './activation/tools.ts';
 import { attentionTools } from './attention/tools.ts';
-import type { InspectLine, OperationBench } from './bench/operation.ts';
-import type { ConformanceCase } from './conformance/suite/suite.ts';
+import type { OperationBench } from './bench/operation.ts';
+import type { OperationTools } from './conformance/operation-tools.ts';
 import { embeddingTools } from './embedding/tools.ts';
 import { gemmTools } from './gemm/tools.ts';
 import { kvCacheTools } from './kv-cache/tools.ts';
@@ -12,16 +12,6 @@ import { normTools } from './norm/tools.ts';
 import { ropeTools } from './rope/tools.ts';
 import { samplingTools } from './sampling/tools.ts';
 import { swapInTools } from './swap-in/tools.ts';
-
-/** The tools of one family of operations. */
-export interface OperationTools {
-  /** Absent: they are in `ops/conformance`. */
-  readonly cases?: readonly ConformanceCase[];
-  /** For `flash-mla bench` and `flash-mla inspect`. */
-  readonly benches: readonly OperationBench[];
-  /** What `flash-mla inspect` shows besides. */
-  readonly inspects?: readonly InspectLine[];
-}
 
 export const operationTools: readonly OperationTools[] = [
   attentionTools,

@@ -1,4 +1,4 @@
-import type { OperationTools } from '../operation-tools.ts';
+import type { OperationTools } from '../conformance/operation-tools.ts';
 import { swiGluBench } from './bench.ts';
 import { activationCases } from './cases.ts';
 

@@ -1,4 +1,4 @@
-import type { OperationTools } from '../operation-tools.ts';
+import type { OperationTools } from '../conformance/operation-tools.ts';
 import { denseAttention } from './bench/dense-attention.ts';
 import { denseDecode } from './bench/dense-decode.ts';
 import { metadata } from './bench/metadata.ts';

@@ -33,6 +33,7 @@ export { type ExpectedAnswers, referenceAnswers } from './reference-answers.ts';
 export { type CaseReport, runCase } from './run-case.ts';
 export { type RunOptions, type RunResult, runProblem } from './run-problem.ts';
 export { encodeCase, saveCase } from './save-case.ts';
+export type { ConformanceCase } from './suite/conformance-case.ts';
 export { type Exclusion, exclusions } from './suite/exclusions.ts';
 export { generateProblem } from './suite/generate/index.ts';
 export type { CaseParams } from './suite/params.ts';
@@ -44,7 +45,6 @@ export {
 } from './suite/run-conformance.ts';
 export {
   type CaseSelection,
-  type ConformanceCase,
   conformanceCases,
   selectCases,
 } from './suite/suite.ts';

@@ -1,4 +1,4 @@
-import type { OperationTools } from '../operation-tools.ts';
+import type { OperationTools } from '../conformance/operation-tools.ts';
 import { linearBench } from './bench.ts';
 import { gemmCases } from './cases.ts';
 

@@ -1,4 +1,4 @@
-import type { OperationTools } from '../operation-tools.ts';
+import type { OperationTools } from '../conformance/operation-tools.ts';
 import { append } from './bench/append.ts';
 import { dequantize, quantize } from './bench/quantize.ts';
 

@@ -1,4 +1,4 @@
-import type { OperationTools } from '../operation-tools.ts';
+import type { OperationTools } from '../conformance/operation-tools.ts';
 import { rmsNormBench } from './bench.ts';
 import { rmsNormCases } from './cases.ts';
 

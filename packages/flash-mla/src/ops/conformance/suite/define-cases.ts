@@ -6,9 +6,9 @@ import { type Comparison, compare, type Expected } from '../compare.ts';
 import type { Tolerance } from '../tolerance.ts';
 import { Uploads } from '../upload.ts';
 import { caseName } from './case-name.ts';
+import type { ConformanceCase } from './conformance-case.ts';
 import type { Execution } from './execute.ts';
 import { Random } from './random.ts';
-import type { ConformanceCase } from './suite.ts';
 
 /** What an answer must be, and how near. */
 export interface ExpectedAnswer extends Expected {

@@ -1,10 +1,9 @@
 import { InvalidArgumentError } from '@flash-mla/core';
-import type { DeviceInfo } from '../../../runtime/device/backend.ts';
-import type { Device } from '../../../runtime/device/device.ts';
 import { operationTools } from '../../operation-tools.ts';
 import { caseName } from './case-name.ts';
+import type { ConformanceCase } from './conformance-case.ts';
 import { caseCost } from './cost.ts';
-import { type ExecuteOptions, type Execution, executeCase } from './execute.ts';
+import { executeCase } from './execute.ts';
 import { fullGrid } from './full-grid.ts';
 import type { CaseParams } from './params.ts';
 import { quickDense, quickSparse } from './quick-decode.ts';
@@ -15,21 +14,6 @@ import {
   quickPrefill,
   quickSchedule,
 } from './quick-others.ts';
-
-/** One case of the conformance suite. */
-export interface ConformanceCase {
-  /** Unique; says all parameters. */
-  readonly name: string;
-  readonly op: string;
-  /** Part of `quick` as well as of `full`. */
-  readonly quick: boolean;
-  /** Millions of floating-point operations, tiles of 64 counted in full. */
-  readonly cost: number;
-  /** Kinds of devices that have no kernel for it, with the reason. */
-  readonly excluded?: Readonly<Partial<Record<DeviceInfo['backend'], string>>>;
-  /** Generates the problem, runs it on a device and compares with the reference. */
-  execute(device: Device, options: ExecuteOptions): Promise<Execution>;
-}
 
 /** Which cases to run. */
 export interface CaseSelection {
