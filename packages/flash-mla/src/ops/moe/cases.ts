@@ -30,8 +30,6 @@ interface RouteParams {
   readonly graph?: boolean;
 }
 
-const excluded = () => ({ webgpu: 'experts have no kernels for WebGPU' });
-
 const route = { op: 'route-experts', logits: 'f32' } as const;
 const v3 = {
   ...route,
@@ -67,7 +65,6 @@ export const routeCases = defineCases<RouteParams, RouteProblem>({
     quickRoutes.slice(0, 4).map((each) => ({ ...each, rows })),
   ),
   cost: ({ rows, experts }) => rows * experts * 50,
-  excluded,
 
   problem(params, random) {
     const { rows, experts, topK, scoring, groups = 1, topGroups = groups } = params;
@@ -196,7 +193,6 @@ export const expertCases = defineCases<ExpertParams, ExpertInputs>({
     { ...f32, rows, experts: 8, topK: 4, hidden: 256, width: 100 },
   ]),
   cost: ({ rows, topK, hidden, width }) => 6 * rows * topK * hidden * width,
-  excluded,
 
   problem(params, random) {
     const { rows, experts, topK, hidden, width, weight, residual } = params;

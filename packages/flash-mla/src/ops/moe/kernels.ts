@@ -9,5 +9,6 @@ export const moeKernels: KernelLibrary = {
       load: async () => (await import('./cuda/kernels.ts')).moeCudaKernels,
     },
   ],
+  webgpu: async () => (await import('./webgpu/kernels.ts')).moeWebGpuKernels,
   cpu: async () => (await import('./cpu/kernels.ts')).moeCpuKernels,
 };
