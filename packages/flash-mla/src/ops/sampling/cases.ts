@@ -24,11 +24,13 @@ interface SampleParams {
   readonly graph?: boolean;
 }
 
-const noKernel = 'drawing tokens has kernels for the processor only';
+const noKernel = 'only the processor draws tokens and reports the likeliest ones';
 const f32 = { op: 'sample-tokens', logits: 'f32' } as const;
 
 const quick: readonly SampleParams[] = [
   { ...f32, rows: 5, vocabulary: 1000, greedy: true },
+  { ...f32, rows: 6, vocabulary: 333, greedy: true, bias: true, allowed: true, gap: 3 },
+  { ...f32, logits: 'bf16', rows: 6, vocabulary: 1500, greedy: true, penalties: true },
   { ...f32, rows: 40, vocabulary: 100, numTop: 5 },
   { ...f32, rows: 20, vocabulary: 500, topK: true },
   { ...f32, rows: 20, vocabulary: 500, topP: true, gap: 3 },
@@ -67,7 +69,10 @@ export const sampleCases = defineCases<SampleParams, SampleProblem>({
   quick,
   full: [1, 8, 64].map((rows) => ({ ...f32, rows, vocabulary: 32_000, topP: true, numTop: 3 })),
   cost: ({ rows, vocabulary }) => rows * vocabulary * 40,
-  excluded: () => ({ cuda: noKernel, sim: noKernel, webgpu: noKernel }),
+  excluded: ({ greedy, numTop }) =>
+    greedy && !numTop
+      ? { webgpu: 'WebGPU has no kernel for tokens' }
+      : { cuda: noKernel, sim: noKernel, webgpu: noKernel },
 
   problem(params, random) {
     const { rows, vocabulary, penalties, greedy, topK, topP, minP, bias, allowed } = params;
