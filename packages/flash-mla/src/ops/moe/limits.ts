@@ -1,3 +1,5 @@
+export { weightScaleBlock } from '../gemm/index.ts';
+
 /** The most experts that a router chooses from. */
 export const maxExperts = 1024;
 

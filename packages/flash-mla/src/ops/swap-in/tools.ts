@@ -1,4 +1,4 @@
-import type { OperationTools } from '../operation-tools.ts';
+import type { OperationTools } from '../conformance/operation-tools.ts';
 import { swapInCases } from './cases.ts';
 
 /** What the conformance suite knows of swap-ins. */

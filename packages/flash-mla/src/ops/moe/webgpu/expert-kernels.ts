@@ -12,7 +12,8 @@ import {
   rowReader,
 } from '../../../runtime/webgpu/wgsl/rows.ts';
 import { join } from '../../../runtime/webgpu/wgsl/text.ts';
-import { weightScaleBlock } from '../../gemm/index.ts';
+
+import { weightScaleBlock } from '../limits.ts';
 
 /** What the WGSL of a product of experts depends on. */
 export interface ProductConfig {
