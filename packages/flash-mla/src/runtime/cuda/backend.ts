@@ -27,7 +27,7 @@ import { KernelTable } from './launch/kernel-table.ts';
 import { asCudaBuffer, Launcher } from './launch/launcher.ts';
 import type { DeviceLimits } from './limits.ts';
 import { measurementsOf } from './measure/measurements.ts';
-import { DeviceMemory } from './memory/device-memory.ts';
+import { type CudaBuffer, DeviceMemory } from './memory/device-memory.ts';
 import { CudaHostMemory, HostBuffers } from './memory/host-buffers.ts';
 import { Capture } from './stream/capture.ts';
 import { CudaStream, type StreamOwner } from './stream/cuda-stream.ts';
@@ -59,7 +59,7 @@ export class CudaBackend implements Backend, StreamOwner {
   readonly #streams = new Set<CudaStream>();
   readonly #host: HostBuffers;
   readonly #kernels: KernelTable;
-  readonly #debug: boolean;
+  readonly #debug: { readonly checks: DebugChecks; readonly buffer: CudaBuffer } | undefined;
   readonly #graphs = new Set<CudaGraph>();
   #capture: Capture | undefined;
   /** What debug mode found, until a read or synchronisation has reported it. */
@@ -71,7 +71,6 @@ export class CudaBackend implements Backend, StreamOwner {
     const { context, driver } = shared;
     this.info = parts.info;
     this.shared = shared;
-    this.#debug = parts.debug;
     shared.hold(this.#onLost);
     try {
       this.memory = new DeviceMemory(shared, this.#order, parts.exactMemory);
@@ -89,6 +88,10 @@ export class CudaBackend implements Backend, StreamOwner {
       this.stream = this.defaultStream;
       const { state, timeline } = this.defaultStream;
       this.measurements = measurementsOf(context, state, timeline, launcher);
+      if (parts.debug) {
+        const buffer = this.memory.allocate(reportBytes);
+        this.#debug = { checks: this.#newChecks(buffer), buffer };
+      }
     } catch (error) {
       shared.release(this.#onLost);
       throw error;
@@ -115,7 +118,6 @@ export class CudaBackend implements Backend, StreamOwner {
     this.#order.retire(stream.timeline, isIdle, () => {
       this.#streams.delete(stream);
       stream.state.release();
-      if (stream.debug) this.memory.release(stream.debug.buffer);
       stream.destroy();
       if (this.#order.isSingle) this.memory.adoptScratch(this.defaultStream.state);
     });
@@ -209,7 +211,7 @@ export class CudaBackend implements Backend, StreamOwner {
 
   run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
     const { state } = this.stream;
-    if (this.#debug && !this.#passes(operation.checks?.(args) ?? [])) return;
+    if (this.#debug !== undefined && !this.#passes(operation.checks?.(args) ?? [])) return;
     try {
       this.#kernels.run(operation, args, state);
     } finally {
@@ -283,9 +285,9 @@ export class CudaBackend implements Backend, StreamOwner {
 
   /** Debug mode: a result, unless the device has found something bad on the way to it. */
   async checked<T>(result: Promise<T>, stream: CudaStream): Promise<T> {
-    if (stream.debug === undefined) return result;
+    if (this.#debug === undefined) return result;
     result.catch(() => {});
-    const { checks, buffer } = stream.debug;
+    const { checks, buffer } = this.#debug;
     const found = checks.failure(await stream.transfers.read(buffer.address, reportBytes));
     if (found) {
       checks.clear();
@@ -307,24 +309,30 @@ export class CudaBackend implements Backend, StreamOwner {
     const stream = new CudaStream(this, name);
     this.#streams.add(stream);
     this.#order.add(stream.timeline);
-    if (this.#debug) {
-      const buffer = this.memory.allocate(reportBytes);
-      const clear = () =>
-        this.shared.context.fill(buffer.address, 0, reportBytes / 4, stream.handle);
-      const run = (check: CheckNumbersArgs) => this.#kernels.run(checkNumbers, check, stream.state);
-      stream.debug = { checks: new DebugChecks(run, buffer, clear), buffer };
-    }
     return stream;
+  }
+
+  /**
+   * Debug mode: checks on the stream of the moment. Reports are read before anything else is checked, so
+   * that one place serves all streams.
+   */
+  #newChecks(buffer: CudaBuffer): DebugChecks {
+    const run = (check: CheckNumbersArgs) =>
+      this.#kernels.run(checkNumbers, check, this.stream.state);
+    return new DebugChecks(run, buffer, () => {
+      const { handle, timeline } = this.stream;
+      this.shared.context.fill(buffer.address, 0, reportBytes / 4, handle);
+      if (this.#capture === undefined) timeline.waitNow(timeline.mark());
+    });
   }
 
   /** Debug mode: whether an operation may run. What it must not run for is reported later. */
   #passes(conditions: readonly NumberCheck[]): boolean {
-    const { debug, transfers } = this.stream;
-    if (debug === undefined) return true;
-    const { checks, buffer } = debug;
+    if (this.#debug === undefined) return true;
+    const { checks, buffer } = this.#debug;
     checks.enqueue(conditions, this.#capture !== undefined);
     if (this.#capture) return true;
-    const failure = checks.failure(transfers.readNow(buffer.address, reportBytes));
+    const failure = checks.failure(this.stream.transfers.readNow(buffer.address, reportBytes));
     if (failure === undefined) return true;
     this.#failure ??= failure;
     checks.clear();

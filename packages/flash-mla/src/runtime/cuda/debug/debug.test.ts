@@ -85,4 +85,21 @@ describe('debug mode', () => {
     graph.replay();
     await device.synchronize();
   });
+
+  it('checks calls on every stream, and graphs that outlive the stream they were recorded on', async () => {
+    const side = device.createStream();
+    const good = problem([0, 1, 2]);
+    const bad = problem([0, 2, 1]);
+    device.withStream(side, good.run);
+    expect(await good.out.read({ stream: side })).toEqual(codes);
+    device.withStream(side, bad.run);
+    await expect(side.synchronize()).rejects.toMatchObject({ argument: 'numSplits[2]' });
+    const later = problem([0, 1, 2]);
+    const graph = device.capture(later.run, { stream: side });
+    side.dispose();
+    later.numSplits.write(Int32Array.of(0, 2, 1));
+    graph.replay();
+    await expect(device.synchronize()).rejects.toMatchObject({ argument: 'numSplits[2]' });
+    await device.synchronize();
+  });
 });

@@ -77,6 +77,30 @@ function launched(call: number) {
   };
 }
 
+describe('memory of the process', () => {
+  const pages = 65_536;
+  const locks = () => library.callsOf('cuMemHostRegister_v2');
+  const unlocks = () => library.callsOf('cuMemHostUnregister');
+
+  it('is locked in whole pages of its own, and known to kernels', () => {
+    library.script('cuMemHostGetDevicePointer_v2', (stub, out, host) => stub.u64(out, host + 1));
+    const memory = context.lockMemory(pages + 1);
+    expect(memory.bytes).toHaveLength(pages + 1);
+    expect(memory.bytes.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(memory.address % pages).toBe(0);
+    expect(memory.deviceAddress).toBe(memory.address + 1);
+    expect(locks()).toEqual([[memory.address, 2 * pages, 3]]);
+    context.unlockMemory(memory);
+    expect(unlocks()).toEqual([[memory.address]]);
+  });
+
+  it('is not left locked where kernels cannot know it', () => {
+    library.script('cuMemHostGetDevicePointer_v2', () => 801);
+    expect(() => context.lockMemory(8)).toThrow(CudaDriverError);
+    expect(unlocks()).toHaveLength(1);
+  });
+});
+
 describe('a launch', () => {
   it('passes grid, block, shared memory, stream and parameters as cuda.h lays them out', () => {
     const run = context.prepareRun(shape());

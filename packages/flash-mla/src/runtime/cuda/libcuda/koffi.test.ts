@@ -85,5 +85,11 @@ describe.skipIf(!hasCompiler)('a driver library (needs a C compiler)', () => {
     await device.synchronize();
     expect(() => device.empty([2 ** 31], 'u8')).toThrow(OutOfMemoryError);
     expect(await q.read()).toEqual(codes);
+
+    const pinned = device.pinned(512);
+    device.copy(q, pinned);
+    expect(new Uint16Array(pinned.bytes.buffer, pinned.bytes.byteOffset, 256)).toEqual(codes);
+    expect(await device.tensorOn(pinned, [256], 'bf16').read()).toEqual(codes);
+    pinned.dispose();
   });
 });

@@ -1,20 +1,13 @@
 import type { BackendEvent, BackendStream } from '../../device/backend.ts';
-import type { DebugChecks } from '../debug/debug-checks.ts';
 import type { SharedContext } from '../device/shared-context.ts';
 import type { Handle } from '../driver/driver.ts';
 import type { CounterPool } from '../launch/counters.ts';
 import { StreamState } from '../launch/stream-state.ts';
-import type { CudaBuffer, DeviceMemory } from '../memory/device-memory.ts';
+import type { DeviceMemory } from '../memory/device-memory.ts';
 import { Transfers } from '../memory/transfers.ts';
 import type { Capture } from './capture.ts';
 import { CudaEvent } from './cuda-event.ts';
 import { Timeline } from './timeline.ts';
-
-/** Debug mode: the checks of calls on one stream, and the memory where they report. */
-export interface StreamChecks {
-  readonly checks: DebugChecks;
-  readonly buffer: CudaBuffer;
-}
 
 /** What a stream needs of its backend. */
 export interface StreamOwner {
@@ -34,7 +27,6 @@ export class CudaStream implements BackendStream {
   readonly timeline: Timeline;
   readonly transfers: Transfers;
   readonly state: StreamState;
-  debug: StreamChecks | undefined;
   readonly #owner: StreamOwner;
   #retired = false;
 
