@@ -62,7 +62,7 @@ describe('the library', () => {
   it('has the rooms that the rules know, and no others', () => {
     const entries = readdirSync(join(root, library), { withFileTypes: true });
     const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-    expect(folders.sort()).toEqual(['command', 'ops', 'runtime']);
+    expect(folders.sort()).toEqual(['command', 'models', 'ops', 'runtime']);
   });
 });
 

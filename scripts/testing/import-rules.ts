@@ -48,7 +48,10 @@ export const rooms: readonly Room[] = [
   {
     name: 'flash-mla',
     folder: 'packages/flash-mla',
-    mayImport: ['core', 'ptx', 'safetensors', 'runtime', 'ops', 'engine', 'models', 'server'],
+    mayImport: [
+      ...['core', 'ptx', 'machine-code', 'safetensors', 'runtime', 'ops'],
+      ...['engine', 'models', 'server'],
+    ],
   },
   { name: 'playground', folder: 'apps/playground', mayImport: ['flash-mla', 'ops'] },
 ];
