@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { checkModelOn, type ModelFiles, type PromptCheck } from '@flash-mla/models';
-import { openSafetensors } from '@flash-mla/safetensors';
+import { encodeSafetensors, openSafetensors } from '@flash-mla/safetensors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   dataPath,
@@ -85,5 +85,26 @@ describe('models on the processor in bf16', () => {
     const model = await loadModel('@flash-mla/tales', { maxTokens: 256 });
     await model.dispose();
     await expect(loadModel('no/model')).rejects.toThrow(/Get a model with/);
+  });
+});
+
+describe('models on the CUDA kernels, simulated', () => {
+  it.each(['minicpm3', 'deepseek-v2-lite'] as const)('%s is near the answers', async (name) => {
+    const file = await openSafetensors(dataPath(`tiny/${name}/expected.safetensors`));
+    const { data: greedy } = await file.read('0.greedy', 'i32');
+    const answers = await openSafetensors(
+      await encodeSafetensors({
+        '0.input_ids': await file.read('0.input_ids', 'i32'),
+        '0.logits': await file.read('0.logits', 'f32'),
+        '0.greedy': { dtype: 'i32', shape: [1], data: greedy.slice(0, 1) },
+      }),
+    );
+    await file.close();
+    await using device = await openDevice('sim');
+    const ops = new DeviceOperations(device);
+    for await (const check of checkModelOn(ops, await tinyFiles(name), answers)) {
+      expect(check.relativeError).toBeLessThan(2e-2);
+      expect(check).toMatchObject({ bestDisagreeClearly: 0, greedyAgree: 1 });
+    }
   });
 });

@@ -7,7 +7,7 @@ import { UsageError } from '../../ops/bench/usage-error.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { jsonText } from '../json.ts';
-import { addDTypeAndDevice } from '../models/options.ts';
+import { addDTypeAndDevice, deviceFor } from '../models/options.ts';
 import { addNotes } from '../terminal/help.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -33,7 +33,8 @@ export function define(command: Command): void {
 }
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
-  const { json, dtype } = command.opts<{ json?: boolean; dtype: ModelDType }>();
+  const flags = command.opts<{ json?: boolean; dtype: ModelDType; device: string }>();
+  const { json, dtype } = flags;
   const [model = '', file = ''] = command.args;
   const { checkModelAnswers } = await import('../../models/load-model.ts');
   const answers = await openSafetensors(file);
@@ -43,7 +44,13 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const checks: PromptCheck[] = [];
   const onProgress = (done: number, total: number) =>
     progress.update(Math.round((100 * done) / total), 100, `loading ${model}`);
-  const options = { dtype, onProgress, signal: context.signal };
+  const device = await deviceFor(flags, context);
+  const options = {
+    dtype,
+    ...(device !== undefined && { device }),
+    onProgress,
+    signal: context.signal,
+  };
   for await (const check of checkModelAnswers(model, answers, options)) {
     context.signal.throwIfAborted();
     checks.push(check);

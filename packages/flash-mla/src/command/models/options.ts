@@ -1,7 +1,10 @@
 import type { GenerateOptions, LanguageModel, Prompt } from '@flash-mla/models';
 import { type Command, Option } from 'commander';
 import type { ModelDType } from '../../models/load-model.ts';
+import { UsageError } from '../../ops/bench/usage-error.ts';
+import type { Device } from '../../runtime/device/device.ts';
 import type { CommandContext } from '../context.ts';
+import { openFor } from '../open.ts';
 import { integer, number } from '../option-values.ts';
 import { startProgress } from '../terminal/progress.ts';
 
@@ -18,11 +21,9 @@ export interface ModelFlags {
 /** `dtype`: of the command's default. */
 export function addDTypeAndDevice(command: Command, dtype: ModelDType): Command {
   return command
+    .option('--device <device>', 'auto (the processor), cpu, cuda, cuda:N or sim', 'auto')
     .addOption(
-      new Option('--device <device>', 'where to compute').choices(['auto', 'cpu']).default('auto'),
-    )
-    .addOption(
-      new Option('--dtype <dtype>', 'bf16: on all threads; f32: on one, to compare with')
+      new Option('--dtype <dtype>', 'bf16: on the device; f32: on one thread, to compare with')
         .choices(['bf16', 'f32'])
         .default(dtype),
     );
@@ -38,6 +39,18 @@ export function addModelOptions(command: Command): Command {
     'tokens that the cache holds (default: what the model can, at most 8192)',
     integer(2, 2 ** 26),
   );
+}
+
+/** The device of a command line; undefined: the library opens the processor, or needs none. */
+export async function deviceFor(
+  { device, dtype }: Pick<ModelFlags, 'device' | 'dtype'>,
+  context: CommandContext,
+): Promise<Device | undefined> {
+  if (device === 'auto') return undefined;
+  if (dtype === 'f32' && device !== 'cpu') {
+    throw new UsageError(`--device ${device}: --dtype f32 runs on the processor only.`);
+  }
+  return dtype === 'f32' ? undefined : openFor({ device }, context);
 }
 
 /** Options of every command that generates. */
@@ -91,14 +104,16 @@ export function samplingOptions(flags: SamplingFlags): GenerateOptions {
 /** Loads a model with a bar, and disposes of it when the process ends. */
 export async function loadFor(
   name: string | undefined,
-  { context: maxTokens, dtype }: ModelFlags,
+  { context: maxTokens, device: spec, dtype }: ModelFlags,
   context: CommandContext,
 ): Promise<LanguageModel> {
   const { loadModel } = await import('../../models/load-model.ts');
+  const device = await deviceFor({ device: spec, dtype }, context);
   const progress = startProgress(context.progress);
   context.onExit(() => progress.stop());
   const model = await loadModel(name ?? demoModel, {
     dtype,
+    ...(device !== undefined && { device }),
     ...(maxTokens !== undefined && { maxTokens }),
     signal: context.signal,
     onProgress: (done, total) => {
