@@ -26,6 +26,7 @@ const usageErrors = new Set([
   'TokenizerError',
   'ModelOptionError',
   'ServerOptionError',
+  'MissingPackageError',
 ]);
 
 /** 2 where the user's words or files are wrong, 1 for all else. */

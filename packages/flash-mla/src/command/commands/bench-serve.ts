@@ -7,6 +7,7 @@ import { writeTextFile } from '../files.ts';
 import { jsonText } from '../json.ts';
 import { demoModel } from '../models/options.ts';
 import { integer, number } from '../option-values.ts';
+import { loadServer } from '../server-package.ts';
 import { addNotes } from '../terminal/help.ts';
 import { startProgress } from '../terminal/progress.ts';
 
@@ -63,7 +64,7 @@ export function define(command: Command): void {
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<ServeBenchFlags>();
-  const { benchServer } = await import('@flash-mla/server');
+  const { benchServer } = await loadServer();
   const { model, seed } = flags;
   const { signal } = context;
   const url = flags.url?.replace(/\/(v1\/?)?$/, '') ?? (await startServer(model, context));
@@ -95,7 +96,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
 }
 
 async function startServer(model = demoModel, context: CommandContext): Promise<string> {
-  const { createEngine, createLogger, Server } = await import('@flash-mla/server');
+  const { createEngine, createLogger, Server } = await loadServer();
   const logger = createLogger('silent');
   const server = new Server(await createEngine(model), { port: 0, logger });
   context.onExit(() => server.close(1));

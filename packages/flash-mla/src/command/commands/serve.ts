@@ -6,6 +6,7 @@ import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { demoModel } from '../models/options.ts';
 import { integer, list, number } from '../option-values.ts';
+import { loadServer } from '../server-package.ts';
 import { addNotes } from '../terminal/help.ts';
 
 interface ServeFlags {
@@ -95,9 +96,7 @@ export function define(command: Command): void {
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<ServeFlags>();
   const model = command.args[0] ?? demoModel;
-  const { createEngine, createLogger, resolveServerOptions, Server } = await import(
-    '@flash-mla/server'
-  );
+  const { createEngine, createLogger, resolveServerOptions, Server } = await loadServer();
   const logger = createLogger(flags.logLevel);
   // What is wrong with the command line is said before a model is loaded.
   const options = resolveServerOptions({ ...serverOptions(flags, await keysOf(flags)), logger });

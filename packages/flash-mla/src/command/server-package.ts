@@ -1,0 +1,38 @@
+import { FlashMlaError } from '@flash-mla/core';
+
+const name = '@flash-mla/server';
+
+/** A command needs a package that is not installed. */
+export class MissingPackageError extends FlashMlaError {
+  override readonly name = 'MissingPackageError';
+  /** The package's name. */
+  readonly subject: string;
+  readonly remedy: string;
+
+  constructor(subject: string, remedy: string, cause: unknown) {
+    super(`${subject}: expected an installed package, found none. ${remedy}`, { cause });
+    this.subject = subject;
+    this.remedy = remedy;
+  }
+}
+
+/**
+ * The server's package: an optional peer, since its libraries are as large as all the rest. Throws
+ * {@link MissingPackageError} where it is not installed.
+ */
+export async function loadServer<M = typeof import('@flash-mla/server')>(
+  load: () => Promise<M> = () => import('@flash-mla/server') as Promise<M>,
+): Promise<M> {
+  try {
+    return await load();
+  } catch (error) {
+    const { code, message = '' } = Object(error) as { code?: unknown; message?: string };
+    // What the package itself fails to find is another error.
+    if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes(`'${name}'`)) throw error;
+    throw new MissingPackageError(
+      name,
+      'Install it beside flash-mla, in the same version: README.md of flash-mla says how.',
+      error,
+    );
+  }
+}
