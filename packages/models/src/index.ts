@@ -57,6 +57,7 @@ export type {
   WeightStore,
   WeightUse,
 } from './layers/operations.ts';
+export type { ModuleOperations, OperationsModule } from './layers/operations-module.ts';
 export type { Rotation } from './layers/rotary.ts';
 export type {
   AttentionWeights,

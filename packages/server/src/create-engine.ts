@@ -2,6 +2,7 @@ import type { EngineOptions } from '@flash-mla/engine';
 import { TextEngine } from './generate/text-engine.ts';
 import { grammarVocabulary } from './grammar/vocabulary.ts';
 import { readServedModel } from './model/checkpoint-model.ts';
+import type { OperationsSource } from './model/checkpoint-runner.ts';
 import type { ServedTokenizer } from './model/served-model.ts';
 import { ThreadBackend } from './thread/thread-backend.ts';
 import { TokenizerThread } from './thread/tokenizer-thread.ts';
@@ -15,6 +16,12 @@ export interface CreateEngineOptions {
   readonly maxTokens?: number;
   /** Sequences that are computed together. Default 32. */
   readonly maxRunning?: number;
+  /**
+   * What the model is computed with: a module that makes the operations, loaded in the engine's thread.
+   * `flash-mla/models` is one: `{ module: import.meta.resolve('flash-mla/models'), options: { device: 'cpu' } }`
+   * computes in bf16 on a device of that library. Default: float32 in TypeScript on one thread.
+   */
+  readonly operations?: OperationsSource;
   /** Further options of the engine. */
   readonly engine?: Partial<
     Pick<
@@ -39,7 +46,7 @@ export async function createEngine(
   pathOrPackage: string,
   options: CreateEngineOptions = {},
 ): Promise<TextEngine> {
-  const { engine, maxRunning = 32, maxTokens, name } = options;
+  const { engine, maxRunning = 32, maxTokens, name, operations } = options;
   const longest = options.maxModelLength ?? maxTokens;
   const model = await readServedModel(pathOrPackage, {
     ...(name !== undefined && { name }),
@@ -51,6 +58,7 @@ export async function createEngine(
     maxModelLength,
     maxTokens: maxTokens ?? Math.max(maxModelLength, Math.min(4 * maxModelLength, 32_768)),
     vocabulary: grammarVocabulary(model),
+    ...(operations !== undefined && { operations }),
     engine: { ...engine, maxRunning, model: model.id },
   });
   const thread = new TokenizerThread(pathOrPackage);

@@ -19,6 +19,7 @@ export {
   TokenizerError,
   UnsupportedModelError,
 } from '@flash-mla/models';
+export { createOperations } from './create-operations.ts';
 export { type DeviceMatrix, DeviceOperations } from './device-operations.ts';
 export {
   checkModelAnswers,

@@ -4,6 +4,8 @@ import {
   DecoderRunner,
   findModel,
   loadWeights,
+  type ModuleOperations,
+  type OperationsModule,
   PlainOperations,
   readModelFiles,
 } from '@flash-mla/models';
@@ -12,26 +14,56 @@ export interface LoadedRunner {
   readonly runner: ModelRunner;
   readonly pageSize: number;
   readonly totalPages: number;
+  /** Gives up the device. The runner must be idle. */
+  dispose(): Promise<void>;
+}
+
+/** Where the operations of a model come from. */
+export interface OperationsSource {
+  /** The address of a module with a `createOperations`, as `import()` takes it. */
+  readonly module: string;
+  /** For `createOperations`; copied to the engine's thread. */
+  readonly options?: unknown;
 }
 
 /**
- * Loads the weights of a checkpoint and makes what runs them, in float32 on the thread that calls it.
+ * Loads the weights of a checkpoint and makes what runs them.
  *
  * @param maxTokens what the KV cache holds, of all sequences together
+ * @param source default: float32 in TypeScript, on the thread that calls it
  */
 export async function loadRunner(
   pathOrPackage: string,
   maxModelLength: number,
   maxTokens: number,
+  source?: OperationsSource,
 ): Promise<LoadedRunner> {
-  const files = await findModel(pathOrPackage);
-  const { config } = await readModelFiles(files);
-  const operations = new PlainOperations();
-  const weights = await loadWeights(files, config, operations);
-  const decoder = new Decoder(config, operations, weights, maxModelLength);
-  const { pageSize } = operations;
-  // One more: page 0 belongs to nobody.
-  const totalPages = Math.ceil(maxTokens / pageSize) + 1;
-  const cache = decoder.createCache(totalPages);
-  return { runner: new DecoderRunner(decoder, cache), pageSize, totalPages };
+  const sizes = { maxModelLength, maxTokens };
+  if (source === undefined) {
+    const plain = { operations: new PlainOperations(), dispose: async () => {} };
+    return loadOn(plain, pathOrPackage, sizes);
+  }
+  const { createOperations } = (await import(source.module)) as OperationsModule;
+  return loadOn(await createOperations(source.options), pathOrPackage, sizes);
+}
+
+async function loadOn<Matrix>(
+  { operations, dispose }: ModuleOperations<Matrix>,
+  pathOrPackage: string,
+  { maxModelLength, maxTokens }: { readonly maxModelLength: number; readonly maxTokens: number },
+): Promise<LoadedRunner> {
+  try {
+    const files = await findModel(pathOrPackage);
+    const { config } = await readModelFiles(files);
+    const weights = await loadWeights(files, config, operations);
+    const decoder = new Decoder(config, operations, weights, maxModelLength);
+    const { pageSize } = operations;
+    // One more: page 0 belongs to nobody.
+    const totalPages = Math.ceil(maxTokens / pageSize) + 1;
+    const runner = new DecoderRunner(decoder, decoder.createCache(totalPages));
+    return { runner, pageSize, totalPages, dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
 }

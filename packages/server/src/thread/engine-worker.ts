@@ -3,7 +3,7 @@ import { Engine, type EngineEvent, type RequestOptions } from '@flash-mla/engine
 import type { BackendRequest } from '../generate/backend.ts';
 import { EngineLoop } from '../generate/engine-loop.ts';
 import { WorkerGrammars } from '../grammar/worker-grammars.ts';
-import { loadRunner } from '../model/checkpoint-runner.ts';
+import { type LoadedRunner, loadRunner } from '../model/checkpoint-runner.ts';
 import type { EngineThreadData, FromEngine, SentEvent, ToEngine } from './messages.ts';
 import { sendError } from './sent-error.ts';
 
@@ -14,6 +14,8 @@ if (port === null) throw new Error('this file is the script of a worker');
 const data = workerData as EngineThreadData;
 const send = (message: FromEngine) => port.postMessage(message);
 
+/** Gives up the model's device. */
+let release: LoadedRunner['dispose'] = async () => {};
 const loop = await load().catch((error: unknown) => {
   send({ kind: 'failed', error: sendError(error) });
   return undefined;
@@ -21,9 +23,11 @@ const loop = await load().catch((error: unknown) => {
 const grammars = new WorkerGrammars(data.vocabulary);
 
 async function load(): Promise<EngineLoop> {
-  const { maxModelLength, maxTokens, model } = data;
-  const { pageSize, runner, totalPages } = await loadRunner(model, maxModelLength, maxTokens);
-  // Host and device are the same processor here: overlapping them would gain nothing.
+  const { maxModelLength, maxTokens, model, operations } = data;
+  const loaded = await loadRunner(model, maxModelLength, maxTokens, operations);
+  const { pageSize, runner, totalPages } = loaded;
+  release = loaded.dispose;
+  // Tokens are drawn on the host, so the next step cannot begin before this one's are known.
   const options = { overlap: false, ...data.engine, maxModelLength, pageSize, totalPages };
   const made = new EngineLoop(new Engine(runner, options), {
     onFailure: (error) => send({ kind: 'stopped', error: sendError(error) }),
@@ -67,6 +71,9 @@ if (loop !== undefined)
     else
       void reply(
         message.call,
-        loop.close().then(() => grammars.close()),
+        loop
+          .close()
+          .then(() => grammars.close())
+          .then(release),
       );
   });

@@ -1,6 +1,7 @@
 import type { EngineEvent, EngineOptions, EngineStats } from '@flash-mla/engine';
 import type { BackendRequest } from '../generate/backend.ts';
 import type { GrammarVocabulary } from '../grammar/vocabulary.ts';
+import type { OperationsSource } from '../model/checkpoint-runner.ts';
 import type { SentError } from './sent-error.ts';
 
 /** What the engine's thread is told when it starts. */
@@ -10,6 +11,7 @@ export interface EngineThreadData {
   readonly maxModelLength: number;
   /** What the KV cache holds. */
   readonly maxTokens: number;
+  readonly operations?: OperationsSource;
   readonly engine: Partial<EngineOptions>;
   readonly vocabulary: GrammarVocabulary;
 }

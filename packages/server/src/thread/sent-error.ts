@@ -15,6 +15,8 @@ export interface SentError extends Problem {
   readonly name: string;
   readonly message: string;
   readonly status?: number;
+  /** Whether it was thrown on purpose. */
+  readonly isTyped: boolean;
 }
 
 const classes = {
@@ -45,6 +47,7 @@ export function sendError(error: unknown): SentError {
     expected: part('expected'),
     actual: part('actual'),
     remedy: part('remedy'),
+    isTyped: it instanceof FlashMlaError,
     ...(it instanceof ApiError && { status: it.status }),
   };
 }
@@ -56,7 +59,7 @@ export function receiveError(sent: SentError): Error {
   const known = Object.hasOwn(classes, name) ? classes[name as keyof typeof classes] : undefined;
   if (known !== undefined) return new known(sent);
   if (name === 'RunnerError') return new RunnerError(sent, { fatal: false });
-  return sent.subject === '' ? new Error(message) : new LoadError(sent);
+  return sent.isTyped ? new LoadError(sent) : new Error(message);
 }
 
 /** An outcome holds errors of the engine. */

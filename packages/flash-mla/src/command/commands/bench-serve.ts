@@ -10,6 +10,7 @@ import { integer, number } from '../option-values.ts';
 import { loadServer } from '../server-package.ts';
 import { addNotes } from '../terminal/help.ts';
 import { startProgress } from '../terminal/progress.ts';
+import { operationsFor } from './serve.ts';
 
 interface ServeBenchFlags {
   readonly url?: string;
@@ -98,7 +99,8 @@ export async function run(command: Command, context: CommandContext): Promise<nu
 async function startServer(model = demoModel, context: CommandContext): Promise<string> {
   const { createEngine, createLogger, Server } = await loadServer();
   const logger = createLogger('silent');
-  const server = new Server(await createEngine(model), { port: 0, logger });
+  const operations = operationsFor({ device: 'auto', dtype: 'bf16' });
+  const server = new Server(await createEngine(model, operations), { port: 0, logger });
   context.onExit(() => server.close(1));
   return server.listen();
 }

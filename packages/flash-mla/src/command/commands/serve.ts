@@ -2,14 +2,15 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Server, ServerOptions } from '@flash-mla/server';
 import { type Command, Option } from 'commander';
+import { UsageError } from '../../ops/bench/usage-error.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
-import { demoModel } from '../models/options.ts';
+import { addDTypeAndDevice, demoModel, type ModelFlags } from '../models/options.ts';
 import { integer, list, number } from '../option-values.ts';
 import { loadServer } from '../server-package.ts';
 import { addNotes } from '../terminal/help.ts';
 
-interface ServeFlags {
+interface ServeFlags extends Pick<ModelFlags, 'device' | 'dtype'> {
   readonly name?: string;
   readonly alias?: string[];
   readonly reasoningField: 'both' | 'reasoning' | 'reasoning_content' | 'none';
@@ -37,7 +38,8 @@ interface ServeFlags {
 export function define(command: Command): void {
   command
     .argument('[model]', `a Hugging Face folder or an installed package (default: ${demoModel})`)
-    .optionsGroup('Model:')
+    .optionsGroup('Model:');
+  addDTypeAndDevice(command, 'bf16')
     .option('--name <name>', 'its name in requests (default: the last part of its path)')
     .option('--alias <names>', 'further names', list)
     .addOption(
@@ -106,6 +108,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     ...(flags.context !== undefined && { maxTokens: flags.context }),
     ...(flags.maxLength !== undefined && { maxModelLength: flags.maxLength }),
     maxRunning: flags.maxRunning,
+    ...operationsFor(flags),
     engine: {
       prefixCache: flags.prefixCache,
       targetStepMs: flags.targetStepMs,
@@ -121,6 +124,16 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     `${engine.model.id} is ready: ${url} to chat, ${url}/v1 for clients of OpenAI's API.`,
   );
   return waitFor(server, engine.stopped, context);
+}
+
+/** What the model is computed with, in the engine's thread. */
+export function operationsFor({ device, dtype }: Pick<ModelFlags, 'device' | 'dtype'>) {
+  if (dtype === 'f32') {
+    if (device === 'auto' || device === 'cpu') return {};
+    throw new UsageError(`--device ${device}: --dtype f32 runs on the processor only.`);
+  }
+  const options = { device: device === 'auto' ? 'cpu' : device };
+  return { operations: { module: import.meta.resolve('flash-mla/models'), options } };
 }
 
 /** Until somebody ends the server, or the engine has failed for good. */
