@@ -47,9 +47,9 @@ export async function probe(): Promise<readonly ProbedDevice[]> {
   requireSimd();
   const details = {
     threads: hasSharedMemory() ? hardwareThreads() : 1,
-    ...kernelDetails(await findKernels(hasSharedMemory())),
     sharedMemory: hasSharedMemory(),
     relaxedSimd: hasRelaxedSimd(),
+    ...kernelDetails(await findKernels(hasSharedMemory())),
   };
   return [{ name: processorName(), details }];
 }
@@ -95,9 +95,9 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
     memoryBytes: pages * 65536,
     details: {
       threads: workers,
-      ...kernelDetails(found),
       sharedMemory: shared,
       relaxedSimd: relaxed,
+      ...kernelDetails(found),
       fusedMultiplyAdd: isFused(host),
     },
   };
