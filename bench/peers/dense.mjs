@@ -16,8 +16,9 @@ export async function compareEngines(hQ, { threads, rounds, log }) {
   engines.node = await openFastest('onnxruntime-node', data, threads);
   engines.ours = await openOurs(data, { threads });
   engines.oneThread = await openOurs(data, { threads: 1 });
-  engines.noRelaxed = await openOurs(data, { threads, relaxedSimd: false });
-  for (const name of ['ours', 'oneThread', 'noRelaxed']) await settle(engines[name].run, 0.5);
+  engines.wasm = await openOurs(data, { threads, native: false });
+  engines.noRelaxed = await openOurs(data, { threads, native: false, relaxedSimd: false });
+  for (const name of ['ours', 'oneThread', 'wasm', 'noRelaxed']) await settle(engines[name].run, 0.5);
   await crossCheck(engines);
 
   const times = Object.fromEntries(Object.keys(engines).map((name) => [name, []]));
@@ -71,9 +72,12 @@ function summarise(data, engines, times, ceilings) {
     gflops: ofEngines(gflops),
     bestGflops: ofEngines(bestGflops),
     milliseconds: ofEngines((name) => median(times[name])),
-    shareOfFma: gflops('ours') / fma,
+    kernels: engines.ours.device.info.details.kernels,
+    shareOfFma: gflops('wasm') / fma,
     twoThreadsOverOne: speedup('ours', 'oneThread'),
+    overWasm: speedup('ours', 'wasm'),
     overWeb: speedup('ours', 'web'),
+    wasmOverWeb: speedup('wasm', 'web'),
     overNode: speedup('ours', 'node'),
     noRelaxedOverWeb: speedup('noRelaxed', 'web'),
     web: { fastest: engines.web.label, tried: engines.web.tried },
