@@ -18,7 +18,8 @@ export async function compareEngines(hQ, { threads, rounds, log }) {
   engines.oneThread = await openOurs(data, { threads: 1 });
   engines.wasm = await openOurs(data, { threads, native: false });
   engines.noRelaxed = await openOurs(data, { threads, native: false, relaxedSimd: false });
-  for (const name of ['ours', 'oneThread', 'wasm', 'noRelaxed']) await settle(engines[name].run, 0.5);
+  for (const name of ['ours', 'oneThread', 'wasm', 'noRelaxed'])
+    await settle(engines[name].run, 0.5);
   await crossCheck(engines);
 
   const times = Object.fromEntries(Object.keys(engines).map((name) => [name, []]));
