@@ -7,7 +7,8 @@ import type { CommandContext } from './context.ts';
  * Runs one command line and resolves to its exit code. Throws {@link UsageError} for a command line
  * that makes no sense, and whatever the command throws. Loads only the file of the command it names.
  */
-export async function main(argv: readonly string[], context: CommandContext): Promise<number> {
+export async function main(line: readonly string[], context: CommandContext): Promise<number> {
+  const argv = withCompounds(line);
   const program = new Command('flash-mla')
     .description('Multi-head Latent Attention kernels, on CUDA, WebGPU and WebAssembly.')
     .helpCommand('help [command]', 'this text, or that of a command')
@@ -42,6 +43,14 @@ export async function main(argv: readonly string[], context: CommandContext): Pr
     throw new UsageError(usageMessage(error.message, named));
   }
   return exitCode;
+}
+
+/** `bench serve` is one command, `bench-serve`; so it is behind `help`. */
+function withCompounds(argv: readonly string[]): readonly string[] {
+  const at = argv[0] === 'help' ? 1 : 0;
+  const name = `${argv[at]}-${argv[at + 1]}`;
+  if (!Object.hasOwn(commands, name)) return argv;
+  return [...argv.slice(0, at), name, ...argv.slice(at + 2)];
 }
 
 /**

@@ -101,10 +101,11 @@ describe('flash-mla serve', () => {
   });
 });
 
-describe('flash-mla bench-serve', () => {
+describe('flash-mla bench serve', () => {
   it('measures the demo model that it starts', async () => {
     const { output, status } = await runToEnd([
-      'bench-serve',
+      'bench',
+      'serve',
       '--requests',
       '3',
       '--prompt-tokens',

@@ -17,7 +17,9 @@ export async function tellTale(context: CommandContext): Promise<void> {
     },
   );
   if (model === undefined) {
-    context.write(dim(`\nfor a tale: npm install ${demoModel}, then flash-mla chat\n`));
+    context.write(
+      dim(`\nfor a tale: the package ${demoModel}, as README.md says, then flash-mla chat\n`),
+    );
     return;
   }
   context.onExit(() => model.dispose());
