@@ -1,11 +1,23 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEngine } from './create-engine.ts';
+import { ServerOptionError } from './errors.ts';
 import type { TextEngine } from './generate/text-engine.ts';
 import { Server } from './server.ts';
 import { eventsOf } from './testing/serve.ts';
 
 const logger = pino({ level: 'silent' });
+
+describe('createEngine', () => {
+  it('does not promise what operations of a device do not keep', async () => {
+    const options = { engine: { deterministic: true }, operations: { module: 'flash-mla/models' } };
+    const error = await createEngine('@flash-mla/tales', options).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(ServerOptionError);
+    expect(String(error)).toMatch(/--dtype f32/);
+  });
+});
 
 describe('the demo model in its thread', () => {
   let engine: TextEngine;

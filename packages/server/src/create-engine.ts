@@ -1,4 +1,5 @@
 import type { EngineOptions } from '@flash-mla/engine';
+import { ServerOptionError } from './errors.ts';
 import { TextEngine } from './generate/text-engine.ts';
 import { grammarVocabulary } from './grammar/vocabulary.ts';
 import { readServedModel } from './model/checkpoint-model.ts';
@@ -40,13 +41,23 @@ export interface CreateEngineOptions {
  * Loads a model into a thread of its own, ready for many requests: a folder in the form of Hugging Face, or
  * an installed package that is one, such as `@flash-mla/tales`.
  *
- * @throws ModelNotFoundError, UnsupportedModelError, CheckpointError, TokenizerError, EngineOptionError
+ * @throws ServerOptionError, ModelNotFoundError, UnsupportedModelError, CheckpointError, TokenizerError, EngineOptionError
  */
 export async function createEngine(
   pathOrPackage: string,
   options: CreateEngineOptions = {},
 ): Promise<TextEngine> {
   const { engine, maxRunning = 32, maxTokens, name, operations } = options;
+  if (engine?.deterministic && operations !== undefined) {
+    throw new ServerOptionError({
+      subject: 'engine.deterministic',
+      expected: 'no operations of a device beside it',
+      actual: 'both',
+      remedy:
+        'The products of a device depend in their last bits on how many rows are computed together: leave ' +
+        'operations out (--dtype f32 of the command), or deterministic.',
+    });
+  }
   const longest = options.maxModelLength ?? maxTokens;
   const model = await readServedModel(pathOrPackage, {
     ...(name !== undefined && { name }),

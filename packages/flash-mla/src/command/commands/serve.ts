@@ -63,7 +63,7 @@ export function define(command: Command): void {
       number(1, 60_000),
       60,
     )
-    .option('--deterministic', 'answers do not depend on what else is computed')
+    .option('--deterministic', 'answers do not depend on what else is computed; needs --dtype f32')
     .optionsGroup('Limits:')
     .option('--max-queued <n>', 'sequences that may wait', integer(1), 1024)
     .option('--max-queued-tokens <n>', 'tokens of prompts that may wait', integer(1))
