@@ -1,4 +1,5 @@
 export { Engine, type EngineStats } from './engine.ts';
+export { EngineLoop, type EngineLoopHooks } from './engine-loop.ts';
 export {
   ConstraintError,
   EngineError,

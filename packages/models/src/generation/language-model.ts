@@ -1,9 +1,8 @@
-import type { Engine, EngineEvent, TokenLogprobs } from '@flash-mla/engine';
+import { type Engine, type EngineEvent, EngineLoop, type TokenLogprobs } from '@flash-mla/engine';
 import type { GenerationConfig } from '../config/generation-config.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import { ModelError, ModelOptionError, shown } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { EngineLoop } from './engine-loop.ts';
 import {
   type GeneratedPiece,
   type GenerateOptions,
@@ -163,7 +162,7 @@ export class LanguageModel implements AsyncDisposable {
         ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }),
         ...(options.minTokens !== undefined && { minTokens: options.minTokens }),
       },
-      (event) => events.push(event),
+      (list) => events.push(...list),
     );
     return { id, events };
   }
@@ -191,8 +190,8 @@ class EventQueue {
   readonly #events: GenerationEvent[] = [];
   #wake: (() => void) | undefined;
 
-  push(event: GenerationEvent): void {
-    this.#events.push(event);
+  push(...events: readonly GenerationEvent[]): void {
+    this.#events.push(...events);
     this.#wake?.();
   }
 

@@ -1,8 +1,13 @@
-import { Engine, type EngineOptions, type EngineStats, type ModelRunner } from '@flash-mla/engine';
+import {
+  Engine,
+  EngineLoop,
+  type EngineOptions,
+  type EngineStats,
+  type ModelRunner,
+} from '@flash-mla/engine';
 import { badRequest } from '../errors.ts';
 import type { Grammars } from '../grammar/grammars.ts';
 import type { Backend, BackendListener, BackendRequest } from './backend.ts';
-import { EngineLoop } from './engine-loop.ts';
 
 /** An engine in this thread: simple, and right where a step leaves the thread free. */
 export class LocalBackend implements Backend {

@@ -1,7 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { Engine, type EngineEvent, type RequestOptions } from '@flash-mla/engine';
+import { Engine, type EngineEvent, EngineLoop, type RequestOptions } from '@flash-mla/engine';
 import type { BackendRequest } from '../generate/backend.ts';
-import { EngineLoop } from '../generate/engine-loop.ts';
 import { WorkerGrammars } from '../grammar/worker-grammars.ts';
 import { type LoadedRunner, loadRunner } from '../model/checkpoint-runner.ts';
 import type { EngineThreadData, FromEngine, SentEvent, ToEngine } from './messages.ts';

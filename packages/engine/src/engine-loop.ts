@@ -1,10 +1,19 @@
-import type { Engine, EngineEvent, EngineStats, RequestOptions } from '@flash-mla/engine';
+import type { Engine, EngineStats } from './engine.ts';
+import type { RequestOptions } from './request/options.ts';
+import type { EngineEvent } from './scheduler/lifecycle.ts';
 
 export interface EngineLoopHooks {
-  /** An error that stops the engine for good. */
-  readonly onFailure: (error: Error) => void;
+  /** An error that stops the engine for good. Default: what is no outcome of a request is thrown. */
+  readonly onFailure?: (error: Error) => void;
   readonly onStep?: () => void;
 }
+
+/** The next turn of the event loop; a browser has no setImmediate. */
+const nextTurn = () =>
+  new Promise<void>((resolve) => {
+    if (globalThis.setImmediate === undefined) setTimeout(resolve, 0);
+    else setImmediate(resolve);
+  });
 
 /** Steps an engine while it has work, and hands each request's events to who submitted it. */
 export class EngineLoop {
@@ -14,7 +23,7 @@ export class EngineLoop {
   #loop: Promise<void> | undefined;
   #hasFailed = false;
 
-  constructor(engine: Engine, hooks: EngineLoopHooks) {
+  constructor(engine: Engine, hooks: EngineLoopHooks = {}) {
     this.#engine = engine;
     this.#hooks = hooks;
   }
@@ -31,7 +40,8 @@ export class EngineLoop {
     this.#start();
   }
 
-  finish(id: string, index: number): void {
+  /** Ends a choice of a request, whose text has come to a stop string. */
+  finish(id: string, index = 0): void {
     this.#engine.finish(id, index);
     this.#start();
   }
@@ -49,7 +59,10 @@ export class EngineLoop {
 
   #start(): void {
     this.#loop ??= this.#run()
-      .catch((error: Error) => this.#hooks.onFailure(error))
+      .catch((error: Error) => {
+        if (this.#hooks.onFailure === undefined) throw error;
+        this.#hooks.onFailure(error);
+      })
       .finally(() => {
         this.#loop = undefined;
       });
@@ -57,16 +70,16 @@ export class EngineLoop {
 
   async #run(): Promise<void> {
     // Sockets and timers get their turn, and requests that come at once share a step.
-    await new Promise(setImmediate);
+    await nextTurn();
     while (this.#engine.hasWork) {
       this.#dispatch(await this.#engine.step());
       const { stopped } = this.#engine;
       if (stopped?.cause !== undefined && !this.#hasFailed) {
         this.#hasFailed = true;
-        this.#hooks.onFailure(stopped);
+        this.#hooks.onFailure?.(stopped);
       }
       this.#hooks.onStep?.();
-      await new Promise(setImmediate);
+      await nextTurn();
     }
   }
 
