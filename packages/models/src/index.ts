@@ -32,9 +32,11 @@ export { modelTypes } from './families/index.ts';
 export { DecoderRunner } from './generation/decoder-runner.ts';
 export { LanguageModel, type LanguageModelParts } from './generation/language-model.ts';
 export {
+  type LoadedRunner,
   type LoadModelOptions,
   loadModel,
   loadModelOn,
+  loadRunner,
   readConfig,
   readModelFiles,
 } from './generation/load-model.ts';

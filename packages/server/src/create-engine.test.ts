@@ -17,6 +17,14 @@ describe('createEngine', () => {
     expect(error).toBeInstanceOf(ServerOptionError);
     expect(String(error)).toMatch(/--dtype f32/);
   });
+
+  it('says that a cache does not fit, as loading a model does', async () => {
+    const error = await createEngine('@flash-mla/tales', { maxTokens: 60_000_000 }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ name: 'ModelOptionError' });
+    expect(String(error)).toMatch(/^ModelOptionError: maxTokens: /);
+  });
 });
 
 describe('the demo model in its thread', () => {

@@ -1,4 +1,4 @@
-import { Engine, type EngineOptions } from '@flash-mla/engine';
+import { Engine, type EngineOptions, type ModelRunner } from '@flash-mla/engine';
 import { loadWeights } from '../checkpoint/load-weights.ts';
 import { findModel, type ModelFiles } from '../checkpoint/model-files.ts';
 import { defaultGenerationConfig, parseGenerationConfig } from '../config/generation-config.ts';
@@ -57,12 +57,13 @@ export async function loadModelOn<Matrix>(
   const files = typeof pathOrPackage === 'string' ? await findModel(pathOrPackage) : pathOrPackage;
   const { config, generationConfig, tokenizer } = await readModelFiles(files);
   const engineOptions = engineOptionsOf(config, ops.pageSize, options);
-  const weights = await loadWeights(files, config, ops, options);
-  const decoder = new Decoder(config, ops, weights, engineOptions.maxModelLength);
-  const cache = makeCache(ops, decoder, weights, engineOptions.totalPages);
-  const engine = new Engine(new DecoderRunner(decoder, cache), engineOptions);
+  const { runner, release: releaseRunner } = await loadRunner(ops, files, config, {
+    ...options,
+    ...engineOptions,
+  });
+  const engine = new Engine(runner, engineOptions);
   const release = async () => {
-    for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+    releaseRunner();
     await options.onDispose?.();
   };
   return new LanguageModel({
@@ -73,6 +74,37 @@ export async function loadModelOn<Matrix>(
     engine,
     release,
   });
+}
+
+/** What {@link loadRunner} has loaded. */
+export interface LoadedRunner {
+  readonly runner: ModelRunner;
+  /** Gives up weights and cache. No step may run. */
+  release(): void;
+}
+
+/**
+ * Loads the weights of a checkpoint and makes what runs an engine's steps with them. Throws CheckpointError,
+ * FileFormatError, and {@link ModelOptionError} where the cache does not fit into memory.
+ */
+export async function loadRunner<Matrix>(
+  ops: Operations<Matrix> & WeightStore<Matrix>,
+  files: ModelFiles,
+  config: ModelConfig,
+  {
+    maxModelLength,
+    totalPages,
+    ...options
+  }: Pick<EngineOptions, 'maxModelLength' | 'totalPages'> &
+    Pick<LoadModelOptions, 'onProgress' | 'signal'>,
+): Promise<LoadedRunner> {
+  const weights = await loadWeights(files, config, ops, options);
+  const decoder = new Decoder(config, ops, weights, maxModelLength);
+  const cache = makeCache(ops, decoder, weights, totalPages);
+  const release = () => {
+    for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+  };
+  return { runner: new DecoderRunner(decoder, cache), release };
 }
 
 /** Reads a model's config.json. Throws UnsupportedModelError and ModelConfigError. */

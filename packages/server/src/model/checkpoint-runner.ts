@@ -1,13 +1,11 @@
 import type { ModelRunner } from '@flash-mla/engine';
 import {
-  Decoder,
-  DecoderRunner,
   findModel,
-  loadWeights,
+  loadRunner as loadModelRunner,
   type ModuleOperations,
   type OperationsModule,
   PlainOperations,
-  readModelFiles,
+  readConfig,
 } from '@flash-mla/models';
 
 export interface LoadedRunner {
@@ -54,13 +52,12 @@ async function loadOn<Matrix>(
 ): Promise<LoadedRunner> {
   try {
     const files = await findModel(pathOrPackage);
-    const { config } = await readModelFiles(files);
-    const weights = await loadWeights(files, config, operations);
-    const decoder = new Decoder(config, operations, weights, maxModelLength);
+    const config = await readConfig(files);
     const { pageSize } = operations;
     // One more: page 0 belongs to nobody.
     const totalPages = Math.ceil(maxTokens / pageSize) + 1;
-    const runner = new DecoderRunner(decoder, decoder.createCache(totalPages));
+    const sizes = { maxModelLength, totalPages };
+    const { runner } = await loadModelRunner(operations, files, config, sizes);
     return { runner, pageSize, totalPages, dispose };
   } catch (error) {
     await dispose();
