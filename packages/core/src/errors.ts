@@ -20,6 +20,33 @@ export class FlashMlaError extends Error {
   override readonly name: string = 'FlashMlaError';
 }
 
+/** What an error says, in parts. */
+export interface Problem {
+  /** What is wrong: an option, a request, a field of a file. */
+  readonly subject: string;
+  readonly expected: string;
+  readonly actual: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+/** The base of errors that keep what they say in parts. */
+export class ProblemError extends FlashMlaError implements Problem {
+  override readonly name: string = 'ProblemError';
+  readonly subject: string;
+  readonly expected: string;
+  readonly actual: string;
+  readonly remedy: string;
+
+  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
+    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
+    this.subject = subject;
+    this.expected = expected;
+    this.actual = actual;
+    this.remedy = remedy;
+  }
+}
+
 /** A call's argument is wrong. Thrown before anything is enqueued. */
 export class InvalidArgumentError extends FlashMlaError {
   override readonly name = 'InvalidArgumentError';

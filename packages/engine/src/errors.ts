@@ -1,27 +1,10 @@
-/** What an error of this package says, in parts. */
-export interface Problem {
-  /** What is wrong: an option, a request, a step. */
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  /** What to do about it. */
-  readonly remedy: string;
-}
+import { type Problem, ProblemError } from '@flash-mla/core';
+
+export type { Problem };
 
 /** The base of every error this package throws or reports on purpose. */
-export class EngineError extends Error implements Problem {
+export class EngineError extends ProblemError {
   override readonly name: string = 'EngineError';
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  readonly remedy: string;
-  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
-    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
-    this.subject = subject;
-    this.expected = expected;
-    this.actual = actual;
-    this.remedy = remedy;
-  }
 }
 
 /** An option of the engine is impossible. */

@@ -1,30 +1,10 @@
-import { FlashMlaError } from '@flash-mla/core';
+import { type Problem, ProblemError } from '@flash-mla/core';
 
-/** What an error of this package says, in parts. */
-export interface Problem {
-  /** What is wrong: a field of a file, a tensor, an option. */
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  /** What to do about it. */
-  readonly remedy: string;
-}
+export type { Problem };
 
 /** The base of every error that this package throws on purpose. */
-export class ModelError extends FlashMlaError implements Problem {
+export class ModelError extends ProblemError {
   override readonly name: string = 'ModelError';
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  readonly remedy: string;
-  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
-    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`);
-    if (options !== undefined && 'cause' in options) this.cause = options.cause;
-    this.subject = subject;
-    this.expected = expected;
-    this.actual = actual;
-    this.remedy = remedy;
-  }
 }
 
 /** A name or path leads to no model. */

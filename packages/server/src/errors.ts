@@ -1,43 +1,15 @@
-import { FlashMlaError } from '@flash-mla/core';
+import { FlashMlaError, type Problem, ProblemError } from '@flash-mla/core';
 
-/** What an error says, in parts. */
-export interface Problem {
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  readonly remedy: string;
-}
+export type { Problem };
 
 /** An option of the server is impossible, or unsafe and not asked for in so many words. */
-export class ServerOptionError extends FlashMlaError implements Problem {
+export class ServerOptionError extends ProblemError {
   override readonly name = 'ServerOptionError';
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  readonly remedy: string;
-  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
-    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
-    this.subject = subject;
-    this.expected = expected;
-    this.actual = actual;
-    this.remedy = remedy;
-  }
 }
 
 /** A grammar is wrong, is too large or takes too long. */
-export class GrammarError extends FlashMlaError implements Problem {
+export class GrammarError extends ProblemError {
   override readonly name = 'GrammarError';
-  readonly subject: string;
-  readonly expected: string;
-  readonly actual: string;
-  readonly remedy: string;
-  constructor({ subject, expected, actual, remedy }: Problem, options?: ErrorOptions) {
-    super(`${subject}: expected ${expected}, got ${actual}. ${remedy}`, options);
-    this.subject = subject;
-    this.expected = expected;
-    this.actual = actual;
-    this.remedy = remedy;
-  }
 }
 
 /** The kinds of errors that OpenAI's API knows. */

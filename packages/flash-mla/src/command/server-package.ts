@@ -1,19 +1,10 @@
-import { FlashMlaError } from '@flash-mla/core';
+import { ProblemError } from '@flash-mla/core';
 
 const name = '@flash-mla/server';
 
 /** A command needs a package that is not installed. */
-export class MissingPackageError extends FlashMlaError {
+export class MissingPackageError extends ProblemError {
   override readonly name = 'MissingPackageError';
-  /** The package's name. */
-  readonly subject: string;
-  readonly remedy: string;
-
-  constructor(subject: string, remedy: string, cause: unknown) {
-    super(`${subject}: expected an installed package, found none. ${remedy}`, { cause });
-    this.subject = subject;
-    this.remedy = remedy;
-  }
 }
 
 /**
@@ -29,10 +20,12 @@ export async function loadServer<M = typeof import('@flash-mla/server')>(
     const { code, message = '' } = Object(error) as { code?: unknown; message?: string };
     // What the package itself fails to find is another error.
     if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes(`'${name}'`)) throw error;
-    throw new MissingPackageError(
-      name,
-      'Install it beside flash-mla, in the same version: README.md of flash-mla says how.',
-      error,
-    );
+    const problem = {
+      subject: name,
+      expected: 'an installed package',
+      actual: 'none',
+      remedy: 'Install it beside flash-mla, in the same version: README.md of flash-mla says how.',
+    };
+    throw new MissingPackageError(problem, { cause: error });
   }
 }
