@@ -6,4 +6,5 @@ export * from './errors.ts';
 export * from './float8.ts';
 export * from './float16.ts';
 export * from './host-tensor.ts';
+export * from './philox.ts';
 export * from './shape.ts';

@@ -1,4 +1,4 @@
-/** Element by element: SwiGLU, and rows added to others; see src/activation. */
+/** Element by element: SwiGLU, and rows added to others; see src/ops/activation. */
 
 import { loadRow, sizeOf, storeRow } from '../elements';
 import { LOG2E } from '../scalar';

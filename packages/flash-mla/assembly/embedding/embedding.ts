@@ -1,4 +1,4 @@
-/** Rows of a table; see src/embedding. */
+/** Rows of a table; see src/ops/embedding. */
 
 import { loadRow, storeRow } from '../elements';
 import { enterCommand, takeItem } from '../work';

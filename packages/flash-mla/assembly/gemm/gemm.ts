@@ -1,4 +1,4 @@
-/** x · weightᵀ for each matrix of a batch, with bias, factor and residual; see src/gemm. */
+/** x · weightᵀ for each matrix of a batch, with bias, factor and residual; see src/ops/gemm. */
 
 import { decodeE4m3 } from '../decode/e4m3';
 import { E4M3 } from '../decode/row';

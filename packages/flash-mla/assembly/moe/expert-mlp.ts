@@ -1,4 +1,4 @@
-/** The weighted sum of the experts of each row; see src/moe. */
+/** The weighted sum of the experts of each row; see src/ops/moe. */
 
 import { gateRow } from '../activation/elements';
 import { E4M3 } from '../decode/row';

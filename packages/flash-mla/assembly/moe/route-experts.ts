@@ -1,4 +1,4 @@
-/** The experts of each row and their weights; see src/moe. */
+/** The experts of each row and their weights; see src/ops/moe. */
 
 import { loadRow } from '../elements';
 import { exp2, LOG2E } from '../scalar';

@@ -1,4 +1,4 @@
-/** RMSNorm of rows, after adding them to a residual; see src/norm. */
+/** RMSNorm of rows, after adding them to a residual; see src/ops/norm. */
 
 import { E4M3 } from '../decode/row';
 import { loadRow, storeRow } from '../elements';

@@ -1,4 +1,4 @@
-/** Rotary position embedding; see src/rope. */
+/** Rotary position embedding; see src/ops/rope. */
 
 import { loadRow, storeRow } from '../elements';
 import { enterCommand, takeItem } from '../work';

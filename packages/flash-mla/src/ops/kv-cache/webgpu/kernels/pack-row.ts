@@ -1,3 +1,4 @@
+import { encodeE4m3 } from '../../../../runtime/webgpu/wgsl/rows.ts';
 import { model1RowUnits, sparseRows } from '../../../kernel-lib/webgpu/row-format.ts';
 
 /** Where the parts of a packed row are, in words; see `packedRows`. */
@@ -45,20 +46,7 @@ export const packFunctions = `
         return select(select(code, 254u, magnitude == 0x7f80u), 255u, magnitude > 0x7f80u);
       }
 
-      // float32 → e4m3: nearest even, saturating at 448.
-      fn e4m3Code(value: f32) -> u32 {
-        let bits = bitcast<u32>(value);
-        let sign = (bits >> 24u) & 0x80u;
-        let magnitude = bits & 0x7fffffffu;
-        if (magnitude > 0x7f800000u) { return 0x7fu; }
-        if (magnitude >= 0x43e00000u) { return sign | 0x7eu; }
-        // Below 2^-6 the steps are 2^-9: adding 2^14 lets the float unit round to them.
-        if (magnitude < 0x3c800000u) {
-          return sign | (bitcast<u32>(bitcast<f32>(magnitude) + 16384.0) - 0x46800000u);
-        }
-        let rounded = magnitude + 0x7ffffu + ((magnitude >> 20u) & 1u);
-        return sign | min(0x7eu, (rounded >> 20u) - (120u << 3u));
-      }`;
+      ${encodeE4m3}`;
 
 /**
  * Packs the row of `source` whose element `first` is its first one at `place`: an invocation of the 64
