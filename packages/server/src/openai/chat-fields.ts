@@ -65,7 +65,6 @@ export const responseFormat = z.discriminatedUnion('type', [
     }),
   }),
 ]);
-export type ResponseFormat = z.infer<typeof responseFormat>;
 
 export const streamOptions = z.looseObject({
   include_usage: z.boolean().nullish(),

@@ -21,7 +21,7 @@ export interface ModelFlags {
 /** `dtype`: of the command's default. */
 export function addDTypeAndDevice(command: Command, dtype: ModelDType): Command {
   return command
-    .option('--device <device>', 'auto (the processor), cpu, cuda, cuda:N or sim', 'auto')
+    .option('--device <device>', 'auto (the processor), cpu, cuda, cuda:N, webgpu or sim', 'auto')
     .addOption(
       new Option('--dtype <dtype>', 'bf16: on the device; f32: on one thread, to compare with')
         .choices(['bf16', 'f32'])

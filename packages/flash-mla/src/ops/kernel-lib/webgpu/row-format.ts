@@ -64,9 +64,6 @@ const model1: RowFormat = {
   scaleWords: 2,
 };
 
-/** The unit of a v32 row that holds its scales. */
-export const v32ScaleUnit = 32;
-
 /** 16-byte units of a model1 row; its block's scales begin after as many per row. */
 export const model1RowUnits = 36;
 
