@@ -17,6 +17,7 @@ export function routeExperts(
   rows: i32,
   experts: i32,
   topK: i32,
+  shared: i32,
   scoring: i32,
   groups: i32,
   topGroups: i32,
@@ -42,8 +43,8 @@ export function routeExperts(
       store<f32>(choice + e, load<f32>(scores + e) + (bias == 0 ? 0 : load<f32>(bias + e)));
     }
     if (topGroups < groups) keepGroups(choice, experts, groups, topGroups, groupScore, ofGroups);
-    const ids = chosen + ((<usize>r * <usize>topK) << 2);
-    const parts = weights + ((<usize>r * <usize>topK) << 2);
+    const ids = chosen + ((<usize>r * <usize>(topK + shared)) << 2);
+    const parts = weights + ((<usize>r * <usize>(topK + shared)) << 2);
     let sum: f32 = 1e-20;
     for (let k: usize = 0; k < <usize>topK << 2; k += 4) {
       const e = takeBest(choice, experts);
@@ -56,6 +57,11 @@ export function routeExperts(
     for (let k: usize = 0; k < <usize>topK << 2; k += 4) {
       const part = load<f32>(parts + k);
       store<f32>(parts + k, (normalize ? part / sum : part) * factor);
+    }
+    for (let s = 0; s < shared; s++) {
+      const at = <usize>(topK + s) << 2;
+      store<i32>(ids + at, experts + s);
+      store<f32>(parts + at, 1);
     }
   }
 }

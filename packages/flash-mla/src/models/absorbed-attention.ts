@@ -56,7 +56,7 @@ export class AbsorbedAttention {
     batchedLinear({
       x: latents,
       weight: heads.slice(1, nopeDim, nopeDim + vDim),
-      dtype: 'f32',
+      dtype: out.dtype,
       out: out.slice(0, row, row + rows).reshape([rows, numHeads, vDim]),
     });
   }
@@ -70,7 +70,11 @@ export class AbsorbedAttention {
     columns: number,
   ): Tensor<'bf16'> {
     const { numHeads, kvLoraRank, nopeDim, ropeDim } = config;
-    const own = queries.slice(0, row, row + rows).reshape([rows, numHeads, nopeDim + ropeDim]);
+    const headDim = nopeDim + ropeDim;
+    const { 0: stride = 0 } = queries.strides;
+    const own = queries
+      .slice(0, row, row + rows)
+      .asStrided([rows, numHeads, headDim], [stride, headDim, 1]);
     const latent = this.#step.empty([rows, numHeads, columns], 'bf16');
     batchedLinear({
       x: own.slice(2, 0, nopeDim),

@@ -3,6 +3,7 @@ import type {
   AttentionForm,
   Linear,
   MlpWeights,
+  MoeWeights,
   Operations,
   Rotation,
   RoutingConfig,
@@ -31,11 +32,14 @@ type AttentionConfig = AttentionCall<DeviceMatrix>['config'];
 
 /**
  * The operations of models on a device: weights in bf16 or, where the checkpoint has them so, e4m3; the
- * cache in bf16; what lies between the operations in float32. Calls only enqueue.
+ * cache in bf16; the hidden state and logits in float32. What else lies between the operations is bf16 on
+ * CUDA, whose tensor cores take nothing else, and float32 elsewhere. Calls only enqueue.
  */
 export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<DeviceMatrix> {
   readonly pageSize = 64;
   readonly forms: readonly AttentionForm[] = ['absorbed'];
+  /** Of what lies between the operations. */
+  readonly #activations: 'bf16' | 'f32';
   readonly #device: Device;
   readonly #step: StepTensors;
   readonly #absorbed: AbsorbedAttention;
@@ -44,12 +48,14 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
 
   constructor(device: Device) {
     this.#device = device;
+    const { backend } = device.info;
+    this.#activations = backend === 'cuda' || backend === 'sim' ? 'bf16' : 'f32';
     this.#step = new StepTensors(device);
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
   }
 
   empty(rows: number, columns: number): DeviceMatrix {
-    return this.#step.empty([rows, columns], 'f32');
+    return this.#step.empty([rows, columns], this.#activations);
   }
 
   createCache(pages: number, columns: number): DeviceMatrix {
@@ -61,7 +67,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   async load(parts: readonly WeightPart[], use: WeightUse): Promise<DeviceMatrix> {
     if (parts.length === 1 && parts[0]?.rows === 1)
       return loadConverted(this.#device, parts, 'f32');
-    if (!canStayQuantized(parts)) return loadConverted(this.#device, parts, 'bf16');
+    if (!canStayQuantized(parts, use)) return loadConverted(this.#device, parts, 'bf16');
     if (use === 'latent') return loadConverted(this.#device, parts, 'f32');
     const { codes, scales } = await loadQuantized(this.#device, parts);
     // Nothing but `linear` and `experts` sees these matrices, and they ask for the scales.
@@ -80,35 +86,53 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     return this.#step.keep(embedding({ table, ids: rows, scale, dtype: 'f32' }));
   }
 
-  linear(x: DeviceMatrix, { weight, bias }: Linear<DeviceMatrix>): DeviceMatrix {
-    const vector = bias === undefined ? {} : { bias: asVector(bias) };
-    const weightScales = this.#scales.get(weight);
-    const scaled = weightScales === undefined ? {} : { weightScales };
-    return this.#step.keep(linear({ x, weight, dtype: 'f32', ...scaled, ...vector }));
+  linear(x: DeviceMatrix, map: Linear<DeviceMatrix>): DeviceMatrix {
+    const dtype = this.#activations;
+    return this.#step.keep(linear({ x, dtype, ...this.#mapOf(map) }));
+  }
+
+  logits(x: DeviceMatrix, weight: DeviceMatrix): DeviceMatrix {
+    return this.#step.keep(linear({ x, dtype: 'f32', ...this.#mapOf({ weight }) }));
+  }
+
+  addLinear(target: DeviceMatrix, x: DeviceMatrix, map: Linear<DeviceMatrix>, scale: number): void {
+    linear({ x, scale, residual: target, out: target, ...this.#mapOf(map) });
+  }
+
+  #mapOf({ weight, bias }: Linear<DeviceMatrix>) {
+    return { weight, bias: bias && asVector(bias), weightScales: this.#scales.get(weight) };
   }
 
   rmsNorm(x: DeviceMatrix, gain: DeviceMatrix, eps: number): DeviceMatrix {
-    return this.#step.keep(rmsNorm({ x, weight: asVector(gain), eps, dtype: 'f32' }).out);
+    const dtype = this.#activations;
+    return this.#step.keep(rmsNorm({ x, weight: asVector(gain), eps, dtype }).out);
   }
 
-  addScaled(target: DeviceMatrix, x: DeviceMatrix, scale: number): void {
-    addScaled({ target, x, scale });
+  columns(x: DeviceMatrix, begin: number, end: number): DeviceMatrix {
+    return x.slice(1, begin, end);
   }
 
-  mlp(x: DeviceMatrix, { gateUp, down }: MlpWeights<DeviceMatrix>): DeviceMatrix {
-    const hidden = this.linear(x, { weight: gateUp });
-    return this.linear(this.#step.keep(swiGlu({ x: hidden })), { weight: down });
-  }
-
-  experts(
+  addMlp(
+    target: DeviceMatrix,
     x: DeviceMatrix,
-    logits: DeviceMatrix,
-    bias: DeviceMatrix | undefined,
     { gateUp, down }: MlpWeights<DeviceMatrix>,
+    scale: number,
+  ): void {
+    const hidden = this.linear(x, { weight: gateUp });
+    this.addLinear(target, this.#step.keep(swiGlu({ x: hidden })), { weight: down }, scale);
+  }
+
+  addExperts(
+    target: DeviceMatrix,
+    x: DeviceMatrix,
+    { router, routerBias: bias, experts: { gateUp, down }, numShared }: MoeWeights<DeviceMatrix>,
     routing: RoutingConfig,
-  ): DeviceMatrix {
+    scale: number,
+  ): void {
+    const logits = this.logits(x, router);
     const { experts, weights } = routeExperts({
       logits,
+      sharedExperts: numShared,
       topK: routing.topK,
       scoring: routing.scores,
       ...(bias !== undefined && { bias: asVector(bias) as Tensor<'f32'> }),
@@ -118,20 +142,19 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
       normalize: routing.normalize,
       scale: routing.scale,
     });
-    const { 1: count = 1 } = logits.shape;
+    const count = (logits.shape[1] ?? 0) + numShared;
     const { 1: hidden = 1 } = x.shape;
     const { 1: width = 1 } = down.shape;
-    return this.#step.keep(
-      expertMlp({
-        x,
-        experts: this.#step.keep(experts),
-        weights: this.#step.keep(weights),
-        gateUp: gateUp.reshape([count, 2 * width, hidden]),
-        down: down.reshape([count, hidden, width]),
-        ...this.#expertScales(gateUp, down, count),
-        dtype: 'f32',
-      }),
-    );
+    const call = {
+      x,
+      experts: this.#step.keep(experts),
+      weights: this.#step.keep(weights),
+      gateUp: gateUp.reshape([count, 2 * width, hidden]),
+      down: down.reshape([count, hidden, width]),
+      ...this.#expertScales(gateUp, down, count),
+    };
+    if (scale === 1) expertMlp({ ...call, residual: target, out: target });
+    else addScaled({ target, x: this.#step.keep(expertMlp({ ...call, dtype: 'f32' })), scale });
   }
 
   #expertScales(gateUp: DeviceMatrix, down: DeviceMatrix, count: number) {
@@ -160,7 +183,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     const out = rows.slice(1, 0, kvLoraRank);
     rmsNorm({ x, weight: asVector(norm), eps, dtype: 'bf16', out });
     const keys = (of: DeviceMatrix) =>
-      of.asStrided([count, 1, ropeDim], [columns, ropeDim, 1], kvLoraRank);
+      of.asStrided([count, 1, ropeDim], [of.strides[0] ?? 0, ropeDim, 1], kvLoraRank);
     const { cos, sin, pairs } = this.#step.rotation(rotation);
     applyRope({ x: keys(latents), out: keys(rows), cos, sin, pairs });
     const slots = this.#step.slots(sequences, this.pageSize);

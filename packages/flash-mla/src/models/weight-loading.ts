@@ -1,5 +1,5 @@
 import { type DType, encodeElements } from '@flash-mla/core';
-import type { WeightPart } from '@flash-mla/models';
+import type { WeightPart, WeightUse } from '@flash-mla/models';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 
@@ -21,15 +21,17 @@ export function loadConverted<D extends 'bf16' | 'f32'>(
 }
 
 /**
- * Whether the parts can stay in e4m3: blocks must not run from one part into the next. Of several parts
- * the columns are whole blocks, too, so that both matrices of experts stay what they are, or neither.
+ * Whether the parts can stay in e4m3: blocks must not run from one part into the next. Of experts the
+ * columns are whole blocks, too, so that both of their matrices stay what they are, or neither.
  */
-export function canStayQuantized(parts: readonly WeightPart[]): boolean {
+export function canStayQuantized(parts: readonly WeightPart[], use: WeightUse): boolean {
+  const isWhole = (size: number) => size % block === 0;
   return parts.every(
-    ({ rows, columns, quantized }) =>
+    ({ rows, columns, quantized }, i) =>
       quantized?.blockRows === block &&
       quantized.blockColumns === block &&
-      (parts.length === 1 || (rows % block === 0 && columns % block === 0)),
+      (isWhole(rows) || (use !== 'experts' && i === parts.length - 1)) &&
+      (use !== 'experts' || isWhole(columns)),
   );
 }
 

@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../config/model-config.ts';
 import { mapWeights, matricesOf } from '../layers/map-weights.ts';
-import type { WeightStore } from '../layers/operations.ts';
+import type { WeightStore, WeightUse } from '../layers/operations.ts';
 import type { ModelWeights } from '../layers/weights.ts';
 import type { ModelFiles } from './model-files.ts';
 import { Shards } from './shards.ts';
@@ -30,11 +30,11 @@ export async function loadWeights<Matrix>(
     const plan = planWeights(config, new TensorParts(shards, config.quantization));
     const all = matricesOf(plan);
     const total = all.reduce((sum, parts) => sum + sizeOf(parts), 0);
-    const latent = new Set(plan.layers.map(({ attention }) => attention.keyValue));
+    const uses = usesOf(plan);
     let done = 0;
     for (const parts of all) {
       signal?.throwIfAborted();
-      loaded.set(parts, await store.load(parts, latent.has(parts) ? 'latent' : 'other'));
+      loaded.set(parts, await store.load(parts, uses.get(parts) ?? 'other'));
       done += sizeOf(parts);
       onProgress?.(done, total);
     }
@@ -45,6 +45,15 @@ export async function loadWeights<Matrix>(
   } finally {
     await shards.close();
   }
+}
+
+function usesOf({ layers }: ModelWeights<Parts>): Map<Parts, WeightUse> {
+  const uses = new Map<Parts, WeightUse>();
+  for (const { attention, mlp } of layers) {
+    uses.set(attention.keyValue, 'latent');
+    if ('router' in mlp) uses.set(mlp.experts.gateUp, 'experts').set(mlp.experts.down, 'experts');
+  }
+  return uses;
 }
 
 /** Elements of a matrix. */

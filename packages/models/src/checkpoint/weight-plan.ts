@@ -3,11 +3,11 @@ import type { WeightPart } from '../layers/operations.ts';
 import type {
   AttentionWeights,
   LayerWeights,
-  Linear,
   MlpWeights,
   ModelWeights,
   MoeWeights,
 } from '../layers/weights.ts';
+import { columnsOf, rowsOf, sideBySide, zeros } from './part-views.ts';
 import type { TensorParts } from './tensor-parts.ts';
 
 /** A matrix of weights: parts of the checkpoint, one below the other. */
@@ -59,32 +59,37 @@ function attention(
   prefix: string,
 ): AttentionWeights<Parts> {
   const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, vDim } = config;
-  const linear = (name: string, rows: number, columns: number): Linear<Parts> => {
-    const weight = [tensors.matrix(`${prefix}${name}.weight`, rows, columns)];
-    return config.bias
-      ? { weight, bias: [tensors.vector(`${prefix}${name}.bias`, rows)] }
-      : { weight };
-  };
-  const plain = (name: string, rows: number, columns: number): Linear<Parts> => ({
-    weight: [tensors.matrix(`${prefix}${name}.weight`, rows, columns)],
-  });
+  const weight = (name: string, rows: number, columns: number) =>
+    tensors.matrix(`${prefix}${name}.weight`, rows, columns);
+  const vector = (name: string, length: number) => tensors.vector(`${prefix}${name}`, length);
   const queryRows = numHeads * (nopeDim + ropeDim);
-  const query =
-    qLoraRank === undefined
-      ? { query: plain('q_proj', queryRows, hiddenSize) }
-      : {
-          queryDown: {
-            projection: linear('q_a_proj', qLoraRank, hiddenSize),
-            norm: [tensors.vector(`${prefix}q_a_layernorm.weight`, qLoraRank)],
-          },
-          query: plain('q_b_proj', queryRows, qLoraRank),
-        };
+  const latentRows = kvLoraRank + ropeDim;
+  const isCompressed = qLoraRank !== undefined;
+  const [firstName, firstRows] = isCompressed ? ['q_a_proj', qLoraRank] : ['q_proj', queryRows];
+  const input = [
+    weight(firstName, firstRows, hiddenSize),
+    weight('kv_a_proj_with_mqa', latentRows, hiddenSize),
+  ];
+  // q_proj has no bias where the others have one.
+  const inputBias = () =>
+    sideBySide([
+      isCompressed ? vector('q_a_proj.bias', qLoraRank) : zeros(queryRows),
+      vector('kv_a_proj_with_mqa.bias', latentRows),
+    ]);
+  const output = [weight('o_proj', hiddenSize, numHeads * vDim)];
   return {
-    ...query,
-    latent: linear('kv_a_proj_with_mqa', kvLoraRank + ropeDim, hiddenSize),
-    latentNorm: [tensors.vector(`${prefix}kv_a_layernorm.weight`, kvLoraRank)],
-    keyValue: plain('kv_b_proj', numHeads * (nopeDim + vDim), kvLoraRank).weight,
-    output: linear('o_proj', hiddenSize, numHeads * vDim),
+    input: config.bias ? { weight: input, bias: [inputBias()] } : { weight: input },
+    ...(isCompressed && {
+      queryUp: {
+        norm: [vector('q_a_layernorm.weight', qLoraRank)],
+        projection: { weight: [weight('q_b_proj', queryRows, qLoraRank)] },
+      },
+    }),
+    latentNorm: [vector('kv_a_layernorm.weight', kvLoraRank)],
+    keyValue: [weight('kv_b_proj', numHeads * (nopeDim + vDim), kvLoraRank)],
+    output: config.bias
+      ? { weight: output, bias: [vector('o_proj.bias', hiddenSize)] }
+      : { weight: output },
   };
 }
 
@@ -108,16 +113,39 @@ function moe(config: ModelConfig, tensors: TensorParts, prefix: string): MoeWeig
   if (experts === undefined) throw new Error('a layer of experts without a config for them');
   const { numExperts, intermediateSize, sharedIntermediateSize, routing } = experts;
   const biasName = `${prefix}gate.e_score_correction_bias`;
+  const routed = tensors.has(`${prefix}experts.gate_up_proj`)
+    ? stackedExperts(tensors, `${prefix}experts.`, numExperts, hiddenSize, intermediateSize)
+    : separateExperts(tensors, `${prefix}experts.`, numExperts, hiddenSize, intermediateSize);
+  const numShared = sharedIntermediateSize / intermediateSize;
+  const shared =
+    numShared > 0
+      ? sharedExperts(
+          mlp(tensors, `${prefix}shared_experts.`, hiddenSize, sharedIntermediateSize),
+          numShared,
+          intermediateSize,
+        )
+      : { gateUp: [], down: [] };
   return {
     router: [tensors.plainMatrix(`${prefix}gate.weight`, numExperts, hiddenSize)],
     routerBias: routing.biased ? [tensors.vector(biasName, numExperts)] : undefined,
-    experts: tensors.has(`${prefix}experts.gate_up_proj`)
-      ? stackedExperts(tensors, `${prefix}experts.`, numExperts, hiddenSize, intermediateSize)
-      : separateExperts(tensors, `${prefix}experts.`, numExperts, hiddenSize, intermediateSize),
-    shared:
-      sharedIntermediateSize > 0
-        ? mlp(tensors, `${prefix}shared_experts.`, hiddenSize, sharedIntermediateSize)
-        : undefined,
+    experts: {
+      gateUp: [...routed.gateUp, ...shared.gateUp],
+      down: [...routed.down, ...shared.down],
+    },
+    numShared,
+  };
+}
+
+/** The one wide MLP that a checkpoint has for all shared experts, cut into experts. */
+function sharedExperts(
+  { gateUp, down }: MlpWeights<Parts>,
+  count: number,
+  width: number,
+): MlpWeights<Parts> {
+  const ranges = Array.from({ length: count }, (_, e) => [e * width, (e + 1) * width] as const);
+  return {
+    gateUp: ranges.flatMap(([begin, end]) => gateUp.map((part) => rowsOf(part, begin, end))),
+    down: ranges.flatMap(([begin, end]) => down.map((part) => columnsOf(part, begin, end))),
   };
 }
 

@@ -12,8 +12,8 @@ export interface Step {
 }
 
 /**
- * Multi-head latent attention (DeepSeek-V2, §2.1). The cache holds one normed latent and one rotated key
- * a token, for all heads.
+ * Multi-head latent attention (DeepSeek-V2, §2.1), up to the projection out of it: (rows, heads × v). The
+ * cache holds one normed latent and one rotated key a token, for all heads.
  */
 export function latentAttention<Matrix>(
   ops: Operations<Matrix>,
@@ -23,20 +23,23 @@ export function latentAttention<Matrix>(
   cache: Matrix,
   { batch, rotation }: Step,
 ): Matrix {
-  const { queryDown, latentNorm, keyValue } = weights;
-  const compressed =
-    queryDown === undefined
-      ? x
-      : ops.rmsNorm(ops.linear(x, queryDown.projection), queryDown.norm, config.latentNormEps);
-  const queries = ops.linear(compressed, weights.query);
-  const latents = ops.linear(x, weights.latent);
+  const { queryUp, latentNorm, keyValue } = weights;
+  const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, latentNormEps } = config;
+  const width = qLoraRank ?? numHeads * (nopeDim + ropeDim);
+  const projected = ops.linear(x, weights.input);
+  const first = ops.columns(projected, 0, width);
+  const queries =
+    queryUp === undefined
+      ? first
+      : ops.linear(ops.rmsNorm(first, queryUp.norm, latentNormEps), queryUp.projection);
+  const latents = ops.columns(projected, width, width + kvLoraRank + ropeDim);
   ops.writeLatents(cache, latents, latentNorm, rotation, batch.sequences, config);
 
-  const out = ops.empty(batch.tokens.length, config.numHeads * config.vDim);
+  const out = ops.empty(batch.tokens.length, numHeads * config.vDim);
   for (const [form, sequences] of byForm(config, batch.sequences, ops.forms)) {
     ops.attend(form, { queries, rotation, keyValue, cache, sequences, config, out });
   }
-  return ops.linear(out, weights.output);
+  return out;
 }
 
 function byForm(

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../config/model-config.ts';
 import { latentAttention, type Step } from './attention.ts';
 import type { Batch } from './batch.ts';
-import { feedForward } from './feed-forward.ts';
+import { addFeedForward } from './feed-forward.ts';
 import type { Operations } from './operations.ts';
 import { Rotary } from './rotary.ts';
 import type { LayerWeights, ModelWeights } from './weights.ts';
@@ -68,7 +68,7 @@ export class Decoder<Matrix> {
       }
       const last = this.#ops.takeRows(hidden, logitRows);
       const normed = this.#ops.rmsNorm(last, this.#weights.norm, rmsNormEps);
-      const head = this.#ops.linear(normed, { weight: this.#weights.head });
+      const head = this.#ops.logits(normed, this.#weights.head);
       const logits = await this.#ops.read(head);
       if (scales.head !== 1)
         for (let i = 0; i < logits.length; i++) logits[i] = (logits[i] as number) * scales.head;
@@ -93,8 +93,8 @@ export class Decoder<Matrix> {
     const { attention, rmsNormEps, scales } = this.config;
     const first = ops.rmsNorm(hidden, layer.attentionNorm, rmsNormEps);
     const attended = latentAttention(ops, attention, layer.attention, first, cache, step);
-    ops.addScaled(hidden, attended, scales.residual);
+    ops.addLinear(hidden, attended, layer.attention.output, scales.residual);
     const second = ops.rmsNorm(hidden, layer.mlpNorm, rmsNormEps);
-    ops.addScaled(hidden, feedForward(ops, this.config, layer.mlp, second), scales.residual);
+    addFeedForward(ops, this.config, layer.mlp, hidden, second);
   }
 }

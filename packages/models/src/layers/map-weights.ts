@@ -39,26 +39,23 @@ function mapLayer<From, To>(layer: LayerWeights<From>, map: (m: From) => To): La
             router: map(mlp.router),
             routerBias: mlp.routerBias === undefined ? undefined : map(mlp.routerBias),
             experts: mapMlp(mlp.experts, map),
-            shared: mlp.shared === undefined ? undefined : mapMlp(mlp.shared, map),
+            numShared: mlp.numShared,
           }
         : mapMlp(mlp, map),
   };
 }
 
 function mapAttention<From, To>(
-  { queryDown, query, latent, latentNorm, keyValue, output }: AttentionWeights<From>,
+  { input, queryUp, latentNorm, keyValue, output }: AttentionWeights<From>,
   map: (m: From) => To,
 ): AttentionWeights<To> {
   const linear = ({ weight, bias }: Linear<From>): Linear<To> =>
     bias === undefined ? { weight: map(weight) } : { weight: map(weight), bias: map(bias) };
-  const down =
-    queryDown === undefined
-      ? {}
-      : { queryDown: { projection: linear(queryDown.projection), norm: map(queryDown.norm) } };
   return {
-    ...down,
-    query: linear(query),
-    latent: linear(latent),
+    input: linear(input),
+    ...(queryUp && {
+      queryUp: { norm: map(queryUp.norm), projection: linear(queryUp.projection) },
+    }),
     latentNorm: map(latentNorm),
     keyValue: map(keyValue),
     output: linear(output),

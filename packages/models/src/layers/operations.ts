@@ -1,14 +1,17 @@
 import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
 import type { Sequence } from './batch.ts';
 import type { Rotation } from './rotary.ts';
-import type { Linear, MlpWeights } from './weights.ts';
+import type { Linear, MlpWeights, MoeWeights } from './weights.ts';
 
 /** How attention is computed: over the latents as they are, or over keys and values made from them. */
 export type AttentionForm = 'absorbed' | 'expanded';
 
 /** A step's queries and what they attend to. */
 export interface AttentionCall<Matrix> {
-  /** (rows, heads × (nope + rope)), not rotated yet. Only the rows of `sequences` are read; they may change. */
+  /**
+   * (rows, heads × (nope + rope)), not rotated yet; may be {@link Operations.columns}. Only the rows of
+   * `sequences` are read; they may change.
+   */
   readonly queries: Matrix;
   readonly rotation: Rotation;
   /** (heads × (nope + v), latent) */
@@ -44,28 +47,37 @@ export interface Operations<Matrix> {
   /** x · weightᵀ + bias */
   linear(x: Matrix, map: Linear<Matrix>): Matrix;
 
-  /** x / √(mean(x²) + eps) · gain, each row by itself. */
+  /** x · weightᵀ in float32, for the router and the output head. */
+  logits(x: Matrix, weight: Matrix): Matrix;
+
+  /** target += scale · (x · weightᵀ + bias), in place. */
+  addLinear(target: Matrix, x: Matrix, map: Linear<Matrix>, scale: number): void;
+
+  /** x / √(mean(x²) + eps) · gain, each row by itself. `x` may be {@link Operations.columns}. */
   rmsNorm(x: Matrix, gain: Matrix, eps: number): Matrix;
 
-  /** target += x · scale, in place. */
-  addScaled(target: Matrix, x: Matrix, scale: number): void;
+  /** Some columns of a matrix: a view, or a copy. */
+  columns(x: Matrix, begin: number, end: number): Matrix;
 
-  /** down · (silu(gate · x) ⊙ (up · x)) */
-  mlp(x: Matrix, weights: MlpWeights<Matrix>): Matrix;
+  /** target += scale · down · (silu(gate · x) ⊙ (up · x)), in place. */
+  addMlp(target: Matrix, x: Matrix, weights: MlpWeights<Matrix>, scale: number): void;
 
-  /** The weighted sum of the experts that {@link RoutingConfig} chooses by the router's logits. */
-  experts(
+  /**
+   * target += scale · the weighted sum of the experts that {@link RoutingConfig} chooses by the router's
+   * logits, and of the shared ones, in place.
+   */
+  addExperts(
+    target: Matrix,
     x: Matrix,
-    logits: Matrix,
-    bias: Matrix | undefined,
-    weights: MlpWeights<Matrix>,
+    weights: MoeWeights<Matrix>,
     routing: RoutingConfig,
-  ): Matrix;
+    scale: number,
+  ): void;
 
   /**
    * Norms the latents, rotates the keys and writes both to the pages of their sequences.
    *
-   * @param latents (rows, latent + rope), of all rows of the batch.
+   * @param latents (rows, latent + rope), of all rows of the batch; may be {@link Operations.columns}.
    */
   writeLatents(
     cache: Matrix,
@@ -121,8 +133,11 @@ export interface QuantizedPart {
   readScales(): Promise<Float32Array>;
 }
 
-/** `latent`: keys and values from the latent, which the absorbed form multiplies with from both sides. */
-export type WeightUse = 'latent' | 'other';
+/**
+ * `latent`: keys and values from the latent, which the absorbed form multiplies with from both sides.
+ * `experts`: a stack of matrices, of which each is multiplied with other rows.
+ */
+export type WeightUse = 'latent' | 'experts' | 'other';
 
 /** Makes the matrices of weights of a device. */
 export interface WeightStore<Matrix> {

@@ -5,12 +5,13 @@ export interface Linear<Matrix> {
 }
 
 export interface AttentionWeights<Matrix> {
-  /** Down to the compressed queries, and their norm; absent where queries are not compressed. */
-  readonly queryDown?: { readonly projection: Linear<Matrix>; readonly norm: Matrix };
-  /** To (heads × (nope + rope)). */
-  readonly query: Linear<Matrix>;
-  /** Down to the latent and the key that is rotated: (latent + rope, hidden). */
-  readonly latent: Linear<Matrix>;
+  /**
+   * From the hidden state: first to the queries, (heads × (nope + rope)), or down to the compressed ones;
+   * then down to the latent and to the key that is rotated, (latent + rope).
+   */
+  readonly input: Linear<Matrix>;
+  /** The norm of the compressed queries, and up to queries; absent where queries are not compressed. */
+  readonly queryUp?: { readonly norm: Matrix; readonly projection: Linear<Matrix> };
   readonly latentNorm: Matrix;
   /** From the latent up to keys and values: (heads × (nope + v), latent). */
   readonly keyValue: Matrix;
@@ -28,9 +29,12 @@ export interface MoeWeights<Matrix> {
   readonly router: Matrix;
   /** (1, experts): takes part in the choice of experts. */
   readonly routerBias: Matrix | undefined;
-  /** All experts, one after the other: (experts × 2 · width, hidden) and (experts × hidden, width). */
+  /**
+   * All experts, one after the other: (experts × 2 · width, hidden) and (experts × hidden, width). Those
+   * behind the ones that the router chooses from are shared: every token passes them, with weight 1.
+   */
   readonly experts: MlpWeights<Matrix>;
-  readonly shared: MlpWeights<Matrix> | undefined;
+  readonly numShared: number;
 }
 
 export interface LayerWeights<Matrix> {

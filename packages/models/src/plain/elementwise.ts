@@ -49,3 +49,10 @@ export function rotate(x: Float32Array, at: number, rotation: Rotation, row: num
     x[second] = a * s + b * c;
   }
 }
+
+/** target += x · scale, in place. */
+export function addScaled(target: PlainMatrix, x: PlainMatrix, scale: number): void {
+  for (let i = 0; i < target.data.length; i++) {
+    target.data[i] = (target.data[i] as number) + (x.data[i] as number) * scale;
+  }
+}

@@ -1,5 +1,5 @@
 import type { RoutingConfig } from '../config/model-config.ts';
-import type { MlpWeights } from '../layers/weights.ts';
+import type { MoeWeights } from '../layers/weights.ts';
 import { swiGlu } from './elementwise.ts';
 import { matrix, type PlainMatrix, rowsOf } from './matrix.ts';
 import { dotRows } from './products.ts';
@@ -11,21 +11,28 @@ interface Load {
   readonly weights: number[];
 }
 
-/** Sends each token through its experts, expert by expert, and adds up by rising expert number. */
+/**
+ * Sends each token through its experts, expert by expert, and adds up by rising expert number: the shared
+ * ones come last.
+ */
 export function expertsOf(
   x: PlainMatrix,
   logits: PlainMatrix,
-  bias: PlainMatrix | undefined,
-  { gateUp, down }: MlpWeights<PlainMatrix>,
+  { experts: { gateUp, down }, numShared, routerBias: bias }: MoeWeights<PlainMatrix>,
   routing: RoutingConfig,
 ): PlainMatrix {
-  const loads: Load[] = Array.from({ length: logits.columns }, () => ({ rows: [], weights: [] }));
+  const total = logits.columns + numShared;
+  const loads: Load[] = Array.from({ length: total }, () => ({ rows: [], weights: [] }));
   for (let row = 0; row < x.rows; row++) {
     const own = logits.data.subarray(row * logits.columns, (row + 1) * logits.columns);
     const { experts, weights } = route(own, bias?.data, routing);
     for (const [i, expert] of experts.entries()) {
       loads[expert]?.rows.push(row);
       loads[expert]?.weights.push(weights[i] ?? 0);
+    }
+    for (const { rows, weights: counts } of loads.slice(logits.columns)) {
+      rows.push(row);
+      counts.push(1);
     }
   }
   const out = matrix(x.rows, x.columns);

@@ -15,3 +15,12 @@ export function matrix(rows: number, columns: number): PlainMatrix {
 export function rowsOf({ data, columns }: PlainMatrix, row = 0, column = 0): Rows {
   return { data, offset: row * columns + column, stride: columns };
 }
+
+export function takeColumns(x: PlainMatrix, begin: number, end: number): PlainMatrix {
+  const out = matrix(x.rows, end - begin);
+  for (let row = 0; row < x.rows; row++) {
+    const at = row * x.columns;
+    out.data.set(x.data.subarray(at + begin, at + end), row * out.columns);
+  }
+  return out;
+}

@@ -8,12 +8,12 @@ import type {
   WeightStore,
 } from '../layers/operations.ts';
 import type { Rotation } from '../layers/rotary.ts';
-import type { Linear, MlpWeights } from '../layers/weights.ts';
+import type { Linear, MlpWeights, MoeWeights } from '../layers/weights.ts';
 import { attendAbsorbed } from './attend-absorbed.ts';
 import { attendExpanded } from './attend-expanded.ts';
-import { normRow, rotate, swiGlu } from './elementwise.ts';
+import { addScaled, normRow, rotate, swiGlu } from './elementwise.ts';
 import { expertsOf, takeRows } from './experts.ts';
-import { matrix, type PlainMatrix, rowsOf } from './matrix.ts';
+import { matrix, type PlainMatrix, rowsOf, takeColumns } from './matrix.ts';
 import { dotRows } from './products.ts';
 
 /** Rows of weights that are read at once, in elements: bounds what is held beside the matrix. */
@@ -84,24 +84,37 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     return out;
   }
 
-  addScaled(target: PlainMatrix, x: PlainMatrix, scale: number): void {
-    for (let i = 0; i < target.data.length; i++) {
-      target.data[i] = (target.data[i] as number) + (x.data[i] as number) * scale;
-    }
+  logits(x: PlainMatrix, weight: PlainMatrix): PlainMatrix {
+    return this.linear(x, { weight });
   }
 
-  mlp(x: PlainMatrix, { gateUp, down }: MlpWeights<PlainMatrix>): PlainMatrix {
-    return this.linear(swiGlu(this.linear(x, { weight: gateUp })), { weight: down });
+  addLinear(target: PlainMatrix, x: PlainMatrix, map: Linear<PlainMatrix>, scale: number): void {
+    addScaled(target, this.linear(x, map), scale);
   }
 
-  experts(
+  columns(x: PlainMatrix, begin: number, end: number): PlainMatrix {
+    return takeColumns(x, begin, end);
+  }
+
+  addMlp(
+    target: PlainMatrix,
     x: PlainMatrix,
-    logits: PlainMatrix,
-    bias: PlainMatrix | undefined,
-    weights: MlpWeights<PlainMatrix>,
+    { gateUp, down }: MlpWeights<PlainMatrix>,
+    scale: number,
+  ): void {
+    const active = swiGlu(this.linear(x, { weight: gateUp }));
+    addScaled(target, this.linear(active, { weight: down }), scale);
+  }
+
+  addExperts(
+    target: PlainMatrix,
+    x: PlainMatrix,
+    weights: MoeWeights<PlainMatrix>,
     routing: RoutingConfig,
-  ): PlainMatrix {
-    return expertsOf(x, logits, bias, weights, routing);
+    scale: number,
+  ): void {
+    const logits = this.logits(x, weights.router);
+    addScaled(target, expertsOf(x, logits, weights, routing), scale);
   }
 
   writeLatents(

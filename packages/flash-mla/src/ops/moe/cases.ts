@@ -26,6 +26,7 @@ interface RouteParams {
   readonly groupScore?: 'max' | 'top2';
   readonly normalize?: boolean;
   readonly scale?: number;
+  readonly sharedExperts?: number;
   readonly gap?: number;
   readonly graph?: boolean;
 }
@@ -51,9 +52,9 @@ const quickRoutes: readonly RouteParams[] = [
     topGroups: 3,
     scale: 16,
   },
-  { ...v3, rows: 9, experts: 64, topK: 6, scale: 2.446 },
+  { ...v3, rows: 9, experts: 64, topK: 6, scale: 2.446, sharedExperts: 2 },
   { ...v3, rows: 5, experts: 256, topK: 8, groups: 8, topGroups: 4, scale: 2.5 },
-  { ...v3, rows: 4, experts: 8, topK: 2, groups: 4, topGroups: 2, gap: 3 },
+  { ...v3, rows: 4, experts: 8, topK: 2, groups: 4, topGroups: 2, gap: 3, sharedExperts: 1 },
   { ...v3, rows: 3, experts: 384, topK: 8, logits: 'bf16', gap: 8 },
   { ...v3, rows: 3, experts: 1, topK: 1, graph: true },
 ];
@@ -68,30 +69,32 @@ export const routeCases = defineCases<RouteParams, RouteProblem>({
 
   problem(params, random) {
     const { rows, experts, topK, scoring, groups = 1, topGroups = groups } = params;
-    const { groupScore = 'max', normalize = false, scale = 1 } = params;
+    const { groupScore = 'max', normalize = false, scale = 1, sharedExperts = 0 } = params;
     return {
       logits: drawNormals(random.stream('logits'), params.logits, [rows, experts], 2),
       bias: params.bias ? drawNormals(random.stream('bias'), 'f32', [experts], 0.3) : undefined,
-      ...{ topK, scoring, groups, topGroups, groupScore, normalize, scale },
+      ...{ topK, scoring, groups, topGroups, groupScore, normalize, scale, sharedExperts },
     };
   },
 
-  expected(problem, { topK }) {
+  expected(problem, { topK, sharedExperts = 0 }) {
     const { experts, weights } = routeReference(problem);
+    const rowLength = topK + sharedExperts;
     return {
-      experts: { values: experts, rowLength: topK, tolerance: exact },
-      weights: { values: weights, rowLength: topK, tolerance: roundingOf('f32') },
+      experts: { values: experts, rowLength, tolerance: exact },
+      weights: { values: weights, rowLength, tolerance: roundingOf('f32') },
     };
   },
 
-  upload(uploads, problem, { rows, gap = 0 }) {
+  upload(uploads, problem, { rows, sharedExperts = 0, gap = 0 }) {
     const { logits, bias, topK, ...options } = problem;
+    const shape = [rows, topK + sharedExperts];
     const given = gap > 0 ? uploads.putStrided(logits, gap) : uploads.put(logits);
     const all = {
       ...options,
       ...{ logits: given as Tensor<'f32'>, bias: bias && uploads.put(bias), topK },
-      experts: uploads.poisoned([rows, topK], 'i32'),
-      weights: uploads.poisoned([rows, topK], 'f32'),
+      experts: uploads.poisoned(shape, 'i32'),
+      weights: uploads.poisoned(shape, 'f32'),
     };
     return () => ({ ...routeExperts(all) });
   },

@@ -41,6 +41,7 @@ describe('the arguments of routeExperts', () => {
     ['topGroups', 'of more than there are', () => ({ groups: 8, topGroups: 9 })],
     ['topK', 'beyond the groups', () => ({ groups: 16, topGroups: 1, topK: 5 })],
     ['topK', 'of 0', () => ({ topK: 0 })],
+    ['sharedExperts', 'of too many', () => ({ sharedExperts: 59 })],
     ['scoring', 'left out', () => ({ scoring: undefined })],
     ['groupScore', 'unknown', () => ({ groupScore: 'sum' })],
     ['experts', 'of another shape', (d) => ({ experts: d.empty([3, 5], 'i32') })],

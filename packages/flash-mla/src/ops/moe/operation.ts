@@ -14,9 +14,11 @@ export interface RouteExpertsArgs {
   readonly groupScore: 'max' | 'top2';
   readonly normalize: boolean;
   readonly scale: number;
-  /** i32 (rows, topK), contiguous. */
+  /** Experts behind those that are chosen from, which every row passes with weight 1. */
+  readonly sharedExperts: number;
+  /** i32 (rows, topK + sharedExperts), contiguous. */
   readonly experts: TensorView;
-  /** f32 (rows, topK), contiguous. */
+  /** f32 (rows, topK + sharedExperts), contiguous. */
   readonly weights: TensorView;
 }
 

@@ -12,9 +12,10 @@ export interface RouteProblem {
   readonly groupScore: 'max' | 'top2';
   readonly normalize: boolean;
   readonly scale: number;
+  readonly sharedExperts?: number;
 }
 
-/** (rows, topK). */
+/** (rows, topK + sharedExperts). */
 export interface RouteAnswer {
   readonly experts: Float64Array;
   readonly weights: Float64Array;
@@ -23,10 +24,11 @@ export interface RouteAnswer {
 /** The experts of each row and their weights, in float64. */
 export function routeExperts(problem: RouteProblem): RouteAnswer {
   const [rows = 0, count = 0] = problem.logits.shape;
-  const { topK } = problem;
+  const { topK, sharedExperts = 0 } = problem;
+  const places = topK + sharedExperts;
   const logits = decodeAll(problem.logits);
-  const experts = new Float64Array(rows * topK);
-  const weights = new Float64Array(rows * topK);
+  const experts = new Float64Array(rows * places);
+  const weights = new Float64Array(rows * places);
   for (let row = 0; row < rows; row++) {
     const scores = scoresOf(logits.subarray(row * count, (row + 1) * count), problem.scoring);
     const choice = scores.map((score, e) => score + (problem.bias?.data[e] ?? 0));
@@ -34,10 +36,14 @@ export function routeExperts(problem: RouteProblem): RouteAnswer {
     const chosen = best(choice, topK);
     const sum = chosen.reduce((total, e) => total + (scores[e] as number), 1e-20);
     chosen.forEach((e, k) => {
-      experts[row * topK + k] = e;
+      experts[row * places + k] = e;
       const weight = (scores[e] as number) / (problem.normalize ? sum : 1);
-      weights[row * topK + k] = weight * problem.scale;
+      weights[row * places + k] = weight * problem.scale;
     });
+    for (let s = 0; s < sharedExperts; s++) {
+      experts[row * places + topK + s] = count + s;
+      weights[row * places + topK + s] = 1;
+    }
   }
   return { experts, weights };
 }

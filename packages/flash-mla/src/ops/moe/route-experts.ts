@@ -38,12 +38,17 @@ export interface RouteExpertsOptions {
   readonly normalize?: boolean | null | undefined;
   /** What weights are multiplied by at last; default 1. */
   readonly scale?: number | null | undefined;
-  /** (rows, topK), contiguous, to write to. Default: new tensors. */
+  /**
+   * Experts that every row passes with weight 1, 0 (default) to 64 with `topK`: their numbers follow those
+   * of the experts that have logits, and they come last.
+   */
+  readonly sharedExperts?: number | null | undefined;
+  /** (rows, topK + sharedExperts), contiguous, to write to. Default: new tensors. */
   readonly experts?: Tensor<'i32'> | null | undefined;
   readonly weights?: Tensor<'f32'> | null | undefined;
 }
 
-/** What {@link routeExperts} gives: (rows, topK), the best expert of a row first. */
+/** What {@link routeExperts} gives: (rows, topK + sharedExperts), the best expert of a row first. */
 export interface RoutedExperts {
   readonly experts: Tensor<'i32'>;
   readonly weights: Tensor<'f32'>;
@@ -52,7 +57,7 @@ export interface RoutedExperts {
 const known = optionNames<keyof RouteExpertsOptions>(
   ...([
     ...(['logits', 'bias', 'topK', 'scoring', 'groups', 'topGroups', 'groupScore'] as const),
-    ...(['normalize', 'scale', 'experts', 'weights'] as const),
+    ...(['normalize', 'scale', 'sharedExperts', 'experts', 'weights'] as const),
   ] as const),
 );
 const mostScale = 2 ** 100;
@@ -61,8 +66,8 @@ const mostScale = 2 ** 100;
  * Chooses the experts of each row, all in float32. Scores are the softmax or the sigmoids of the logits.
  * The choice is by score plus bias: the `topGroups` best groups, of these the `topK` best experts; of
  * equals, the one with the lower number. The weight of an expert is its score without the bias, divided
- * by the sum of the row's (plus 1e-20) if `normalize`, times `scale`. Only enqueues, and may be recorded
- * by `device.capture`.
+ * by the sum of the row's (plus 1e-20) if `normalize`, times `scale`. Shared experts have weight 1. Only
+ * enqueues, and may be recorded by `device.capture`.
  *
  * Source: the gates of DeepSeek-V2 (softmax, groups by `max`, a scale) and DeepSeek-V3 (sigmoid, bias,
  * groups by `top2`, normalised, a scale).
@@ -101,9 +106,11 @@ export function routeExperts(options: RouteExpertsOptions): RoutedExperts {
   const groupScore = checkChoice('groupScore', given.groupScore, ['max', 'top2'] as const, 'max');
   const normalize = checkFlag('normalize', given.normalize, false);
   const scale = checkNumber('scale', given.scale ?? 1, -mostScale, mostScale);
+  const mostShared = maxTopK - topK;
+  const sharedExperts = checkInteger('sharedExperts', given.sharedExperts ?? 0, 0, mostShared);
   const owned: Tensor[] = [];
   try {
-    const shape = [rows, topK];
+    const shape = [rows, topK + sharedExperts];
     const experts = takeContiguous('experts', given.experts, shape, 'i32', device, owned);
     const weights = takeContiguous('weights', given.weights, shape, 'f32', device, owned);
     checkApart('experts', experts, { logits, bias });
@@ -111,7 +118,7 @@ export function routeExperts(options: RouteExpertsOptions): RoutedExperts {
     if (rows > 0) {
       device.backend.run(routeExpertsOperation, {
         ...{ logits, bias, scoring, groups, topGroups, groupScore, normalize, scale },
-        ...{ experts, weights },
+        ...{ sharedExperts, experts, weights },
       });
     }
     return { experts, weights };

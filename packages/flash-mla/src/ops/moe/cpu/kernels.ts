@@ -24,7 +24,8 @@ function routeCommand({ workers }: CommandContext, args: RouteExpertsArgs): Comm
     operation: 'routeExperts',
     workspaceBytes: workers * scratchBytes,
     arguments: [
-      ...[scratchBytes, extentOf(logits, 0), count, extentOf(args.experts, 1)],
+      ...[scratchBytes, extentOf(logits, 0), count],
+      ...[extentOf(args.experts, 1) - args.sharedExperts, args.sharedExperts],
       ...[scoring === 'sigmoid' ? 1 : 0, groups, topGroups, groupScore === 'top2' ? 1 : 0],
       ...[normalize ? 1 : 0, scale],
       ...[elementCode(logits.dtype), addressOf(logits), strideOf(logits, 0)],

@@ -4,7 +4,15 @@ import { type ExpertProblem, portableExpertMlp } from './sm80_expert_mlp_launch.
 import { portableRoute, type RouteProblem } from './sm80_route_experts_launch.ts';
 
 const route = (more: Partial<RouteProblem> = {}): RouteProblem => ({
-  ...{ rows: 3, experts: 256, topK: 8, scoring: 'sigmoid', groups: 8, topGroups: 4 },
+  ...{
+    rows: 3,
+    experts: 256,
+    topK: 8,
+    sharedExperts: 1,
+    scoring: 'sigmoid',
+    groups: 8,
+    topGroups: 4,
+  },
   ...{ groupScore: 'top2', normalize: true, hasBias: true, logits: 'f32', ...more },
 });
 
@@ -30,6 +38,7 @@ describe('the kernels of experts', () => {
 
   it('leave what lanes of a warp cannot do to others', () => {
     expect(portableRoute.accepts(route({ topK: 33 }))).toBe(false);
+    expect(portableRoute.accepts(route({ topK: 30, sharedExperts: 3 }))).toBe(false);
     expect(portableRoute.accepts(route({ groups: 64, topGroups: 3 }))).toBe(false);
     expect(portableRoute.accepts(route({ groups: 64, topGroups: 64 }))).toBe(true);
   });

@@ -14,7 +14,9 @@ import { loadOne, type RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 /** What the code depends on: all of it is a model's. */
 export interface RouteConfig {
   readonly experts: number;
+  /** Those that are chosen, and those behind them that every row passes. */
   readonly topK: number;
+  readonly sharedExperts: number;
   readonly scoring: 'softmax' | 'sigmoid';
   readonly groups: number;
   readonly topGroups: number;
@@ -47,7 +49,8 @@ interface Placed {
 
 /** A warp takes a row; a lane has every 32nd expert. */
 export function buildRouteExperts(config: RouteConfig): Kernel<RouteParams> {
-  const { experts, topK, scoring, groups, topGroups, normalize, hasBias, logits } = config;
+  const { experts, topK, sharedExperts, scoring, groups, topGroups, normalize, hasBias, logits } =
+    config;
   const perLane = Math.ceil(experts / 32);
   const options = {
     ...{ name: 'sm80_route_experts', params, block: [32] as const },
@@ -115,11 +118,20 @@ export function buildRouteExperts(config: RouteConfig): Kernel<RouteParams> {
         mine.set(k.select(isMine, winner, mine));
         weight.set(k.select(isMine, score, weight));
       }
-      k.if(k.laneId.lt(topK), () => {
-        const at = row.mul(topK);
-        p.experts.at(at).at(k.laneId).store(mine);
-        const part = normalize ? k.divRn(weight, sum) : weight;
-        p.weights.at(at).at(k.laneId).store(part.mul(p.scale));
+      const places = topK + sharedExperts;
+      k.if(k.laneId.lt(places), () => {
+        const at = row.mul(places);
+        const part = (normalize ? k.divRn(weight, sum) : weight).mul(p.scale);
+        const isChosen = k.laneId.lt(topK);
+        const shared = k.laneId.add(experts - topK);
+        p.experts
+          .at(at)
+          .at(k.laneId)
+          .store(k.select(isChosen, mine, shared));
+        p.weights
+          .at(at)
+          .at(k.laneId)
+          .store(k.select(isChosen, part, 1, 'f32'));
       });
     });
   });

@@ -31,13 +31,15 @@ const lanes = 32;
 /** The experts of rows on every GPU. */
 export const portableRoute = {
   operation: routeExpertsOperation,
-  problemOf: ({ logits, bias, experts, scoring, groups, topGroups, groupScore, normalize }) => ({
-    ...{ rows: logits.shape[0] ?? 0, experts: logits.shape[1] ?? 0, topK: experts.shape[1] ?? 0 },
-    ...{ scoring, groups, topGroups, groupScore, normalize, hasBias: bias !== undefined },
-    logits: logits.dtype as RowDType,
+  problemOf: ({ logits, bias, experts, sharedExperts, ...options }) => ({
+    ...{ rows: logits.shape[0] ?? 0, experts: logits.shape[1] ?? 0 },
+    ...{ topK: (experts.shape[1] ?? 0) - sharedExperts, sharedExperts },
+    ...{ scoring: options.scoring, groups: options.groups, topGroups: options.topGroups },
+    ...{ groupScore: options.groupScore, normalize: options.normalize },
+    ...{ hasBias: bias !== undefined, logits: logits.dtype as RowDType },
   }),
-  accepts: ({ topK, groups, topGroups }) =>
-    topK <= lanes && (groups <= lanes || topGroups === groups),
+  accepts: ({ topK, sharedExperts, groups, topGroups }) =>
+    topK + sharedExperts <= lanes && (groups <= lanes || topGroups === groups),
   keyOf: (problem) => ({ ...configOf(problem) }),
   plan: (problem) => ({
     launches: { main: { kernel: spec, config: configOf(problem), grid: [problem.rows, 1, 1] } },

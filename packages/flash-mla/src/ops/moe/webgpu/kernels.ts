@@ -26,10 +26,11 @@ const startOf = (bound: Bound, name: string) => bound[name]?.start ?? 0;
 
 function launchRoute(runtime: LaunchTarget, args: RouteExpertsArgs): void {
   const { bias, scoring, groups, topGroups, groupScore, normalize, scale } = args;
-  const { logits, experts, weights } = args;
+  const { logits, experts, weights, sharedExperts } = args;
   const config: RouteConfig = {
     ...{ logits: logits.dtype as RowDType, experts: logits.shape[1] as number },
-    ...{ topK: experts.shape[1] as number, scoring, groups, topGroups, groupScore, normalize },
+    ...{ topK: (experts.shape[1] as number) - sharedExperts, sharedExperts, scoring },
+    ...{ groups, topGroups, groupScore, normalize },
     hasBias: bias !== undefined,
   };
   eachRows(runtime, { logits, experts, weights }, (part, rows) => {

@@ -12,6 +12,7 @@ export interface RouteConfig {
   readonly logits: RowDType;
   readonly experts: number;
   readonly topK: number;
+  readonly sharedExperts: number;
   readonly scoring: 'softmax' | 'sigmoid';
   readonly groups: number;
   readonly topGroups: number;
@@ -28,6 +29,7 @@ const lowest = '-3.4e38';
 /** A workgroup takes a row: all of it computes the scores, one invocation chooses. */
 export function routeKernel(config: RouteConfig): KernelSource {
   const { logits, experts, topK, scoring, groups, topGroups, normalize, hasBias } = config;
+  const { sharedExperts } = config;
   const storage: StorageBinding[] = [{ name: 'logits', access: 'read', element: 'u32' }];
   if (hasBias) storage.push({ name: 'bias', access: 'read', element: 'f32' });
   storage.push({ name: 'experts', access: 'read_write', element: 'u32' });
@@ -66,7 +68,7 @@ export function routeKernel(config: RouteConfig): KernelSource {
         }
         ${topGroups < groups ? maskGroups(config) : ''}
         var sum = 1e-20;
-        let place = row * ${topK}u;
+        let place = row * ${topK + sharedExperts}u;
         for (var rank = 0u; rank < ${topK}u; rank++) {
           var best = 0u;
           var most = ${lowest};
@@ -81,6 +83,10 @@ export function routeKernel(config: RouteConfig): KernelSource {
         for (var rank = 0u; rank < ${topK}u; rank++) {
           let at = params.weightsStart + place + rank;
           weights[at] = weights[at]${normalize ? ' / sum' : ''} * params.scale;
+        }
+        for (var s = 0u; s < ${sharedExperts}u; s++) {
+          experts[params.expertsStart + place + ${topK}u + s] = ${experts}u + s;
+          weights[params.weightsStart + place + ${topK}u + s] = 1.0;
         }
       }`,
     ),
