@@ -13,6 +13,7 @@ export { applyRope } from './rope/apply-rope';
 export { expertMlp } from './moe/expert-mlp';
 export { routeExperts } from './moe/route-experts';
 export { gemm } from './gemm/gemm';
+export { multipliesByTiles, useTiles } from './gemm/native';
 export { rmsNorm } from './norm/rms-norm';
 export { swapIn } from './swap-in/swap-in';
 export { appendRows } from './ops/append';

@@ -6,7 +6,14 @@ import { encodeBf16 } from '../encode';
 import { BF16, F32, loadElement, loadRow, sizeOf } from '../elements';
 import { enterCommand, takeItem } from '../work';
 import { dot1x4, dot3x4, outer1x1, outer3x16 } from './dot';
-import { dotsOf, JOB_BYTES, multipliesNatively } from './native';
+import {
+  dotsOf,
+  JOB_BYTES,
+  multipliesByTiles,
+  multipliesNatively,
+  productsOf,
+  TILE_ROWS,
+} from './native';
 
 /** Rows and columns that share a scale of e4m3 weights. */
 const SCALE_BLOCK: i32 = 128;
@@ -24,7 +31,8 @@ let outType: i32 = 0;
  * Strides are bytes. `rowBlock` rows of x, a multiple of three, and `weightBlock` rows of weights, a
  * multiple of four, are decoded at a time; a thread takes `columnBlock` columns, a multiple of 16, with
  * such rows at a time. The scratch of a thread: a job of machine code, sums of all of these rows and columns,
- * and the two blocks, rows padded to 32 bytes.
+ * and the two blocks, rows padded to 32 bytes. Products of tiles take a multiple of 16 rows, and keep the rows
+ * as they are packed in place of the two blocks.
  */
 export function gemm(
   context: usize,
@@ -77,6 +85,7 @@ export function gemm(
   const rowBlocks = (rows + rowBlock - 1) / rowBlock;
   const columnBlocks = (columns + columnBlock - 1) / columnBlock;
   const decodesWeights = weightType == E4M3 || (weightType == BF16 && rows > FEW_ROWS);
+  const byTiles = multipliesByTiles(xType, weightType, transposed, columns, depth);
   let decoded = -1;
   const items = batch * rowBlocks * columnBlocks;
   for (let item = takeItem(); item < items; item = takeItem()) {
@@ -84,17 +93,33 @@ export function gemm(
     const b = <usize>(part / rowBlocks);
     const firstRow = (part % rowBlocks) * rowBlock;
     const count = min(rowBlock, rows - firstRow);
-    if (decoded != part) {
+    const isNew = decoded != part;
+    if (isNew && !byTiles) {
       const from = x + b * xBatchStride + <usize>firstRow * xStride;
       loadRows(xType, xBlock, rowBytes, from, xStride, count, depth);
-      decoded = part;
     }
+    decoded = part;
     const weights = weight + b * weightBatchStride;
     const target = out + b * outBatchStride + <usize>firstRow * outStride;
     const added =
       residual == 0 ? 0 : residual + b * residualBatchStride + <usize>firstRow * residualStride;
     const begin = (item % columnBlocks) * columnBlock;
     const end = min(columns, begin + columnBlock);
+    if (byTiles) {
+      // Fewer columns than a tile has: together with some before them.
+      const more = max(0, TILE_ROWS - (end - begin));
+      const from = x + b * xBatchStride + <usize>firstRow * xStride;
+      const block = weights + <usize>(begin - more) * weightStride;
+      const width = end - begin + more;
+      productsOf(
+        job, from, xStride, count, block, weightStride, width, depth, xBlock, isNew, sums, sumsStride,
+      );
+      for (let row = 0; row < count; row++) {
+        const at = sums + <usize>row * sumsStride + (<usize>more << 2);
+        finish(at, end - begin, begin, row, added, residualStride, target, outStride);
+      }
+      continue;
+    }
     if (transposed) {
       for (let column = begin; column < end; column += 16) {
         const block = weights + <usize>column * sizeOf(weightType);

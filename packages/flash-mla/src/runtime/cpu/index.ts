@@ -34,8 +34,8 @@ export interface CpuOptions extends OpenOptions {
   readonly sharedMemory?: boolean | undefined;
   /** False: as where the engine lacks relaxed SIMD. */
   readonly relaxedSimd?: boolean | undefined;
-  /** False: as where no machine code can be run. */
-  readonly native?: boolean | undefined;
+  /** False: as where no machine code can be run. A finding: as where that is found. */
+  readonly native?: boolean | NativeFinding | undefined;
 }
 
 const maxThreads = 64;
@@ -61,7 +61,7 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   requireSimd();
   const relaxed = options.relaxedSimd !== false && hasRelaxedSimd();
   const workers = shared ? threads : 1;
-  const found = await findKernels(shared && options.native !== false);
+  const found = await findKernels(shared && (options.native ?? true));
   const { memory, pages } = createMemory(shared);
   // Threads take longest to start: compile meanwhile.
   const compiling = compileKernels(relaxed, shared);
@@ -106,7 +106,8 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
 }
 
 /** Machine code reaches shared memory only: a private one belongs to its thread. */
-async function findKernels(wanted: boolean): Promise<NativeFinding> {
+async function findKernels(wanted: boolean | NativeFinding): Promise<NativeFinding> {
+  if (typeof wanted === 'object') return wanted;
   if (!wanted) return { kind: 'wasm', bf16Products: false, passedOver: [], start: undefined };
   return findNative();
 }

@@ -17,6 +17,14 @@ export interface HostKernels {
     separateValues: number,
   ): number;
   slotBytes(rows: number, maxTileRows: number, dV: number): number;
+  /** Whether products of tiles multiply such rows and weights; see assembly/gemm/native.ts. */
+  multipliesByTiles(
+    xType: number,
+    weightType: number,
+    transposed: number,
+    columns: number,
+    depth: number,
+  ): number;
   multiplyAdd(a: number, b: number, c: number): number;
   probeFmasPerIteration(): number;
 }
@@ -31,9 +39,11 @@ export function instantiate<T>(
     attendNative: native?.attendNative ?? withoutCode,
     attendRowsNative: native?.attendRowsNative ?? withoutCode,
     dotsNative: native?.dotsNative ?? withoutCode,
+    productsNative: native?.productsNative ?? withoutCode,
   };
   const env = { memory, ...code };
   const { exports } = new WebAssembly.Instance(module, { env });
   if (native) (exports.useNative as (tokensInPlace: number) => void)(native.tokensInPlace);
+  if (native?.hasTiles) (exports.useTiles as () => void)();
   return exports as unknown as T;
 }

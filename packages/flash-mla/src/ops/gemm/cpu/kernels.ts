@@ -12,31 +12,54 @@ const weightBytesKept = 128 * 1024;
 const mostRows = 48;
 const mostWeights = 16;
 const mostColumns = 64;
+/** Rows that a thread keeps as tiles take them, of bf16, in bytes: in its second cache. */
+const panelBytesKept = 1024 * 1024;
+const mostTileRows = 128;
+const tileRows = 16;
 /** A job of machine code. */
 const jobBytes = 64;
 
-/** How a product is cut up for the threads. */
-export function cutProduct({ rows, batch, columns, depth }: GemmSizes, workers: number) {
+/** How a product is cut up for the threads; `byTiles`: by products of tiles. */
+export function cutProduct(sizes: GemmSizes, workers: number, byTiles = false) {
+  const { rows, batch, columns, depth } = sizes;
+  if (byTiles) return cutTiles(sizes, workers);
   const rowBytes = Math.ceil(depth / 8) * 32;
   const fit = (bytes: number, most: number, unit: number) =>
     Math.max(unit, Math.floor(Math.min(most, bytes / rowBytes) / unit) * unit);
   const rowBlock = Math.min(fit(rowBytesKept, mostRows, 3), Math.ceil(rows / 3) * 3);
   const weightBlock = rows <= 3 ? mostWeights : fit(weightBytesKept, mostWeights, 4);
   const parts = batch * Math.ceil(rows / rowBlock);
-  const columnsForAll = Math.ceil((columns * parts) / (4 * workers) / 16) * 16;
-  const columnBlock = Math.max(16, Math.min(mostColumns, columnsForAll));
+  const columnBlock = columnsOf(columns * parts, workers);
   const sumBytes = 4 * rowBlock * columnBlock;
   const scratchBytes = jobBytes + sumBytes + (rowBlock + weightBlock) * rowBytes;
   return { rowBlock, weightBlock, columnBlock, scratchBytes };
 }
 
+function cutTiles({ rows, batch, columns, depth }: GemmSizes, workers: number) {
+  const toTile = (n: number) => Math.ceil(n / tileRows) * tileRows;
+  const kept = Math.floor(panelBytesKept / (2 * depth) / tileRows) * tileRows;
+  const rowBlock = Math.min(Math.max(tileRows, Math.min(mostTileRows, kept)), toTile(rows));
+  const columnBlock = columnsOf(columns * batch * Math.ceil(rows / rowBlock), workers);
+  const scratchBytes = jobBytes + 4 * rowBlock * columnBlock + 2 * rowBlock * depth;
+  return { rowBlock, weightBlock: 0, columnBlock, scratchBytes };
+}
+
+/** Columns of an item, so that each thread has some of all these: a multiple of 16. */
+function columnsOf(columns: number, workers: number): number {
+  const forAll = Math.ceil(columns / (4 * workers) / 16) * 16;
+  return Math.max(16, Math.min(mostColumns, forAll));
+}
+
 /** See assembly/gemm/gemm.ts. */
-function gemmCommand({ workers }: CommandContext, args: GemmArgs): Command {
+function gemmCommand({ workers, kernels }: CommandContext, args: GemmArgs): Command {
   const { x, weight, transposed, weightScales, bias, residual, scale, out } = args;
   const sizes = gemmSizes(args);
   const { rows, batch, columns, depth } = sizes;
-  const { rowBlock, weightBlock, columnBlock, scratchBytes } = cutProduct(sizes, workers);
   const code = (view: TensorView | undefined) => elementCode(view?.dtype ?? 'f32');
+  const kind = [code(x), code(weight), transposed ? 1 : 0] as const;
+  const byTiles = kernels.multipliesByTiles(...kind, columns, depth) !== 0;
+  const cut = cutProduct(sizes, workers, byTiles);
+  const { rowBlock, weightBlock, columnBlock, scratchBytes } = cut;
   const stride = (view: TensorView | undefined, d: number) => (view ? strideOf(view, d) : 0);
   return {
     operation: 'gemm',

@@ -10,6 +10,8 @@ export interface NativeStart {
   readonly dots: bigint;
   /** A kernel for bf16 tokens in place, and how many it takes at once. */
   readonly rows?: { readonly address: bigint; readonly tokens: number } | undefined;
+  /** That of kernels/products/products-amx.ts. */
+  readonly products?: bigint | undefined;
 }
 
 /** The functions with machine code that the WebAssembly kernels import: each runs the job at an address. */
@@ -17,13 +19,16 @@ export interface NativeFunctions {
   attendNative(job: number): void;
   attendRowsNative(job: number): void;
   dotsNative(job: number): void;
+  productsNative(job: number): void;
+  /** Whether there are products of tiles. */
+  readonly hasTiles: boolean;
   /** See assembly/attend/tile.ts, useNative. */
   readonly tokensInPlace: number;
 }
 
 /** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
 export function nativeFunctions(
-  { koffi: path, attend, dots, rows }: NativeStart,
+  { koffi: path, attend, dots, rows, products }: NativeStart,
   memory: WebAssembly.Memory,
 ): NativeFunctions {
   const koffi = requireKoffi(path);
@@ -39,15 +44,19 @@ export function nativeFunctions(
     attendNative: jobs(attend),
     attendRowsNative: rows ? jobs(rows.address) : withoutCode,
     dotsNative: jobs(dots),
+    productsNative: products === undefined ? withoutCode : jobs(products),
+    hasTiles: products !== undefined,
     tokensInPlace: rows?.tokens ?? 0,
   };
 }
 
 /** For an instance of the kernels on which no command runs; it must agree with the others about sizes. */
-export const withoutThread = ({ rows }: NativeStart): NativeFunctions => ({
+export const withoutThread = ({ rows, products }: NativeStart): NativeFunctions => ({
   attendNative: withoutCode,
   attendRowsNative: withoutCode,
   dotsNative: withoutCode,
+  productsNative: withoutCode,
+  hasTiles: products !== undefined,
   tokensInPlace: rows?.tokens ?? 0,
 });
 

@@ -8,7 +8,7 @@ import { embeddedCode, type NativeCode } from './code.ts';
 import { findKoffi } from './find-koffi.ts';
 import type { NativeFinding } from './finding.ts';
 import type { NativeStart } from './functions.ts';
-import { type KernelNames, kernelNames } from './kernel-names.ts';
+import { type KernelNames, kernelNames, namesOf } from './kernel-names.ts';
 import { processorFeatures } from './processor.ts';
 import { requireKoffi } from './require-koffi.ts';
 import { type KernelKind, kernelKinds, nativeKinds, selectKernels } from './selection.ts';
@@ -104,11 +104,11 @@ type CodeOf = (name: string) => NativeCode;
 
 /** Each kernel in turn; the first that is wrong condemns all. */
 async function verdictOnAll(
-  { attend, dots, rows }: KernelNames,
+  names: KernelNames,
   code: CodeOf,
   [processor, koffi]: readonly [processor: string, koffi: string],
 ): Promise<Verdict> {
-  for (const name of [attend, dots, ...(rows ? [rows.name] : [])]) {
+  for (const name of namesOf(names)) {
     const each = code(name);
     const facts = [each.bytes, processor, process.version, process.platform, koffi];
     const verdict = await verdictOn(facts, () => selfTest(each, koffi));
@@ -118,7 +118,7 @@ async function verdictOnAll(
 }
 
 function startOf(
-  { attend, dots, rows }: KernelNames,
+  { attend, dots, rows, products }: KernelNames,
   code: CodeOf,
   koffi: string,
   system: NativeSystem,
@@ -129,5 +129,6 @@ function startOf(
     attend: place(attend),
     dots: place(dots),
     rows: rows && { address: place(rows.name), tokens: rows.tokens },
+    products: products === undefined ? undefined : place(products),
   };
 }

@@ -7,6 +7,8 @@ export interface KernelNames {
   readonly dots: string;
   /** For bf16 tokens in place, and how many it takes at once. */
   readonly rows: { readonly name: string; readonly tokens: number } | undefined;
+  /** Products of rows of bf16 by tiles. */
+  readonly products: string | undefined;
 }
 
 /** What was selected, by name. */
@@ -23,5 +25,10 @@ export function kernelNames({
     attend: `attend_${vectors}`,
     dots: `dots_${vectors}`,
     rows: bf16Products ? rows : undefined,
+    products: kind === 'amx' ? 'products_amx' : undefined,
   };
 }
+
+/** All of them. */
+export const namesOf = ({ attend, dots, rows, products }: KernelNames): readonly string[] =>
+  [attend, dots, rows?.name, products].filter((name) => name !== undefined);

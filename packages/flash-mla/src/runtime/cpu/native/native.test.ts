@@ -5,7 +5,10 @@ import { openCpu } from '../../../ops/attention/cpu/testing/problems.ts';
 import { conformanceCases, runConformance } from '../../../ops/conformance/index.ts';
 import type { Device } from '../../device/device.ts';
 import { findNative } from './index.ts';
+import { rowsBf16Features } from './kernels/features.ts';
 import { kernelKinds } from './selection.ts';
+import { emulatedAmx } from './testing/emulated-amx.ts';
+import { runs } from './testing/machine.ts';
 
 const best = await findNative('any');
 const reasonOf = (kind: string) => best.passedOver.find((each) => each.kind === kind)?.reason;
@@ -46,15 +49,25 @@ it('a private memory is for WebAssembly alone', async () => {
 const others = kernelKinds.filter((kind) => kind !== best.kind && reasonOf(kind) === undefined);
 describe.each(others)('the quick suite with %s', (kind) => {
   it('passes', async () => {
-    const device = await openWith(kind);
-    const failed: string[] = [];
-    let passed = 0;
-    for await (const { name, status, message } of runConformance(device, {})) {
-      if (status === 'failed') failed.push(`${name}: ${message}`);
-      else passed++;
-    }
-    expect(failed).toEqual([]);
-    expect(passed).toBe(conformanceCases().filter(({ quick }) => quick).length);
-    await device.dispose();
+    await expectQuickSuite(await openWith(kind));
   });
 });
+
+it.skipIf(best.kind !== 'avx512' || !runs(rowsBf16Features))(
+  'the quick suite passes with the kernels for AMX, tiles in memory',
+  async () => {
+    await expectQuickSuite(await openCpu({ threads: 1, native: emulatedAmx(best) }));
+  },
+);
+
+async function expectQuickSuite(device: Device): Promise<void> {
+  const failed: string[] = [];
+  let passed = 0;
+  for await (const { name, status, message } of runConformance(device, {})) {
+    if (status === 'failed') failed.push(`${name}: ${message}`);
+    else passed++;
+  }
+  expect(failed).toEqual([]);
+  expect(passed).toBe(conformanceCases().filter(({ quick }) => quick).length);
+  await device.dispose();
+}

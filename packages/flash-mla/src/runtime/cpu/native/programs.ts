@@ -4,11 +4,13 @@ import { type AbiName, detectFeatures, type Kernel, type Program } from '@flash-
 import { attendKernels } from './kernels/attend/attend.ts';
 import { dotsKernels } from './kernels/dots/dots.ts';
 import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
+import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { type DotsShape, dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
+import { type ProductsShape, productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
 
 /** Few, small, and yet every part of a kernel: whole and cut tiles, rows and columns, a mask. */
@@ -21,6 +23,8 @@ const dotsShapes: readonly DotsShape[] = [
   { rows: 7, columns: 9, depth: 48, bf16: true },
   { rows: 3, columns: 5, depth: 64, bf16: false },
 ];
+
+const productsShapes: readonly ProductsShape[] = [{ rows: 37, columns: 50, depth: 96 }];
 
 interface NativeKernel {
   readonly kernel: Pick<Kernel, 'name' | 'assemble'>;
@@ -42,6 +46,10 @@ const all: readonly NativeKernel[] = [
   {
     kernel: rowsAmx,
     problems: () => shapes.map((shape) => rowsProblem(rowsAmx, rowsAmxTokens, shape)),
+  },
+  {
+    kernel: productsAmx,
+    problems: () => productsShapes.map((shape) => productsProblem(productsAmx, shape)),
   },
   {
     kernel: rowsBf16,

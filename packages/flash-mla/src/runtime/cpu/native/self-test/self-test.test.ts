@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { embeddedCode, type NativeCode } from '../code.ts';
 import { findKoffi } from '../find-koffi.ts';
 import { findNative } from '../index.ts';
-import { kernelNames } from '../kernel-names.ts';
+import { kernelNames, namesOf } from '../kernel-names.ts';
 import { allPrograms } from '../programs.ts';
 import { selfTest } from './self-test.ts';
 import { verdictOn } from './verdicts.ts';
@@ -23,8 +23,7 @@ describe.skipIf(!canRun)('the self-test, in a process of its own', () => {
     const found = await findNative('any');
     if (found.kind === 'wasm') return;
     const code = await embeddedCode('system-v');
-    const { attend, dots, rows } = kernelNames({ ...found, kind: found.kind });
-    for (const name of [attend, dots, ...(rows ? [rows.name] : [])]) {
+    for (const name of namesOf(kernelNames({ ...found, kind: found.kind }))) {
       expect(await selfTest(code(name), findKoffi())).toBeUndefined();
     }
   });

@@ -1,6 +1,6 @@
 /** Running kernels in the process of a test, in front of memory that may not be touched. */
 
-import { detectFeatures, type Feature, type Program } from '@flash-mla/machine-code';
+import { detectFeatures, type Feature, type Kernel, type Program } from '@flash-mla/machine-code';
 import { findKoffi } from '../find-koffi.ts';
 import { processorFeatures } from '../processor.ts';
 import { requireKoffi } from '../require-koffi.ts';
@@ -27,6 +27,12 @@ export const addressOf = (array: ArrayBufferView): bigint => BigInt(koffi.addres
 /** Whether kernels with these features run here. */
 export const runs = (needed: readonly Feature[]): boolean =>
   needed.every((feature) => features.has(feature));
+
+/** Puts a kernel where it can be run, for the life of the process. */
+export function place(kernel: Pick<Kernel, 'assemble'>): bigint {
+  if (system === undefined) throw new Error('this process runs no machine code');
+  return system.place(kernel.assemble(system.abi).bytes);
+}
 
 /**
  * Runs a kernel on a copy of a problem that ends where memory ends: what reads or writes past it faults.

@@ -1,12 +1,10 @@
-import { defineKernel } from '@flash-mla/machine-code';
 import { describe, expect, it } from 'vitest';
 import type { AttendShape } from '../../self-test/attend-problem.ts';
 import { rowsProblem } from '../../self-test/rows-problem.ts';
-import { emulatedTileBytes, withEmulatedTiles } from '../../testing/emulated-tiles.ts';
-import { abi, addressOf, runBeforeGuard, runs } from '../../testing/machine.ts';
+import { emulatedRows } from '../../testing/emulated-amx.ts';
+import { abi, runBeforeGuard, runs } from '../../testing/machine.ts';
 import { rowsAmxFeatures, rowsAmxTokens, rowsBf16Features, rowsBf16Tokens } from '../features.ts';
-import { rowsJob } from './job.ts';
-import { emitRowsAmx, rowsAmx } from './rows-amx.ts';
+import { rowsAmx } from './rows-amx.ts';
 import { rowsBf16 } from './rows-bf16.ts';
 
 const base: AttendShape = {
@@ -27,17 +25,10 @@ const shapes: AttendShape[] = [
   { ...base, rows: 61, tokens: 19, headDimQk: 128, headDimV: 128, masked: true },
 ];
 
-/** The kernel for AMX with tiles in memory, which runs on other processors as well. */
-const tiles = new Uint8Array(emulatedTileBytes);
-const emulated = defineKernel(
-  { name: 'rows_amx', features: rowsBf16Features, job: rowsJob, args: ['base'] },
-  (k, { base: memory, ...job }) => emitRowsAmx(withEmulatedTiles(k, addressOf(tiles)), job, memory),
-);
-
 const kernels = [
   ['avx512_bf16', rowsBf16, rowsBf16Features, rowsBf16Tokens],
   ['amx_bf16', rowsAmx, rowsAmxFeatures, rowsAmxTokens],
-  ['emulated tiles', emulated, rowsBf16Features, rowsAmxTokens],
+  ['emulated tiles', emulatedRows, rowsBf16Features, rowsAmxTokens],
 ] as const;
 
 describe.each(kernels)('attending to bf16 tokens in place with %s', (_, kernel, needed, most) => {
