@@ -1,14 +1,16 @@
 // Machine code against WebAssembly: every kind of kernels that this processor runs, in turns in one process, with
-// ceilings measured between them. `npm run bench -- native [--rounds N] [--threads N] [--json]`.
-import { createRequire } from 'node:module';
+// ceilings measured between them. `npm run bench -- native [--rounds N] [--threads N] [--only TEXT] [--kinds LIST] [--json]`.
 import { parseArgs } from 'node:util';
-import { defineKernel } from '@flash-mla/machine-code';
-import { flashMlaWithKvCache, getMlaMetadata, linear, openDevice } from 'flash-mla';
+import { openDevice } from 'flash-mla';
+import { ceilings } from './native/ceilings.mjs';
+import { decode, product, sparseDecode } from './native/problems.mjs';
 
 const { values: flags } = parseArgs({
   options: {
     rounds: { type: 'string', default: '8' },
     threads: { type: 'string', default: '2' },
+    only: { type: 'string', default: '' },
+    kinds: { type: 'string', default: 'wasm,avx2,avx512,amx' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -16,10 +18,7 @@ const rounds = Number(flags.rounds);
 const most = Number(flags.threads);
 if (!(rounds >= 1 && most >= 1)) throw new Error('--rounds and --threads: numbers from 1 up');
 
-const kinds = ['wasm', 'avx2', 'avx512', 'amx'];
-/** Beyond the caches of most machines. */
-const coldBytes = 384 * 2 ** 20;
-
+const kinds = flags.kinds.split(',');
 /** Devices of one kind and number of threads, for those kinds that run here. */
 async function openAll(threads) {
   const devices = new Map();
@@ -32,71 +31,11 @@ async function openAll(threads) {
   return devices;
 }
 
-/** Codes of bf16 numbers around 0.01, the same each time. */
-function numbers(count) {
-  const codes = new Uint16Array(count);
-  for (let i = 0; i < count; i++) {
-    codes[i] = 0x3c00 | ((Math.imul(i, 2654435761) >>> 9) & 0x3ff) | (i & 4 ? 0x8000 : 0);
-  }
-  return codes;
-}
-
-function decode({ b, hQ, sK, cold }) {
-  const [headDim, page] = [576, 64];
-  const pages = b * (sK / page);
-  const bytes = pages * page * headDim * 2;
-  return {
-    name: `dense decode, b=${b} hQ=${hQ} sK=${sK}${cold ? ', cold' : ''}`,
-    flops: 2 * b * hQ * sK * (headDim + 512),
-    bytes,
-    prepare(device) {
-      const q = device.tensor(numbers(b * hQ * headDim), [b, 1, hQ, headDim], 'bf16');
-      const copies = cold ? Math.ceil(coldBytes / bytes) : 1;
-      const rows = numbers(pages * page * headDim);
-      const caches = Array.from({ length: copies }, () =>
-        device.tensor(rows, [pages, page, 1, headDim], 'bf16'),
-      );
-      const order = Int32Array.from({ length: pages }, (_, i) => (i * 7 + 3) % pages);
-      const blockTable = device.tensor(pages % 7 ? order : order.sort(), [b, pages / b], 'i32');
-      const cacheSeqlens = device.tensor(new Int32Array(b).fill(sK), [b], 'i32');
-      const [schedMeta] = getMlaMetadata();
-      let turn = 0;
-      return {
-        tensors: [q, ...caches, blockTable, cacheSeqlens],
-        run: () => {
-          const kCache = caches[turn++ % copies];
-          const call = { q, kCache, blockTable, cacheSeqlens, headDimV: 512, schedMeta };
-          return Object.values(flashMlaWithKvCache(call));
-        },
-      };
-    },
-  };
-}
-
-function product({ rows, size }) {
-  const bytes = size * size * 2;
-  return {
-    name: `linear, ${rows} × ${size} × ${size}, cold`,
-    flops: 2 * rows * size * size,
-    bytes,
-    prepare(device) {
-      const x = device.tensor(numbers(rows * size), [rows, size], 'bf16');
-      const codes = numbers(size * size);
-      const weights = Array.from({ length: Math.ceil(coldBytes / bytes) }, () =>
-        device.tensor(codes, [size, size], 'bf16'),
-      );
-      let turn = 0;
-      return {
-        tensors: [x, ...weights],
-        run: () => [linear({ x, weight: weights[turn++ % weights.length] })],
-      };
-    },
-  };
-}
-
 /** The best time of each device for a problem, in turns, in seconds. */
 async function measure(problem, devices) {
-  const prepared = [...devices].map(([kind, device]) => [kind, device, problem.prepare(device)]);
+  const prepared = [];
+  for (const [kind, device] of devices)
+    prepared.push([kind, device, await problem.prepare(device)]);
   const best = new Map();
   for (let round = 0; round <= rounds; round++) {
     for (const [kind, device, { run }] of prepared) {
@@ -116,97 +55,26 @@ async function measure(problem, devices) {
   return best;
 }
 
-/** What one thread can do: products on registers and reading, by machine code of this file. */
-function ceilings(found) {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return {};
-  const koffi = createRequire(import.meta.url)('koffi');
-  const libc = koffi.load(null);
-  const mmap = libc.func('void *mmap(void *, size_t, int, int, int, int64_t)');
-  const mprotect = libc.func('int mprotect(void *, size_t, int)');
-  const best = (kernel, job) => {
-    const { bytes } = kernel.assemble('system-v');
-    const address = mmap(null, 65536, 3, 0x22, -1, 0);
-    new Uint8Array(koffi.view(address, bytes.length)).set(bytes);
-    if (mprotect(address, 65536, 5) !== 0) throw new Error('mprotect');
-    const call = koffi.decode(address, koffi.proto('void', ['void *']));
-    let seconds = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 12; i++) {
-      const started = performance.now();
-      call(kernel.packJob(job));
-      seconds = Math.min(seconds, (performance.now() - started) / 1e3);
-    }
-    return seconds;
-  };
-  const loops = 2 ** 20;
-  const loop = (name, features, take, step) =>
-    defineKernel({ name, features, job: { n: 'u64' } }, (k, job) => {
-      const n = k.gpr('n', job.n);
-      const registers = take(k);
-      k.loop(n, () => step(k, registers));
-    });
-  const fma = (k, [x, ...sums]) => {
-    for (const sum of sums) k.vfmadd231ps(sum, x, x);
-  };
-  const gflops = (flops, kernel) => (flops * loops) / best(kernel, { n: loops }) / 1e9;
-  const result = {};
-  if (found.has('avx2')) {
-    const ymm = loop('fma_ymm', ['avx2', 'fma'], (k) => k.ymms('x', 13), fma);
-    result.avx2 = gflops(12 * 16, ymm);
-  }
-  if (found.has('avx512')) {
-    const zmm = loop('fma_zmm', ['avx512f'], (k) => k.zmms('x', 13), fma);
-    result.avx512 = gflops(12 * 32, zmm);
-    const bytes = 256 * 2 ** 20;
-    const memory = new Uint8Array(bytes).fill(1);
-    const read = defineKernel(
-      { name: 'read', features: ['avx512f'], job: { at: 'pointer', n: 'u64' } },
-      (k, job) => {
-        const [at, n, sums] = [k.gpr('at', job.at), k.gpr('n', job.n), k.zmms('x', 4)];
-        k.loop(n, () => {
-          for (const [i, sum] of sums.entries()) k.vpord(sum, sum, at.at(64 * i));
-          k.add(at, 256);
-        });
-      },
-    );
-    const job = { at: BigInt(koffi.address(memory)), n: bytes / 256 };
-    result.readGBs = bytes / best(read, job) / 1e9;
-  }
-  if (found.has('amx')) {
-    const tiles = defineKernel(
-      { name: 'tiles', features: ['amx_tile', 'amx_bf16'], job: { n: 'u64' } },
-      (k, job) => {
-        const [n, sums, rest] = [k.gpr('n', job.n), k.tiles('sums', 4), k.tiles('x', 4)];
-        k.configureTiles();
-        k.loop(n, () => {
-          for (const [i, sum] of sums.entries()) {
-            k.tdpbf16ps(sum, rest[i >> 1], rest[2 + (i & 1)]);
-          }
-        });
-      },
-    );
-    result.amx = gflops(4 * 16384, tiles);
-  }
-  return result;
-}
-
 const problems = [
   decode({ b: 4, hQ: 128, sK: 4096 }),
   decode({ b: 4, hQ: 16, sK: 4096 }),
   decode({ b: 4, hQ: 128, sK: 4096, cold: true }),
   decode({ b: 4, hQ: 16, sK: 4096, cold: true }),
   decode({ b: 1, hQ: 16, sK: 65536 }),
-  ...[1, 4, 16, 64].map((rows) => product({ rows, size: 4096 })),
-];
+  decode({ b: 4, hQ: 128, sK: 2048 }),
+  sparseDecode({ b: 4, hQ: 128, topk: 2048, layout: 'v32' }),
+  ...[1, 4, 16, 64, 512].map((rows) => product({ rows, size: 4096 })),
+].filter(({ name }) => name.includes(flags.only));
 
-const report = { rounds, results: [] };
+const report = { rounds, ceilings: {}, results: [] };
 for (const threads of new Set([1, most])) {
   const devices = await openAll(threads);
-  report.processor ??= devices.get('wasm').info.name;
-  report.ceilingsOfOneThread ??= ceilings(devices);
+  report.processor ??= devices.get(kinds[0]).info.name;
+  report.ceilings[threads] = await ceilings(devices, threads);
   for (const problem of problems) {
     const best = await measure(problem, devices);
     const { name, flops, bytes } = problem;
-    const slowest = best.get('wasm');
+    const slowest = best.get(kinds[0]);
     for (const [kind, seconds] of best) {
       const rates = { gflops: flops / seconds / 1e9, gbs: bytes / seconds / 1e9 };
       const row = { name, threads, kind, ms: seconds * 1e3, ...rates, ratio: slowest / seconds };
@@ -223,4 +91,4 @@ for (const threads of new Set([1, most])) {
   for (const device of devices.values()) await device.dispose();
 }
 if (flags.json) console.log(JSON.stringify(report, null, 2));
-else console.log('ceilings of one thread, GFLOP/s:', report.ceilingsOfOneThread);
+else console.log('ceilings by threads, GFLOP/s:', report.ceilings);
