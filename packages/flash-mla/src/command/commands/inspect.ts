@@ -30,13 +30,13 @@ interface InspectFlags extends ProblemOptions {
   readonly json?: boolean;
 }
 
-const operations = [
-  'dense-decode, sparse-decode, sparse-prefill, dense-attention, combine, metadata, quantize, dequantize',
-  'append',
-  ...operationTools.flatMap(({ benches }) =>
-    benches.filter(({ inspects }) => inspects.length > 0).map(({ name }) => name),
-  ),
-].join(', ');
+const operations = operationTools
+  .flatMap(({ benches, inspects = [] }) => [
+    ...benches.filter((bench) => bench.inspects.length > 0),
+    ...inspects,
+  ])
+  .map(({ name }) => name)
+  .join(', ');
 
 export async function define(command: Command): Promise<void> {
   command.argument('<op>', operations);

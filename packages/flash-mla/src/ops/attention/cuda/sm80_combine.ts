@@ -75,9 +75,9 @@ const params = ({ outElement }: CombineConfig) =>
 export type CombineParams = ReturnType<typeof params>;
 
 /**
- * Merges the splits of each row: out = Σ 2^(lse_i − lse) · out_i. Grid: (⌈rows · warpsPerRow / 8⌉, b);
- * CTAs of requests that were not split leave at once. Warps work alone: a barrier would make every
- * row wait for the slowest loads of its neighbours.
+ * Merges the splits of each row: out = Σ w_i · out_i / Σ w_i with w_i = 2^(lse_i − max). Grid:
+ * (⌈rows · warpsPerRow / 8⌉, b); CTAs of requests that were not split leave at once. Warps work alone: a
+ * barrier would make every row wait for the slowest loads of its neighbours.
  */
 export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
   const { headDimV, outElement, warpsPerRow, partial } = config;
@@ -146,9 +146,12 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
         // On their way before their weights are known: with few rows, waiting is most of the time.
         ahead: loadOutputs(splits, 0, count),
       }));
-      const total = k.section('log-sum-exp', () => mergedLse(k, count, lses, lse2));
-      const isEmpty = total.eq(Number.NEGATIVE_INFINITY);
-      const base = k.select<'f32'>(isEmpty, 0, total);
+      const { base, sum: weightSum } = k.section('log-sum-exp', () =>
+        mergedLse(k, count, lses, lse2),
+      );
+      const isEmpty = weightSum.eq(0);
+      const total = base.add(k.lg2(weightSum));
+      const inverse = k.select<'f32'>(isEmpty, 0, k.rcp(weightSum));
 
       const sums = Array.from({ length: chunks }, () => k.vars('f32', vector * width, 0));
       /** Adds splits of one group of 32, whose weights the lanes hold. */
@@ -172,7 +175,8 @@ export function buildCombine(config: CombineConfig): Kernel<CombineParams> {
         });
       };
       k.section('outputs', () => {
-        const weightOf = (lse: Value<'f32'>) => k.ex2(lse.sub(base), { ftz: true });
+        // Divided by the sum of weights: 2^(lse − total) is off by what rounding a large total took.
+        const weightOf = (lse: Value<'f32'>) => k.ex2(lse.sub(base), { ftz: true }).mul(inverse);
         factors.forEach((factor, g) => {
           const weights = weightOf(lses[g]).mul(factor);
           add(k.constant('u32', 32 * g), count, weights, ahead.slice(32 * g, 32 * (g + 1)));
@@ -241,13 +245,16 @@ function strideOfLses(
   });
 }
 
-/** Base-2 log of the sum of 2^lse over all splits; every warp computes it by itself. */
+/**
+ * The largest log-sum-exp of all splits, 0 where none has a key, and the sum of 2^(lse − that); every warp
+ * computes them by itself.
+ */
 function mergedLse(
   k: Ops,
   count: Value<'u32'>,
   first: readonly Value<'f32'>[],
   lse2: (split: Value<'u32'>) => Pointer<'global', 'f32'>,
-): Value<'f32'> {
+): { readonly base: Value<'f32'>; readonly sum: Value<'f32'> } {
   const step = 32 * statisticsInFlight;
   const forEach = (use: (lse: Value<'f32'>) => void) => {
     first.forEach(use);
@@ -261,7 +268,7 @@ function mergedLse(
   const base = k.select<'f32'>(max.eq(Number.NEGATIVE_INFINITY), 0, max);
   const sum = k.var('f32', 0);
   forEach((lse) => sum.addTo(k.ex2(lse.sub(base), { ftz: true })));
-  return base.add(k.lg2(segmentSum(k, sum)));
+  return { base, sum: segmentSum(k, sum) };
 }
 
 function loadWords(at: Pointer<'global', 'b32'>, vector: 1 | 2 | 4): Value<'b32'>[] {

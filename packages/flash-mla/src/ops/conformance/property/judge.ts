@@ -117,9 +117,14 @@ function compareRows(
   });
 }
 
+/** Fewer elements than this do not average what rounding does to each of them. */
+const manyElements = 1024;
+
 /**
  * The bound of the whole is relative to its size. It says nothing where all of it is smaller than what
- * an element may be off by, as a sink far above all logits leaves it.
+ * an element may be off by, as a sink far above all logits leaves it. It is made for the mean of many
+ * elements. One element is off by 2⁻⁸ of itself where P is rounded and by as much where the output is, so
+ * that a few may all be off by 2⁻⁷: half of its square is 3e-5, 6 times the suite's bound.
  */
 function ofSize(expected: Expected, { cosine, ...each }: Tolerance): Tolerance {
   const { values, known, rowLength = 1 } = expected;
@@ -130,7 +135,8 @@ function ofSize(expected: Expected, { cosine, ...each }: Tolerance): Tolerance {
     squares += value * value;
   });
   const isSmall = squares < count * each.absolute ** 2;
-  return cosine === undefined || isSmall ? each : { ...each, cosine };
+  if (cosine === undefined || isSmall) return each;
+  return { ...each, cosine: count < manyElements ? 6 * cosine : cosine };
 }
 
 /**

@@ -323,19 +323,22 @@ function addOthers(
     const lses = otherLses.map((both) => both[r]);
     const max = lses.reduce((a: Value<'f32'>, b) => a.max(b), mine);
     const base = k.select<'f32'>(max.eq(Number.NEGATIVE_INFINITY), 0, max);
-    const weight = (lse: Value<'f32'>, of: Value<'f32'>) => k.ex2(lse.sub(of), { ftz: true });
-    const mineOf = weight(mine, base);
+    const weight = (lse: Value<'f32'>) => k.ex2(lse.sub(base), { ftz: true });
+    const mineOf = weight(mine);
     const sum = k.var('f32', 0);
     const addMine = (i: number) => sum.set(k.select(own.eq(i), sum.add(mineOf), sum));
     lses.forEach((lse, i) => {
       addMine(i);
-      sum.addTo(weight(lse, base));
+      sum.addTo(weight(lse));
     });
     addMine(most);
-    const total = base.add(k.lg2(sum));
-    const of = k.select<'f32'>(total.eq(Number.NEGATIVE_INFINITY), 0, total);
-    const all = { mine: weight(mine, of), others: lses.map((lse) => weight(lse, of)) };
-    mine.set(total);
+    // Divided by the sum of weights: 2^(lse − total) is off by what rounding a large total took.
+    const inverse = k.select<'f32'>(sum.eq(0), 0, k.rcp(sum));
+    const all = {
+      mine: mineOf.mul(inverse),
+      others: lses.map((lse) => weight(lse).mul(inverse)),
+    };
+    mine.set(base.add(k.lg2(sum)));
     return all;
   });
 
