@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { benchOperations, operationTools } from '../packages/flash-mla/src/ops/operation-tools.ts';
 import { circles, type Edge, edges, importsOf, modules } from './testing/import-graph.ts';
 import { brokenRule, exceptions, roomOf, rooms } from './testing/import-rules.ts';
 import { root } from './testing/packed-project.ts';
@@ -94,6 +95,33 @@ describe('the runtime', () => {
   });
 });
 
+describe('what serves every operation', () => {
+  /** Names of operations that mean something else as well. */
+  const words = ['metadata', 'embedding'];
+  /** The demonstration is one of attention. */
+  const demonstration = `${library}/command/demo/`;
+  const folders = ['ops/conformance', 'ops/bench', 'ops/kernel-lib', 'command'];
+
+  it('names no operation: what one needs is in its own folder', () => {
+    const names = new Set([
+      ...operationTools.flatMap(({ cases }) => cases.map(({ op }) => op)),
+      ...Object.keys(benchOperations),
+    ]);
+    expect([...names]).toEqual(expect.arrayContaining(['dense-decode', 'append', 'rms-norm']));
+    const naming = modules()
+      .filter((path) => folders.some((folder) => path.startsWith(`${library}/${folder}/`)))
+      .filter((path) => !path.startsWith(demonstration))
+      .flatMap((path) => {
+        const code = readFileSync(join(root, path), 'utf8');
+        const literals = [...code.matchAll(/'([\w-]+)'/g)].map(([, text = '']) => text);
+        return literals
+          .filter((text) => names.has(text) && !words.includes(text))
+          .map((text) => `${path}: '${text}'`);
+      });
+    expect(naming).toEqual([]);
+  });
+});
+
 describe('the rules (the test is tested)', () => {
   it.each([
     ['runtime/cuda/open.ts', 'ops/attention/operations.ts', /runtime imports nothing of ops/],
@@ -109,6 +137,9 @@ describe('the rules (the test is tested)', () => {
     ['ops/norm/cpu/kernels.ts', 'ops/kv-cache/index.ts', /kernels of norm import their own family/],
     ['ops/norm/rms-norm.ts', 'ops/attention/api/head-dims.ts', /meet through their index.ts/],
     ['ops/norm/tools.ts', 'ops/operation-tools.ts', /indexes over all families/],
+    ['ops/conformance/inputs.ts', 'ops/attention/index.ts', /conformance names no operation/],
+    ['ops/bench/lengths.ts', 'ops/norm/limits.ts', /bench names no operation/],
+    ['ops/conformance/compare.ts', 'ops/reference.ts', /indexes over all families/],
     ['ops/kernel-lib/cuda/element.ts', 'ops/norm/index.ts', /kernel-lib knows no operation/],
     ['runtime/webgpu/open.ts', 'runtime/cuda/open.ts', /a device knows no other one/],
     ['runtime/cuda/open.ts', 'koffi', /open native libraries/],

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundledCaseNames } from '../packages/flash-mla/src/ops/conformance/bundled-cases.ts';
+import { bundledCaseNames } from '../packages/flash-mla/src/ops/attention/case-files/bundled-cases.ts';
 import { dawnPackage } from '../packages/flash-mla/src/runtime/platform/node.ts';
 import {
   type PackedProject,

@@ -90,18 +90,25 @@ const layers: Rule = ({ from, to }) => {
   return `${own.name} imports nothing of ${other.name}, only of ${own.mayImport.join(', ') || 'no other room'}`;
 };
 
+/** The index by which the suite and the command know the families. */
+const registry = `${library}/ops/operation-tools.ts`;
+
 /** A file of `ops` itself: an index over the families. */
 const isIndexOverFamilies = (path: string): boolean =>
   path.startsWith(`${library}/ops/`) && placeInOps(path) === undefined;
 
 const families: Rule = ({ from, to }) => {
   const [own, other] = [placeInOps(from), placeInOps(to)];
-  if (own && own.family !== 'conformance' && isIndexOverFamilies(to)) {
+  if (own && isIndexOverFamilies(to) && !(own.family === 'conformance' && to === registry)) {
     return 'the indexes over all families are for what uses them: the devices, the suite, the command';
   }
   if (!own || !other || own.family === other.family) return undefined;
   if (own.family === 'kernel-lib') return 'kernel-lib knows no operation';
-  if (own.family === 'conformance' || own.family === 'bench') return undefined;
+  if (['conformance', 'bench'].includes(own.family)) {
+    return ['conformance', 'bench'].includes(other.family)
+      ? undefined
+      : `${own.family} names no operation: it knows them from operation-tools.ts`;
+  }
   if (own.device !== undefined && other.family !== 'kernel-lib') {
     return `kernels of ${own.family} import their own family, kernel-lib and runtime only`;
   }

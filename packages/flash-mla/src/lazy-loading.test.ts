@@ -131,11 +131,7 @@ function browserGraph(): Map<string, string[]> {
       else visit(inner);
     }
   };
-  for (const door of [
-    entry,
-    new URL('ops/conformance/index.js', dist),
-    new URL('ops/reference.js', dist),
-  ]) {
+  for (const door of [entry, new URL('ops/cases.js', dist), new URL('ops/reference.js', dist)]) {
     visit(door);
   }
   return bare;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundledCaseUrl, openSafetensors } from '../ops/conformance/index.ts';
+import { bundledCaseUrl, openSafetensors } from '../ops/cases.ts';
 import { commands } from './commands.ts';
 import { installWithoutBackends, runCli } from './testing/run-cli.ts';
 

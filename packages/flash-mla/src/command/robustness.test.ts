@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundledCaseUrl } from '../ops/conformance/index.ts';
+import { bundledCaseUrl } from '../ops/cases.ts';
 import { errorParagraph, exitCodeOf } from './errors.ts';
 import { makeFolder, readTextFile, writeTextFile } from './files.ts';
 import { runCli } from './testing/run-cli.ts';

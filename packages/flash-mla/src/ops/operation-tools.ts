@@ -1,7 +1,7 @@
 /** What the conformance suite and the command know of each family of operations. */
 
 import { activationTools } from './activation/tools.ts';
-import { attentionTools } from './attention/tools.ts';
+import { attentionTools, scheduleTools } from './attention/tools.ts';
 import type { OperationBench } from './bench/operation.ts';
 import type { OperationTools } from './conformance/operation-tools.ts';
 import { embeddingTools } from './embedding/tools.ts';
@@ -16,6 +16,7 @@ import { swapInTools } from './swap-in/tools.ts';
 export const operationTools: readonly OperationTools[] = [
   attentionTools,
   kvCacheTools,
+  scheduleTools,
   normTools,
   gemmTools,
   ropeTools,

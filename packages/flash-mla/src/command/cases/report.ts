@@ -1,5 +1,5 @@
 import { scientific, significant } from '../../ops/bench/numbers.ts';
-import type { Comparison } from '../../ops/conformance/index.ts';
+import type { Comparison } from '../../ops/cases.ts';
 import type { CommandContext } from '../context.ts';
 import { printable } from '../terminal/printable.ts';
 import { formatTable } from '../terminal/table.ts';

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { bytesMoved, shapesOf } from '../../ops/attention/case-files/work.ts';
 import { scientific, significant } from '../../ops/bench/numbers.ts';
 import {
   bundledCaseUrl,
@@ -7,10 +8,9 @@ import {
   loadCase,
   recordedCaseNames,
   runCase,
-} from '../../ops/conformance/index.ts';
+} from '../../ops/cases.ts';
 import type { Device } from '../../runtime/device/device.ts';
 import { type CaseLine, caseTable } from '../cases/report.ts';
-import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
 import { decodeLoop, type LoopResult } from '../demo/decode-loop.ts';
 import { tellTale } from '../demo/tale.ts';

@@ -3,7 +3,6 @@ import { type Command, Option } from 'commander';
 import type { ProblemOptions } from '../../ops/bench/operation.ts';
 import { checkRoom } from '../../ops/bench/sizes.ts';
 import { UsageError } from '../../ops/bench/usage-error.ts';
-import { operationTools } from '../../ops/operation-tools.ts';
 import type { NativeKind } from '../../runtime/cpu/native/selection.ts';
 import type { DeviceFacts } from '../../runtime/cuda/driver/driver.ts';
 import type { KnownAdapter } from '../../runtime/webgpu/inspect/known-adapters.ts';
@@ -30,16 +29,9 @@ interface InspectFlags extends ProblemOptions {
   readonly json?: boolean;
 }
 
-const operations = operationTools
-  .flatMap(({ benches, inspects = [] }) => [
-    ...benches.filter((bench) => bench.inspects.length > 0),
-    ...inspects,
-  ])
-  .map(({ name }) => name)
-  .join(', ');
-
 export async function define(command: Command): Promise<void> {
-  command.argument('<op>', operations);
+  const { inspectOperations } = await import('../inspect/operations.ts');
+  command.argument('<op>', [...inspectOperations.keys()].join(', '));
   addProblemFlags(command);
   command
     .addOption(
@@ -69,7 +61,6 @@ export async function define(command: Command): Promise<void> {
     .option('--wgsl', 'print the WGSL of the kernel only')
     .option('--simulate', 'run the problem once in the simulator and count what kernels do')
     .option('--json', 'print JSON only');
-  const { inspectOperations } = await import('../inspect/operations.ts');
   addNotes(command, [
     'Shows the kernels that are chosen for a problem, their configuration, launch and memory; for CUDA ' +
       'registers and spills where ptxas is on the PATH, for WebGPU the bindings, for the processor its ' +
@@ -90,9 +81,10 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const { inspectOperations } = await import('../inspect/operations.ts');
   const operation = inspectOperations.get(name);
   if (operation === undefined) {
-    throw new UsageError(`There is no operation '${name}': choose ${operations}.`);
+    const known = [...inspectOperations.keys()].join(', ');
+    throw new UsageError(`There is no operation '${name}': choose ${known}.`);
   }
-  if (flags.device === 'cpu') return inspectCpu(name, command, flags, context);
+  if (flags.device === 'cpu') return inspectCpu(operation, command, flags, context);
   if (operation.inspects?.includes(flags.device) === false) {
     throw new UsageError(`${name} has no kernels for --device ${flags.device}.`);
   }
@@ -170,16 +162,17 @@ async function inspectWebGpu(
 }
 
 async function inspectCpu(
-  name: string,
+  operation: InspectOperation,
   command: Command,
   flags: InspectFlags,
   context: CommandContext,
 ): Promise<number> {
+  const { name } = operation;
   const others = ['arch', 'limits', 'workgroupMemory', 'subgroups', 'ptx', 'wgsl', 'simulate'];
   checkGiven(command, 'cpu', others);
   if (flags.listing && flags.json) throw new UsageError('Choose --listing or --json, not both.');
   const { cpuKernels, cpuListing, cpuReport } = await import('../inspect/cpu-kernels.ts');
-  const kernels = cpuKernels(name, flags.kernels);
+  const kernels = cpuKernels(operation, flags.kernels);
   if (flags.listing && kernels.size === 0) {
     throw new UsageError(`${name} has no machine code: WebAssembly does all of it.`);
   }

@@ -1,14 +1,9 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import {
-  describeComparison,
-  loadCase,
-  runCase,
-  writeSafetensors,
-} from '../../ops/conformance/index.ts';
+import { bytesMoved, shapesOf } from '../../ops/attention/case-files/work.ts';
+import { describeComparison, loadCase, runCase, writeSafetensors } from '../../ops/cases.ts';
 import type { Device } from '../../runtime/device/device.ts';
 import { type CaseLine, caseTable } from '../cases/report.ts';
-import { bytesMoved, shapesOf } from '../cases/work.ts';
 import type { CommandContext } from '../context.ts';
 import { errorParagraph, errorReport, exitCodeOf, exitCodes } from '../errors.ts';
 import { makeFolder } from '../files.ts';

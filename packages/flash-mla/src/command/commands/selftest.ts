@@ -6,7 +6,7 @@ import {
   type ConformanceResult,
   runConformance,
   selectCases,
-} from '../../ops/conformance/index.ts';
+} from '../../ops/cases.ts';
 import type { Device } from '../../runtime/device/device.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';

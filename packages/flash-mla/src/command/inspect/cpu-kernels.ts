@@ -1,19 +1,10 @@
 import { type Feature, listing, type Program } from '@flash-mla/machine-code';
+import type { OperationBench } from '../../ops/bench/operation.ts';
 import { type KernelNames, kernelNames } from '../../runtime/cpu/native/kernel-names.ts';
 import { programOf } from '../../runtime/cpu/native/programs.ts';
 import type { NativeKind } from '../../runtime/cpu/native/selection.ts';
 import type { CommandContext } from '../context.ts';
 import { labels } from './report.ts';
-
-/** The machine code that an operation can run, best first, by the operation's name in this command. */
-const rolesOf: Readonly<Record<string, readonly (keyof KernelNames)[]>> = {
-  'dense-decode': ['rows', 'attend'],
-  'sparse-decode': ['attend'],
-  'sparse-prefill': ['attend'],
-  'dense-attention': ['attend'],
-  linear: ['products', 'dots'],
-  'batched-linear': ['products', 'dots'],
-};
 
 /** When each kernel is taken. */
 const uses: Readonly<Record<keyof KernelNames, string>> = {
@@ -36,10 +27,13 @@ export interface CpuKernelReport {
 }
 
 /** The machine code of an operation for a kind of processor; none: WebAssembly does all of it. */
-export function cpuKernels(operation: string, kind: NativeKind): Map<CpuKernelReport, Program> {
+export function cpuKernels(
+  { machineCode = [] }: Pick<OperationBench, 'machineCode'>,
+  kind: NativeKind,
+): Map<CpuKernelReport, Program> {
   const names = kernelNames({ kind, bf16Products: kind !== 'avx2' });
   const found = new Map<CpuKernelReport, Program>();
-  for (const role of rolesOf[operation] ?? []) {
+  for (const role of machineCode) {
     const name = role === 'rows' ? names.rows?.name : names[role];
     if (name === undefined) continue;
     const program = programOf(name, 'system-v');

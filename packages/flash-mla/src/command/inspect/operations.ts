@@ -16,6 +16,8 @@ export interface InspectOperation extends HasDefaults {
   readonly operation: AnyOperation;
   /** The kinds of devices that have kernels for it. */
   readonly inspects: readonly ('cuda' | 'webgpu')[];
+  /** See {@link OperationBench.machineCode}. */
+  readonly machineCode?: OperationBench['machineCode'];
   /** Only this launch of the operation. */
   readonly role?: string;
   /** Makes inputs, to run the operation in the simulator. */
@@ -27,16 +29,17 @@ export interface InspectOperation extends HasDefaults {
 }
 
 function ofBench(bench: OperationBench): InspectOperation {
-  const { name, accepts, defaults, derived, operation, inspects } = bench;
+  const { name, accepts, defaults, derived, operation, inspects, machineCode } = bench;
   return {
     ...{ name, accepts, defaults, derived, operation, inspects, bench },
+    ...(machineCode && { machineCode }),
     footprint: (options) => bench.problem(options, 'gpu').footprint,
     call: (device, options) => bench.call(device, bench.problem(options, 'gpu')),
   };
 }
 
 function ofLine({ name, bench, operation, role, call }: InspectLine): InspectOperation {
-  const { bench: runnable, call: benchCall, ...sizes } = ofBench(bench);
+  const { bench: runnable, call: benchCall, machineCode: _, ...sizes } = ofBench(bench);
   return {
     ...{ ...sizes, name, operation },
     ...(role !== undefined && { role }),

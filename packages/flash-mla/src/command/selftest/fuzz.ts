@@ -1,12 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { InvalidArgumentError } from 'commander';
 import { UsageError } from '../../ops/bench/usage-error.ts';
-import {
-  type PropertyResult,
-  parseSeed,
-  runProperties,
-  selectProblems,
-} from '../../ops/conformance/index.ts';
+import { type PropertyResult, parseSeed, runProperties, selectProblems } from '../../ops/cases.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { jsonText } from '../json.ts';

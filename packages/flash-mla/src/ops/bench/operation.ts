@@ -1,3 +1,4 @@
+import type { KernelNames } from '../../runtime/cpu/native/kernel-names.ts';
 import type { Device } from '../../runtime/device/device.ts';
 import type { AnyOperation } from '../../runtime/operation/operation.ts';
 
@@ -72,6 +73,8 @@ export interface BenchOperation<P extends BenchProblem = BenchProblem> {
 export interface OperationBench<P extends BenchProblem = BenchProblem> extends BenchOperation<P> {
   /** The kinds of devices whose kernels `inspect` can show. */
   readonly inspects: readonly ('cuda' | 'webgpu')[];
+  /** The machine code of the processor that can run it, best first; absent: WebAssembly does all of it. */
+  readonly machineCode?: readonly (keyof KernelNames)[];
   /** What of the traced calls `inspect` shows. */
   readonly operation: AnyOperation;
   /** Makes the public call, with empty tensors of the problem's sizes. */

@@ -2,7 +2,8 @@ import { encodeElements } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
 import { type HostTensor, hostTensor } from '../reference.ts';
 import { compare, describeComparison } from './compare.ts';
-import { exact, type Tolerance, toleranceOf } from './tolerance.ts';
+import { toleranceOf } from './kinds.ts';
+import { exact, type Tolerance } from './tolerance.ts';
 
 const bounds: Tolerance = { absolute: 1e-3, relative: 1e-2, cosine: 5e-6 };
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number;

@@ -1,4 +1,5 @@
 import { decodeInto, type HostTensor } from '@flash-mla/core';
+import type { AnswerName } from './problem.ts';
 import type { Tolerance } from './tolerance.ts';
 
 /** One element of an answer that is not as expected. */
@@ -42,6 +43,9 @@ export interface Expected {
   readonly known?: Uint8Array;
   readonly rowLength?: number;
 }
+
+/** Expected values of each answer of a problem. */
+export type ExpectedAnswers = Readonly<Partial<Record<AnswerName, Expected>>>;
 
 /** Compares an answer with the one expected, element by element and as a whole. */
 export function compare(

@@ -1,10 +1,9 @@
 import { type DType, type HostTensor, numElements, type StorageOf } from '@flash-mla/core';
 import type { Device } from '../../runtime/device/device.ts';
 import type { Tensor } from '../../runtime/tensor/tensor.ts';
-import { getMlaMetadata } from '../attention/index.ts';
-import type { Lengths, LengthValues, Operation, PlacementRule, Variant } from './operations.ts';
-import type { AnswerName, SparseDecode } from './problem.ts';
+import type { AnswerName } from './problem.ts';
 import { poison, Uploads } from './upload.ts';
+import type { Lengths, LengthValues, Operation, PlacementRule, Variant } from './variant.ts';
 
 /** Uploads the tensors of an operation the way a variant asks for, and keeps what it gives back. */
 export class Inputs {
@@ -41,7 +40,7 @@ export class Inputs {
   }
 
   /** A multiple of 16 keeps packed rows aligned as the API asks for. */
-  putCache(name: string, layout: SparseDecode['layout'], host: HostTensor): Tensor {
+  putCache(name: string, layout: 'v32' | 'model1' | 'bf16', host: HostTensor): Tensor {
     if (layout === 'bf16') return this.put(name, host);
     if (this.variant.placement) return this.put(name, host, layout);
     return this.uploads.putPacked(layout, host as HostTensor<'u8'>, this.#gap * 16);
@@ -95,6 +94,11 @@ export class Inputs {
     }
   }
 
+  /** What is to be done where lengths have changed: {@link Operation.reset}. */
+  onReset(reset: () => void): void {
+    this.#reset = reset;
+  }
+
   operation(enqueue: () => void): Operation {
     return {
       enqueue,
@@ -103,46 +107,6 @@ export class Inputs {
       reset: () => this.#reset(),
       changes: () => this.uploads.changes(),
       dispose: () => this.uploads.dispose(),
-    };
-  }
-
-  /** Runs a decode call with metadata of the form that the variant asks for. */
-  decode(
-    seqlens: Tensor<'i32'>,
-    shape: { readonly q: HostTensor; readonly hK: number; readonly headDimV: number },
-    sparse: Parameters<typeof getMlaMetadata>[6] & { readonly topk?: number; isFp8: boolean },
-    call: (scheduling: { schedMeta: never; numSplits: never }) => void,
-  ): () => void {
-    const { deterministic = false, metadata = 'object', keepMetadata = false } = this.variant;
-    if (metadata === 'object') {
-      const [schedMeta, numSplits] = getMlaMetadata();
-      this.uploads.own(schedMeta);
-      this.#reset = () => schedMeta.reset();
-      return () => call({ schedMeta: schedMeta as never, numSplits: numSplits as never });
-    }
-    const { q, hK, headDimV } = shape;
-    const [, sQ, hQ, headDimQk] = q.shape as [number, number, number, number];
-    const { topk, isFp8, ...options } = sparse;
-    const compute = () => {
-      const [schedMeta, numSplits] = getMlaMetadata(
-        seqlens,
-        (sQ * hQ) / hK,
-        hK,
-        hQ,
-        isFp8,
-        topk ?? null,
-        { ...options, headDimQk, headDimV, deterministic },
-      );
-      this.uploads.own(schedMeta);
-      return { schedMeta: schedMeta as never, numSplits: numSplits as never };
-    };
-    let kept: ReturnType<typeof compute> | undefined;
-    this.#reset = () => {
-      kept = undefined;
-    };
-    return () => {
-      kept = keepMetadata ? (kept ?? compute()) : compute();
-      call(kept);
     };
   }
 }

@@ -1,9 +1,11 @@
 import { hostTensor } from '@flash-mla/core';
 import type { Device } from '../../runtime/device/device.ts';
-import { type LengthValues, type Operation, prepare, type Variant } from './operations.ts';
+import { Inputs } from './inputs.ts';
 import { type Answers, answerNames, type Problem } from './problem.ts';
+import type { ProblemKind } from './problem-kind.ts';
+import type { LengthValues, Operation, Variant } from './variant.ts';
 
-/** How {@link runProblem} runs. */
+/** How {@link runOfKind} runs. */
 export interface RunOptions extends Variant {
   /** Timed runs after one that is not; the median counts. Default: the first run is timed. */
   readonly repeats?: number;
@@ -24,14 +26,15 @@ export interface RunResult {
  * Runs a problem through the public API. Outputs are full of NaN before, so what is not written shows.
  * Rejects with what the API throws and with what went wrong on the device.
  */
-export async function runProblem(
+export async function runOfKind<P extends Problem>(
   device: Device,
-  problem: Problem,
+  kind: ProblemKind<P>,
+  problem: P,
   options: RunOptions = {},
 ): Promise<RunResult> {
   const { signal, repeats = 0, graph = false } = options;
   signal?.throwIfAborted();
-  const operation = prepare(device, problem, options);
+  const operation = prepare(device, kind, problem, options);
   try {
     const times = [graph ? await replay(device, operation) : await time(device, operation.enqueue)];
     for (let i = 0; i < repeats; i++) {
@@ -45,6 +48,22 @@ export async function runProblem(
     };
   } finally {
     operation.dispose();
+  }
+}
+
+/** Uploads a problem. Throws what the API throws for it, at the latest in `enqueue`. */
+export function prepare<P extends Problem>(
+  device: Device,
+  kind: ProblemKind<P>,
+  problem: P,
+  variant: Variant = {},
+): Operation {
+  const inputs = new Inputs(device, variant);
+  try {
+    return kind.prepare(inputs, problem);
+  } catch (error) {
+    inputs.uploads.dispose();
+    throw error;
   }
 }
 

@@ -85,6 +85,7 @@ export const linearBench = defineBench<LinearBenchProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['products', 'dots'],
   operation: gemmOperation,
   call(device: Device, problem) {
     linear(tensorsOf(device, problem));

@@ -5,7 +5,7 @@ import {
   recordingDevice,
 } from '../attention/api/testing/recording-backend.ts';
 import { expectRefusal } from '../attention/api/testing/refusal.ts';
-import { runConformance } from '../conformance/index.ts';
+import { runConformance } from '../cases.ts';
 import { type Fault, faultyDevice } from '../conformance/testing/faulty-backend.ts';
 import type { RmsNormArgs } from './operation.ts';
 

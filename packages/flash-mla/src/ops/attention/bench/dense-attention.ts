@@ -119,6 +119,7 @@ export const denseAttention = defineBench<DenseAttentionProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['attend'],
   operation: denseAttentionOperation,
 
   call(device: Device, problem: DenseAttentionProblem): void {

@@ -163,6 +163,7 @@ export const denseDecode = defineBench<DenseDecodeProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['rows', 'attend'],
   operation: denseDecodeOperation,
 
   call(device: Device, problem: DenseDecodeProblem): void {

@@ -205,6 +205,7 @@ export const sparseDecode = defineBench<SparseDecodeProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['attend'],
   operation: sparseDecodeOperation,
 
   call(device: Device, problem: SparseDecodeProblem): void {

@@ -106,6 +106,7 @@ export const sparsePrefill = defineBench<SparsePrefillProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['attend'],
   operation: sparsePrefillOperation,
 
   call(device: Device, problem: SparsePrefillProblem): void {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Device, openDevice, type Tensor } from '../../../index.ts';
-import { encodeSafetensors, openSafetensors, selectCases } from '../index.ts';
+import { encodeSafetensors, openSafetensors, selectCases } from '../../cases.ts';
 import { Random } from '../suite/random.ts';
 import { Outcomes } from './outcomes.ts';
 

@@ -1,9 +1,15 @@
 import { InvalidArgumentError } from '@flash-mla/core';
+import { operationTools } from '../../operation-tools.ts';
 import { Random } from '../suite/random.ts';
 import type { Drawn, PropertyOperation } from './operation.ts';
-import { propertyOperations } from './operations/index.ts';
 import { drawValues, type Values, valuesText } from './parameters.ts';
 import type { ProblemSeed } from './seed.ts';
+
+/** What is drawn from: each operation as often as its share says. */
+export const propertyOperations: readonly PropertyOperation[] = operationTools.flatMap(
+  ({ drawn = [] }) =>
+    drawn.flatMap((operation) => Array<PropertyOperation>(operation.share).fill(operation)),
+);
 
 /** One problem of a sequence, known by its parameters; its data are drawn by {@link build}. */
 export interface DrawnProblem {
@@ -33,7 +39,7 @@ export function drawProblem(
     const value = operation.space[name]?.parse(text);
     if (value !== undefined) return [name, value] as const;
     const known = Object.keys(operation.space).join(', ');
-    const remedy = `Parameters of ${operation.op} are ${known}.`;
+    const remedy = `Parameters of ${operation.kind.op} are ${known}.`;
     throw new InvalidArgumentError('seed', 'settings of this problem', `${name}=${text}`, remedy);
   });
   const values = normalized(operation, { ...drawn, ...Object.fromEntries(set) });
@@ -65,7 +71,7 @@ function problemOf(
     seed,
     operation,
     values,
-    name: `${operation.op} ${valuesText(values)}`,
+    name: `${operation.kind.op} ${valuesText(values)}`,
     cost: operation.cost(values as never) * calls,
   };
 }

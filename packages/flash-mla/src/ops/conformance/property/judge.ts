@@ -1,12 +1,11 @@
 import type { HostTensor } from '@flash-mla/core';
-import { dequantizeKvCache } from '../../reference.ts';
-import { type Comparison, compare, type Expected } from '../compare.ts';
+import { type Comparison, compare, type Expected, type ExpectedAnswers } from '../compare.ts';
 import { type AnswerName, type Answers, answerNames, type Problem } from '../problem.ts';
-import { type ExpectedAnswers, referenceAnswers } from '../reference-answers.ts';
-import type { Exclusion } from '../suite/exclusions.ts';
-import { insanity, lsePlace } from '../suite/sanity.ts';
-import { type Divisible, isDivisible } from '../suite/sub-problem.ts';
-import { type Tolerance, toleranceOf } from '../tolerance.ts';
+import type { ProblemKind } from '../problem-kind.ts';
+import type { Exclusion } from '../suite/exclusion.ts';
+import { insanity } from '../suite/sanity.ts';
+import { type Divisible, type DivisibleKind, isDivisible } from '../suite/sub-problem.ts';
+import type { Tolerance } from '../tolerance.ts';
 
 /**
  * How float32 errs on a logit, in units of 2⁻²⁴ of Σ|q·k|·scale: products of 8-bit significands are
@@ -27,12 +26,13 @@ const logitError = 16 * 2 ** -24;
  *   rows that one key does not decide are then not compared, but must be finite and means of values.
  */
 export function judgeOf(
+  kind: ProblemKind,
   problem: Problem,
   valueSize: number,
   exclusions: readonly Exclusion[],
 ): Judge {
-  const expected = referenceAnswers(problem);
-  const rows = isDivisible(problem) ? conditionOf(problem, expected) : undefined;
+  const expected = kind.reference(problem);
+  const rows = isDivisible(kind) ? conditionOf(kind, problem as Divisible, expected) : undefined;
   return (answers) => {
     const comparisons: Comparison[] = [];
     const problems: string[] = [];
@@ -45,14 +45,14 @@ export function judgeOf(
       }
       const excluded = exclusions.find(({ tolerances }) => tolerances?.[name])?.tolerances?.[name];
       const tolerance =
-        (excluded && overFewKeys(name, excluded)) ?? toleranceOf(problem.op, name, actual.dtype);
+        (excluded && overFewKeys(name, excluded)) ?? kind.toleranceOf(name, actual.dtype);
       comparisons.push(
         ...(rows
           ? compareRows(name, actual, values, scaled(name, tolerance, valueSize), rows)
           : [compare(name, 'reference', actual, values, tolerance)]),
       );
     }
-    const wrong = rows && insanity(rows.problem, answers, valueSize);
+    const wrong = rows && insanity(rows.kind.division, rows.problem, answers, valueSize);
     if (wrong) problems.push(wrong);
     return { comparisons, problems };
   };
@@ -78,6 +78,7 @@ function scaled(name: AnswerName, tolerance: Tolerance, valueSize: number): Tole
 
 /** What float32 can know of each row, by its place in lse. */
 interface Condition {
+  readonly kind: DivisibleKind;
   readonly problem: Divisible;
   /** A bound of the error of its logits. */
   readonly errors: Float64Array;
@@ -94,13 +95,13 @@ function compareRows(
   actual: HostTensor,
   expected: Expected,
   tolerance: Tolerance,
-  { problem, errors, isDecided }: Condition,
+  { kind, problem, errors, isDecided }: Condition,
 ): Comparison[] {
   const rowLength = expected.rowLength ?? 1;
   const groups = new Map<number, Uint8Array>();
   const count = expected.values.length / rowLength;
   for (let row = 0; row < count; row++) {
-    const place = name === 'out' ? lsePlace(problem, row) : row;
+    const place = name === 'out' ? kind.division.lsePlace(problem, row) : row;
     const error = errors[place] as number;
     if (name === 'out' && error > largestError && isDecided[place] === 0) continue;
     // Below 1e-6, the suite's absolute bound, all rows are alike.
@@ -143,61 +144,23 @@ function ofSize(expected: Expected, { cosine, ...each }: Tolerance): Tolerance {
  * Other runs of the reference tell: with all absolute values, lse bounds the largest Σ|q·k|·scale. With
  * the scale doubled, 2·lse − lse′ is −log Σ weights², 0 where one key has all the weight.
  */
-function conditionOf(problem: Divisible, expected: ExpectedAnswers): Condition {
+function conditionOf(
+  kind: DivisibleKind,
+  problem: Divisible,
+  expected: ExpectedAnswers,
+): Condition {
+  const { division } = kind;
   const plain = expected.lse?.values ?? new Float64Array(0);
-  const sums = referenceAnswers(absolute(problem)).lse?.values ?? plain;
+  const sums = kind.reference(division.unsigned(problem)).lse?.values ?? plain;
   const errors = sums.map((sum) => (Number.isFinite(sum) ? Math.abs(sum) * logitError : 0));
   if (errors.every((error) => error <= largestError)) {
-    return { problem, errors, isDecided: new Uint8Array(plain.length) };
+    return { kind, problem, errors, isDecided: new Uint8Array(plain.length) };
   }
-  const doubled = referenceAnswers(withScale(problem, 2)).lse?.values ?? plain;
+  const doubled = kind.reference(division.scaled(problem, 2)).lse?.values ?? plain;
   const isDecided = Uint8Array.from(plain, (lse, i) => {
     const spread = Math.abs(2 * lse - (doubled[i] as number));
     // No keys at all decide as well: out is 0. The lead must be beyond what logits err by.
     return !Number.isFinite(lse) || spread < ((errors[i] as number) > 1 ? 1e-12 : 1e-3) ? 1 : 0;
   });
-  return { problem, errors, isDecided };
-}
-
-function withScale(problem: Divisible, factor: number): Divisible {
-  if (problem.op === 'sparse-prefill') return { ...problem, smScale: problem.smScale * factor };
-  const d = problem.q.shape.at(-1) as number;
-  const scale = problem.softmaxScale ?? 1 / Math.sqrt(d);
-  return { ...problem, softmaxScale: scale * factor };
-}
-
-/** All numbers without their signs. */
-function absolute(problem: Divisible): Divisible {
-  switch (problem.op) {
-    case 'dense-decode': {
-      const { descaleQ = 1, descaleK = 1 } = problem;
-      const descales = { descaleQ: Math.abs(descaleQ), descaleK: Math.abs(descaleK) };
-      return { ...problem, ...descales, q: unsigned(problem.q), kCache: unsigned(problem.kCache) };
-    }
-    case 'sparse-decode': {
-      const { layout, extra } = problem;
-      const cache = (tensor: HostTensor) =>
-        unsigned(
-          layout === 'bf16' ? tensor : dequantizeKvCache(tensor as HostTensor<'u8'>, layout),
-        );
-      return {
-        ...problem,
-        layout: 'bf16',
-        q: unsigned(problem.q),
-        kCache: cache(problem.kCache),
-        extra: extra && { ...extra, kCache: cache(extra.kCache) },
-      };
-    }
-    case 'sparse-prefill':
-      return { ...problem, q: unsigned(problem.q), kv: unsigned(problem.kv) };
-    case 'varlen-attention':
-      return { ...problem, q: unsigned(problem.q), k: unsigned(problem.k) };
-    case 'cache-attention':
-      return { ...problem, q: unsigned(problem.q), kCache: unsigned(problem.kCache) };
-  }
-}
-
-function unsigned(tensor: HostTensor): HostTensor {
-  const mask = tensor.dtype === 'e4m3' ? 0x7f : 0x7fff;
-  return { ...tensor, data: (tensor.data as Uint16Array).map((code) => code & mask) };
+  return { kind, problem, errors, isDecided };
 }

@@ -1,4 +1,5 @@
 import type { Problem } from '../problem.ts';
+import type { ProblemKind } from '../problem-kind.ts';
 import type { Random } from '../suite/random.ts';
 import { choice, flag, integer, type Space, type ValuesOf } from './parameters.ts';
 
@@ -14,13 +15,15 @@ export interface Drawn {
    * output is small. `out` is proportional to the values, and so are its errors.
    */
   readonly valueSize: number;
-  /** Varlen attention: the longest lengths that the call states. */
+  /** The longest lengths, where the call states them. */
   readonly longest?: { readonly queries: number; readonly keys: number };
 }
 
 /** An operation whose problems are drawn: the parameters, and the problem that they mean. */
 export interface PropertyOperation<S extends Space = Space> {
-  readonly op: Problem['op'];
+  readonly kind: ProblemKind;
+  /** How often it is drawn, in relation to the others. */
+  readonly share: number;
   readonly space: S;
   /**
    * The nearest values that go together and are not too expensive. Applied to every draw, so a name
@@ -47,15 +50,6 @@ export const callSpace = {
   outputs: choice('given', 'new'),
   /** Tensors have gaps, permuted dimensions and odd offsets; else they are contiguous. */
   placed: flag(0.6),
-};
-
-/** How decoding is called. */
-export const decodeSpace = {
-  ...callSpace,
-  metadata: choice('object', 'tensors'),
-  deterministic: flag(0.3),
-  /** Few queries and eight times the keys, so that requests are split in the deterministic mode too. */
-  long: flag(0.1),
 };
 
 export type CallValues = ValuesOf<typeof callSpace>;

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import type { DenseDecode } from '../../attention/conformance/problems.ts';
 import { Random } from '../suite/random.ts';
-import { build, drawProblem, withValues } from './draw-problem.ts';
-import { propertyOperations } from './operations/index.ts';
+import { build, drawProblem, propertyOperations, withValues } from './draw-problem.ts';
 import {
   choice,
   exponent,
@@ -87,15 +87,15 @@ describe('a drawn problem', () => {
     for (let i = 0; i < 4000; i++) {
       const { operation, values } = drawProblem(1, i);
       for (const [name, value] of Object.entries(values)) {
-        const key = `${operation.op} ${name}`;
+        const key = `${operation.kind.op} ${name}`;
         seen.set(key, (seen.get(key) ?? new Set()).add(value));
       }
     }
     // Those that normalising leaves one value.
     const fixed = ['quantize steps', 'dequantize steps', 'dequantize rows', 'sparse-prefill scale'];
-    for (const { op, space } of propertyOperations) {
+    for (const { kind, space } of propertyOperations) {
       for (const name of Object.keys(space)) {
-        const key = `${op} ${name}`;
+        const key = `${kind.op} ${name}`;
         if (fixed.includes(key)) continue;
         expect(seen.get(key)?.size, key).toBeGreaterThan(1);
       }
@@ -111,8 +111,7 @@ describe('a drawn problem', () => {
       filter: 'lengths=wild dense-decode',
     })) {
       if (problem.seed.index > 600) break;
-      const [step] = build(problem).steps;
-      if (step?.op !== 'dense-decode') continue;
+      const [step] = build(problem).steps as [DenseDecode];
       for (const n of step.cacheSeqlens.data) lengths.add(n);
       for (const n of step.blockTable.data) indices.add(n);
     }

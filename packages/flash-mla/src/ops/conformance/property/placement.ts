@@ -1,7 +1,7 @@
 import type { HostTensor } from '@flash-mla/core';
-import type { PlacementRule } from '../operations.ts';
 import type { Random } from '../suite/random.ts';
 import type { Place } from '../upload.ts';
+import type { PlacementRule } from '../variant.ts';
 
 /**
  * A place in memory that the rule allows: outer dimensions in any order, gaps after the rows and

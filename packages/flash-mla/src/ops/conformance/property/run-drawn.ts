@@ -2,16 +2,16 @@ import type { HostTensor } from '@flash-mla/core';
 import type { Device } from '../../../runtime/device/device.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
 import { poisonResults } from '../inputs.ts';
-import { type Operation, prepare } from '../operations.ts';
 import { type Answers, answerNames, type Problem } from '../problem.ts';
-import { readAnswers } from '../run-problem.ts';
-import type { Exclusion } from '../suite/exclusions.ts';
+import type { ProblemKind } from '../problem-kind.ts';
+import { prepare, readAnswers } from '../run-problem.ts';
+import type { Exclusion } from '../suite/exclusion.ts';
 import { Random } from '../suite/random.ts';
+import type { Operation } from '../variant.ts';
 import { build, type DrawnProblem } from './draw-problem.ts';
 import { type Judge, judgeOf } from './judge.ts';
 import type { CallValues, Drawn } from './operation.ts';
 import { drawPlace } from './placement.ts';
-import { fillUnowned } from './unowned-rows.ts';
 
 /** What running a drawn problem found. */
 export interface Verdict {
@@ -31,8 +31,9 @@ export async function runDrawn(
   const { metadata, deterministic } = problem.values;
   const random = new Random(`place ${problem.seed.seed}:${problem.seed.index}`);
   const { steps } = drawn;
+  const { kind } = problem.operation;
   const [first] = steps as [Problem];
-  const operation = prepare(device, first, {
+  const operation = prepare(device, kind, first, {
     outputs: values.outputs,
     metadata: metadata === 'tensors' ? 'tensors' : 'object',
     deterministic: deterministic === true,
@@ -44,7 +45,7 @@ export async function runDrawn(
       : undefined,
   });
   try {
-    return await new Run(device, operation, drawn, exclusions).all(values.mode, steps);
+    return await new Run(device, kind, operation, drawn, exclusions).all(values.mode, steps);
   } finally {
     // What still runs may use the tensors.
     await device.synchronize().catch(() => {});
@@ -55,6 +56,7 @@ export async function runDrawn(
 /** One operation, called again and again. */
 class Run {
   readonly #device: Device;
+  readonly #kind: ProblemKind;
   readonly #operation: Operation;
   readonly #drawn: Drawn;
   readonly #exclusions: readonly Exclusion[];
@@ -65,11 +67,13 @@ class Run {
 
   constructor(
     device: Device,
+    kind: ProblemKind,
     operation: Operation,
     drawn: Drawn,
     exclusions: readonly Exclusion[],
   ) {
     this.#device = device;
+    this.#kind = kind;
     this.#operation = operation;
     this.#drawn = drawn;
     this.#exclusions = exclusions;
@@ -135,9 +139,14 @@ class Run {
     else poisonResults(results ?? this.#operation.results);
     run();
     const answers = await readAnswers({ results: results ?? this.#operation.results });
-    const judge = this.#judges.get(step) ?? judgeOf(step, this.#drawn.valueSize, this.#exclusions);
+    const judge =
+      this.#judges.get(step) ?? judgeOf(this.#kind, step, this.#drawn.valueSize, this.#exclusions);
     this.#judges.set(step, judge);
-    const untouched = fillUnowned(step, answers, this.#givesOutputs || results !== undefined);
+    const untouched = this.#kind.fillUnowned?.(
+      step,
+      answers,
+      this.#givesOutputs || results !== undefined,
+    );
     const { comparisons, problems } = judge(answers);
     if (untouched) problems.push(untouched);
     this.#comparisons.push(...comparisons);

@@ -1,7 +1,7 @@
 import { DeviceLostError, InvalidArgumentError } from '@flash-mla/core';
 import type { Device } from '../../../runtime/device/device.ts';
-import type { Op } from '../problem.ts';
-import { type Exclusion, exclusions, exclusionsOf } from '../suite/exclusions.ts';
+import type { Exclusion } from '../suite/exclusion.ts';
+import { exclusions, exclusionsOf } from '../suite/exclusions.ts';
 import { type DrawnProblem, drawProblem } from './draw-problem.ts';
 import { runDrawn, type Verdict } from './run-drawn.ts';
 import { formatSeed, type ProblemSeed, parseSeed } from './seed.ts';
@@ -51,7 +51,7 @@ export interface PropertyFailure {
 
 /** The outcome of one drawn problem. */
 export interface PropertyResult extends PropertyFailure {
-  readonly op: Op;
+  readonly op: string;
   readonly status: 'passed' | 'failed';
   /** How many answers were compared. */
   readonly comparisons: number;
@@ -188,7 +188,7 @@ function resultOf(problem: DrawnProblem, { comparisons, problems }: Verdict): Pr
   return {
     seed: formatSeed(problem.seed),
     name: problem.name,
-    op: problem.operation.op,
+    op: problem.operation.kind.op,
     status: all.length === 0 ? 'passed' : 'failed',
     message: all.slice(0, 4).join('; '),
     comparisons: comparisons.length,

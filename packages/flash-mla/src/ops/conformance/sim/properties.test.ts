@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { selectProblems } from '../index.ts';
+import { selectProblems } from '../../cases.ts';
 import { failuresOn } from '../testing/drawn-problems.ts';
 
 const devices = [

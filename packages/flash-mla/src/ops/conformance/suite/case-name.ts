@@ -1,5 +1,3 @@
-import type { CacheShape } from './params.ts';
-
 /** Parameters whose words do not say what they are about. */
 const named = ['zeroLengths', 'invalid', 'empty'];
 
@@ -9,7 +7,7 @@ export function caseName(params: { readonly op: string }): string {
   for (const [key, value] of Object.entries(params) as [string, unknown][]) {
     if (key === 'op' || value === undefined || value === false) continue;
     if (value === true) words.push(key);
-    else if (typeof value === 'object') words.push(`${key}=${cacheText(value as CacheShape)}`);
+    else if (typeof value === 'object') words.push(`${key}=${groupText(value as object)}`);
     else if (typeof value === 'string' && !named.includes(key)) {
       words.push(key === 'sink' ? `${value}-sink` : value);
     } else words.push(`${key}=${value}`);
@@ -17,6 +15,10 @@ export function caseName(params: { readonly op: string }): string {
   return words.join(' ');
 }
 
-function cacheText({ sK, topk, page, lengths }: CacheShape): string {
-  return `${sK}:${topk}:${page}${lengths ? ':lengths' : ''}`;
+/** Parameters that belong together: numbers as they are, flags by their names. */
+function groupText(group: object): string {
+  return Object.entries(group)
+    .filter(([, value]) => value !== undefined && value !== false)
+    .map(([key, value]) => (value === true ? key : String(value)))
+    .join(':');
 }

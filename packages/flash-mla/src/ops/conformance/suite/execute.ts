@@ -2,16 +2,15 @@ import { decodeInto } from '@flash-mla/core';
 import type { Device } from '../../../runtime/device/device.ts';
 import { type Comparison, compare } from '../compare.ts';
 import { type Answers, answerNames, type Problem } from '../problem.ts';
-import { runProblem } from '../run-problem.ts';
-import { exact, type Tolerance, toleranceOf } from '../tolerance.ts';
-import type { Exclusion } from './exclusions.ts';
-import { generateProblem } from './generate/index.ts';
-import type { CallVariant, CaseParams } from './params.ts';
+import type { CaseParams, ProblemKind } from '../problem-kind.ts';
+import { runOfKind } from '../run-problem.ts';
+import { exact, type Tolerance } from '../tolerance.ts';
+import type { CallVariant } from './call-variant.ts';
+import type { Exclusion } from './exclusion.ts';
 import { Random } from './random.ts';
 import { sampledAnswers } from './sampled-answers.ts';
 import { insanity } from './sanity.ts';
-import { runSchedule } from './schedule.ts';
-import { type Divisible, groupSize, partsOf, takePart } from './sub-problem.ts';
+import { type Divisible, type Division, groupSize, takePart } from './sub-problem.ts';
 
 /** What running one case found. */
 export interface Execution {
@@ -30,58 +29,66 @@ export interface ExecuteOptions {
 }
 
 /** Generates a case's problem, runs it on the device and compares with the float64 reference. */
-export async function executeCase(
+export async function executeCase<P extends Problem, Params extends CaseParams & CallVariant>(
   device: Device,
-  name: string,
-  params: CaseParams,
+  kind: ProblemKind<P, Params>,
+  { name, params }: { readonly name: string; readonly params: Params },
   options: ExecuteOptions,
 ): Promise<Execution> {
-  if (params.op === 'schedule') return runSchedule(device, name, params);
-  const problem = generateProblem(name, params);
+  const problem = kind.generate(params, new Random(name));
   const { metadata, gap, graph, deterministic, invariant }: CallVariant = params;
   const variant = { metadata, gap, graph, deterministic: deterministic || invariant };
-  const { answers, microseconds } = await runProblem(device, problem, { ...variant, ...options });
-  const comparisons = compareAnswers(problem, answers, name, options);
+  const { answers, microseconds } = await runOfKind(device, kind, problem, {
+    ...variant,
+    ...options,
+  });
+  const comparisons = compareAnswers(kind, problem, answers, name, options);
   const problems: string[] = [];
   const isSampled = comparisons.some(({ compared, elements }) => compared < elements);
-  if (isSampled) {
-    const wrong = insanity(problem as Divisible, answers);
+  if (isSampled && kind.division) {
+    const wrong = insanity(kind.division, problem as P & Divisible, answers);
     if (wrong) problems.push(wrong);
   }
-  if (invariant) comparisons.push(...(await compareParts(device, problem as Divisible, answers)));
+  if (invariant && kind.division) {
+    const whole = problem as P & Divisible;
+    comparisons.push(...(await compareParts(device, kind, kind.division, whole, answers)));
+  }
   return { comparisons, microseconds, problems };
 }
 
-function compareAnswers(
-  problem: Problem,
+function compareAnswers<P extends Problem>(
+  kind: ProblemKind<P, never>,
+  problem: P,
   answers: Answers,
   name: string,
   { referenceBudget, exclusions }: ExecuteOptions,
 ): Comparison[] {
-  const expected = sampledAnswers(problem, referenceBudget, new Random(`${name}/sample`));
+  const expected = sampledAnswers(kind, problem, referenceBudget, new Random(`${name}/sample`));
   const comparisons: Comparison[] = [];
   for (const answer of answerNames) {
     const [actual, values] = [answers[answer], expected[answer]];
     if (!actual || !values) continue;
     const tolerance: Tolerance =
       exclusions.find(({ tolerances }) => tolerances?.[answer])?.tolerances?.[answer] ??
-      toleranceOf(problem.op, answer, actual.dtype);
+      kind.toleranceOf(answer, actual.dtype);
     comparisons.push(compare(answer, 'reference', actual, values, tolerance));
   }
   return comparisons;
 }
 
 /** The first and the last request alone, bit for bit against what they gave in the batch. */
-async function compareParts(
+async function compareParts<P extends Problem>(
   device: Device,
-  problem: Divisible,
+  kind: ProblemKind<P, never>,
+  division: Division<P & Divisible>,
+  problem: P & Divisible,
   whole: Answers,
 ): Promise<Comparison[]> {
   const comparisons: Comparison[] = [];
-  const allHeads = Array.from({ length: groupSize(problem) }, (_, h) => h);
-  for (const part of new Set([0, partsOf(problem) - 1])) {
-    const alone = takePart(problem, part, allHeads);
-    const { answers } = await runProblem(device, alone.problem, { deterministic: true });
+  const allHeads = Array.from({ length: groupSize(division, problem) }, (_, h) => h);
+  for (const part of new Set([0, division.partsOf(problem) - 1])) {
+    const alone = takePart(division, problem, part, allHeads);
+    const { answers } = await runOfKind(device, kind, alone.problem, { deterministic: true });
     for (const [name, places] of [
       ['out', alone.outRows],
       ['lse', alone.lsePlaces],

@@ -2,7 +2,8 @@ import { DeviceLostError } from '@flash-mla/core';
 import type { Device } from '../../../runtime/device/device.ts';
 import { type Comparison, describeComparison } from '../compare.ts';
 import type { ConformanceCase } from './conformance-case.ts';
-import { type Exclusion, exclusions, exclusionsOf } from './exclusions.ts';
+import type { Exclusion } from './exclusion.ts';
+import { exclusions, exclusionsOf } from './exclusions.ts';
 import type { Execution } from './execute.ts';
 import { type CaseSelection, selectCases } from './suite.ts';
 

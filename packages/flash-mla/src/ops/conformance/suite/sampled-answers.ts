@@ -1,17 +1,8 @@
-import { packedSpan } from '../../attention/reference/dense-attention.ts';
-import { cachedTokens } from '../../attention/reference/dense-decode.ts';
-import type { HostTensor } from '../../reference.ts';
+import type { ExpectedAnswers } from '../compare.ts';
 import type { Problem } from '../problem.ts';
-import { type ExpectedAnswers, referenceAnswers } from '../reference-answers.ts';
+import type { ProblemKind } from '../problem-kind.ts';
 import type { Random } from './random.ts';
-import {
-  type Divisible,
-  groupSize,
-  isDivisible,
-  kvHeads,
-  partsOf,
-  takePart,
-} from './sub-problem.ts';
+import { type Divisible, type Division, groupSize, takePart } from './sub-problem.ts';
 
 /**
  * Expected answers within a budget of floating-point operations. A problem within it is answered in
@@ -19,104 +10,79 @@ import {
  * among them, each with some heads of every group, the last among them. The reference needs about a
  * third of a nanosecond per operation on one core.
  */
-export function sampledAnswers(problem: Problem, budget: number, random: Random): ExpectedAnswers {
-  if (!isDivisible(problem)) return referenceAnswers(problem);
-  const size = groupSize(problem);
-  const costs = Array.from({ length: partsOf(problem) }, (_, i) => partCost(problem, i));
-  const total = costs.reduce((sum, cost) => sum + cost, 0) * size;
-  return total <= budget
-    ? referenceAnswers(problem)
-    : answerParts(problem, costs, size, budget, random);
-}
-
-function answerParts(
-  problem: Divisible,
-  costs: readonly number[],
-  size: number,
+export function sampledAnswers<P extends Problem>(
+  kind: ProblemKind<P, never>,
+  problem: P,
   budget: number,
   random: Random,
 ): ExpectedAnswers {
-  const { out, lse, max_logits } = emptyAnswers(problem);
+  const { division } = kind;
+  if (!division) return kind.reference(problem);
+  const whole = problem as P & Divisible;
+  const costs = partCosts(division, whole);
+  const total = costs.reduce((sum, cost) => sum + cost, 0) * groupSize(division, whole);
+  if (total <= budget) return kind.reference(problem);
+  return answerParts(kind, division, whole, { costs, budget, random });
+}
+
+interface Sampling {
+  /** Of each part, with one head of each group. */
+  readonly costs: readonly number[];
+  readonly budget: number;
+  readonly random: Random;
+}
+
+function answerParts<P extends Problem>(
+  kind: ProblemKind<P, never>,
+  division: Division<P & Divisible>,
+  problem: P & Divisible,
+  { costs, budget, random }: Sampling,
+): ExpectedAnswers {
+  const rows = problem.q.shape.slice(0, -1).reduce((product, n) => product * n, 1);
+  const rowLength = division.headDimV(problem);
+  const known = new Uint8Array(rows);
+  const out = {
+    values: new Float64Array(rows * rowLength),
+    known: new Uint8Array(rows),
+    rowLength,
+  };
+  const lse = { values: new Float64Array(rows), known };
+  const maxLogits = { values: new Float64Array(rows), known };
+  const size = groupSize(division, problem);
+  let hasMaxLogits = false;
   let spent = 0;
-  const order = samplingOrder(costs, random);
-  for (const [turn, index] of order.entries()) {
+  for (const [turn, index] of samplingOrder(costs, random).entries()) {
     const cost = costs[index] as number;
     if (turn > 0 && spent + cost > budget) continue;
     // The first few share most of the budget, so that several lengths are looked at.
     const affordable = Math.floor((budget - spent) / (turn < 4 ? 5 - turn : 1) / cost);
     const heads = sampleHeads(size, Math.max(1, Math.min(size, affordable, 16)), random);
     spent += cost * heads.length;
-    const part = takePart(problem, index, heads);
-    const answers = referenceAnswers(part.problem);
-    const d = out.rowLength;
-    const rows = answers.out?.values ?? new Float64Array(0);
+    const part = takePart(division, problem, index, heads);
+    const answers = kind.reference(part.problem);
+    const values = answers.out?.values ?? new Float64Array(0);
     part.outRows.forEach((row, i) => {
-      out.values.set(rows.subarray(i * d, (i + 1) * d), row * d);
+      out.values.set(values.subarray(i * rowLength, (i + 1) * rowLength), row * rowLength);
       out.known[row] = 1;
     });
     part.lsePlaces.forEach((place, i) => {
       lse.values[place] = answers.lse?.values[i] as number;
-      lse.known[place] = 1;
-      if (answers.max_logits) max_logits.values[place] = answers.max_logits.values[i] as number;
+      known[place] = 1;
+      maxLogits.values[place] = answers.max_logits?.values[i] ?? 0;
     });
+    hasMaxLogits ||= answers.max_logits !== undefined;
   }
-  if (problem.op !== 'sparse-prefill') return { out, lse };
-  return { out, lse, max_logits: { ...max_logits, known: lse.known } };
+  return hasMaxLogits ? { out, lse, max_logits: maxLogits } : { out, lse };
 }
 
-function emptyAnswers(problem: Divisible) {
-  const rows = problem.q.shape.slice(0, -1).reduce((product, n) => product * n, 1);
-  const rowLength = headDimV(problem);
-  return {
-    out: {
-      values: new Float64Array(rows * rowLength),
-      known: new Uint8Array(rows),
-      rowLength,
-    },
-    lse: { values: new Float64Array(rows), known: new Uint8Array(rows) },
-    max_logits: { values: new Float64Array(problem.op === 'sparse-prefill' ? rows : 0) },
-  };
-}
-
-export function headDimV(problem: Divisible): number {
-  switch (problem.op) {
-    case 'dense-decode':
-    case 'sparse-decode':
-      return problem.headDimV;
-    case 'sparse-prefill':
-      return problem.dV;
-    case 'varlen-attention':
-      return problem.v.shape[2] as number;
-    case 'cache-attention':
-      return problem.vCache.shape[3] as number;
-  }
-}
-
-/** Operations of one part with one head of each group. At least a little, so that none is free. */
-function partCost(problem: Divisible, index: number): number {
-  const perKey = 2 * ((problem.q.shape.at(-1) as number) + headDimV(problem)) * kvHeads(problem);
-  switch (problem.op) {
-    case 'dense-decode':
-    case 'cache-attention': {
-      const table = problem.blockTable ?? { dtype: 'i32', shape: [1, 1], data: new Int32Array(1) };
-      const keys = cachedTokens(problem.cacheSeqlens, index, problem.kCache, table);
-      return 1 + (problem.q.shape[1] as number) * keys * perKey;
-    }
-    case 'sparse-decode': {
-      const topk = (problem.indices.shape[2] as number) + (problem.extra?.indices.shape[2] ?? 0);
-      return 1 + (problem.q.shape[1] as number) * topk * perKey;
-    }
-    case 'sparse-prefill':
-      return 1 + (problem.indices.shape[2] as number) * perKey;
-    case 'varlen-attention': {
-      const length = (offsets: HostTensor<'i32'>, total: number | undefined) => {
-        const [begin, end] = packedSpan(offsets, index, total ?? 0);
-        return end - begin;
-      };
-      const queries = length(problem.cuSeqlensQo, problem.q.shape[0]);
-      return 1 + queries * length(problem.cuSeqlensKv, problem.k.shape[0]) * perKey;
-    }
-  }
+/** Operations of each part with one head of each group. At least a little, so that none is free. */
+function partCosts<P extends Divisible>(division: Division<P>, problem: P): number[] {
+  const columns = (problem.q.shape.at(-1) as number) + division.headDimV(problem);
+  const perPair = 2 * columns * division.headsKv(problem);
+  return Array.from(
+    { length: division.partsOf(problem) },
+    (_, part) => 1 + division.pairsOf(problem, part) * perPair,
+  );
 }
 
 /** Longest, shortest, last and first, then the others in random order. */

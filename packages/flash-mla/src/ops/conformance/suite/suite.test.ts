@@ -7,8 +7,8 @@ import {
   conformanceCases,
   runConformance,
   selectCases,
-} from '../index.ts';
-import { type Fault, faultyDevice, shortened } from '../testing/faulty-backend.ts';
+} from '../../cases.ts';
+import { type Fault, faultyDevice } from '../testing/faulty-backend.ts';
 
 let device: Device;
 beforeAll(async () => {
@@ -77,105 +77,6 @@ describe('the list of cases', () => {
   });
 });
 
-describe('a backend with one fault fails', () => {
-  it.each<[what: string, filter: string, fault: Fault]>([
-    ['ignores causal', 'dense-decode causal', { denseDecode: (a) => ({ ...a, causal: false }) }],
-    ['always causal', 'dense-decode sQ=2', { denseDecode: (a) => ({ ...a, causal: true }) }],
-    [
-      'scales logits by 1 % too much',
-      'dense-decode',
-      { denseDecode: (a) => ({ ...a, softmaxScale: a.softmaxScale * 1.01 }) },
-    ],
-    [
-      'ignores descales',
-      'dense-decode descales',
-      { denseDecode: ({ descaleQ: _, descaleK: __, ...a }) => a },
-    ],
-    [
-      'does not see the last block of the table',
-      'dense-decode page=1',
-      { denseDecode: (a) => ({ ...a, blockTable: shortened(shortened(a.blockTable, 1), 1) }) },
-    ],
-    [
-      'leaves the last request out',
-      'dense-decode b=2',
-      {
-        denseDecode: (a) => ({
-          ...a,
-          q: shortened(a.q, 0),
-          blockTable: shortened(a.blockTable, 0),
-          seqlens: shortened(a.seqlens, 0),
-          out: shortened(a.out, 0),
-          lse: shortened(a.lse, 0),
-        }),
-      },
-    ],
-    [
-      'ignores the top-k length',
-      'sparse-decode lengths',
-      { sparseDecode: (a) => ({ ...a, main: { ...a.main, topkLength: undefined } as never }) },
-    ],
-    ['ignores the extra cache', 'sparse-decode extra', { sparseDecode: ({ extra: _, ...a }) => a }],
-    ['ignores the sink', 'sparse-decode sink', { sparseDecode: ({ attnSink: _, ...a }) => a }],
-    [
-      'leaves the last index out',
-      'sparse-decode',
-      {
-        sparseDecode: (a) => ({ ...a, main: { ...a.main, indices: shortened(a.main.indices, 2) } }),
-      },
-    ],
-    [
-      'scales sparse logits by 1 % too much',
-      'sparse-decode',
-      { sparseDecode: (a) => ({ ...a, softmaxScale: a.softmaxScale * 1.01 }) },
-    ],
-    [
-      'attends to a cache without its last block',
-      'sparse-decode',
-      { sparseDecode: (a) => ({ ...a, main: { ...a.main, kCache: shortened(a.main.kCache, 0) } }) },
-    ],
-    ['ignores the sink', 'prefill sink', { sparsePrefill: ({ attnSink: _, ...a }) => a }],
-    ['ignores lengths', 'prefill lengths', { sparsePrefill: ({ topkLength: _, ...a }) => a }],
-    [
-      'leaves the last index out',
-      'prefill',
-      { sparsePrefill: (a) => ({ ...a, indices: shortened(a.indices, 2) }) },
-    ],
-    ['ignores causal', 'attention causal', { denseAttention: (a) => ({ ...a, causal: false }) }],
-    ['always causal', 'attention', { denseAttention: (a) => ({ ...a, causal: true }) }],
-    [
-      'leaves the last row out',
-      'append',
-      {
-        appendKvCache: (a) => ({
-          ...a,
-          rows: shortened(a.rows, 0),
-          slots: shortened(a.slots, 0),
-        }),
-      },
-    ],
-    [
-      'does not know the last blocks of the cache',
-      'append',
-      { appendKvCache: (a) => ({ ...a, kCache: shortened(shortened(a.kCache, 0), 0) }) },
-    ],
-    [
-      'plans for other overheads than it says',
-      'schedule dense',
-      {
-        computeSchedule: (a) => ({
-          ...a,
-          plan: { ...a.plan, overheadBlocks: a.plan.overheadBlocks + 1 },
-        }),
-      },
-    ],
-  ])('that %s (%s)', async (_, filter, fault) => {
-    const list = await results(faultyDevice(device, fault), { filter, maxCost: 200 });
-    expect(list.length).toBeGreaterThan(0);
-    expect(list.filter(({ status }) => status === 'failed')).not.toEqual([]);
-  });
-});
-
 describe('the runner', () => {
   it('keeps lengths in range where the device checks them', async () => {
     await using checked = await openDevice('cpu', { debug: true });
@@ -188,7 +89,7 @@ describe('the runner', () => {
   it('goes on after a case that throws', async () => {
     let calls = 0;
     const fault: Fault = {
-      sparsePrefill: (args) => {
+      sparsePrefill: (args: object) => {
         calls++;
         if (calls === 1) throw new Error('kernel is on strike');
         return args;

@@ -1,19 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import { operationTools } from '../../operation-tools.ts';
-import { caseName } from './case-name.ts';
 import type { ConformanceCase } from './conformance-case.ts';
-import { caseCost } from './cost.ts';
-import { executeCase } from './execute.ts';
-import { fullGrid } from './full-grid.ts';
-import type { CaseParams } from './params.ts';
-import { quickDense, quickSparse } from './quick-decode.ts';
-import {
-  quickAppend,
-  quickAttention,
-  quickConversion,
-  quickPrefill,
-  quickSchedule,
-} from './quick-others.ts';
 
 /** Which cases to run. */
 export interface CaseSelection {
@@ -31,20 +18,10 @@ let cases: readonly ConformanceCase[] | undefined;
 
 /** The suite: one list for every backend. Quick cases come first. */
 export function conformanceCases(): readonly ConformanceCase[] {
-  cases ??= unique([
-    ...[
-      ...quickDense,
-      ...quickSparse,
-      ...quickPrefill,
-      ...quickAttention,
-      ...quickConversion,
-      ...quickAppend,
-      ...quickSchedule,
-    ].map((params) => toCase(params, true)),
-    ...operationTools.flatMap((tools) => (tools.cases ?? []).filter(({ quick }) => quick)),
-    ...Array.from(fullGrid(), (params) => toCase(params, false)),
-    ...operationTools.flatMap((tools) => (tools.cases ?? []).filter(({ quick }) => !quick)),
-  ]);
+  if (cases === undefined) {
+    const all = operationTools.flatMap((tools) => tools.cases);
+    cases = unique([...all.filter(({ quick }) => quick), ...all.filter(({ quick }) => !quick)]);
+  }
   return cases;
 }
 
@@ -67,14 +44,6 @@ export function selectCases(selection: CaseSelection = {}): ConformanceCase[] {
     .filter((c) => (suite === 'full' || c.quick) && c.cost <= maxCost)
     .filter((c) => words.every((word) => c.name.toLowerCase().includes(word)))
     .filter((_, i) => i % count === index);
-}
-
-function toCase(params: CaseParams, quick: boolean): ConformanceCase {
-  const name = caseName(params);
-  return {
-    ...{ name, op: params.op, quick, cost: caseCost(params) },
-    execute: (device, options) => executeCase(device, name, params, options),
-  };
 }
 
 /** A grid may meet a quick case. */

@@ -2,24 +2,12 @@ import type { Backend } from '../../../runtime/device/backend.ts';
 import { Device } from '../../../runtime/device/device.ts';
 import type { AnyOperation, Operation } from '../../../runtime/operation/operation.ts';
 import type { TensorView } from '../../../runtime/tensor/view.ts';
-import type {
-  DenseAttentionArgs,
-  DenseDecodeArgs,
-  SparseDecodeArgs,
-  SparsePrefillArgs,
-} from '../../attention/contract.ts';
-import type { ComputeScheduleArgs } from '../../attention/schedule-contract.ts';
-import type { AppendArgs } from '../../kv-cache/contract.ts';
 
-/** What a backend that has one bug does instead of what it is asked to do. */
-export interface Fault {
-  readonly denseDecode?: (args: DenseDecodeArgs) => DenseDecodeArgs;
-  readonly sparseDecode?: (args: SparseDecodeArgs) => SparseDecodeArgs;
-  readonly sparsePrefill?: (args: SparsePrefillArgs) => SparsePrefillArgs;
-  readonly denseAttention?: (args: DenseAttentionArgs) => DenseAttentionArgs;
-  readonly appendKvCache?: (args: AppendArgs) => AppendArgs;
-  readonly computeSchedule?: (args: ComputeScheduleArgs) => ComputeScheduleArgs;
-}
+/**
+ * What a backend that has one bug does instead of what it is asked to do: by the name of an operation, how
+ * the arguments of a call are changed.
+ */
+export type Fault = Readonly<Record<string, ((args: never) => object) | undefined>>;
 
 /** A device whose backend works, but for one fault. Shares memory with the device it wraps. */
 export function faultyDevice(device: Device, fault: Fault): Device {
@@ -30,9 +18,7 @@ export function faultyDevice(device: Device, fault: Fault): Device {
       if (typeof method !== 'function') return method;
       if (name !== 'run') return method.bind(target);
       return (operation: AnyOperation, args: object) => {
-        const change = fault[operation.name as keyof Fault] as
-          | ((args: object) => object)
-          | undefined;
+        const change = fault[operation.name] as ((args: object) => object) | undefined;
         target.run(operation as Operation<object, never, unknown>, change ? change(args) : args);
       };
     },

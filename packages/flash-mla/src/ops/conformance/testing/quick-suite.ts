@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openDevice } from '../../../index.ts';
-import { runConformance, selectCases } from '../index.ts';
+import { runConformance, selectCases } from '../../cases.ts';
 
 /** Tests that hold a simulated GPU to the float64 reference, operation by operation. */
 export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`): void {

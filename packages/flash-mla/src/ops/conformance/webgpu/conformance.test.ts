@@ -12,7 +12,7 @@ import {
   runCase,
   runConformance,
   selectCases,
-} from '../index.ts';
+} from '../../cases.ts';
 
 const absent = useSwiftShader();
 

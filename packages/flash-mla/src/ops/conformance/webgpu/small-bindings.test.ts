@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../../index.ts';
 import { openAdjusted } from '../../../runtime/webgpu/testing/open.ts';
 import { useSwiftShader } from '../../../runtime/webgpu/testing/swiftshader.ts';
-import { runConformance, selectCases } from '../index.ts';
+import { runConformance, selectCases } from '../../cases.ts';
 
 const absent = useSwiftShader();
 

@@ -2,7 +2,7 @@ import { BackendUnavailableError } from '@flash-mla/core';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openDevice } from '../../../open-device.ts';
 import { openCpu } from '../../../ops/attention/cpu/testing/problems.ts';
-import { conformanceCases, runConformance } from '../../../ops/conformance/index.ts';
+import { conformanceCases, runConformance } from '../../../ops/cases.ts';
 import type { Device } from '../../device/device.ts';
 import { findNative } from './index.ts';
 import { rowsBf16Features } from './kernels/features.ts';

@@ -7,7 +7,7 @@ import {
   generateProblem,
   referenceAnswers,
   toleranceOf,
-} from '../../../ops/conformance/index.ts';
+} from '../../../ops/cases.ts';
 
 /** What is wrong with the answers to a generated problem. */
 export function compareAnswers(

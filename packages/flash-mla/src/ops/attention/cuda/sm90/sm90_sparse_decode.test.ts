@@ -1,11 +1,11 @@
 import { decodeBf16, encodeBf16 } from '@flash-mla/core';
 import { describe, expect, it } from 'vitest';
-import type { SparseDecode } from '../../../conformance/problem.ts';
-import { generateProblem } from '../../../conformance/suite/generate/index.ts';
-import type { SparseParams } from '../../../conformance/suite/params.ts';
+import { generateProblem } from '../../../cases.ts';
 import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
 import { limitsFor } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import { blocksOfTopk } from '../../../reference.ts';
+import type { SparseParams } from '../../conformance/params.ts';
+import type { SparseDecode } from '../../conformance/problems.ts';
 import type { SparseCacheProblem, SparseDecodeProblem } from '../problems.ts';
 import { decode, expectRight, resultsOf } from '../testing/sparse-walks.ts';
 import { hopperSparseDecode, runs } from './sm90_sparse_decode_launch.ts';

@@ -3,9 +3,7 @@ import { expect } from 'vitest';
 import type { CudaKernel, LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
 import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
 import { compare } from '../../../conformance/compare.ts';
-import type { SparseDecode } from '../../../conformance/problem.ts';
-import { referenceAnswers } from '../../../conformance/reference-answers.ts';
-import { toleranceOf } from '../../../conformance/tolerance.ts';
+import { referenceAnswers, toleranceOf } from '../../../conformance/kinds.ts';
 import { poison } from '../../../conformance/upload.ts';
 import { SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import {
@@ -14,6 +12,7 @@ import {
   hostTensorFromBytes,
   type SparseCacheProblem as SparseCacheHost,
 } from '../../../reference.ts';
+import type { SparseDecode } from '../../conformance/problems.ts';
 import type { SparseCache, SparseDecodeArgs } from '../../contract.ts';
 import type { DecodeShape, SchedulePlan } from '../../schedule-contract.ts';
 import type { DecodePlan } from '../decode_launch.ts';

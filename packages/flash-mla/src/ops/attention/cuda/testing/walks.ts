@@ -2,13 +2,8 @@ import type { DType } from '@flash-mla/core';
 import { expect } from 'vitest';
 import type { LaunchPlan } from '../../../../runtime/cuda/kernel.ts';
 import { compare } from '../../../conformance/compare.ts';
-import type { DenseDecode } from '../../../conformance/problem.ts';
-import { referenceAnswers } from '../../../conformance/reference-answers.ts';
-import { keyDeviation, queryDeviation } from '../../../conformance/suite/generate/logits.ts';
-import { normalTensor, pagedCache, planPages } from '../../../conformance/suite/generate/paged.ts';
-import type { DenseParams } from '../../../conformance/suite/params.ts';
+import { referenceAnswers, toleranceOf } from '../../../conformance/kinds.ts';
 import { Random } from '../../../conformance/suite/random.ts';
-import { toleranceOf } from '../../../conformance/tolerance.ts';
 import { poison } from '../../../conformance/upload.ts';
 import { limitsFor, SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import {
@@ -17,6 +12,10 @@ import {
   type HostTensor,
   hostTensorFromBytes,
 } from '../../../reference.ts';
+import { keyDeviation, queryDeviation } from '../../conformance/generate/logits.ts';
+import { normalTensor, pagedCache, planPages } from '../../conformance/generate/paged.ts';
+import type { DenseParams } from '../../conformance/params.ts';
+import type { DenseDecode } from '../../conformance/problems.ts';
 import type { DenseDecodeArgs } from '../../contract.ts';
 import type { DenseKernel } from '../decode_launch.ts';
 import { denseDecodeProblem } from '../problem-of.ts';
