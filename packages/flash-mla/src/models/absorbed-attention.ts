@@ -97,6 +97,13 @@ export class AbsorbedAttention {
   /** The same for all layers of a step. */
   #scheduling({ row, count, sequences }: Run) {
     return this.#step.share(`schedule ${row}`, () => {
+      const [schedMeta] = getMlaMetadata();
+      this.#step.keep({ [Symbol.dispose]: () => schedMeta.dispose() });
+      const { inputs } = this.#step;
+      if (inputs !== undefined) {
+        const { blockTable, cacheSeqlens } = inputs;
+        return { blockTable, cacheSeqlens, schedMeta };
+      }
       const lengths = sequences.map(({ start }) => start + count);
       const blocks = Math.ceil(Math.max(...lengths) / this.#pageSize);
       const table = new Int32Array(sequences.length * blocks).fill(-1);
@@ -104,8 +111,6 @@ export class AbsorbedAttention {
         const used = Math.ceil((lengths[i] ?? 0) / this.#pageSize);
         for (let j = 0; j < used; j++) table[i * blocks + j] = pages[j] ?? -1;
       }
-      const [schedMeta] = getMlaMetadata();
-      this.#step.keep({ [Symbol.dispose]: () => schedMeta.dispose() });
       return {
         blockTable: this.#step.integers(table).reshape([sequences.length, blocks]),
         cacheSeqlens: this.#step.integers(Int32Array.from(lengths)),

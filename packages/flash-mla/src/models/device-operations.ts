@@ -22,7 +22,8 @@ import { applyRope } from '../ops/rope/index.ts';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import { AbsorbedAttention } from './absorbed-attention.ts';
-import { StepTensors } from './step-tensors.ts';
+import { DeviceRunner } from './device-runner.ts';
+import { type StepInputs, StepTensors } from './step-tensors.ts';
 import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
 
 /** bf16 or f32, two dimensions, contiguous. Vectors are matrices of one row. */
@@ -38,6 +39,7 @@ type AttentionConfig = AttentionCall<DeviceMatrix>['config'];
 export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<DeviceMatrix> {
   readonly pageSize = 64;
   readonly forms: readonly AttentionForm[] = ['absorbed'];
+  readonly createRunner?: Operations<DeviceMatrix>['createRunner'];
   /** Of what lies between the operations. */
   readonly #activations: 'bf16' | 'f32';
   readonly #device: Device;
@@ -51,6 +53,9 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     const { backend } = device.info;
     this.#activations = backend === 'cuda' || backend === 'sim' ? 'bf16' : 'f32';
     this.#step = new StepTensors(device);
+    if (recordsSteps(device)) {
+      this.createRunner = (decoder, cache) => new DeviceRunner(device, this, decoder, cache);
+    }
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
   }
 
@@ -82,7 +87,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   }
 
   embed(table: DeviceMatrix, ids: Int32Array, scale: number): DeviceMatrix {
-    const rows = this.#step.integers(ids);
+    const rows = this.#step.inputs?.ids ?? this.#step.integers(ids);
     return this.#step.keep(embedding({ table, ids: rows, scale, dtype: 'f32' }));
   }
 
@@ -91,8 +96,8 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     return this.#step.keep(linear({ x, dtype, ...this.#mapOf(map) }));
   }
 
-  logits(x: DeviceMatrix, weight: DeviceMatrix): DeviceMatrix {
-    return this.#step.keep(linear({ x, dtype: 'f32', ...this.#mapOf({ weight }) }));
+  logits(x: DeviceMatrix, weight: DeviceMatrix, scale: number): DeviceMatrix {
+    return this.#step.keep(linear({ x, scale, dtype: 'f32', ...this.#mapOf({ weight }) }));
   }
 
   addLinear(target: DeviceMatrix, x: DeviceMatrix, map: Linear<DeviceMatrix>, scale: number): void {
@@ -129,7 +134,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     routing: RoutingConfig,
     scale: number,
   ): void {
-    const logits = this.logits(x, router);
+    const logits = this.logits(x, router, 1);
     const { experts, weights } = routeExperts({
       logits,
       sharedExperts: numShared,
@@ -197,6 +202,8 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   }
 
   takeRows(x: DeviceMatrix, rows: Int32Array): DeviceMatrix {
+    // Every row of a recorded step is a sequence's last.
+    if (this.#step.inputs !== undefined) return x;
     return this.#step.keep(embedding({ table: x, ids: this.#step.integers(rows), dtype: 'f32' }));
   }
 
@@ -212,6 +219,30 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   scope<Result>(run: () => Promise<Result>): Promise<Result> {
     return this.#step.scope(run);
   }
+
+  layer(run: () => void): void {
+    this.#step.layer(run);
+  }
+
+  /** Takes over what is to live until the step ends. */
+  keep<Kept extends Disposable>(tensor: Kept): Kept {
+    return this.#step.keep(tensor);
+  }
+
+  /** Keeps a result of a step beyond it: the caller disposes of it. */
+  detach(x: DeviceMatrix): DeviceMatrix {
+    return this.#step.detach(x);
+  }
+
+  /** A step whose calls are all made before this returns. Its tensors are gone then. */
+  enqueueStep<Result>(run: () => Result, inputs?: StepInputs): Result {
+    return this.#step.enqueue(run, inputs);
+  }
+}
+
+/** Devices beside the processor, on which a call costs more than a replay. */
+function recordsSteps({ info: { backend } }: Device): boolean {
+  return backend === 'cuda' || backend === 'sim';
 }
 
 function asVector(x: DeviceMatrix): DeviceMatrix {

@@ -10,10 +10,25 @@ export interface DeviceRotation {
   readonly pairs: 'interleaved' | 'half';
 }
 
+/** What a step computes with, where that lies on the device already: a step that is recorded. */
+export interface StepInputs {
+  /** (rows): token ids. */
+  readonly ids: Tensor<'i32'>;
+  readonly slots: Tensor<'i32'>;
+  /** Made when the step is recorded. */
+  rotation(): DeviceRotation;
+  /** (rows, blocks) and (rows): one sequence in each row, of which the last token is new. */
+  readonly blockTable: Tensor<'i32'>;
+  readonly cacheSeqlens: Tensor<'i32'>;
+}
+
 /** The tensors of one step: they are disposed of together when it ends. */
 export class StepTensors {
   readonly device: Device;
+  #inputs: StepInputs | undefined;
+  /** To be disposed of when the step ends, and before that when the layer ends. */
   #tensors: Disposable[] = [];
+  #ofLayer: Disposable[] | undefined;
   /** What all layers of a step share, by the step's rotation. */
   #shared = new Map<string, unknown>();
 
@@ -26,15 +41,53 @@ export class StepTensors {
     try {
       return await run();
     } finally {
-      for (const tensor of this.#tensors) tensor[Symbol.dispose]();
-      this.#tensors = [];
-      this.#shared = new Map();
+      this.#end();
     }
   }
 
-  /** Takes over what is to live until the step ends. */
+  /** A step whose calls are all made before this returns, reads of results included. */
+  enqueue<Result>(run: () => Result, inputs?: StepInputs): Result {
+    this.#inputs = inputs;
+    try {
+      return run();
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** What `run` makes is disposed of when it returns, but for what all layers share. */
+  layer(run: () => void): void {
+    const own: Disposable[] = [];
+    this.#ofLayer = own;
+    try {
+      run();
+    } finally {
+      this.#ofLayer = undefined;
+      for (const tensor of own) tensor[Symbol.dispose]();
+    }
+  }
+
+  #end(): void {
+    for (const tensor of this.#tensors) tensor[Symbol.dispose]();
+    this.#tensors = [];
+    this.#shared = new Map();
+    this.#inputs = undefined;
+  }
+
+  /** Of a step that is recorded. */
+  get inputs(): StepInputs | undefined {
+    return this.#inputs;
+  }
+
+  /** Takes over what is to live until the layer ends, or outside of layers until the step ends. */
   keep<Kept extends Disposable>(tensor: Kept): Kept {
-    this.#tensors.push(tensor);
+    (this.#ofLayer ?? this.#tensors).push(tensor);
+    return tensor;
+  }
+
+  /** Gives back what the step would dispose of. */
+  detach<Kept extends Disposable>(tensor: Kept): Kept {
+    this.#tensors = this.#tensors.filter((own) => own !== tensor);
     return tensor;
   }
 
@@ -48,13 +101,22 @@ export class StepTensors {
 
   /** Made by the first layer that asks, used by the others. */
   share<Shared>(key: string, make: () => Shared): Shared {
-    const made = (this.#shared.get(key) as Shared | undefined) ?? make();
-    this.#shared.set(key, made);
-    return made;
+    const known = this.#shared.get(key) as Shared | undefined;
+    if (known !== undefined) return known;
+    const ofLayer = this.#ofLayer;
+    this.#ofLayer = undefined;
+    try {
+      const made = make();
+      this.#shared.set(key, made);
+      return made;
+    } finally {
+      this.#ofLayer = ofLayer;
+    }
   }
 
   rotation({ cos, sin, pairs, pairing }: Rotation): DeviceRotation {
     return this.share('rotation', () => {
+      if (this.#inputs !== undefined) return this.#inputs.rotation();
       const upload = (table: Float32Array) =>
         this.keep(this.device.tensor(table, [table.length / pairs, pairs], 'f32'));
       const name = pairing === 'halves' ? 'half' : 'interleaved';
@@ -65,6 +127,7 @@ export class StepTensors {
   /** Where the cache keeps the step's tokens. */
   slots(sequences: readonly Sequence[], pageSize: number): Tensor<'i32'> {
     return this.share('slots', () => {
+      if (this.#inputs !== undefined) return this.#inputs.slots;
       const slots: number[] = [];
       for (const { pages, start, count, row } of sequences) {
         for (let i = 0; i < count; i++) {

@@ -56,7 +56,7 @@ export async function loadModelOn<Matrix>(
 ): Promise<LanguageModel> {
   const files = typeof pathOrPackage === 'string' ? await findModel(pathOrPackage) : pathOrPackage;
   const { config, generationConfig, tokenizer } = await readModelFiles(files);
-  const engineOptions = engineOptionsOf(config, ops.pageSize, options);
+  const engineOptions = engineOptionsOf(config, ops, options);
   const { runner, release: releaseRunner } = await loadRunner(ops, files, config, {
     ...options,
     ...engineOptions,
@@ -101,10 +101,12 @@ export async function loadRunner<Matrix>(
   const weights = await loadWeights(files, config, ops, options);
   const decoder = new Decoder(config, ops, weights, maxModelLength);
   const cache = makeCache(ops, decoder, weights, totalPages);
+  const own = ops.createRunner?.(decoder, cache);
   const release = () => {
+    own?.[Symbol.dispose]();
     for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
   };
-  return { runner: new DecoderRunner(decoder, cache), release };
+  return { runner: own ?? new DecoderRunner(decoder, cache), release };
 }
 
 /** Reads a model's config.json. Throws UnsupportedModelError and ModelConfigError. */
@@ -150,7 +152,7 @@ export async function readModelFiles(files: ModelFiles) {
 
 function engineOptionsOf(
   { maxPositions }: ModelConfig,
-  pageSize: number,
+  { pageSize, createRunner }: Pick<Operations<unknown>, 'pageSize'> & { createRunner?: unknown },
   { maxTokens, maxSequences = 32, deterministic = false }: LoadModelOptions,
 ): EngineOptions {
   const tokens = maxTokens ?? Math.min(maxPositions, defaultCacheTokens);
@@ -163,8 +165,8 @@ function engineOptionsOf(
     pageSize,
     maxRunning: maxSequences,
     maxBatchTokens: Math.max(8192, 2 * maxSequences + 512),
-    // Host and device are the same processor: nothing would be gained.
-    overlap: false,
+    // Where host and device are the same processor, nothing would be gained.
+    overlap: createRunner !== undefined,
     deterministic,
   };
 }

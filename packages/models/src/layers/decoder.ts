@@ -3,8 +3,14 @@ import { latentAttention, type Step } from './attention.ts';
 import type { Batch } from './batch.ts';
 import { addFeedForward } from './feed-forward.ts';
 import type { Operations } from './operations.ts';
-import { Rotary } from './rotary.ts';
+import { Rotary, type Rotation } from './rotary.ts';
 import type { LayerWeights, ModelWeights } from './weights.ts';
+
+/** What a step gives. */
+export interface EnqueuedStep<Matrix> {
+  readonly hidden: Matrix;
+  readonly logits: Matrix | undefined;
+}
 
 /** A model on a device: token ids in, logits out, with a paged cache between the steps. */
 export class Decoder<Matrix> {
@@ -12,8 +18,9 @@ export class Decoder<Matrix> {
   readonly #ops: Operations<Matrix>;
   readonly #weights: ModelWeights<Matrix>;
   readonly #rotary: Rotary;
+  /** The longest context that will be asked for. */
+  readonly maxPositions: number;
 
-  /** @param maxPositions the longest context that will be asked for. */
   constructor(
     config: ModelConfig,
     ops: Operations<Matrix>,
@@ -21,6 +28,7 @@ export class Decoder<Matrix> {
     maxPositions = config.maxPositions,
   ) {
     this.config = config;
+    this.maxPositions = maxPositions;
     this.#ops = ops;
     this.#weights = weights;
     const { rope, ropeDim } = config.attention;
@@ -59,32 +67,47 @@ export class Decoder<Matrix> {
     logitRows: Int32Array,
   ): Promise<{ readonly logits: Float32Array; readonly vocabSize: number }> {
     return this.#ops.scope(async () => {
-      const hidden = await this.#hidden(batch, cache);
-      const { rmsNormEps, scales, vocabSize } = this.config;
-      if (logitRows.length === 0) {
-        // The cache has to be written before the caller goes on.
-        await this.#ops.read(this.#ops.takeRows(hidden, Int32Array.of(0)));
-        return { logits: new Float32Array(0), vocabSize };
+      const { vocabSize } = this.config;
+      const work = this.enqueue(batch, cache, logitRows);
+      let next = work.next();
+      while (next.done !== true) {
+        await this.#ops.pause();
+        next = work.next();
       }
-      const last = this.#ops.takeRows(hidden, logitRows);
-      const normed = this.#ops.rmsNorm(last, this.#weights.norm, rmsNormEps);
-      const head = this.#ops.logits(normed, this.#weights.head);
-      const logits = await this.#ops.read(head);
-      if (scales.head !== 1)
-        for (let i = 0; i < logits.length; i++) logits[i] = (logits[i] as number) * scales.head;
-      return { logits, vocabSize };
+      // Without logits too: the cache has to be written before the caller goes on.
+      const { hidden, logits } = next.value;
+      if (logits !== undefined) return { logits: await this.#ops.read(logits), vocabSize };
+      await this.#ops.read(this.#ops.takeRows(hidden, Int32Array.of(0)));
+      return { logits: new Float32Array(0), vocabSize };
     });
   }
 
-  async #hidden(batch: Batch, cache: readonly Matrix[]): Promise<Matrix> {
-    const { scales } = this.config;
-    const step: Step = { batch, rotation: this.#rotary.at(batch.positions) };
+  /**
+   * Makes the calls of a step, within a scope of the operations; yields between layers, where another part
+   * of the program may have its turn. It gives the hidden state of all rows, and the logits, (logitRows,
+   * vocabulary) in float32, where there are such rows.
+   */
+  *enqueue(
+    batch: Batch,
+    cache: readonly Matrix[],
+    logitRows: Int32Array,
+  ): Generator<void, EnqueuedStep<Matrix>> {
+    const { rmsNormEps, scales } = this.config;
+    const step: Step = { batch, rotation: this.rotation(batch.positions) };
     const hidden = this.#ops.embed(this.#weights.embedding, batch.tokens, scales.embedding);
     for (const [i, layer] of this.#weights.layers.entries()) {
-      this.#layer(hidden, layer, cache[i] as Matrix, step);
-      await this.#ops.pause();
+      this.#ops.layer(() => this.#layer(hidden, layer, cache[i] as Matrix, step));
+      yield;
     }
-    return hidden;
+    if (logitRows.length === 0) return { hidden, logits: undefined };
+    const last = this.#ops.takeRows(hidden, logitRows);
+    const normed = this.#ops.rmsNorm(last, this.#weights.norm, rmsNormEps);
+    return { hidden, logits: this.#ops.logits(normed, this.#weights.head, scales.head) };
+  }
+
+  /** The angles of rows at these positions. */
+  rotation(positions: Int32Array): Rotation {
+    return this.#rotary.at(positions);
   }
 
   /** Adds what a layer computes to the hidden state. */

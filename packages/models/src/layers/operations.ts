@@ -1,5 +1,7 @@
+import type { ModelRunner } from '@flash-mla/engine';
 import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
 import type { Sequence } from './batch.ts';
+import type { Decoder } from './decoder.ts';
 import type { Rotation } from './rotary.ts';
 import type { Linear, MlpWeights, MoeWeights } from './weights.ts';
 
@@ -47,8 +49,8 @@ export interface Operations<Matrix> {
   /** x · weightᵀ + bias */
   linear(x: Matrix, map: Linear<Matrix>): Matrix;
 
-  /** x · weightᵀ in float32, for the router and the output head. */
-  logits(x: Matrix, weight: Matrix): Matrix;
+  /** scale · x · weightᵀ in float32, for the router and the output head. */
+  logits(x: Matrix, weight: Matrix, scale: number): Matrix;
 
   /** target += scale · (x · weightᵀ + bias), in place. */
   addLinear(target: Matrix, x: Matrix, map: Linear<Matrix>, scale: number): void;
@@ -109,8 +111,19 @@ export interface Operations<Matrix> {
   /** Everything that `run` makes is released when it ends, but for what it returns as plain data. */
   scope<Result>(run: () => Promise<Result>): Promise<Result>;
 
+  /** Makes the calls of a layer, within a scope; what they make is released when it returns. */
+  layer(run: () => void): void;
+
   /** Releases a matrix that was made outside of a scope, such as weights. */
   release(x: Matrix): void;
+
+  /**
+   * A runner of the device's own, which may take a step while another one is computed. Without it a
+   * DecoderRunner runs one step after the other, and draws tokens on the host.
+   */
+  readonly createRunner?:
+    | ((decoder: Decoder<Matrix>, cache: readonly Matrix[]) => ModelRunner & Disposable)
+    | undefined;
 }
 
 /** Where a part of a matrix of weights comes from. */

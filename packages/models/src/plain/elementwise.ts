@@ -56,3 +56,8 @@ export function addScaled(target: PlainMatrix, x: PlainMatrix, scale: number): v
     target.data[i] = (target.data[i] as number) + (x.data[i] as number) * scale;
   }
 }
+
+/** x *= scale */
+export function scaleBy(x: PlainMatrix, scale: number): void {
+  for (let i = 0; i < x.data.length; i++) x.data[i] = (x.data[i] as number) * scale;
+}

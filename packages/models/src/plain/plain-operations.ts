@@ -11,7 +11,7 @@ import type { Rotation } from '../layers/rotary.ts';
 import type { Linear, MlpWeights, MoeWeights } from '../layers/weights.ts';
 import { attendAbsorbed } from './attend-absorbed.ts';
 import { attendExpanded } from './attend-expanded.ts';
-import { addScaled, normRow, rotate, swiGlu } from './elementwise.ts';
+import { addScaled, normRow, rotate, scaleBy, swiGlu } from './elementwise.ts';
 import { expertsOf, takeRows } from './experts.ts';
 import { matrix, type PlainMatrix, rowsOf, takeColumns } from './matrix.ts';
 import { dotRows } from './products.ts';
@@ -59,8 +59,7 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
 
   embed(table: PlainMatrix, ids: Int32Array, scale: number): PlainMatrix {
     const out = takeRows(table, ids);
-    if (scale !== 1)
-      for (let i = 0; i < out.data.length; i++) out.data[i] = (out.data[i] as number) * scale;
+    if (scale !== 1) scaleBy(out, scale);
     return out;
   }
 
@@ -84,8 +83,10 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     return out;
   }
 
-  logits(x: PlainMatrix, weight: PlainMatrix): PlainMatrix {
-    return this.linear(x, { weight });
+  logits(x: PlainMatrix, weight: PlainMatrix, scale: number): PlainMatrix {
+    const out = this.linear(x, { weight });
+    if (scale !== 1) scaleBy(out, scale);
+    return out;
   }
 
   addLinear(target: PlainMatrix, x: PlainMatrix, map: Linear<PlainMatrix>, scale: number): void {
@@ -113,7 +114,7 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     routing: RoutingConfig,
     scale: number,
   ): void {
-    const logits = this.logits(x, weights.router);
+    const logits = this.logits(x, weights.router, 1);
     addScaled(target, expertsOf(x, logits, weights, routing), scale);
   }
 
@@ -163,6 +164,10 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
 
   scope<Result>(run: () => Promise<Result>): Promise<Result> {
     return run();
+  }
+
+  layer(run: () => void): void {
+    run();
   }
 
   release(): void {

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import {
+  Engine,
+  type EngineOptions,
+  type ModelRunner,
+  type SamplingParams,
+} from '@flash-mla/engine';
+import { Decoder, DecoderRunner, loadWeights, parseConfig } from '@flash-mla/models';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { matricesOf } from '../../../models/src/layers/map-weights.ts';
+import { dataPath, tinyConfig } from '../../../models/src/testing/data.ts';
+import { checkpointFiles } from '../../../models/src/testing/memory-files.ts';
+import { tinyTensors } from '../../../models/src/testing/tiny-weights.ts';
+import { openDevice } from '../open-device.ts';
+import type { Device } from '../runtime/device/device.ts';
+import { type DeviceMatrix, DeviceOperations } from './device-operations.ts';
+
+const name = 'deepseek-v2-lite';
+const totalPages = 8;
+
+describe('DeviceRunner', () => {
+  let device: Device;
+  let ops: DeviceOperations;
+  let decoder: Decoder<DeviceMatrix>;
+  let cache: DeviceMatrix[];
+  let release: () => void;
+  beforeAll(async () => {
+    device = await openDevice('sim');
+    ops = new DeviceOperations(device);
+    const list = readFileSync(dataPath(`tiny/${name}/tensors.json`), 'utf8');
+    const files = await checkpointFiles(tinyConfig(name), tinyTensors(JSON.parse(list)), 1);
+    const config = parseConfig(tinyConfig(name));
+    const weights = await loadWeights(files, config, ops);
+    decoder = new Decoder(config, ops, weights, 192);
+    cache = decoder.createCache(totalPages);
+    release = () => {
+      for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+    };
+  });
+  afterAll(() => device.dispose());
+
+  /** What the engine gives out for prompts that arrive one step after the other. */
+  async function generate(
+    runner: ModelRunner,
+    samplings: readonly SamplingParams[],
+    options: Partial<EngineOptions>,
+  ): Promise<number[][]> {
+    const engine = new Engine(runner, {
+      ...{ totalPages, maxModelLength: 192, pageSize: ops.pageSize, maxRunning: 2 },
+      ...{ maxBatchTokens: 512, ...options },
+    });
+    const answers = samplings.map((): number[] => []);
+    const waiting = [...samplings.entries()];
+    while (waiting.length > 0 || engine.hasWork) {
+      const next = waiting.shift();
+      if (next !== undefined) {
+        const [i, sampling] = next;
+        const prompt = Array.from({ length: 3 + 2 * i }, (_, j) => (31 * i + 7 * j) % 500);
+        engine.submit({ id: `${i}`, prompt, sampling, maxTokens: 3, stopTokens: [] });
+      }
+      const events = await engine.step();
+      for (const event of events) {
+        if (event.kind === 'token') answers[Number(event.id)]?.push(event.token);
+      }
+    }
+    return answers;
+  }
+
+  const greedy = { temperature: 0 };
+  const drawn = { temperature: 0.8, seed: 3, topK: 20, logprobs: 2 };
+
+  it('gives the tokens that steps call by call give, with steps that overlap', async () => {
+    const samplings = [greedy, drawn];
+    const expected = await generate(new DecoderRunner(decoder, cache), samplings, {
+      overlap: false,
+    });
+    expect(expected.map((tokens) => tokens.length)).toEqual([3, 3]);
+    const before = device.memoryStats().allocated;
+    const runner = ops.createRunner?.(decoder, cache);
+    expect(await generate(runner as ModelRunner, samplings, { overlap: true })).toEqual(expected);
+    runner?.[Symbol.dispose]();
+    expect(device.memoryStats().allocated).toBe(before);
+    release();
+    expect(device.memoryStats().allocated).toBe(0);
+  }, 180_000);
+});

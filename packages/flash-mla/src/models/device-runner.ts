@@ -1,0 +1,243 @@
+import {
+  type BatchPlan,
+  type ModelRunner,
+  Sampler,
+  type SlotStart,
+  type StepMasks,
+  type StepOutput,
+  type TokenLogprobs,
+} from '@flash-mla/engine';
+import { type Decoder, makeBatch } from '@flash-mla/models';
+import { sampleTokens } from '../ops/sampling/index.ts';
+import type { Device } from '../runtime/device/device.ts';
+import type { Tensor } from '../runtime/tensor/tensor.ts';
+import type { DeviceMatrix, DeviceOperations } from './device-operations.ts';
+import { allOf, RecordedStep, RotationTable } from './recorded-step.ts';
+
+/** A row of the batch: how its tokens are drawn, and the last one. */
+interface Row {
+  readonly start: SlotStart;
+  readonly sampler: Sampler;
+  /** Whether the likeliest token is all that it takes. */
+  readonly isGreedy: boolean;
+  lastToken: number;
+}
+
+/** Rows of logits, and the likeliest token of each, on their way to the host. */
+interface Draw {
+  readonly slots: readonly number[];
+  readonly rows: readonly Row[];
+  /** Of the tokens that are drawn. */
+  readonly positions: readonly number[];
+  readonly likeliest: Promise<Int32Array>;
+  /** Of rows whose tokens are drawn on the host. */
+  readonly logits: ReadonlyMap<number, Promise<Float32Array>>;
+}
+
+/**
+ * Runs the steps of an engine on a device. Decodes are recorded once for each size of the batch and replayed;
+ * prompts are enqueued call by call. The likeliest tokens never leave the device before the next step, which
+ * may be enqueued while this one is computed.
+ */
+export class DeviceRunner implements ModelRunner, Disposable {
+  readonly #device: Device;
+  readonly #ops: DeviceOperations;
+  readonly #decoder: Decoder<DeviceMatrix>;
+  readonly #cache: readonly DeviceMatrix[];
+  readonly #rows = new Map<number, Row>();
+  readonly #recorded = new Map<number, RecordedStep>();
+  #angles: RotationTable | undefined;
+  /** The recorded step whose ids go on with these slots, if nothing else came since. */
+  #fed: { readonly step: RecordedStep; readonly slots: readonly number[] } | undefined;
+  #begun: Promise<unknown> = Promise.resolve();
+  #finished: Promise<unknown> = Promise.resolve();
+  #finishedAt = 0;
+
+  constructor(
+    device: Device,
+    ops: DeviceOperations,
+    decoder: Decoder<DeviceMatrix>,
+    cache: readonly DeviceMatrix[],
+  ) {
+    this.#device = device;
+    this.#ops = ops;
+    this.#decoder = decoder;
+    this.#cache = cache;
+  }
+
+  /** Steps take effect in the order in which they come. */
+  run(plan: BatchPlan): Promise<StepOutput> {
+    const before = this.#finished;
+    const begun = this.#begun.then(() => this.#begin(plan, before));
+    this.#begun = begun.catch(() => {});
+    const output = begun.then((step) => step.output);
+    this.#finished = output.catch(() => {});
+    return output;
+  }
+
+  /** No step may run. */
+  [Symbol.dispose](): void {
+    for (const step of this.#recorded.values()) step[Symbol.dispose]();
+    this.#recorded.clear();
+    this.#angles?.[Symbol.dispose]();
+    this.#angles = undefined;
+  }
+
+  /** Makes the calls of a step; the promise within waits for what they give. */
+  async #begin(plan: BatchPlan, before: Promise<unknown>) {
+    const started = performance.now();
+    const { decodes, numDecodeRows, starts } = plan;
+    const step = numDecodeRows > 0 ? this.#recordedStep(numDecodeRows) : undefined;
+    // Where the tokens are not on the device in this order, the host has to have them.
+    const goesOn = step !== undefined && this.#goesOn(step, plan);
+    if (!goesOn) await before;
+    for (const start of starts) this.#rows.set(start.slot, rowOf(start));
+    if (step !== undefined) {
+      const tokens = decodes.map(({ slot, token }) => token ?? this.#row(slot).lastToken);
+      step.replay(decodes, goesOn ? undefined : tokens);
+      this.#fed = undefined;
+    }
+    const prefilled = this.#prefill(plan);
+    // Until here the masks may be unknown: they depend on the step before.
+    const masks = await plan.masks;
+    const draws: Draw[] = [];
+    if (step !== undefined) {
+      const slots = decodes.map(({ slot }) => slot);
+      const positions = decodes.map(({ position }) => position + 1);
+      const draw = this.#draw(slots, positions, step.logits, step.ids, masks);
+      if (draw.logits.size === 0) this.#fed = { step, slots };
+      draws.push(draw);
+    }
+    if (prefilled !== undefined) {
+      const { slots, positions, logits, tokens } = prefilled;
+      draws.push(this.#draw(slots, positions, logits, tokens, masks));
+      logits.dispose();
+      tokens.dispose();
+    }
+    // The cache has to be written before the step counts as done.
+    const done = draws.length > 0 ? undefined : this.#device.synchronize();
+    return { output: this.#finish(draws, done, masks, started) };
+  }
+
+  #recordedStep(rows: number): RecordedStep {
+    const known = this.#recorded.get(rows);
+    if (known !== undefined) return known;
+    const decoder = this.#decoder;
+    if (this.#angles === undefined) {
+      const positions = Int32Array.from({ length: decoder.maxPositions }, (_, i) => i);
+      this.#angles = new RotationTable(this.#device, decoder.rotation(positions));
+    }
+    const step = new RecordedStep(
+      {
+        ...{ device: this.#device, ops: this.#ops, decoder, cache: this.#cache },
+        angles: this.#angles,
+      },
+      rows,
+    );
+    this.#recorded.set(rows, step);
+    return step;
+  }
+
+  /** Whether the step's ids are those of the decodes: the likeliest tokens of the replay before. */
+  #goesOn(step: RecordedStep, { decodes, starts }: BatchPlan): boolean {
+    if (this.#fed?.step !== step || this.#fed.slots.length !== decodes.length) return false;
+    const { slots } = this.#fed;
+    return (
+      decodes.every(
+        ({ slot, token }, i) =>
+          slot === slots[i] && (token === null || token === this.#row(slot).lastToken),
+      ) && !starts.some(({ slot }) => slots.includes(slot))
+    );
+  }
+
+  /** Enqueues the prompts of a step, and the likeliest token after each that ends in it. */
+  #prefill({ prefills }: BatchPlan) {
+    if (prefills.length === 0) return undefined;
+    return this.#ops.enqueueStep(() => {
+      const batch = makeBatch(prefills);
+      const ending = prefills.flatMap(({ slot, samples }, i) => {
+        const sequence = batch.sequences[i];
+        return samples && sequence !== undefined ? [{ slot, sequence }] : [];
+      });
+      const last = ending.map(({ sequence: { row, count } }) => row + count - 1);
+      const { logits } = allOf(this.#decoder.enqueue(batch, this.#cache, Int32Array.from(last)));
+      if (logits === undefined) return undefined;
+      const { tokens, logprobs } = sampleTokens({ logits });
+      logprobs.dispose();
+      return {
+        ...{ logits: this.#ops.detach(logits), tokens },
+        slots: ending.map(({ slot }) => slot),
+        positions: ending.map(({ sequence: { start, count } }) => start + count),
+      };
+    });
+  }
+
+  #draw(
+    slots: readonly number[],
+    positions: readonly number[],
+    logits: DeviceMatrix,
+    tokens: Tensor<'i32'>,
+    masks: StepMasks | undefined,
+  ): Draw {
+    const onHost = new Map<number, Promise<Float32Array>>();
+    const rows = slots.map((slot) => this.#row(slot));
+    for (const [i, slot] of slots.entries()) {
+      if (rows[i]?.isGreedy && !masks?.has(slot)) continue;
+      onHost.set(i, logits.slice(0, i, i + 1).readFloat32());
+    }
+    const likeliest = tokens.read();
+    return { slots, rows, positions, likeliest, logits: onHost };
+  }
+
+  async #finish(
+    draws: readonly Draw[],
+    done: Promise<void> | undefined,
+    masks: StepMasks | undefined,
+    started: number,
+  ): Promise<StepOutput> {
+    await Promise.all([
+      ...[done, ...draws.map(({ likeliest }) => likeliest)],
+      ...draws.flatMap(({ logits }) => [...logits.values()]),
+    ]);
+    const tokens: number[] = [];
+    const logprobs: (TokenLogprobs | undefined)[] = [];
+    for (const { slots, rows, positions, likeliest, logits } of draws) {
+      const best = await likeliest;
+      for (const [i, row] of rows.entries()) {
+        const own = await logits.get(i);
+        const sampled =
+          own && row.sampler.sample(own, positions[i] as number, masks?.get(slots[i] as number));
+        row.lastToken = sampled?.token ?? (best[i] as number);
+        tokens.push(row.lastToken);
+        logprobs.push(sampled?.logprobs);
+      }
+    }
+    // Of a step that was enqueued while another one was computed, only its own time counts.
+    const now = performance.now();
+    const durationMs = now - Math.max(started, this.#finishedAt);
+    this.#finishedAt = now;
+    return { tokens, logprobs, durationMs };
+  }
+
+  #row(slot: number): Row {
+    const row = this.#rows.get(slot);
+    if (row === undefined) throw new Error(`slot ${slot} serves no request`);
+    return row;
+  }
+}
+
+function rowOf(start: SlotStart): Row {
+  return { start, sampler: new Sampler(start), isGreedy: isGreedy(start), lastToken: 0 };
+}
+
+function isGreedy({ sampling, suppressed }: SlotStart): boolean {
+  const { temperature, logitBias, allowedTokens, logprobs } = sampling;
+  const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = sampling;
+  return (
+    temperature === 0 &&
+    ![logitBias, allowedTokens, logprobs, suppressed].some((given) => given !== undefined) &&
+    repetitionPenalty === 1 &&
+    presencePenalty === 0 &&
+    frequencyPenalty === 0
+  );
+}
