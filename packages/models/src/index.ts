@@ -2,6 +2,7 @@ export type { PromptCheck } from './check/check-answers.ts';
 export { checkModel, checkModelOn } from './check/check-model.ts';
 export { type LoadOptions, loadWeights } from './checkpoint/load-weights.ts';
 export { filesIn, findModel, type ModelFiles } from './checkpoint/model-files.ts';
+export { type Parts, planWeights, type TensorSource } from './checkpoint/weight-plan.ts';
 export {
   defaultGenerationConfig,
   type GenerationConfig,
@@ -50,6 +51,7 @@ export type {
 } from './generation/options.ts';
 export { type Batch, makeBatch, type Sequence, type SequenceTokens } from './layers/batch.ts';
 export { Decoder } from './layers/decoder.ts';
+export { mapWeights, matricesOf } from './layers/map-weights.ts';
 export type {
   AttentionCall,
   AttentionForm,

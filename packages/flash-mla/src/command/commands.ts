@@ -44,6 +44,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'measure an operation, or a suite of problems',
     load: () => import('./commands/bench.ts'),
   },
+  'bench-model': {
+    summary: 'measure the steps of a language model with random weights',
+    load: () => import('./commands/bench-model.ts'),
+  },
   'bench-serve': {
     summary: 'measure a server under load: latencies, tokens per second, goodput',
     load: () => import('./commands/bench-serve.ts'),

@@ -13,11 +13,17 @@ import type { TensorParts } from './tensor-parts.ts';
 /** A matrix of weights: parts of the checkpoint, one below the other. */
 export type Parts = readonly WeightPart[];
 
+/** What a plan asks of a checkpoint. */
+export type TensorSource = Pick<
+  TensorParts,
+  'has' | 'vector' | 'plainMatrix' | 'matrix' | 'slice' | 'finish'
+>;
+
 /**
  * Which tensor of the checkpoint becomes which weight. Throws CheckpointError, once all tensors have been
  * looked at, for those that are missing, of another shape, or not accounted for.
  */
-export function planWeights(config: ModelConfig, tensors: TensorParts): ModelWeights<Parts> {
+export function planWeights(config: ModelConfig, tensors: TensorSource): ModelWeights<Parts> {
   const { hiddenSize, vocabSize, numLayers } = config;
   const embedding = [tensors.plainMatrix('model.embed_tokens.weight', vocabSize, hiddenSize)];
   const layers = Array.from({ length: numLayers }, (_, i) => layer(config, tensors, i));
@@ -39,7 +45,7 @@ function isIgnored(config: ModelConfig, name: string): boolean {
   return index >= config.numLayers && index < config.numLayers + config.numNextTokenLayers;
 }
 
-function layer(config: ModelConfig, tensors: TensorParts, index: number): LayerWeights<Parts> {
+function layer(config: ModelConfig, tensors: TensorSource, index: number): LayerWeights<Parts> {
   const prefix = `model.layers.${index}.`;
   const { hiddenSize, intermediateSize } = config;
   return {
@@ -55,7 +61,7 @@ function layer(config: ModelConfig, tensors: TensorParts, index: number): LayerW
 
 function attention(
   { hiddenSize, attention: config }: ModelConfig,
-  tensors: TensorParts,
+  tensors: TensorSource,
   prefix: string,
 ): AttentionWeights<Parts> {
   const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, vDim } = config;
@@ -94,7 +100,7 @@ function attention(
 }
 
 function mlp(
-  tensors: TensorParts,
+  tensors: TensorSource,
   prefix: string,
   hiddenSize: number,
   width: number,
@@ -108,7 +114,7 @@ function mlp(
   };
 }
 
-function moe(config: ModelConfig, tensors: TensorParts, prefix: string): MoeWeights<Parts> {
+function moe(config: ModelConfig, tensors: TensorSource, prefix: string): MoeWeights<Parts> {
   const { hiddenSize, moe: experts } = config;
   if (experts === undefined) throw new Error('a layer of experts without a config for them');
   const { numExperts, intermediateSize, sharedIntermediateSize, routing } = experts;
@@ -150,7 +156,7 @@ function sharedExperts(
 }
 
 function separateExperts(
-  tensors: TensorParts,
+  tensors: TensorSource,
   prefix: string,
   count: number,
   hiddenSize: number,
@@ -167,7 +173,7 @@ function separateExperts(
 
 /** As transformers keeps them in memory: one tensor for all experts, gate before up. */
 function stackedExperts(
-  tensors: TensorParts,
+  tensors: TensorSource,
   prefix: string,
   count: number,
   hiddenSize: number,

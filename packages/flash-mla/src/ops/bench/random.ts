@@ -12,6 +12,18 @@ export function uniform(seed: number): () => number {
   };
 }
 
+/** An even number of standard normals. */
+export function normals(count: number, next: () => number): Float32Array {
+  const drawn = new Float32Array(count);
+  for (let i = 0; i < count; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - next()));
+    const angle = 2 * Math.PI * next();
+    drawn[i] = radius * Math.cos(angle);
+    drawn[i + 1] = radius * Math.sin(angle);
+  }
+  return drawn;
+}
+
 /** Values in the pool that tensors are filled from; drawing each one afresh would take minutes. */
 const poolSize = 1 << 20;
 const pools = new Map<DType, StorageOf<DType>>();
@@ -19,15 +31,7 @@ const pools = new Map<DType, StorageOf<DType>>();
 function pool<D extends DType>(dtype: D): StorageOf<D> {
   const known = pools.get(dtype);
   if (known !== undefined) return known as StorageOf<D>;
-  const next = uniform(0x5eed);
-  const normals = new Float32Array(poolSize);
-  for (let i = 0; i < poolSize; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(1 - next()));
-    const angle = 2 * Math.PI * next();
-    normals[i] = radius * Math.cos(angle);
-    normals[i + 1] = radius * Math.sin(angle);
-  }
-  const codes = encodeElements(dtype, normals);
+  const codes = encodeElements(dtype, normals(poolSize, uniform(0x5eed)));
   pools.set(dtype, codes);
   return codes;
 }
