@@ -169,3 +169,34 @@ describe('estimate', () => {
     expect(tight.stdout).toMatch(/does not fit into 10.2 MiB/);
   });
 });
+
+describe('bench model', () => {
+  it('measures two layers of a model on the processor, and prints JSON only', async () => {
+    const flags = ['--device', 'cpu', '--layers', '2', '--b', '1,3', '--context', '70'];
+    const measurement = ['--seconds', '0', '--bandwidth', '100', '--json'];
+    const { code, stdout, stderr } = await runCli([
+      ...['bench', 'model', '--shape', tales, ...flags, ...measurement],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { rows, layers, bandwidth } = JSON.parse(stdout);
+    expect({ layers, bandwidth }).toEqual({ layers: 2, bandwidth: 100e9 });
+    expect(rows.map(({ op, b }: { op: string; b: number }) => [op, b])).toEqual([
+      ...[1, 3].map((b) => ['model_decode', b]),
+      ...[1, 3].map((b) => ['model_prefill', b]),
+    ]);
+    for (const row of rows) {
+      expect(row.tokens_per_second).toBeGreaterThan(0);
+      expect(row.share).toBeCloseTo(row.bytes / 100e9 / (row.us / 1e6), 6);
+    }
+  });
+
+  it.each([
+    [['--b', '0'], /--b/],
+    [['--phase', 'both'], /--phase/],
+    [['--shape', 'no/such/model'], /no\/such\/model/],
+  ])('refuses %j', async (flags, message) => {
+    const { code, stderr } = await runCli(['bench', 'model', '--device', 'cpu', ...flags]);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
+  });
+});
