@@ -24,6 +24,7 @@ export * from './ops/activation/index.ts';
 export * from './ops/attention/index.ts';
 export * from './ops/embedding/index.ts';
 export * from './ops/gemm/index.ts';
+export * from './ops/indexer/index.ts';
 export type { KvRowLayout } from './ops/kernel-lib/row-layout.ts';
 export {
   type AppendKvCacheOptions,

@@ -3,6 +3,7 @@ import { activationKernels } from './activation/kernels.ts';
 import { attentionKernels } from './attention/kernels.ts';
 import { embeddingKernels } from './embedding/kernels.ts';
 import { gemmKernels } from './gemm/kernels.ts';
+import { indexerKernels } from './indexer/kernels.ts';
 import { kvCacheKernels } from './kv-cache/kernels.ts';
 import { moeKernels } from './moe/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
@@ -22,6 +23,7 @@ const families: readonly KernelLibrary[] = [
   moeKernels,
   samplingKernels,
   swapInKernels,
+  indexerKernels,
 ];
 
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */

@@ -6,6 +6,7 @@ import type { OperationBench } from './bench/operation.ts';
 import type { OperationTools } from './conformance/operation-tools.ts';
 import { embeddingTools } from './embedding/tools.ts';
 import { gemmTools } from './gemm/tools.ts';
+import { indexerTools } from './indexer/tools.ts';
 import { kvCacheTools } from './kv-cache/tools.ts';
 import { moeTools } from './moe/tools.ts';
 import { normTools } from './norm/tools.ts';
@@ -25,6 +26,7 @@ export const operationTools: readonly OperationTools[] = [
   moeTools,
   samplingTools,
   swapInTools,
+  indexerTools,
 ];
 
 /** The benchmarks by name, in the order of the help. */

@@ -1,0 +1,14 @@
+import type { KernelLibrary } from '../../runtime/device/kernel-library.ts';
+
+/** Kernels of the lightning indexer. */
+export const indexerKernels: KernelLibrary = {
+  name: 'indexer',
+  cuda: [
+    {
+      ...{ name: 'sm80', from: 80 },
+      load: async () => (await import('./cuda/kernels.ts')).indexerCudaKernels,
+    },
+  ],
+  webgpu: async () => (await import('./webgpu/kernels.ts')).indexerWebGpuKernels,
+  cpu: async () => (await import('./cpu/kernels.ts')).indexerCpuKernels,
+};
