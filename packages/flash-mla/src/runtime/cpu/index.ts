@@ -61,18 +61,23 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   requireSimd();
   const relaxed = options.relaxedSimd !== false && hasRelaxedSimd();
   const workers = shared ? threads : 1;
-  const found = await findKernels(shared && (options.native ?? true));
   const { memory, pages } = createMemory(shared);
-  // Threads take longest to start: compile meanwhile.
+  // Threads take longest to start: compile and look for machine code meanwhile.
   const compiling = compileKernels(relaxed, shared);
-  const group = await startWorkers(workers, async (i) => ({
-    module: (await compiling).module,
-    ...(shared ? { memory } : {}),
-    maximumPages: pages,
-    index: i,
-    workers,
-    native: found.start,
-  }));
+  let finding: Promise<NativeFinding> | undefined;
+  const group = await startWorkers(workers, async (i) => {
+    finding ??= findKernels(shared && (options.native ?? true));
+    const [{ module }, { start: native }] = await Promise.all([compiling, finding]);
+    return {
+      module,
+      ...(shared ? { memory } : {}),
+      maximumPages: pages,
+      index: i,
+      workers,
+      native,
+    };
+  });
+  const found = (await finding) ?? withoutCode;
   const host = instantiate<HostKernels>(
     (await compiling).module,
     memory,
@@ -105,10 +110,17 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
   return backend;
 }
 
+const withoutCode: NativeFinding = {
+  kind: 'wasm',
+  bf16Products: false,
+  passedOver: [],
+  start: undefined,
+};
+
 /** Machine code reaches shared memory only: a private one belongs to its thread. */
 async function findKernels(wanted: boolean | NativeFinding): Promise<NativeFinding> {
   if (typeof wanted === 'object') return wanted;
-  if (!wanted) return { kind: 'wasm', bf16Products: false, passedOver: [], start: undefined };
+  if (!wanted) return withoutCode;
   return findNative();
 }
 

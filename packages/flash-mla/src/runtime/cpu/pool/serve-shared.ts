@@ -24,6 +24,7 @@ export function serveSharedMemory(
   reply: (message: WorkerReply) => void,
 ): never {
   const { index, workers, module, native } = start;
+  // Before the host is told: a thread that is terminated while it loads koffi takes the process with it.
   const functions = native && nativeFunctions(native, memory);
   const kernels = instantiate<Kernels>(module, memory, functions);
   const names = commandNames(module);

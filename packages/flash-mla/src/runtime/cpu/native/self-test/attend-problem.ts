@@ -1,6 +1,13 @@
 import { attendKernels } from '../kernels/attend/attend.ts';
 import type { VectorKind } from '../kernels/features.ts';
-import { attendRow, type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
+import {
+  attendRow,
+  memoryOfNaN,
+  type NativeProblem,
+  Places,
+  seededNumbers,
+  WorstError,
+} from './problem.ts';
 
 /** A block to attend to, with whatever a tile can look like. */
 export interface AttendShape {
@@ -35,7 +42,7 @@ export function attendProblem(kind: VectorKind, shape: AttendShape): NativeProbl
     scores: room.take((padded / 16) * (block + spare) * 16),
     outputs: room.take(colTiles * padded * 16),
   };
-  const memory = new Uint8Array(room.end);
+  const memory = memoryOfNaN(room.bytes);
   const floats = new Float32Array(memory.buffer);
   const limits = new Int32Array(memory.buffer, places.limits, padded);
   const random = seededNumbers(rows * 1000 + tokens);
@@ -47,6 +54,8 @@ export function attendProblem(kind: VectorKind, shape: AttendShape): NativeProbl
   for (let r = 0; r < padded; r++) {
     floats[places.maximum / 4 + r] = Number.NEGATIVE_INFINITY;
     limits[r] = position + Math.min(tokens, 1 + (r % block));
+    floats[places.sum / 4 + r] = 0;
+    for (let c = 0; c < colTiles * 16; c++) floats[outputAt(r, c)] = 0;
     for (let c = 0; c < d; c++) floats[queryAt(r, c)] = r < rows ? random() : 0;
     if (!shape.continued || r >= rows) continue;
     floats[places.maximum / 4 + r] = random();
@@ -57,10 +66,10 @@ export function attendProblem(kind: VectorKind, shape: AttendShape): NativeProbl
     for (let c = 0; c < keyColumns; c++) floats[keyAt(t, c)] = random();
   }
   const before = floats.slice();
+  const fields = { ...places, values: places.keys };
   memory.set(
     attendKernels[kind].packJob({
-      ...places,
-      values: places.keys,
+      ...fields,
       keyStride: 4 * keyColumns,
       valueStride: 4 * keyColumns,
       outputStride: padded * 64,
@@ -100,5 +109,6 @@ export function attendProblem(kind: VectorKind, shape: AttendShape): NativeProbl
     return error.worst;
   }
   // Sums of some hundred products in float32.
-  return { memory, job: 0, tolerance: 1e-5, errorOf };
+  const operands = room.operands(attendKernels[kind].jobLayout, fields);
+  return { memory, job: 0, operands, tolerance: 1e-5, errorOf };
 }

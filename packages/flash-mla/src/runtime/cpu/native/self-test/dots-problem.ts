@@ -1,6 +1,6 @@
 import { dotsKernels } from '../kernels/dots/dots.ts';
 import type { VectorKind } from '../kernels/features.ts';
-import { type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
+import { memoryOfNaN, type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
 
 /** A product of rows with rows of weights. */
 export interface DotsShape {
@@ -14,11 +14,11 @@ export interface DotsShape {
 export function dotsProblem(kind: VectorKind, shape: DotsShape): NativeProblem {
   const { rows, columns, depth, bf16 } = shape;
   const room = new Places();
-  const sums = room.take(rows * (columns + 3));
-  const x = room.take(rows * (depth + 8));
-  const weights = room.end;
+  const sums = room.take(rows * (columns + 3) - 3);
+  const x = room.take(rows * (depth + 8) - 8);
   const size = bf16 ? 2 : 4;
-  const memory = new Uint8Array(weights + columns * depth * size);
+  const weights = room.takeBytes(columns * depth * size);
+  const memory = memoryOfNaN(room.bytes);
   const view = new DataView(memory.buffer);
   const random = seededNumbers(rows * 1000 + columns);
   const xAt = (r: number, c: number) => x + 4 * (r * (depth + 8) + c);
@@ -67,5 +67,6 @@ export function dotsProblem(kind: VectorKind, shape: DotsShape): NativeProblem {
     }
     return error.worst;
   }
-  return { memory, job: 0, tolerance: 1e-5, errorOf };
+  const operands = room.operands(dotsKernels[kind].jobLayout, { x, weights, sums });
+  return { memory, job: 0, operands, tolerance: 1e-5, errorOf };
 }

@@ -1,8 +1,20 @@
+import type { JobLayout } from '@flash-mla/machine-code';
+
+/** A piece of memory that a kernel may touch. */
+export interface Operand {
+  readonly at: number;
+  readonly bytes: number;
+  /** Where the words of 32 bits lie that hold addresses in it. */
+  readonly pointers: readonly number[];
+}
+
 /** A job with its memory, and what must come of it. */
 export interface NativeProblem {
   readonly memory: Uint8Array<ArrayBuffer>;
   /** Where the job lies. */
   readonly job: number;
+  /** Everything that the kernel may touch, the job included: of the rest of the memory it knows nothing. */
+  readonly operands: readonly Operand[];
   /** By how much results may be off. */
   readonly tolerance: number;
   /** The largest distance from the expected results, relative to their size; infinite for NaN. */
@@ -30,15 +42,40 @@ export class WorstError {
 
 /** Gives out places in a memory that begins with a job of at most 128 bytes; all are 64 bytes apart. */
 export class Places {
-  end = 128;
+  readonly #taken: { at: number; bytes: number }[] = [];
+  /** Where what was taken ends. */
+  bytes = 128;
 
   /** Room for so many numbers of 32 bits. */
   take(count: number): number {
-    const at = this.end;
-    this.end = Math.ceil((at + 4 * count) / 64) * 64;
+    return this.takeBytes(4 * count);
+  }
+
+  takeBytes(bytes: number): number {
+    const at = Math.ceil(this.bytes / 64) * 64;
+    this.bytes = at + bytes;
+    this.#taken.push({ at, bytes });
     return at;
   }
+
+  /** The job and what it points to; `lists`: further words with addresses, by the place they point into. */
+  operands(
+    { bytes, offsets }: JobLayout,
+    fields: Readonly<Record<string, number>>,
+    lists: ReadonlyMap<number, readonly number[]> = new Map(),
+  ): Operand[] {
+    const places = this.#taken.map(({ at, bytes }) => {
+      const names = Object.keys(fields).filter((name) => fields[name] === at);
+      const pointers = names.map((name) => offsets.get(name)?.offset ?? Number.NaN);
+      return { at, bytes, pointers: [...pointers, ...(lists.get(at) ?? [])] };
+    });
+    return [{ at: 0, bytes, pointers: [] }, ...places];
+  }
 }
+
+/** Memory in which every number of f32 or bf16 is NaN: what a kernel must not use has it. */
+export const memoryOfNaN = (bytes: number): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(bytes).fill(0xff);
 
 /** One online-softmax step of a row, in float64. */
 export interface Row {

@@ -1,6 +1,6 @@
 import type { Kernel } from '@flash-mla/machine-code';
 import type { productsJob } from '../kernels/products/job.ts';
-import { type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
+import { memoryOfNaN, type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
 
 /** A product of rows of bf16 with rows of weights of bf16. */
 export interface ProductsShape {
@@ -9,27 +9,24 @@ export interface ProductsShape {
   readonly depth: number;
 }
 
-/** Rows of weights, then rows of x at the very end of the memory; or the other way round. */
 export function productsProblem(
   kernel: Kernel<typeof productsJob>,
   { rows, columns, depth }: ProductsShape,
-  last: 'x' | 'weights' = 'x',
 ): NativeProblem {
   const padded = Math.ceil(rows / 16) * 16;
   const room = new Places();
-  const sums = room.take(padded * (columns + 3));
+  const sums = room.take(padded * (columns + 3) - 3);
   const panels = room.take((padded * depth) / 2);
-  const sizes = { x: rows * depth * 2, weights: columns * depth * 2 };
-  const first = last === 'x' ? 'weights' : 'x';
-  const places = { [first]: room.end, [last]: room.end + sizes[first] } as Record<
-    'x' | 'weights',
-    number
-  >;
-  const memory = new Uint8Array(room.end + sizes.x + sizes.weights);
+  const places = {
+    ...{ sums, panels },
+    weights: room.takeBytes(columns * depth * 2),
+    x: room.takeBytes(rows * depth * 2),
+  };
+  const memory = memoryOfNaN(room.bytes);
   const view = new DataView(memory.buffer);
   const random = seededNumbers(rows * 1000 + columns);
   const word = new DataView(new ArrayBuffer(4));
-  for (let at = room.end; at < memory.length; at += 2) {
+  for (let at = places.weights; at < memory.length; at += 2) {
     word.setFloat32(0, random(), true);
     view.setUint16(at, word.getUint16(2, true), true);
   }
@@ -40,7 +37,7 @@ export function productsProblem(
   memory.set(
     kernel.packJob({
       ...places,
-      ...{ sums, panels, rows, columns, depth },
+      ...{ rows, columns, depth },
       xStride: 2 * depth,
       weightStride: 2 * depth,
       sumsStride: 4 * (columns + 3),
@@ -62,5 +59,6 @@ export function productsProblem(
     }
     return error.worst;
   }
-  return { memory, job: 0, tolerance: 1e-5, errorOf };
+  const operands = room.operands(kernel.jobLayout, places);
+  return { memory, job: 0, operands, tolerance: 1e-5, errorOf };
 }

@@ -1,7 +1,14 @@
 import type { Kernel } from '@flash-mla/machine-code';
 import type { rowsJob } from '../kernels/rows/job.ts';
 import type { AttendShape } from './attend-problem.ts';
-import { attendRow, type NativeProblem, Places, seededNumbers, WorstError } from './problem.ts';
+import {
+  attendRow,
+  memoryOfNaN,
+  type NativeProblem,
+  Places,
+  seededNumbers,
+  WorstError,
+} from './problem.ts';
 
 const spare = 8;
 const position = 100;
@@ -52,8 +59,8 @@ export function rowsProblem(
     staging: room.take((blockTokens * d) / 2),
   };
   const rowBytes = 2 * d + gap;
-  const cache = room.end;
-  const memory = new Uint8Array(cache + tokens * rowBytes - gap);
+  const cache = room.takeBytes(tokens * rowBytes - gap);
+  const memory = memoryOfNaN(room.bytes);
   const view = new DataView(memory.buffer);
   const random = seededNumbers(rows * 1000 + tokens);
   const queryAt = (row: number, c: number) =>
@@ -66,6 +73,9 @@ export function rowsProblem(
   for (let r = 0; r < padded; r++) {
     view.setFloat32(places.maximum + 4 * r, Number.NEGATIVE_INFINITY, true);
     view.setInt32(places.limits + 4 * r, position + Math.min(tokens, 1 + (r % 64)), true);
+    view.setFloat32(places.sum + 4 * r, 0, true);
+    for (let c = 0; c < headDimV; c++) view.setFloat32(outputAt(r, c), 0, true);
+    for (let c = 0; c < d; c++) view.setUint16(queryAt(r, c), 0, true);
     for (let c = 0; c < d && r < rows; c++) view.setUint16(queryAt(r, c), toBf16(random()), true);
     if (!shape.continued || r >= rows) continue;
     view.setFloat32(places.maximum + 4 * r, random(), true);
@@ -128,5 +138,8 @@ export function rowsProblem(
     return error.worst;
   }
   // Probabilities are rounded to bf16: one of them in another direction is that far off.
-  return { memory, job: 0, tolerance: 4e-3, errorOf };
+  const names = Array.from({ length: Math.ceil(tokens / 32) * 32 }, (_, t) => t);
+  const list = new Map([[cache, names.map((t) => places.rowList + 4 * t)]]);
+  const operands = room.operands(kernel.jobLayout, places, list);
+  return { memory, job: 0, operands, tolerance: 4e-3, errorOf };
 }
