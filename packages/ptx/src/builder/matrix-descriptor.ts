@@ -155,6 +155,18 @@ export class MatrixDescriptor {
     });
   }
 
+  /** The same matrix, whose bits are elements of another type of the same size. */
+  as(element: MemType): MatrixDescriptor {
+    const source = this.#source;
+    if (source === undefined || source.element === element) return this;
+    if (bytesOf(source.element) !== bytesOf(element)) {
+      this.#low.body.fail(
+        `shared field "${source.name}" holds ${source.element}, which has not the size of ${element}`,
+      );
+    }
+    return this.#moved(this.#low, 0, { ...source, element }, this.#origin);
+  }
+
   /** The matrix that starts so many tiles (columns as wide as the swizzle) further. */
   tile(count: number | Value<'u32' | 's32'>): MatrixDescriptor {
     const { body } = this.#low;

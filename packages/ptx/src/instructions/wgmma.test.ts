@@ -172,6 +172,12 @@ describe('checks', () => {
     );
     expect(
       error((k) =>
+        k.wgmma('f16', acc(k, 8), k.shared.a.kMajor(0, 0, 0).as('f16'), few(k).as('f16')),
+      ),
+    ).toBe('none');
+    expect(error((k) => few(k).as('e4m3'))).toContain('not the size of e4m3');
+    expect(
+      error((k) =>
         k.wgmma('bf16', acc(k, 8), k.shared.a.kMajor(0, 0, 0), few(k), { transB: true }),
       ),
     ).toContain('K-major');

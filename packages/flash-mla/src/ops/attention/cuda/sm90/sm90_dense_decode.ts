@@ -1,7 +1,8 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { twoStages } from '../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
-import { ringPosition } from '../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { warpGroup } from '../../../kernel-lib/cuda/sm90/roles.ts';
 import type { Piece } from '../pieces.ts';
 import { Consumer } from './dense/consume.ts';
 import { fetchKeys } from './dense/fetch-keys.ts';
@@ -12,7 +13,7 @@ import { type DecodeParams, decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
 import { writeResults } from './dense/results.ts';
 import { initBarriers } from './dense/ring.ts';
-import { fetchAllQueries, takeRoles } from './dense/roles.ts';
+import { fetchAllQueries, takeDecodeRoles } from './dense/roles.ts';
 import { resetRows, rowState } from './dense/row-state.ts';
 import { awaitTarget, hasNext } from './dense/target.ts';
 import {
@@ -53,18 +54,18 @@ export function buildHopperDenseDecode(
   } as const;
   return defineKernel(options, (k, p) => {
     const { shared } = k;
-    const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
+    const group = warpGroup(k);
     const firstRow = k.blockIdx.x.mul(tileRows).named('first_row');
     const work = workOf(k, p, pageSize, firstRow);
     initBarriers(k, shared, tile);
     k.waitForDependencies();
 
-    takeRoles(k, group, {
+    takeDecodeRoles(k, group, {
       producerRegisters,
       consumerRegisters,
       fetchKeys() {
         k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
-        const ring = ringPosition(k, 1);
+        const ring = twoStages(k, 1);
         work.forEachPiece((piece) => fetchKeys(k, shared, tile, ring, work.keysOf(piece)));
       },
       fetchQueries() {

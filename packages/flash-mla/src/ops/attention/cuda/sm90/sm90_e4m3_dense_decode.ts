@@ -1,11 +1,13 @@
 import { defineKernel, global, type Kernel, type Ops, type Value } from '@flash-mla/ptx';
 import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { manyStages } from '../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { type ConsumerPlace, consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
+import { warpGroup } from '../../../kernel-lib/cuda/sm90/roles.ts';
 import { descaledScale, oneUnlessGiven } from '../descales.ts';
 import type { Piece } from '../pieces.ts';
 import { decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
-import { fetchAllQueries, takeRoles } from './dense/roles.ts';
+import { fetchAllQueries, takeDecodeRoles } from './dense/roles.ts';
 import { awaitTarget, hasNext } from './dense/target.ts';
 import { ctaThreads, headDimV } from './dense/tile.ts';
 import { workOf } from './dense/work.ts';
@@ -13,7 +15,6 @@ import { initBarriers } from './e4m3/barriers.ts';
 import { E4m3Consumer } from './e4m3/consume.ts';
 import { fetchKeys } from './e4m3/fetch-keys.ts';
 import { fetchQuery } from './e4m3/fetch-query.ts';
-import { ringPosition } from './e4m3/ring.ts';
 import { bothConsumers } from './e4m3/team.ts';
 import { consumerRegisters, type E4m3Tile, e4m3Layout, producerRegisters } from './e4m3/tile.ts';
 import { writeResults } from './swap-ab/results.ts';
@@ -53,17 +54,17 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
   } as const;
   return defineKernel(options, (k, p) => {
     const { shared } = k;
-    const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
+    const group = warpGroup(k);
     const work = workOf(k, p, pageSize);
     initBarriers(k, shared, tile);
     k.waitForDependencies();
 
-    takeRoles(k, group, {
+    takeDecodeRoles(k, group, {
       producerRegisters,
       consumerRegisters,
       fetchKeys() {
         k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
-        const ring = ringPosition(k, tile.stages, 1);
+        const ring = manyStages(k, tile.stages, 1);
         work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
       },
       fetchQueries() {

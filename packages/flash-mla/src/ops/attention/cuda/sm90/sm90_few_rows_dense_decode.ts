@@ -1,12 +1,13 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { twoStages } from '../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
-import { ringPosition } from '../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { warpGroup } from '../../../kernel-lib/cuda/sm90/roles.ts';
 import type { Piece } from '../pieces.ts';
 import { fetchQuery } from './dense/fetch-query.ts';
 import { type DecodeParams, decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
-import { fetchAllQueries, takeRoles } from './dense/roles.ts';
+import { fetchAllQueries, takeDecodeRoles } from './dense/roles.ts';
 import { awaitTarget, hasNext } from './dense/target.ts';
 import { consumerRegisters, ctaThreads, producerRegisters } from './dense/tile.ts';
 import { workOf } from './dense/work.ts';
@@ -45,17 +46,17 @@ export function buildFewRowsDenseDecode(
   } as const;
   return defineKernel(options, (k, p) => {
     const { shared } = k;
-    const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
+    const group = warpGroup(k);
     const work = workOf(k, p, pageSize);
     initBarriers(k, shared);
     k.waitForDependencies();
 
-    takeRoles(k, group, {
+    takeDecodeRoles(k, group, {
       producerRegisters,
       consumerRegisters,
       fetchKeys() {
         k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
-        const ring = ringPosition(k, 1);
+        const ring = twoStages(k, 1);
         work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
       },
       fetchQueries() {

@@ -1,11 +1,13 @@
-import { type MatrixDescriptor, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
+import type { Ops, Pointer, Value, Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { releaseBuffer } from '../../../../kernel-lib/cuda/sm90/barriers.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import { partBarrier, releasePart, weightsBarrier } from './ring.ts';
-import { meet, type RowState, rescaleOutputs, type Weights, weigh } from './row-state.ts';
+import { scaleRows } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
+import { fragmentRows, mnMajorFrom } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
+import { partBarrier, weightsBarrier } from './ring.ts';
+import { meet, type RowState, type Weights, weigh } from './row-state.ts';
 import {
   barrierId,
-  columnStepBytes,
   consumers,
   type HopperShared,
   type HopperTile,
@@ -13,6 +15,7 @@ import {
   keyTiles,
   ownValueTiles,
   releasedParts,
+  stepColumns,
   stepsPerTile,
   tileBytes,
   tileColumns,
@@ -210,7 +213,8 @@ export class Consumer<B extends BlockRange> {
     if (order === 'scores first') this.#addPartner();
     k.wgmmaWait(order === 'scores first' ? 1 : 0);
     if (this.#keyTiles > valueTiles) {
-      releasePart(k, this.#tile, partBarrier(this.#shared.empty, consumer, releasedParts - 1));
+      const rest = partBarrier(this.#shared.empty, consumer, releasedParts - 1);
+      releaseBuffer(k, this.#tile.clusterSize, rest);
     }
     k.section('softmax', () => this.#hide(blocks, block, this.#registers.scores));
     const { weights, factors } = weigh(
@@ -225,7 +229,7 @@ export class Consumer<B extends BlockRange> {
       k.wgmmaWait(0);
       this.#releaseValues(this.#partner);
     }
-    rescaleOutputs(k, this.state, factors);
+    scaleRows(k, this.state.outputs, factors);
     k.section('values', () => this.#multiplyValues(weights, consumer));
     k.wgmmaCommit();
     k.wgmmaWait(0);
@@ -237,9 +241,8 @@ export class Consumer<B extends BlockRange> {
   #multiplyScores(): void {
     const k = this.#k;
     const shared = this.#shared;
-    const layout = { swizzle: '128B', stride: 1024 } as const;
-    const query = k.matrixDescriptor(shared.query.pointer, layout);
-    const keys = k.matrixDescriptor(shared.keys.tile(this.place.consumer, 0), layout);
+    const query = shared.query.kMajor(0, 0);
+    const keys = shared.keys.kMajor(this.place.consumer, 0, 0);
     for (let tile = 0; tile < this.#keyTiles; tile++) {
       const part = keyParts.findIndex(({ first }) => first === tile);
       if (part >= 0) {
@@ -251,14 +254,15 @@ export class Consumer<B extends BlockRange> {
         k.wgmmaFence();
       }
       for (let step = 0; step < stepsPerTile; step++) {
-        const at = tile * tileBytes + step * columnStepBytes;
+        const column = tile * tileColumns + step * stepColumns;
         const element = elementOfTile(this.#tile, tile);
         const left =
           tile < this.#tile.registerTiles
             ? asFragments(element, this.#registers.query[tile * stepsPerTile + step])
-            : query.bytes(at);
+            : query.as(element).at(0, column);
         const accumulate = tile + step > 0;
-        k.wgmma(element, this.#registers.scores, left, keys.bytes(at), { accumulate });
+        const right = keys.as(element).at(0, column);
+        k.wgmma(element, this.#registers.scores, left, right, { accumulate });
       }
     }
   }
@@ -292,7 +296,7 @@ export class Consumer<B extends BlockRange> {
   /** This consumer is done with its columns of V in a stage. */
   #releaseValues(stage: Value<'u32'>): void {
     const bar = this.#shared.empty.at(stage).at(this.place.consumer.shl(1));
-    releasePart(this.#k, this.#tile, bar);
+    releaseBuffer(this.#k, this.#tile.clusterSize, bar);
   }
 
   /** outputs += weights × this consumer's columns of V. */
@@ -300,11 +304,7 @@ export class Consumer<B extends BlockRange> {
     const k = this.#k;
     const { element } = this.#tile;
     const start = this.#shared.keys.tile(stage, this.place.consumer.mul(ownValueTiles));
-    const values: MatrixDescriptor = k.matrixDescriptor(start, {
-      swizzle: '128B',
-      stride: 1024,
-      leading: tileBytes,
-    });
+    const values = mnMajorFrom(k, start, tileTokens);
     k.wgmmaFence();
     weights.forEach((fragment, step) => {
       const right = values.bytes(step * tokenStepBytes);
@@ -337,16 +337,9 @@ export class Consumer<B extends BlockRange> {
     return this.#tile.registerTiles === 0 ? pointer : pointer.plus(consumer.xor(1), tileBytes);
   }
 
-  /** Where this lane's row of 8×8 blocks lies in a tile of 64 columns, by steps of 16 columns. */
+  /** Where this lane's row of 8×8 blocks lies in a tile, by steps of 16 columns. */
   #fragmentRows(tile: Pointer<'shared', Element>): Pointer<'shared', Element>[] {
-    const { lane, warpRow } = this.place;
-    const row = warpRow.add(lane.and(15));
-    const chunk = lane.shr(4).xor(row.and(7)).shl(4);
-    const start = tile.bytes(row.shl(7).add(chunk)).folded();
-    return Array.from({ length: tileColumns / 16 }, (_, step) => {
-      if (step === 0) return start;
-      return new Pointer('shared', start.element, start.base.xor(step * 32));
-    });
+    return fragmentRows(tile, this.place.lane, this.place.warpRow);
   }
 }
 

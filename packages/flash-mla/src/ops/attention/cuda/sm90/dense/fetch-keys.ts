@@ -1,6 +1,6 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import type { PipelineState } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { forEachBlock, type KeyBlocks, keyPolicy } from './key-blocks.ts';
 import { partBarrier } from './ring.ts';
 import { type HopperShared, type HopperTile, type KeyPart, keyParts, tileBytes } from './tile.ts';
@@ -10,7 +10,7 @@ export function fetchKeys(
   k: Ops,
   shared: HopperShared,
   { clusterSize, prefetches }: HopperTile,
-  ring: RingPosition,
+  ring: PipelineState,
   blocks: KeyBlocks<Element>,
 ): void {
   const rank = clusterSize > 1 ? k.clusterCtaRank : undefined;
@@ -43,7 +43,7 @@ export function fetchKeys(
     keyParts.forEach((part, i) => {
       if (part.released !== keyParts[i - 1]?.released) {
         const empty = partBarrier(shared.empty, ring.stage, part.released);
-        k.mbarrierWait(empty, ring.parity, { cluster });
+        k.mbarrierWait(empty, ring.phase, { cluster });
       }
       k.if(isLeader, () => {
         const full = partBarrier(shared.full, ring.stage, i);

@@ -1,6 +1,7 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import { type HopperShared, keyTiles, queryThreads } from './tile.ts';
+import { chunkOffset, tileBytesOf } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
+import { type HopperShared, keyTiles, queryThreads, tileColumns } from './tile.ts';
 import type { QuerySource } from './work.ts';
 
 /** What a kernel declares for them. */
@@ -32,12 +33,11 @@ export function fetchQuery(
       .pointer(k.select(present, row, 0))
       .at(chunk.shl(3))
       .folded();
-    const within = row.shl(7).add(chunk.xor(row.and(7)).shl(4));
-    const to = shared.query.pointer.bytes(within).folded();
+    const to = shared.query.pointer.bytes(chunkOffset(row, chunk)).folded();
     const sourceBytes = k.select(present, 16, 0, 'u32');
     for (let tile = 0; tile < keyTiles; tile++) {
-      const target = to.bytes(tile * rows * 128);
-      k.cpAsync(target, from.at(tile * 64), 16, { sourceBytes });
+      const target = to.bytes(tile * tileBytesOf(rows));
+      k.cpAsync(target, from.at(tile * tileColumns), 16, { sourceBytes });
     }
   });
   meanwhile();

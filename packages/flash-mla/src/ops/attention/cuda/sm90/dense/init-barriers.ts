@@ -1,16 +1,7 @@
 import type { Ops } from '@flash-mla/ptx';
 import { consumerWarps, type HopperShared, queryThreads } from './tile.ts';
 
-/** Lets one thread run `init`; ends with a barrier of the CTA or cluster, behind which all see the barriers. */
-export function initBarriersOnce(k: Ops, init: () => void, clusterSize: 1 | 2 = 1): void {
-  k.if(k.threadIdx.x.eq(0), () => {
-    init();
-    k.fenceMbarrierInit();
-  });
-  k.syncWarp();
-  if (clusterSize > 1) k.clusterBarrier();
-  else k.barrier();
-}
+export { initBarriersOnce } from '../../../../kernel-lib/cuda/sm90/barriers.ts';
 
 /** Initialises what every kernel of the family has: the barriers of a piece's queries and target. */
 export function initPieceBarriers(

@@ -3,13 +3,20 @@ import {
   type ParamValues,
   type Pointer,
   packPair,
-  segmentMax,
   segmentSum,
   type Value,
 } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import { transposeQuad } from '../../../../kernel-lib/cuda/sm90/quad.ts';
+import {
+  type LaneRow,
+  laneRowDistance,
+  laneRows,
+  registersOfRow,
+  rowLanes,
+  rowMax,
+} from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
+import { storeRow } from '../../../../kernel-lib/cuda/sm90/store-row.ts';
 import type { decodeResultParams } from '../../decode-results.ts';
 import type { Piece } from '../../pieces.ts';
 import { rowScale } from '../../scaled-halves.ts';
@@ -35,8 +42,6 @@ export interface HopperResults {
   readonly sink?: ((head: Value<'u32'>) => Value<'f32'>) | undefined;
 }
 
-const pair = [0, 1] as const;
-
 /**
  * Writes finished rows to the outputs, and splits of rows to the slots: their columns as scaled f16,
  * beside (log-sum-exp in base 2, factor of the columns) as pairs of f32.
@@ -50,18 +55,18 @@ export function writeResults(
   const { lane, consumer, row } = place;
   const isFirstLane = lane.and(3).eq(0);
   const { isPartial, slot } = target;
-  const own = pair.map((r) => segmentSum(k, state.sum[r], 4));
+  const own = laneRows.map((r) => segmentSum(k, state.sum[r], rowLanes));
   const ownLargest = k.vars('f32', 2, 0);
   k.if(
     isPartial,
     () => {
-      for (const r of pair) ownLargest[r].set(largestOutput(k, state, r));
+      for (const r of laneRows) ownLargest[r].set(largestOutput(k, state, r));
     },
     { uniform: true },
   );
   k.if(isFirstLane, () => {
-    for (const r of pair) {
-      shared.sums.at(consumer, row.add(8 * r), 0).storeVec([own[r], ownLargest[r]]);
+    for (const r of laneRows) {
+      shared.sums.at(consumer, row.add(laneRowDistance * r), 0).storeVec([own[r], ownLargest[r]]);
     }
   });
   k.mbarrierArrive(shared.sumsFull.at(consumer));
@@ -69,8 +74,8 @@ export function writeResults(
 
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
-  pair.forEach((r) => {
-    const ownRow = row.add(8 * r);
+  laneRows.forEach((r) => {
+    const ownRow = row.add(laneRowDistance * r);
     const [otherSum, otherLargest] = shared.sums.at(consumer.xor(1), ownRow, 0).loadVec(2);
     const sum = own[r].add(otherSum);
     const isEmpty = sum.eq(0);
@@ -89,16 +94,18 @@ export function writeResults(
         .mul(headDimV / 2)
         .add(k.widen(start.shr(1)));
     const values = (j: number, factor: Value<'f32'>) =>
-      pair.map((c) => state.outputs[4 * j + 2 * r + c].mul(factor));
+      [0, 1].map((c) => state.outputs[4 * j + 2 * r + c].mul(factor));
     const store = (to: Pointer<'global', 'b32'>, pack: (j: number) => Value<'b32'>) => {
-      for (let j = 0; j < state.outputs.length / 4; j += 4) {
-        const words = transposeQuad(
-          k,
-          lane,
-          [0, 1, 2, 3].map((i) => pack(blockOf(j + i))),
-        );
-        k.if(isThere, () => to.at(4 * j).storeVec(words));
-      }
+      const blocks = state.outputs.length / 4;
+      storeRow(
+        k,
+        lane,
+        blocks,
+        (block) => pack(blockOf(block)),
+        (block, words) => {
+          k.if(isThere, () => to.at(4 * block).storeVec(words));
+        },
+      );
     };
     k.if(
       isPartial,
@@ -135,11 +142,9 @@ export function writeResults(
 }
 
 /** The largest magnitude of a lane's row in its consumer's columns, in all lanes of the row. */
-function largestOutput(k: Ops, state: RowState, r: 0 | 1): Value<'f32'> {
-  const magnitudes = state.outputs.filter((_, i) => ((i >> 1) & 1) === r).map((x) => x.abs());
-  return segmentMax(
+function largestOutput(k: Ops, state: RowState, r: LaneRow): Value<'f32'> {
+  return rowMax(
     k,
-    magnitudes.reduce((a, b) => a.max(b)),
-    4,
+    registersOfRow(state.outputs, r).map((x) => x.abs()),
   );
 }

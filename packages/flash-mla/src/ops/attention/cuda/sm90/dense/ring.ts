@@ -1,5 +1,6 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
-import { initBarriersOnce, initPieceBarriers } from './init-barriers.ts';
+import { initBarriersOnce } from '../../../../kernel-lib/cuda/sm90/barriers.ts';
+import { initPieceBarriers } from './init-barriers.ts';
 import {
   consumers,
   groupWarps,
@@ -43,14 +44,4 @@ export function initBarriers(k: Ops, shared: HopperShared, { clusterSize }: Hopp
     }
   };
   initBarriersOnce(k, init, clusterSize);
-}
-
-/** A warp's last use of a part: tells every CTA whose copies reach this one. */
-export function releasePart(
-  k: Ops,
-  { clusterSize }: Pick<HopperTile, 'clusterSize'>,
-  bar: Pointer<'shared', 'b64'>,
-): void {
-  if (clusterSize === 1) k.if(k.laneId.eq(0), () => k.mbarrierArrive(bar));
-  else k.if(k.laneId.lt(clusterSize), () => k.mbarrierReleaseRemote(bar, k.laneId));
 }

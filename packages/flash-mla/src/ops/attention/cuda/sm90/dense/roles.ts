@@ -1,11 +1,12 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { takeRoles, warpThreads } from '../../../../kernel-lib/cuda/sm90/roles.ts';
 import { lookForMissing, type MissingShared } from './missing-pages.ts';
 import { publishTarget, type TargetShared } from './target.ts';
 import type { QuerySource, Work } from './work.ts';
 
-/** What the warp groups of a CTA do, and with how many registers a thread. */
-export interface Roles {
+/** Who does what in a decode kernel of the family, and with how many registers a thread. */
+export interface DecodeRoles {
   readonly producerRegisters: number;
   readonly consumerRegisters: number;
   /** By the producer's first warp. */
@@ -17,19 +18,12 @@ export interface Roles {
 }
 
 /** Gives each warp its role; `group` is the number of its warp group. */
-export function takeRoles(k: Ops, group: Value<'u32'>, roles: Roles): void {
-  k.if(
-    group.eq(0),
-    () => {
-      k.setMaxRegisters(roles.producerRegisters, 'decrease');
-      k.if(k.threadIdx.x.lt(32), roles.fetchKeys, roles.fetchQueries, { uniform: true });
-    },
-    () => {
-      k.setMaxRegisters(roles.consumerRegisters, 'increase');
-      roles.consume();
-    },
-    { uniform: true },
-  );
+export function takeDecodeRoles(k: Ops, group: Value<'u32'>, roles: DecodeRoles): void {
+  const { fetchKeys, fetchQueries } = roles;
+  takeRoles(k, group, {
+    ...roles,
+    produce: () => k.if(k.threadIdx.x.lt(warpThreads), fetchKeys, fetchQueries, { uniform: true }),
+  });
 }
 
 /**

@@ -1,8 +1,13 @@
-import { type Ops, packPair, segmentMax, unpackPair, type Value, type Var } from '@flash-mla/ptx';
+import { type Ops, packPair, unpackPair, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import {
+  laneRows,
+  type RegisterTile,
+  registersOfRow,
+  rowMax,
+  scaleRows,
+} from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
 import { moveReference } from '../../sm80/mla/softmax.ts';
-
-const pair = [0, 1] as const;
 
 /** Fragments of a row tile's weights: 4 registers for every 16 tokens. */
 export type Weights = readonly (readonly Value<'f16x2' | 'bf16x2'>[])[];
@@ -14,8 +19,7 @@ export type Weights = readonly (readonly Value<'f16x2' | 'bf16x2'>[])[];
 export interface RowState {
   readonly reference: readonly Var<'f32'>[];
   readonly sum: readonly Var<'f32'>[];
-  /** Four registers for every 8 columns. */
-  readonly outputs: readonly Var<'f32'>[];
+  readonly outputs: RegisterTile;
 }
 
 export function rowState(k: Ops, columns: number): RowState {
@@ -27,33 +31,17 @@ export function rowState(k: Ops, columns: number): RowState {
 }
 
 export function resetRows({ reference, sum, outputs }: RowState): void {
-  for (const r of pair) {
+  for (const r of laneRows) {
     reference[r].set(Number.NEGATIVE_INFINITY);
     sum[r].set(0);
   }
   for (const output of outputs) output.set(0);
 }
 
-/** Which of the lane's two rows an accumulator's register belongs to. */
-const rowOf = (register: number): 0 | 1 => ((register >> 1) & 1) as 0 | 1;
-
-function rescale(k: Ops, state: RowState, factors: readonly Value<'f32'>[]): void {
-  const moved = k.any(factors[0].ne(1).or(factors[1].ne(1)));
-  k.if(
-    moved,
-    () => {
-      state.outputs.forEach((output, i) => {
-        output.set(output.mul(factors[rowOf(i)]));
-      });
-    },
-    { uniform: true },
-  );
-  for (const r of pair) state.sum[r].set(state.sum[r].mul(factors[r]));
-}
-
 /**
  * Turns a block's scores into weights. References move only where a score rises far above them, which
- * is rare; `beforeRescale` runs before outputs are touched.
+ * is rare. The sums are rescaled here, the outputs by who calls, with `factors`: multiplications may
+ * still be adding to them.
  */
 export function weigh(
   k: Ops,
@@ -62,13 +50,9 @@ export function weigh(
   scores: readonly Var<'f32'>[],
   scale: Value<'f32'>,
 ): { readonly weights: Weights; readonly factors: readonly Value<'f32'>[] } {
-  const factors = pair.map((r) => {
-    const mine = scores.filter((_, i) => rowOf(i) === r);
-    const largest = segmentMax(
-      k,
-      mine.map((s) => s as Value<'f32'>).reduce((a, b) => a.max(b)),
-      4,
-    );
+  const factors = laneRows.map((r) => {
+    const mine = registersOfRow(scores, r);
+    const largest = rowMax(k, mine);
     const { factor, base } = moveReference(k, state.reference[r], largest.mul(scale));
     const before = state.sum[r].mul(factor);
     let sum: Value<'f32'> = k.constant('f32', 0);
@@ -84,20 +68,6 @@ export function weigh(
     weights.push([0, 2, 4, 6].map((j) => packPair(k, element, scores[i + j], scores[i + j + 1])));
   }
   return { weights, factors };
-}
-
-/** Multiplies the outputs by the factors that {@link weigh} found; the sums have theirs already. */
-export function rescaleOutputs(k: Ops, state: RowState, factors: readonly Value<'f32'>[]): void {
-  const moved = k.any(factors[0].ne(1).or(factors[1].ne(1)));
-  k.if(
-    moved,
-    () => {
-      state.outputs.forEach((output, i) => {
-        output.set(output.mul(factors[rowOf(i)]));
-      });
-    },
-    { uniform: true },
-  );
 }
 
 /**
@@ -117,7 +87,7 @@ export function meet(
   k.if(
     differ,
     () => {
-      const factors = pair.map((r) => {
+      const factors = laneRows.map((r) => {
         const reference = state.reference[r].max(references[r]);
         const base = k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference);
         const own = k.ex2(state.reference[r].sub(base), { ftz: true });
@@ -125,11 +95,9 @@ export function meet(
         state.reference[r].set(reference);
         return { own, other };
       });
-      rescale(
-        k,
-        state,
-        factors.map(({ own }) => own),
-      );
+      const own = factors.map((factor) => factor.own);
+      scaleRows(k, state.outputs, own);
+      for (const r of laneRows) state.sum[r].set(state.sum[r].mul(own[r]));
       for (const fragment of weights) {
         fragment.forEach((word, i) => {
           const { other } = factors[i & 1];

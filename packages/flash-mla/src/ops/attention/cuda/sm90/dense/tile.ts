@@ -12,9 +12,9 @@ export const headDimV = 512;
 export const tileColumns = 64;
 export const keyTiles = headDimQk / tileColumns;
 export const valueTiles = headDimV / tileColumns;
-/** Multiplications of depth 16 in a tile, and how far apart they begin, by columns and by tokens. */
+/** Multiplications of depth 16 in a tile, and how far apart they begin: in columns, and in bytes by tokens. */
 export const stepsPerTile = 4;
-export const columnStepBytes = 32;
+export const stepColumns = 16;
 export const tokenStepBytes = 16 * 128;
 /** Value tiles of one of the two consumers. */
 export const ownValueTiles = valueTiles / 2;

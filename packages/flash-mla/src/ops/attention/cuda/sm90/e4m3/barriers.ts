@@ -1,5 +1,6 @@
 import type { Ops } from '@flash-mla/ptx';
-import { initBarriersOnce, initPieceBarriers } from '../dense/init-barriers.ts';
+import { initBarriersOnce } from '../../../../kernel-lib/cuda/sm90/barriers.ts';
+import { initPieceBarriers } from '../dense/init-barriers.ts';
 import { consumerWarps } from '../dense/tile.ts';
 import type { E4m3Shared, E4m3Tile } from './tile.ts';
 

@@ -1,6 +1,10 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
+import {
+  type LookaheadState,
+  manyStages,
+  type PipelineState,
+} from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
 import type { Blocks } from '../dense/hide.ts';
 import { heedMissing } from '../dense/missing-pages.ts';
 import { headDimQk, tileTokens } from '../dense/tile.ts';
@@ -10,12 +14,8 @@ import type { Team } from '../swap-ab/team.ts';
 import { weigh } from '../swap-ab/weigh.ts';
 import { keyFragments } from './key-fragments.ts';
 import { type OperandSet, Operands } from './operands.ts';
-import { type LookingPosition, ringPosition } from './ring.ts';
 import { type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
 import { allTokens, type Selectors, selectors, valueFragments } from './value-fragments.ts';
-
-/** Both right operands are K-major: query rows along the columns of q and k, and along tokens. */
-const rightLayout = { swizzle: '128B', stride: 1024 } as const;
 
 /**
  * One of two warp groups. Blocks come in pairs: of each pair a consumer computes the scores of its own
@@ -27,15 +27,14 @@ export class E4m3Consumer {
   readonly place: ConsumerPlace;
   readonly #k: Ops;
   readonly #shared: E4m3Shared;
-  readonly #tile: E4m3Tile;
   readonly #team: Team;
   readonly #scores: readonly Var<'f32'>[];
   readonly #operands: Operands;
   /** Of the weights of the pair at hand. */
   readonly #buffer: Var<'u32'>;
   /** The next blocks whose scores, and whose values, are multiplied. */
-  readonly #ahead: LookingPosition;
-  readonly #behind: LookingPosition;
+  readonly #ahead: LookaheadState;
+  readonly #behind: LookaheadState;
 
   constructor(
     k: Ops,
@@ -47,15 +46,14 @@ export class E4m3Consumer {
   ) {
     this.#k = k;
     this.#shared = shared;
-    this.#tile = tile;
     this.#team = team;
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', tile.rows / 2);
     this.#operands = new Operands(k, tile);
     this.#buffer = k.var('u32', 0).named('buffer');
-    this.#ahead = ringPosition(k, tile.stages, 0);
-    this.#behind = ringPosition(k, tile.stages, 0);
+    this.#ahead = manyStages(k, tile.stages, 0);
+    this.#behind = manyStages(k, tile.stages, 0);
   }
 
   /**
@@ -106,18 +104,18 @@ export class E4m3Consumer {
     const k = this.#k;
     const shared = this.#shared;
     const isWhole = pair.add(1).lt(to);
-    const { stage, parity } = this.#ahead.next(isWhole.and(this.place.consumer.ne(0)));
+    const { stage, phase } = this.#ahead.next(isWhole.and(this.place.consumer.ne(0)));
     this.#ahead.advance();
     k.if(isWhole, () => this.#ahead.advance(), { uniform: true });
-    const query = k.matrixDescriptor(shared.query.pointer, rightLayout);
+    const query = shared.query.kMajor(0, 0);
     const keys = keyFragments(k, shared.keys.tile(stage, 0), this.place);
     return Array.from({ length: headDimQk / setDepth }, (_, set) => ({
       acc: this.#scores,
       load: () => {
-        if (set === 0) k.mbarrierWait(shared.full.at(stage), parity);
+        if (set === 0) k.mbarrierWait(shared.full.at(stage), phase);
         return keys(set)();
       },
-      right: query.bytes(set * this.#tile.rows * setDepth * 2),
+      right: query.at(0, set * setDepth),
       accumulate: set > 0,
     }));
   }
@@ -141,16 +139,16 @@ export class E4m3Consumer {
    */
   #valueSets(
     block: 0 | 1,
-    { stage, parity }: Pick<RingPosition, 'stage' | 'parity'>,
+    { stage, phase }: Pick<PipelineState, 'stage' | 'phase'>,
     selectors: Selectors,
   ): OperandSet[] {
     const k = this.#k;
     const shared = this.#shared;
     const { place, state } = this;
-    k.mbarrierWait(shared.full.at(stage), parity);
+    k.mbarrierWait(shared.full.at(stage), phase);
     const start = shared.keys.pointer.plus(stage, stageBytes);
     const values = valueFragments(k, start, place, selectors);
-    const right = k.matrixDescriptor(shared.weights.tile(this.#buffer, block, 0), rightLayout);
+    const right = shared.weights.kMajor(this.#buffer, block, 0, 0);
     return state.outputs.map((acc, step) => {
       const afterLoad = step === columnSteps - 1 ? () => this.#release() : undefined;
       return { acc, load: values(step), right, accumulate: true, afterLoad };

@@ -1,5 +1,5 @@
 import type { Ops } from '@flash-mla/ptx';
-import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import type { PipelineState } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { forEachBlock, type KeyBlocks, keyPolicy } from '../dense/key-blocks.ts';
 import { type E4m3Shared, keyTiles, stageBytes, tileColumns } from './tile.ts';
 
@@ -10,12 +10,12 @@ import { type E4m3Shared, keyTiles, stageBytes, tileColumns } from './tile.ts';
 export function fetchKeys(
   k: Ops,
   shared: E4m3Shared,
-  ring: RingPosition,
+  ring: PipelineState,
   blocks: KeyBlocks<'e4m3'>,
 ): void {
   const l2Policy = keyPolicy(k);
   forEachBlock(k, blocks, (page, token) => {
-    k.mbarrierWait(shared.empty.at(ring.stage), ring.parity);
+    k.mbarrierWait(shared.empty.at(ring.stage), ring.phase);
     k.if(k.electSync(), () => {
       const full = shared.full.at(ring.stage);
       k.mbarrierArriveExpectTx(full, stageBytes);

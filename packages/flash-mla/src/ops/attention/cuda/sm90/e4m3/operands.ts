@@ -8,7 +8,7 @@ export type OperandLoad = () => () => readonly Value<'f16x2'>[];
 export interface OperandSet {
   readonly acc: readonly Var<'f32'>[];
   readonly load: OperandLoad;
-  /** Right operand of the first, 32 bytes further for each of the others. */
+  /** Right operand of the first, K-major; of each of the others one step further. */
   readonly right: MatrixDescriptor;
   /** Whether it adds to the accumulator. */
   readonly accumulate: boolean;
@@ -64,7 +64,7 @@ export class Operands {
     for (let step = 0; step < stepsPerSet; step++) {
       const left = words.slice(4 * step, 4 * step + 4).map((word) => word.as('f16x2'));
       const options = { accumulate: accumulate || step > 0 };
-      k.wgmma('f16', acc, left, right.bytes(step * stepDepth * 2), options);
+      k.wgmma('f16', acc, left, right.at(0, step * stepDepth), options);
     }
     k.wgmmaCommit();
   }

@@ -1,13 +1,14 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { type PipelineState, twoStages } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import { type RingPosition, ringPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import { mnMajorFrom } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
 import type { Blocks } from '../dense/hide.ts';
 import { heedMissing } from '../dense/missing-pages.ts';
 import {
   barrierId,
-  columnStepBytes,
   consumers,
+  stepColumns,
   stepsPerTile,
   tileBytes,
   tileColumns,
@@ -39,7 +40,7 @@ export class FewRowsConsumer {
   readonly #element: Element;
   readonly #team: Team;
   readonly #scores: readonly Var<'f32'>[];
-  readonly #ring: RingPosition;
+  readonly #ring: PipelineState;
 
   constructor(
     k: Ops,
@@ -56,7 +57,7 @@ export class FewRowsConsumer {
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', fewRows / 2);
-    this.#ring = ringPosition(k, 0);
+    this.#ring = twoStages(k, 0);
   }
 
   /**
@@ -97,20 +98,19 @@ export class FewRowsConsumer {
   #multiplyKeys(): void {
     const k = this.#k;
     const shared = this.#shared;
-    const layout = { swizzle: '128B', stride: 1024 } as const;
-    const query = k.matrixDescriptor(shared.query.pointer, layout);
-    const { stage, parity } = this.#ring;
-    const keys = k.matrixDescriptor(shared.keys.tile(stage, 0), layout);
+    const query = shared.query.kMajor(0, 0);
+    const { stage, phase } = this.#ring;
+    const keys = shared.keys.kMajor(stage, 0, 0);
     for (const { name, arrivals } of keyParts) {
       let tile = firstTile[name];
       arrivals.forEach((tiles, i) => {
-        k.mbarrierWait(shared[`${name}Full`].at(stage, i), parity);
+        k.mbarrierWait(shared[`${name}Full`].at(stage, i), phase);
         // The assembler wants one in every run of multiplications.
         k.wgmmaFence();
         for (const end = tile + tiles; tile < end; tile++) {
           for (let step = 0; step < stepsPerTile; step++) {
-            const left = keys.bytes(tile * tileBytes + step * columnStepBytes);
-            const right = query.bytes(tile * fewRows * 128 + step * columnStepBytes);
+            const column = tile * tileColumns + step * stepColumns;
+            const [left, right] = [keys.at(0, column), query.at(0, column)];
             const accumulate = tile + step > 0;
             k.wgmma(this.#element, this.#scores, left, right, { accumulate });
           }
@@ -126,17 +126,15 @@ export class FewRowsConsumer {
   #multiplyValues(): void {
     const k = this.#k;
     const { consumer } = this.place;
-    const weights = this.#shared.weights.tile(this.#ring.stage, consumer, 0);
-    const right = k.matrixDescriptor(weights, { swizzle: '128B', stride: 1024 });
+    const right = this.#shared.weights.kMajor(this.#ring.stage, consumer, 0, 0);
     k.wgmmaFence();
     valueParts.forEach((name, part) => {
-      const layout = { swizzle: '128B', stride: 1024, leading: tileBytes } as const;
-      const left = k.matrixDescriptor(this.#ownValues(name), layout);
+      const left = mnMajorFrom(k, this.#ownValues(name), tileTokens);
       for (let tile = 0; tile < ownTiles; tile++) {
         const acc = this.state.outputs[part * ownTiles + tile];
         for (let step = 0; step < stepsPerTile; step++) {
           const values = left.bytes(tile * tileBytes + step * tokenStepBytes);
-          const rows = right.bytes(step * columnStepBytes);
+          const rows = right.at(0, step * stepColumns);
           k.wgmma(this.#element, acc, values, rows, { transA: true });
         }
       }

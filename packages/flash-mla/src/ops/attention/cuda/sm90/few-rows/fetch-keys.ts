@@ -1,6 +1,6 @@
 import type { Ops } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+import type { PipelineState } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { forEachBlock, type KeyBlocks, keyPolicy } from '../dense/key-blocks.ts';
 import { tileBytes } from '../dense/tile.ts';
 import { type FewRowsShared, firstTile, keyParts } from './tile.ts';
@@ -9,15 +9,15 @@ import { type FewRowsShared, firstTile, keyParts } from './tile.ts';
 export function fetchKeys(
   k: Ops,
   shared: FewRowsShared,
-  ring: RingPosition,
+  ring: PipelineState,
   blocks: KeyBlocks<Element>,
 ): void {
   const l2Policy = keyPolicy(k);
   forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
-    const { stage, parity } = ring;
+    const { stage, phase } = ring;
     for (const { name, arrivals } of keyParts) {
-      k.mbarrierWait(shared[`${name}Empty`].at(stage), parity);
+      k.mbarrierWait(shared[`${name}Empty`].at(stage), phase);
       k.if(isLeader, () => {
         let tile = firstTile[name];
         arrivals.forEach((tiles, i) => {

@@ -1,8 +1,9 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import { ringStages } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
 import { consumers, groupWarps, headDimQk, queryWarps, tileTokens } from '../dense/tile.ts';
 
+/** Key blocks on their way or in use. */
+export const stages = 2;
 /** Query rows of a CTA: columns of its multiplications. */
 export const fewRows = 16;
 /** Parts of a key block that are released by themselves: two that hold values, and the rest. */
@@ -28,7 +29,7 @@ export const keyParts: readonly KeyPart[] = [
 export const fewRowsLayout = (element: Element) => {
   const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
   return sharedLayout({
-    keys: field(element, [ringStages, tileTokens, headDimQk], tiles),
+    keys: field(element, [stages, tileTokens, headDimQk], tiles),
     query: field(element, [fewRows, headDimQk], tiles),
     /** Of two blocks in turn: one is written while a consumer's slower warps still multiply the other. */
     weights: field(element, [2, consumers, fewRows, tileTokens], { swizzle: '128B' }),
@@ -38,12 +39,12 @@ export const fewRowsLayout = (element: Element) => {
     targets: field('u32', [2, 2]),
     /** See `../dense/missing-pages.ts`. */
     missing: field('u32', [queryWarps]),
-    frontFull: field('b64', [ringStages, 2]),
-    backFull: field('b64', [ringStages, 2]),
-    restFull: field('b64', [ringStages, 1]),
-    frontEmpty: field('b64', [ringStages]),
-    backEmpty: field('b64', [ringStages]),
-    restEmpty: field('b64', [ringStages]),
+    frontFull: field('b64', [stages, 2]),
+    backFull: field('b64', [stages, 2]),
+    restFull: field('b64', [stages, 1]),
+    frontEmpty: field('b64', [stages]),
+    backEmpty: field('b64', [stages]),
+    restEmpty: field('b64', [stages]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),
     targetFull: field('b64', [1]),

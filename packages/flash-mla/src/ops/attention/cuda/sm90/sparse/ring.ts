@@ -1,8 +1,16 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { RingPosition } from '../../../../kernel-lib/cuda/sm90/ring-position.ts';
+
+/** A position in a ring of two stages. */
+interface RingCounter {
+  readonly stage: Value<'u32'>;
+  /** Of the barriers in the round at hand. */
+  readonly parity: Value<'u32'>;
+  /** Goes on by a block. */
+  advance(): void;
+}
 
 /** The producer's position in a ring of two stages, in one register: it has none to spare. */
-export function ringCounter(k: Ops): RingPosition {
+export function ringCounter(k: Ops): RingCounter {
   const blocks = k.var('u32', 2).named('blocks');
   return {
     get stage(): Value<'u32'> {
