@@ -3,7 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { benchOperations, operationTools } from '../packages/flash-mla/src/ops/operation-tools.ts';
-import { circles, type Edge, edges, importsOf, modules } from './testing/import-graph.ts';
+import {
+  assembly,
+  assemblyEdges,
+  circles,
+  type Edge,
+  edges,
+  importsOf,
+  modules,
+} from './testing/import-graph.ts';
 import { brokenRule, exceptions, roomOf, rooms } from './testing/import-rules.ts';
 import { root } from './testing/packed-project.ts';
 
@@ -50,6 +58,33 @@ describe('imports', () => {
     );
     expect(missing.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
     expect(new Set(all.map(({ from }) => roomOf(from)?.name))).toContain('runtime');
+  });
+});
+
+describe('the kernels in AssemblyScript', () => {
+  const ofKernels = assemblyEdges();
+
+  it('import no modules in circles', () => {
+    expect(circles(ofKernels).map((group) => group.join(' ↔ '))).toEqual([]);
+  });
+
+  it('import one another alone, and are all read', () => {
+    const known = new Set(ofKernels.map(({ from }) => from));
+    expect(known.size).toBeGreaterThan(40);
+    expect(known).toContain(`${assembly}/ops/decode.ts`);
+    const outside = ofKernels.filter(({ to }) => !to.startsWith(`${assembly}/`));
+    expect(outside.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+  });
+
+  it('have what the host writes from the build alone', () => {
+    const generated = `${assembly}/generated/`;
+    const written = ofKernels.filter(({ to }) => to.startsWith(generated));
+    expect(written.map(({ from }) => from)).toContain(`${assembly}/ops/dense-decode.ts`);
+    // The classes of commands stand on what all commands have, and nothing else.
+    const back = ofKernels.filter(
+      ({ from, to }) => from.startsWith(generated) && !to.startsWith(generated),
+    );
+    expect(new Set(back.map(({ to }) => to))).toEqual(new Set([`${assembly}/work.ts`]));
   });
 });
 

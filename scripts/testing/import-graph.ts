@@ -69,6 +69,21 @@ export function edges(): Edge[] {
   );
 }
 
+/** Where the kernels in AssemblyScript are. */
+export const assembly = 'packages/flash-mla/assembly';
+
+/**
+ * Every import among the kernels in AssemblyScript, whose specifiers have no extension. What the build generates
+ * is there after it only.
+ */
+export function assemblyEdges(): Edge[] {
+  return files(assembly).flatMap((from) =>
+    importsOf(readFileSync(join(root, from), 'utf8')).map(({ specifier, kind }) => {
+      return { from, to: `${posix.join(posix.dirname(from), specifier)}.ts`, kind };
+    }),
+  );
+}
+
 function targets(
   from: string,
   specifier: string,

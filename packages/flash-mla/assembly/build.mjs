@@ -1,10 +1,12 @@
 // Compiles the kernels to packages/flash-mla/wasm, with and without relaxed SIMD (fused multiply-add), and
-// writes each into a module of its own: a bundler follows an import where it may lose a file.
+// writes each into a module of its own: a bundler follows an import where it may lose a file. What the kernels
+// read of the host's comes from the library, which must have been built before.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { main } from 'assemblyscript/asc';
+import { generate } from './generate.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -41,6 +43,7 @@ function embed(name) {
 
 if (isMainThread) {
   mkdirSync(join(here, '..', 'wasm'), { recursive: true });
+  await generate(join(here, '..', 'dist'), join(here, 'generated'));
   const builds = [
     ['cpu-relaxed', ['--enable', 'relaxed-simd']],
     ['cpu-plain', []],

@@ -1,11 +1,8 @@
 /** Rows of any element type ↔ float32. */
 
-import { decodeRow, E4M3 } from './decode/row';
+import { decodeRow } from './decode/row';
 import { packBf16, encodeBf16 } from './encode';
-
-/** Beside BF16, F16 and E4M3; see elementCode in src/runtime/cpu/commands/address.ts. */
-export const F32: i32 = 3;
-export const BF16: i32 = 0;
+import { E4M3, F32, Rows } from './generated/commands';
 
 export function sizeOf(dtype: i32): usize {
   return dtype == F32 ? 4 : dtype == E4M3 ? 1 : 2;
@@ -31,6 +28,23 @@ export function storeRow(dtype: i32, target: usize, source: usize, count: i32): 
   for (; i < <usize>count; i++) {
     store<u16>(target + (i << 1), encodeBf16(load<f32>(source + (i << 2))));
   }
+}
+
+/** Where row `r` begins. */
+// @ts-ignore: decorator
+@inline
+export function rowAt(rows: Rows, r: i32): usize {
+  return rows.address + <usize>r * rows.stride;
+}
+
+/** Decodes row `r`, of `count` elements. */
+export function loadRowOf(rows: Rows, r: i32, target: usize, count: i32): void {
+  loadRow(rows.type, target, rowAt(rows, r), count);
+}
+
+/** Encodes row `r`, of `count` elements as f32 or bf16. */
+export function storeRowOf(rows: Rows, r: i32, source: usize, count: i32): void {
+  storeRow(rows.type, rowAt(rows, r), source, count);
 }
 
 /** One element. */

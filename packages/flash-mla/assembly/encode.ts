@@ -1,6 +1,6 @@
 /** float32 → 16-bit floats, nearest even. */
 
-import { BF16 } from './decode/row';
+import { BF16 } from './generated/commands';
 
 /** Four float32 → bf16 codes in the low halves of 32-bit lanes. NaN stays NaN. */
 // @ts-ignore: decorator

@@ -1,8 +1,7 @@
 /**
- * What the kernels export. The first four parameters of a command are its shared context, the index of
- * the calling thread, the number of threads and the workspace (first the scratch of each thread, then
- * the slots of partial results). All threads call it with the same arguments, in the order of
- * src/runtime/cpu/commands/.
+ * What the kernels export. A command gets a pointer: to its head, which all commands have (work.ts), and behind
+ * it its descriptor. The classes that read descriptors are made by generate.mjs from what the host writes, the
+ * modules descriptors.ts of the library. All threads call a command with the same pointer.
  */
 
 export { useNative } from './attend/tile';
@@ -29,3 +28,4 @@ export { blockTokens, scratchBytes, slotBytes } from './ops/sizes';
 export { computeSchedule } from './ops/schedule';
 export { sparseDecode } from './ops/sparse-decode';
 export { sparsePrefill } from './ops/sparse-prefill';
+export { startThread } from './work';

@@ -1,9 +1,9 @@
 /** Element by element: SwiGLU, and rows added to others; see src/ops/activation. */
 
-import { loadRow, sizeOf, storeRow } from '../elements';
+import { loadRow, loadRowOf, rowAt, sizeOf, storeRowOf } from '../elements';
+import { AddScaled, SwiGlu } from '../generated/activation';
 import { LOG2E } from '../scalar';
 import { exp2v, fma } from '../simd';
-import { enterCommand, takeItem } from '../work';
 
 /** Rows that one item handles. */
 const CHUNK: i32 = 4;
@@ -26,67 +26,39 @@ export function gateRow(gate: usize, up: usize, count: i32): void {
   }
 }
 
-export function swiGlu(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  columns: i32,
-  xType: i32,
-  x: usize,
-  xStride: usize,
-  outType: i32,
-  out: usize,
-  outStride: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const gate = workspace + <usize>worker * scratchBytes;
-  const up = gate + scratchBytes / 2;
-  const skip = <usize>columns * sizeOf(xType);
+export function swiGlu(command: SwiGlu): void {
+  const rows = command.numRows;
+  const columns = command.columns;
+  const x = command.x;
+  const gate = command.scratch(command.scratchBytes);
+  const up = gate + command.scratchBytes / 2;
+  const skip = <usize>columns * sizeOf(x.type);
   const items = (rows + CHUNK - 1) / CHUNK;
-  for (let item = takeItem(); item < items; item = takeItem()) {
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     for (let r = item * CHUNK; r < min(rows, (item + 1) * CHUNK); r++) {
-      const from = x + <usize>r * xStride;
-      loadRow(xType, gate, from, columns);
-      loadRow(xType, up, from + skip, columns);
+      loadRowOf(x, r, gate, columns);
+      loadRow(x.type, up, rowAt(x, r) + skip, columns);
       gateRow(gate, up, columns);
-      storeRow(outType, out + <usize>r * outStride, gate, columns);
+      storeRowOf(command.out, r, gate, columns);
     }
   }
 }
 
-export function addScaled(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  columns: i32,
-  scale: f64,
-  xType: i32,
-  x: usize,
-  xStride: usize,
-  targetType: i32,
-  target: usize,
-  targetStride: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const row = workspace + <usize>worker * scratchBytes;
-  const added = row + scratchBytes / 2;
-  const factor = f32x4.splat(<f32>scale);
+export function addScaled(command: AddScaled): void {
+  const rows = command.numRows;
+  const columns = command.columns;
+  const row = command.scratch(command.scratchBytes);
+  const added = row + command.scratchBytes / 2;
+  const factor = f32x4.splat(<f32>command.scale);
   const items = (rows + CHUNK - 1) / CHUNK;
-  for (let item = takeItem(); item < items; item = takeItem()) {
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     for (let r = item * CHUNK; r < min(rows, (item + 1) * CHUNK); r++) {
-      const place = target + <usize>r * targetStride;
-      loadRow(targetType, row, place, columns);
-      loadRow(xType, added, x + <usize>r * xStride, columns);
+      loadRowOf(command.target, r, row, columns);
+      loadRowOf(command.x, r, added, columns);
       for (let i: usize = 0; i < <usize>columns << 2; i += 16) {
         v128.store(row + i, fma(v128.load(added + i), factor, v128.load(row + i)));
       }
-      storeRow(targetType, place, row, columns);
+      storeRowOf(command.target, r, row, columns);
     }
   }
 }

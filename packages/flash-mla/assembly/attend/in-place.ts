@@ -1,9 +1,8 @@
-/**
- * bf16 tokens that machine code attends to where they lie in the cache, by a list of their addresses. The job
- * is that of src/runtime/cpu/native/kernels/rows/job.ts.
- */
+/** bf16 tokens that machine code attends to where they lie in the cache, by a list of their addresses. */
 
 import { decodeRow } from '../decode/row';
+import { BF16 } from '../generated/commands';
+import { RowsJob } from '../generated/native';
 import { attendBlock } from './block';
 import { packQueries, pairsFirstRow } from './pack';
 import {
@@ -33,14 +32,11 @@ import {
   valuePairs,
 } from './tile';
 
-/** What decode/row.ts calls BF16, the only type of tokens in place. */
-const BF16: i32 = 0;
-
 /** Runs the machine code on the job at this address. */
 @external("env", "attendRowsNative")
 declare function attendRowsNative(job: usize): void;
 
-/** Whether the tile that was begun attends to tokens of this type in place. */
+/** Whether the tile that was begun attends to tokens of this type in place; bf16 is the only one. */
 export function attendsInPlace(dtype: i32): bool {
   const fits = dQk % 32 == 0 && dV % 32 == 0;
   return placeTokens > 0 && nativeTile && dtype == BF16 && fits && scaleLog2 > 0;
@@ -56,30 +52,30 @@ export function attendRows(tokens: i32, masked: bool, position: i32): void {
   // Machine code takes tokens by the dozen; what it computes for these does not count.
   const last = load<u32>(rowList + (<usize>(tokens - 1) << 2));
   for (let t = tokens; t < ((tokens + 31) & ~31); t++) setRow(t, last);
-  const job = spill;
-  store<u32>(job, <u32>pairQueries);
-  store<u32>(job, <u32>rowList, 4);
-  store<u32>(job, <u32>valuePairs, 8);
-  store<u32>(job, <u32>placeScores, 12);
-  store<u32>(job, <u32>outputs, 16);
-  store<u32>(job, <u32>maximum, 20);
-  store<u32>(job, <u32>sum, 24);
-  store<u32>(job, <u32>decay, 28);
-  store<u32>(job, <u32>limits, 32);
-  store<u32>(job, <u32>valuePairStride(), 36);
-  store<u32>(job, <u32>outputStride, 40);
-  store<u32>(job, <u32>placeScoreStride(), 44);
-  store<i32>(job, dQk, 48);
-  store<i32>(job, colTiles, 52);
-  store<i32>(job, rows, 56);
-  store<i32>(job, tokens, 60);
-  store<i32>(job, masked ? 1 : 0, 64);
-  store<i32>(job, position, 68);
-  store<f32>(job, scaleLog2, 72);
-  store<u32>(job, 0, 76);
-  store<u32>(job, <u32>staging, 80);
-  attendRowsNative(job);
-  if (load<u32>(job, 76) != 0) attendDecoded(tokens, position);
+  const job = changetype<RowsJob>(spill);
+  job.queries = pairQueries;
+  job.rowList = rowList;
+  job.valuePairs = valuePairs;
+  job.scores = placeScores;
+  job.outputs = outputs;
+  job.maximum = maximum;
+  job.sum = sum;
+  job.decay = decay;
+  job.limits = limits;
+  job.valueStride = valuePairStride();
+  job.outputStride = outputStride;
+  job.scoreStride = placeScoreStride();
+  job.headDimQk = dQk;
+  job.colTiles = colTiles;
+  job.rows = rows;
+  job.tokens = tokens;
+  job.masked = masked ? 1 : 0;
+  job.position = position;
+  job.scale = scaleLog2;
+  job.status = 0;
+  job.staging = staging;
+  attendRowsNative(spill);
+  if (job.status != 0) attendDecoded(tokens, position);
 }
 
 /** The careful way, for infinities and NaN that only some rows see. */

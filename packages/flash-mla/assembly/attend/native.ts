@@ -3,6 +3,7 @@
  * src/runtime/cpu/native/. It works on this memory, on the tile as tile.ts lays it out.
  */
 
+import { AttendJob } from '../generated/native';
 import {
   colTiles,
   dQk,
@@ -27,27 +28,27 @@ import {
 @external("env", "attendNative")
 declare function attendNative(job: usize): void;
 
-/** Like attendBlock(). The fields are those of native/kernels/attend/job.ts, 32 bits each. */
+/** Like attendBlock(). */
 export function attendNatively(tokens: i32, masked: bool, position: i32): void {
-  const job = spill;
-  store<u32>(job, <u32>queries);
-  store<u32>(job, <u32>keys, 4);
-  store<u32>(job, <u32>values, 8);
-  store<u32>(job, <u32>scores, 12);
-  store<u32>(job, <u32>outputs, 16);
-  store<u32>(job, <u32>maximum, 20);
-  store<u32>(job, <u32>sum, 24);
-  store<u32>(job, <u32>decay, 28);
-  store<u32>(job, <u32>limits, 32);
-  store<u32>(job, <u32>keyStride, 36);
-  store<u32>(job, <u32>valueStride, 40);
-  store<u32>(job, <u32>outputStride, 44);
-  store<u32>(job, <u32>(SCORE_STRIDE << 2), 48);
-  store<i32>(job, dQk, 52);
-  store<i32>(job, colTiles, 56);
-  store<i32>(job, rows, 60);
-  store<i32>(job, tokens, 64);
-  store<i32>(job, masked ? 1 : 0, 68);
-  store<i32>(job, position, 72);
-  attendNative(job);
+  const job = changetype<AttendJob>(spill);
+  job.queries = queries;
+  job.keys = keys;
+  job.values = values;
+  job.scores = scores;
+  job.outputs = outputs;
+  job.maximum = maximum;
+  job.sum = sum;
+  job.decay = decay;
+  job.limits = limits;
+  job.keyStride = keyStride;
+  job.valueStride = valueStride;
+  job.outputStride = outputStride;
+  job.scoreStride = (SCORE_STRIDE << 2);
+  job.headDimQk = dQk;
+  job.colTiles = colTiles;
+  job.rows = rows;
+  job.tokens = tokens;
+  job.masked = masked ? 1 : 0;
+  job.position = position;
+  attendNative(spill);
 }

@@ -1,15 +1,7 @@
+import { BF16, F16 } from '../generated/commands';
 import { decodeBf16 } from './bf16';
 import { decodeE4m3 } from './e4m3';
 import { decodeF16 } from './f16';
-
-// Element types as the host names them in a command; see src/runtime/cpu/commands.ts.
-export const BF16: i32 = 0;
-export const F16: i32 = 1;
-export const E4M3: i32 = 2;
-
-export function elementBytes(dtype: i32): usize {
-  return dtype == E4M3 ? 1 : 2;
-}
 
 /** Decodes one row of `count` elements to float32. */
 export function decodeRow(dtype: i32, target: usize, source: usize, count: i32): void {

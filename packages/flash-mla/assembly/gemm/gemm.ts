@@ -1,83 +1,30 @@
 /** x · weightᵀ for each matrix of a batch, with bias, factor and residual; see src/ops/gemm. */
 
 import { decodeE4m3 } from '../decode/e4m3';
-import { E4M3 } from '../decode/row';
 import { encodeBf16 } from '../encode';
-import { BF16, F32, loadElement, loadRow, sizeOf } from '../elements';
-import { enterCommand, takeItem } from '../work';
+import { loadElement, loadRow, sizeOf } from '../elements';
+import { BF16, E4M3, F32 } from '../generated/commands';
+import { Gemm } from '../generated/gemm';
 import { dot1x4, dot3x4, outer1x1, outer3x16 } from './dot';
-import {
-  dotsOf,
-  JOB_BYTES,
-  multipliesByTiles,
-  multipliesNatively,
-  productsOf,
-  TILE_ROWS,
-} from './native';
+import { dotsOf, JOB_BYTES, multipliesNatively, productsOf, TILE_ROWS } from './native';
 
 /** Rows and columns that share a scale of e4m3 weights. */
 const SCALE_BLOCK: i32 = 128;
 /** Rows that are multiplied with a block of weights straight from memory. */
 const FEW_ROWS: i32 = 3;
 
-// What an element of the result becomes; the same for all threads of a command.
-let factor: f32 = 1;
-let biasType: i32 = 0;
-let bias: usize = 0;
-let residualType: i32 = 0;
-let outType: i32 = 0;
-
-/**
- * Strides are bytes. `rowBlock` rows of x, a multiple of three, and `weightBlock` rows of weights, a
- * multiple of four, are decoded at a time; a thread takes `columnBlock` columns, a multiple of 16, with
- * such rows at a time. The scratch of a thread: a job of machine code, sums of all of these rows and columns,
- * and the two blocks, rows padded to 32 bytes. Products of tiles take a multiple of 16 rows, and keep the rows
- * as they are packed in place of the two blocks.
- */
-export function gemm(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rowBlock: i32,
-  weightBlock: i32,
-  columnBlock: i32,
-  batch: i32,
-  rows: i32,
-  columns: i32,
-  depth: i32,
-  xType: i32,
-  x: usize,
-  xStride: usize,
-  xBatchStride: usize,
-  weightType: i32,
-  transposed: i32,
-  weight: usize,
-  weightStride: usize,
-  weightBatchStride: usize,
-  scales: usize,
-  scalesStride: usize,
-  biasDType: i32,
-  biasAddress: usize,
-  residualDType: i32,
-  residual: usize,
-  residualStride: usize,
-  residualBatchStride: usize,
-  outDType: i32,
-  out: usize,
-  outStride: usize,
-  outBatchStride: usize,
-  scale: f64,
-): void {
-  enterCommand(context, worker, workers);
-  factor = <f32>scale;
-  biasType = biasDType;
-  bias = biasAddress;
-  residualType = residualDType;
-  outType = outDType;
+export function gemm(command: Gemm): void {
+  const rows = command.numRows;
+  const columns = command.columns;
+  const depth = command.depth;
+  const rowBlock = command.rowBlock;
+  const weightBlock = command.weightBlock;
+  const columnBlock = command.columnBlock;
+  const x = command.x;
+  const weightType = command.weight.type;
+  const weightStride = command.weight.stride;
   const rowBytes = <usize>((depth + 7) & ~7) << 2;
-  const job = workspace + <usize>worker * scratchBytes;
+  const job = command.scratch(command.scratchBytes);
   const sums = job + JOB_BYTES;
   const sumsStride = <usize>columnBlock << 2;
   const xBlock = sums + <usize>rowBlock * sumsStride;
@@ -85,42 +32,36 @@ export function gemm(
   const rowBlocks = (rows + rowBlock - 1) / rowBlock;
   const columnBlocks = (columns + columnBlock - 1) / columnBlock;
   const decodesWeights = weightType == E4M3 || (weightType == BF16 && rows > FEW_ROWS);
-  const byTiles = multipliesByTiles(xType, weightType, transposed, columns, depth);
+  const byTiles = command.byTiles;
   let decoded = -1;
-  const items = batch * rowBlocks * columnBlocks;
-  for (let item = takeItem(); item < items; item = takeItem()) {
+  const items = command.batch * rowBlocks * columnBlocks;
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     const part = item / columnBlocks;
     const b = <usize>(part / rowBlocks);
     const firstRow = (part % rowBlocks) * rowBlock;
     const count = min(rowBlock, rows - firstRow);
+    const from = x.address + b * command.xBatchStride + <usize>firstRow * x.stride;
     const isNew = decoded != part;
-    if (isNew && !byTiles) {
-      const from = x + b * xBatchStride + <usize>firstRow * xStride;
-      loadRows(xType, xBlock, rowBytes, from, xStride, count, depth);
-    }
+    if (isNew && !byTiles) loadRows(x.type, xBlock, rowBytes, from, x.stride, count, depth);
     decoded = part;
-    const weights = weight + b * weightBatchStride;
-    const target = out + b * outBatchStride + <usize>firstRow * outStride;
-    const added =
-      residual == 0 ? 0 : residual + b * residualBatchStride + <usize>firstRow * residualStride;
+    const weights = command.weight.address + b * command.weightBatchStride;
     const begin = (item % columnBlocks) * columnBlock;
     const end = min(columns, begin + columnBlock);
     if (byTiles) {
       // Fewer columns than a tile has: together with some before them.
       const more = max(0, TILE_ROWS - (end - begin));
-      const from = x + b * xBatchStride + <usize>firstRow * xStride;
       const block = weights + <usize>(begin - more) * weightStride;
       const width = end - begin + more;
       productsOf(
-        job, from, xStride, count, block, weightStride, width, depth, xBlock, isNew, sums, sumsStride,
+        job, from, x.stride, count, block, weightStride, width, depth, xBlock, isNew, sums, sumsStride,
       );
       for (let row = 0; row < count; row++) {
         const at = sums + <usize>row * sumsStride + (<usize>more << 2);
-        finish(at, end - begin, begin, row, added, residualStride, target, outStride);
+        finish(command, at, end - begin, begin, firstRow + row, b);
       }
       continue;
     }
-    if (transposed) {
+    if (command.transposed) {
       for (let column = begin; column < end; column += 16) {
         const block = weights + <usize>column * sizeOf(weightType);
         const width = min(16, end - column);
@@ -128,7 +69,7 @@ export function gemm(
           const from = xBlock + <usize>row * rowBytes;
           outer(weightType, from, rowBytes, min(3, count - row), block, weightStride, width, depth, sums);
           for (let i = 0; i < min(3, count - row); i++) {
-            finish(sums + (<usize>i << 6), width, column, row + i, added, residualStride, target, outStride);
+            finish(command, sums + (<usize>i << 6), width, column, firstRow + row + i, b);
           }
         }
       }
@@ -140,7 +81,7 @@ export function gemm(
       dotsOf(job, weightType, xBlock, rowBytes, count, block, weightStride, width, depth, sums, sumsStride);
       for (let row = 0; row < count; row++) {
         const from = sums + <usize>row * sumsStride;
-        finish(from, width, begin, row, added, residualStride, target, outStride);
+        finish(command, from, width, begin, firstRow + row, b);
       }
       continue;
     }
@@ -150,6 +91,8 @@ export function gemm(
       let stride = weightStride;
       let type = weightType;
       if (decodesWeights || width % 4 != 0) {
+        const scales = command.scales;
+        const scalesStride = command.scalesStride;
         loadWeights(weightType, wBlock, rowBytes, block, stride, column, width, depth, scales, scalesStride);
         block = wBlock;
         stride = rowBytes;
@@ -159,7 +102,7 @@ export function gemm(
         dotsOf(job, type, xBlock, rowBytes, count, block, stride, width, depth, sums, sumsStride);
         for (let row = 0; row < count; row++) {
           const from = sums + <usize>row * sumsStride;
-          finish(from, width, column, row, added, residualStride, target, outStride);
+          finish(command, from, width, column, firstRow + row, b);
         }
         continue;
       }
@@ -171,7 +114,7 @@ export function gemm(
           dots(type, from, rowBytes, height, at, stride, depth, sums);
           for (let i = 0; i < height; i++) {
             const few = min(4, width - c);
-            finish(sums + (<usize>i << 4), few, column + c, row + i, added, residualStride, target, outStride);
+            finish(command, sums + (<usize>i << 4), few, column + c, firstRow + row + i, b);
           }
         }
       }
@@ -275,25 +218,33 @@ function outer(
 // @ts-ignore: decorator
 @inline
 function finish(
+  command: Gemm,
   sums: usize,
   count: i32,
   column: i32,
   row: i32,
-  residual: usize,
-  residualStride: usize,
-  out: usize,
-  outStride: usize,
+  batch: usize,
 ): void {
+  const factor = <f32>command.scale;
+  const bias = command.bias.address;
+  const biasType = command.bias.type;
+  const residualType = command.residual.type;
+  let residual = command.residual.address;
+  if (residual != 0) {
+    residual += batch * command.residualBatchStride + <usize>row * command.residual.stride;
+  }
+  const outType = command.out.type;
+  const out =
+    command.out.address + batch * command.outBatchStride + <usize>row * command.out.stride;
   for (let i = 0; i < count; i++) {
     const c = <usize>(column + i);
     let value = load<f32>(sums + (<usize>i << 2));
     if (bias != 0) value += loadElement(biasType, bias + c * sizeOf(biasType));
     value *= factor;
     if (residual != 0) {
-      const at = residual + <usize>row * residualStride + c * sizeOf(residualType);
-      value += loadElement(residualType, at);
+      value += loadElement(residualType, residual + c * sizeOf(residualType));
     }
-    const to = out + <usize>row * outStride + c * sizeOf(outType);
+    const to = out + c * sizeOf(outType);
     if (outType == BF16) store<u16>(to, encodeBf16(value));
     else store<f32>(to, value);
   }

@@ -1,7 +1,8 @@
 /** Products by machine code, where the host has some for the processor at hand. */
 
 import { isNative } from '../attend/tile';
-import { BF16, F32 } from '../elements';
+import { BF16, F32 } from '../generated/commands';
+import { DotsJob, ProductsJob } from '../generated/native';
 
 /** Whether the machine code has products of tiles. */
 let hasTiles: bool = false;
@@ -27,12 +28,9 @@ export function multipliesNatively(type: i32, depth: i32): bool {
   return isNative && depth % 16 == 0 && (type == BF16 || type == F32);
 }
 
-/**
- * sums[r][c] = x[r] · w[c] for rows of float32 and rows of weights. The fields are those of
- * src/runtime/cpu/native/kernels/dots/job.ts, 32 bits each.
- */
+/** sums[r][c] = x[r] · w[c] for rows of float32 and rows of weights. `at`: where the job may be written. */
 export function dotsOf(
-  job: usize,
+  at: usize,
   type: i32,
   x: usize,
   xStride: usize,
@@ -44,17 +42,18 @@ export function dotsOf(
   sums: usize,
   sumsStride: usize,
 ): void {
-  store<u32>(job, <u32>x);
-  store<u32>(job, <u32>w, 4);
-  store<u32>(job, <u32>sums, 8);
-  store<u32>(job, <u32>xStride, 12);
-  store<u32>(job, <u32>wStride, 16);
-  store<u32>(job, <u32>sumsStride, 20);
-  store<i32>(job, rows, 24);
-  store<i32>(job, columns, 28);
-  store<i32>(job, depth, 32);
-  store<i32>(job, type == BF16 ? 1 : 0, 36);
-  dotsNative(job);
+  const job = changetype<DotsJob>(at);
+  job.x = x;
+  job.weights = w;
+  job.sums = sums;
+  job.xStride = xStride;
+  job.weightStride = wStride;
+  job.sumsStride = sumsStride;
+  job.rows = rows;
+  job.columns = columns;
+  job.depth = depth;
+  job.isBf16 = type == BF16 ? 1 : 0;
+  dotsNative(at);
 }
 
 /** Rows of a tile: the fewest weights that products of tiles take. */
@@ -68,11 +67,11 @@ export function multipliesByTiles(xType: i32, weightType: i32, transposed: i32, 
 
 /**
  * As dotsOf() for rows of bf16, with at least {@link TILE_ROWS} columns. `panels`: room for the rows, up to a
- * multiple of 16, as tiles take them; they lie there already unless `pack` is set. The sums have as many rows. The
- * fields are those of src/runtime/cpu/native/kernels/products/job.ts.
+ * multiple of 16, as tiles take them; they lie there already unless `pack` is set. The sums have as many
+ * rows.
  */
 export function productsOf(
-  job: usize,
+  at: usize,
   x: usize,
   xStride: usize,
   rows: i32,
@@ -85,16 +84,17 @@ export function productsOf(
   sums: usize,
   sumsStride: usize,
 ): void {
-  store<u32>(job, <u32>x);
-  store<u32>(job, <u32>w, 4);
-  store<u32>(job, <u32>sums, 8);
-  store<u32>(job, <u32>panels, 12);
-  store<u32>(job, <u32>xStride, 16);
-  store<u32>(job, <u32>wStride, 20);
-  store<u32>(job, <u32>sumsStride, 24);
-  store<i32>(job, rows, 28);
-  store<i32>(job, columns, 32);
-  store<i32>(job, depth, 36);
-  store<i32>(job, pack ? 1 : 0, 40);
-  productsNative(job);
+  const job = changetype<ProductsJob>(at);
+  job.x = x;
+  job.weights = w;
+  job.sums = sums;
+  job.panels = panels;
+  job.xStride = xStride;
+  job.weightStride = wStride;
+  job.sumsStride = sumsStride;
+  job.rows = rows;
+  job.columns = columns;
+  job.depth = depth;
+  job.pack = pack ? 1 : 0;
+  productsNative(at);
 }

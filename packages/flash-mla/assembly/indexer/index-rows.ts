@@ -1,66 +1,38 @@
 /** Index queries and keys; see src/ops/indexer, whose reference says what they mean. */
 
-import { loadElement, loadRow } from '../elements';
+import { loadElement, loadRow, loadRowOf, rowAt, sizeOf } from '../elements';
 import { encode4 } from '../ops/quantize';
-import { enterCommand, takeItem } from '../work';
+import { IndexRows } from '../generated/indexer';
 
 const DIM: usize = 128;
 const HALF: usize = 32;
 const LEAST_MAGNITUDE: f32 = 1e-4;
 
-/** Of keys `weights` and `bias` are those of the norm, `out` is the cache; of queries `slots` is 0. */
-export function indexRows(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  heads: i32,
-  xType: i32,
-  x: usize,
-  xStride: usize,
-  xHeadStride: usize,
-  cos: usize,
-  sin: usize,
-  known: u32,
-  positions: usize,
-  interleaved: i32,
-  hadamard: i32,
-  weightsType: i32,
-  weights: usize,
-  weightsStride: usize,
-  weightScale: f64,
-  bias: usize,
-  eps: f64,
-  slots: usize,
-  capacity: u32,
-  pageSize: u32,
-  out: usize,
-  outWeights: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const row = workspace + <usize>worker * scratchBytes;
+export function indexRows(command: IndexRows): void {
+  const row = command.scratch(command.scratchBytes);
   const gains = row + (DIM << 2);
   const biases = gains + (DIM << 2);
-  const isKeys = slots != 0;
+  const isKeys = command.isKeys;
+  const x = command.x;
+  const weights = command.weights;
+  const out = command.out;
+  const pageSize = command.pageSize;
   if (isKeys) {
-    loadRow(weightsType, gains, weights, <i32>DIM);
-    loadRow(weightsType, biases, bias, <i32>DIM);
+    loadRowOf(weights, 0, gains, <i32>DIM);
+    loadRow(weights.type, biases, command.bias, <i32>DIM);
   }
-  const size: usize = weightsType == 0 ? 2 : 4;
-  for (let r = takeItem(); r < rows; r = takeItem()) {
-    const position = load<u32>(positions + (<usize>r << 2));
-    const slot = isKeys ? load<u32>(slots + (<usize>r << 2)) : 0;
-    if (isKeys && slot >= capacity) continue;
-    for (let head: usize = 0; head < <usize>heads; head++) {
-      loadRow(xType, row, x + <usize>r * xStride + head * xHeadStride, <i32>DIM);
-      if (isKeys) layerNorm(row, gains, biases, <f32>eps);
-      if (position < known) {
+  for (let r = command.takeItem(); r < command.numRows; r = command.takeItem()) {
+    const position = load<u32>(command.positions + (<usize>r << 2));
+    const slot = isKeys ? load<u32>(command.slots + (<usize>r << 2)) : 0;
+    if (isKeys && slot >= command.capacity) continue;
+    for (let head: usize = 0; head < <usize>command.numHeads; head++) {
+      loadRow(x.type, row, rowAt(x, r) + head * command.xHeadStride, <i32>DIM);
+      if (isKeys) layerNorm(row, gains, biases, <f32>command.eps);
+      if (position < command.numPositions) {
         const angle = (<usize>position * HALF) << 2;
-        rotate(row, cos + angle, sin + angle, interleaved != 0);
+        rotate(row, command.cos + angle, command.sin + angle, command.interleaved);
       }
-      if (hadamard) transform(row);
+      if (command.hadamard) transform(row);
       const scale = powerOfTwoScale(row);
       if (isKeys) {
         const page = out + <usize>(slot / pageSize) * pageSize * (DIM + 4);
@@ -68,10 +40,11 @@ export function indexRows(
         encode(row, page + place * DIM, 1 / scale);
         store<f32>(page + <usize>pageSize * DIM + (place << 2), scale);
       } else {
-        const vector = <usize>r * heads + head;
+        const vector = <usize>r * command.numHeads + head;
         encode(row, out + vector * DIM, 1 / scale);
-        const weight = loadElement(weightsType, weights + <usize>r * weightsStride + head * size);
-        store<f32>(outWeights + (vector << 2), weight * <f32>weightScale * scale);
+        const weight = loadElement(weights.type, rowAt(weights, r) + head * sizeOf(weights.type));
+        const factor = <f32>command.weightScale;
+        store<f32>(command.outWeights + (vector << 2), weight * factor * scale);
       }
     }
   }

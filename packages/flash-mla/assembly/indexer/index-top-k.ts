@@ -1,6 +1,6 @@
 /** The largest logits of rows, exactly; see src/ops/indexer. */
 
-import { enterCommand, takeItem } from '../work';
+import { IndexTopK } from '../generated/indexer';
 
 /** Digits by which values are compared, from the highest on: 11, 11 and 10 bits. */
 const BINS: u32 = 2048;
@@ -14,34 +14,18 @@ function orderOf(at: usize): u32 {
   return bits ^ (<u32>(<i32>bits >> 31) | 0x80000000);
 }
 
-export function indexTopK(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  columns: i32,
-  topK: i32,
-  logits: usize,
-  logitsStride: usize,
-  starts: usize,
-  ends: usize,
-  blockTable: usize,
-  tableStride: usize,
-  tableWidth: i32,
-  pageSize: i32,
-  queries: i32,
-  indices: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const histogram = workspace + <usize>worker * scratchBytes;
-  for (let row = takeItem(); row < rows; row = takeItem()) {
+export function indexTopK(command: IndexTopK): void {
+  const topK = command.topK;
+  const starts = command.starts;
+  const blockTable = command.blockTable;
+  const pageSize = command.pageSize;
+  const histogram = command.scratch(command.scratchBytes);
+  for (let row = command.takeItem(); row < command.numRows; row = command.takeItem()) {
     const start = starts == 0 ? 0 : max(0, load<i32>(starts + (<usize>row << 2)));
-    const end = min(columns, load<i32>(ends + (<usize>row << 2)));
+    const end = min(command.columns, load<i32>(command.ends + (<usize>row << 2)));
     const count = max(0, end - start);
-    const first = logits + <usize>row * logitsStride + (<usize>start << 2);
-    const out = indices + ((<usize>row * topK) << 2);
+    const first = command.logits + <usize>row * command.logitsStride + (<usize>start << 2);
+    const out = command.indices + ((<usize>row * topK) << 2);
     let prefix: u32 = 0;
     let equal = topK;
     if (count > topK) {
@@ -68,7 +52,7 @@ export function indexTopK(
         prefix = (prefix << bits) | bin;
       }
     }
-    const pages = blockTable + <usize>(row / queries) * tableStride;
+    const pages = blockTable + <usize>(row / command.queriesPerRequest) * command.tableStride;
     let chosen: usize = 0;
     for (let i = 0; i < count && chosen < <usize>topK; i++) {
       const order = orderOf(first + (<usize>i << 2));
@@ -77,7 +61,7 @@ export function indexTopK(
       let place = i;
       if (blockTable != 0) {
         const number = i / pageSize;
-        const page = number < tableWidth ? load<i32>(pages + (<usize>number << 2)) : -1;
+        const page = number < command.tableWidth ? load<i32>(pages + (<usize>number << 2)) : -1;
         place = page < 0 ? -1 : page * pageSize + (i % pageSize);
       }
       store<i32>(out + (chosen << 2), place);

@@ -2,63 +2,46 @@
 
 import { decodeE4m3 } from '../decode/e4m3';
 import { dot1x4 } from '../gemm/dot';
-import { enterCommand, takeItem } from '../work';
+import { MqaLogits } from '../generated/indexer';
 
 const DIM: usize = 128;
 /** Columns that one item handles. */
 const CHUNK: i32 = 128;
 
-/** Of a paged cache `scales` and `starts` are 0; of ragged keys `blockTable` is. */
-export function mqaLogits(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  heads: i32,
-  columns: i32,
-  queries: i32,
-  q: usize,
-  weights: usize,
-  keys: usize,
-  scales: usize,
-  blockTable: usize,
-  tableStride: usize,
-  pageSize: i32,
-  numPages: i32,
-  starts: usize,
-  ends: usize,
-  cleanLogits: i32,
-  logits: usize,
-  logitsStride: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const query = workspace + <usize>worker * scratchBytes;
+export function mqaLogits(command: MqaLogits): void {
+  const rows = command.numRows;
+  const heads = command.numHeads;
+  const columns = command.columns;
+  const starts = command.starts;
+  const weights = command.weights;
+  const keys = command.keys;
+  const blockTable = command.blockTable;
+  const pageSize = command.pageSize;
+  const query = command.scratch(command.scratchBytes);
   const padded = (<usize>heads + 3) & ~3;
   const key = query + ((padded * DIM) << 2);
   const sums = key + (DIM << 2);
   const chunks = (columns + CHUNK - 1) / CHUNK;
   let decoded = -1;
-  for (let item = takeItem(); item < rows * chunks; item = takeItem()) {
+  for (let item = command.takeItem(); item < rows * chunks; item = command.takeItem()) {
     const row = item / chunks;
     const from = (item % chunks) * CHUNK;
     const to = min(columns, from + CHUNK);
     const start = starts == 0 ? 0 : max(0, load<i32>(starts + (<usize>row << 2)));
-    const end = load<i32>(ends + (<usize>row << 2));
-    const out = logits + <usize>row * logitsStride;
-    const pages = blockTable + <usize>(row / queries) * tableStride;
+    const end = load<i32>(command.ends + (<usize>row << 2));
+    const out = command.logits + <usize>row * command.logitsStride;
+    const pages = blockTable + <usize>(row / command.queriesPerRequest) * command.tableStride;
     for (let column = from; column < to; column++) {
       const at = out + (<usize>column << 2);
       if (column < start || column >= end) {
-        if (cleanLogits) store<f32>(at, -Infinity);
+        if (command.cleanLogits) store<f32>(at, -Infinity);
         continue;
       }
       let place = keys + <usize>column * DIM;
-      let scale = scales + (<usize>column << 2);
+      let scale = command.scales + (<usize>column << 2);
       if (blockTable != 0) {
         const page = load<i32>(pages + (<usize>(column / pageSize) << 2));
-        if (<u32>page >= <u32>numPages) {
+        if (<u32>page >= <u32>command.numPages) {
           store<f32>(at, -Infinity);
           continue;
         }
@@ -69,7 +52,7 @@ export function mqaLogits(
       if (decoded != row) {
         decoded = row;
         memory.fill(query, 0, (padded * DIM) << 2);
-        decodeE4m3(query, q + <usize>row * heads * DIM, heads * <i32>DIM, 1);
+        decodeE4m3(query, command.q + <usize>row * heads * DIM, heads * <i32>DIM, 1);
       }
       decodeE4m3(key, place, <i32>DIM, 1);
       let sum: f32 = 0;

@@ -1,11 +1,12 @@
 /** The weighted sum of the experts of each row; see src/ops/moe. */
 
 import { gateRow } from '../activation/elements';
-import { E4M3 } from '../decode/row';
-import { F32, loadRow, storeRow } from '../elements';
+import { loadRow, loadRowOf, storeRowOf } from '../elements';
 import { dots, loadWeights } from '../gemm/gemm';
+import { E4M3, F32 } from '../generated/commands';
+import { ExpertMlp, Matrices } from '../generated/moe';
 import { fma } from '../simd';
-import { barrier, enterCommand, takeItem, takeSecondItem } from '../work';
+import { worker, workers } from '../work';
 
 /** Columns that an item computes, and rows of weights that are decoded at a time. */
 const COLUMNS: i32 = 32;
@@ -13,7 +14,7 @@ const WEIGHTS: i32 = 16;
 /** Rows that are multiplied with weights straight from memory. */
 const FEW_ROWS: i32 = 3;
 
-// Where the threads of a command keep things; the same for all of its calls.
+// Where the thread keeps things while it runs a command.
 let order: usize = 0;
 let ends: usize = 0;
 let rowBytes: usize = 0;
@@ -25,92 +26,56 @@ let wBlock: usize = 0;
  * Works on `rowChunk` rows at a time: their experts' activations, then what these become, both float32 in
  * memory that all threads share, then the sums. A pair is a row and one of its experts. Every thread
  * sorts the pairs of a chunk by expert for itself.
- *
- * Strides are bytes. The scratch of a thread: 96 sums, `rowBlock` rows and 32 rows of weights of the
- * larger of `hidden` and `width`, padded to 32 bytes, 2 · experts and rowChunk · topK numbers. Behind
- * the scratch of all threads: rowChunk · topK rows of `width` and as many of `hidden` float32.
  */
-export function expertMlp(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rowChunk: i32,
-  rowBlock: i32,
-  rows: i32,
-  topK: i32,
-  experts: i32,
-  hidden: i32,
-  width: i32,
-  xType: i32,
-  x: usize,
-  xStride: usize,
-  ids: usize,
-  weights: usize,
-  weightType: i32,
-  gateUp: usize,
-  gateUpStride: usize,
-  gateUpExpertStride: usize,
-  gateUpScales: usize,
-  gateUpScalesStride: usize,
-  gateUpScalesExpertStride: usize,
-  down: usize,
-  downStride: usize,
-  downExpertStride: usize,
-  downScales: usize,
-  downScalesStride: usize,
-  downScalesExpertStride: usize,
-  residualType: i32,
-  residual: usize,
-  residualStride: usize,
-  outType: i32,
-  out: usize,
-  outStride: usize,
-): void {
-  enterCommand(context, worker, workers);
+export function expertMlp(command: ExpertMlp): void {
+  const rows = command.numRows;
+  const rowChunk = command.rowChunk;
+  const rowBlock = command.rowBlock;
+  const topK = command.topK;
+  const experts = command.numExperts;
+  const hidden = command.hidden;
+  const width = command.width;
+  const x = command.x;
+  const weightType = command.weightType;
+  const gateUp = command.gateUp;
+  const down = command.down;
   rowBytes = <usize>((max(hidden, width) + 7) & ~7) << 2;
-  sums = workspace + <usize>worker * scratchBytes;
+  sums = command.scratch(command.scratchBytes);
   xBlock = sums + 384;
   wBlock = xBlock + <usize>rowBlock * rowBytes;
   ends = wBlock + <usize>(2 * WEIGHTS) * rowBytes;
   const active = ends + (<usize>experts << 2);
   order = active + (<usize>experts << 2);
-  const activations = workspace + <usize>workers * scratchBytes;
+  const activations = command.shared(command.scratchBytes);
   const activationBytes = <usize>width << 2;
   const results = activations + <usize>(rowChunk * topK) * activationBytes;
   const resultBytes = <usize>hidden << 2;
   const upBlocks = (width + COLUMNS - 1) / COLUMNS;
   const downBlocks = (hidden + COLUMNS - 1) / COLUMNS;
-  let item = takeItem();
-  let second = takeSecondItem();
+  let item = command.takeItem();
+  let second = command.takeSecondItem();
   let firstItem = 0;
   let firstSecond = 0;
   for (let first = 0; first < rows; first += rowChunk) {
     const count = min(rowChunk, rows - first);
-    const pairs = ids + (<usize>(first * topK) << 2);
+    const pairs = command.experts + (<usize>(first * topK) << 2);
     const numActive = sortPairs(pairs, count * topK, experts, active);
 
     const lastItem = firstItem + numActive * upBlocks;
-    for (; item < lastItem; item = takeItem()) {
+    for (; item < lastItem; item = command.takeItem()) {
       const expert = load<i32>(active + (<usize>((item - firstItem) / upBlocks) << 2));
       const begin = ((item - firstItem) % upBlocks) * COLUMNS;
       const end = min(width, begin + COLUMNS);
-      const block = gateUp + <usize>expert * gateUpExpertStride;
-      const scales = gateUpScales + <usize>expert * gateUpScalesExpertStride;
       const last = endOf(expert);
       for (let at = beginOf(expert); at < last; at += rowBlock) {
         const height = min(rowBlock, last - at);
-        gather(xType, x + <usize>first * xStride, xStride, at, height, hidden, topK);
+        gather(x.type, x.address + <usize>first * x.stride, x.stride, at, height, hidden, topK);
         for (let c = begin; c < end; c += WEIGHTS) {
           const n = min(WEIGHTS, end - c);
-          const gates = weightRows(
-            weightType, 0, block, gateUpStride, c, n, hidden, height, scales, gateUpScalesStride,
-          );
-          const ups = weightRows(
-            weightType, WEIGHTS, block, gateUpStride, width + c, n, hidden, height, scales, gateUpScalesStride,
-          );
-          const stride = isDirect(weightType, height, n) ? gateUpStride : rowBytes;
+          const scales = command.gateUpScales;
+          const gates = weightRows(weightType, gateUp, scales, expert, c, n, hidden, height, 0);
+          const ups = weightRows(weightType, gateUp, scales, expert, width + c, n, hidden, height, WEIGHTS);
+          const stride = isDirect(weightType, height, n) ? gateUp.stride : rowBytes;
           const type = isDirect(weightType, height, n) ? weightType : F32;
           for (let r = 0; r < height; r += 3) {
             const from = xBlock + <usize>r * rowBytes;
@@ -131,25 +96,22 @@ export function expertMlp(
       }
     }
     firstItem = lastItem;
-    barrier();
+    command.barrier();
 
     const lastSecond = firstSecond + numActive * downBlocks;
-    for (; second < lastSecond; second = takeSecondItem()) {
+    for (; second < lastSecond; second = command.takeSecondItem()) {
       const expert = load<i32>(active + (<usize>((second - firstSecond) / downBlocks) << 2));
       const begin = ((second - firstSecond) % downBlocks) * COLUMNS;
       const end = min(hidden, begin + COLUMNS);
-      const block = down + <usize>expert * downExpertStride;
-      const scales = downScales + <usize>expert * downScalesExpertStride;
       const last = endOf(expert);
       for (let at = beginOf(expert); at < last; at += rowBlock) {
         const height = min(rowBlock, last - at);
         gather(F32, activations, activationBytes, at, height, width, 1);
         for (let c = begin; c < end; c += WEIGHTS) {
           const n = min(WEIGHTS, end - c);
-          const rowsOfBlock = weightRows(
-            weightType, 0, block, downStride, c, n, width, height, scales, downScalesStride,
-          );
-          const stride = isDirect(weightType, height, n) ? downStride : rowBytes;
+          const scales = command.downScales;
+          const rowsOfBlock = weightRows(weightType, down, scales, expert, c, n, width, height, 0);
+          const stride = isDirect(weightType, height, n) ? down.stride : rowBytes;
           const type = isDirect(weightType, height, n) ? weightType : F32;
           for (let r = 0; r < height; r += 3) {
             const from = xBlock + <usize>r * rowBytes;
@@ -166,16 +128,16 @@ export function expertMlp(
       }
     }
     firstSecond = lastSecond;
-    barrier();
+    command.barrier();
 
     for (let r = worker; r < count; r += workers) {
-      const row = <usize>(first + r);
-      if (residual != 0) loadRow(residualType, xBlock, residual + row * residualStride, hidden);
+      const row = first + r;
+      if (command.residual.address != 0) loadRowOf(command.residual, row, xBlock, hidden);
       else memory.fill(xBlock, 0, rowBytes);
       for (let k = 0; k < topK; k++) {
         const pair = <usize>(r * topK + k);
         if (load<u32>(pairs + (pair << 2)) >= <u32>experts) continue;
-        const weight = f32x4.splat(load<f32>(weights + (((<usize>(first * topK)) + pair) << 2)));
+        const weight = f32x4.splat(load<f32>(command.weights + (((<usize>(first * topK)) + pair) << 2)));
         const result = results + pair * resultBytes;
         for (let i: usize = 0; i + 16 <= resultBytes; i += 16) {
           v128.store(xBlock + i, fma(v128.load(result + i), weight, v128.load(xBlock + i)));
@@ -185,7 +147,7 @@ export function expertMlp(
           store<f32>(xBlock + i, load<f32>(xBlock + i) + added);
         }
       }
-      storeRow(outType, out + row * outStride, xBlock, hidden);
+      storeRowOf(command.out, row, xBlock, hidden);
     }
   }
 }
@@ -264,22 +226,23 @@ function isDirect(type: i32, height: i32, count: i32): bool {
   return type != E4M3 && (type == F32 || height <= FEW_ROWS) && count % 4 == 0;
 }
 
-/** Where rows of weights are: where they were, or decoded. */
+/** Where rows of an expert's weights are: where they were, or decoded, from row `place` of the block on. */
 function weightRows(
   type: i32,
-  place: i32,
-  source: usize,
-  stride: usize,
+  weights: Matrices,
+  scales: Matrices,
+  expert: i32,
   first: i32,
   count: i32,
   depth: i32,
   height: i32,
-  scales: usize,
-  scalesStride: usize,
+  place: i32,
 ): usize {
-  const from = source + <usize>first * stride;
+  const stride = weights.stride;
+  const from = weights.address + <usize>expert * weights.expertStride + <usize>first * stride;
   if (isDirect(type, height, count)) return from;
   const to = wBlock + <usize>place * rowBytes;
-  loadWeights(type, to, rowBytes, from, stride, first, count, depth, scales, scalesStride);
+  const scalesOfExpert = scales.address + <usize>expert * scales.expertStride;
+  loadWeights(type, to, rowBytes, from, stride, first, count, depth, scalesOfExpert, scales.stride);
   return to;
 }

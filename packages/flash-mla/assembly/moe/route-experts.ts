@@ -1,50 +1,27 @@
 /** The experts of each row and their weights; see src/ops/moe. */
 
-import { loadRow } from '../elements';
+import { loadRowOf } from '../elements';
+import { RouteExperts } from '../generated/moe';
 import { exp2, LOG2E } from '../scalar';
-import { enterCommand, takeItem } from '../work';
 
-const SIGMOID: i32 = 1;
-const TOP2: i32 = 1;
-
-/** The scratch of a thread: scores, what is chosen by, groups, three times `experts` float32. */
-export function routeExperts(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  experts: i32,
-  topK: i32,
-  shared: i32,
-  scoring: i32,
-  groups: i32,
-  topGroups: i32,
-  groupScore: i32,
-  normalize: i32,
-  scale: f64,
-  logitType: i32,
-  logits: usize,
-  stride: usize,
-  bias: usize,
-  chosen: usize,
-  weights: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const scores = workspace + <usize>worker * scratchBytes;
-  const choice = scores + scratchBytes / 3;
-  const ofGroups = choice + scratchBytes / 3;
-  for (let r = takeItem(); r < rows; r = takeItem()) {
-    loadRow(logitType, scores, logits + <usize>r * stride, experts);
-    if (scoring == SIGMOID) sigmoids(scores, experts);
+export function routeExperts(command: RouteExperts): void {
+  const experts = command.numExperts;
+  const topK = command.topK;
+  const shared = command.sharedExperts;
+  const bias = command.bias;
+  const scores = command.scratch(command.scratchBytes);
+  const choice = scores + command.scratchBytes / 3;
+  const ofGroups = choice + command.scratchBytes / 3;
+  for (let r = command.takeItem(); r < command.numRows; r = command.takeItem()) {
+    loadRowOf(command.logits, r, scores, experts);
+    if (command.sigmoid) sigmoids(scores, experts);
     else softmax(scores, experts);
     for (let e: usize = 0; e < <usize>experts << 2; e += 4) {
       store<f32>(choice + e, load<f32>(scores + e) + (bias == 0 ? 0 : load<f32>(bias + e)));
     }
-    if (topGroups < groups) keepGroups(choice, experts, groups, topGroups, groupScore, ofGroups);
-    const ids = chosen + ((<usize>r * <usize>(topK + shared)) << 2);
-    const parts = weights + ((<usize>r * <usize>(topK + shared)) << 2);
+    if (command.topGroups < command.groups) keepGroups(command, choice, ofGroups);
+    const ids = command.chosen + ((<usize>r * <usize>(topK + shared)) << 2);
+    const parts = command.weights + ((<usize>r * <usize>(topK + shared)) << 2);
     let sum: f32 = 1e-20;
     for (let k: usize = 0; k < <usize>topK << 2; k += 4) {
       const e = takeBest(choice, experts);
@@ -53,10 +30,10 @@ export function routeExperts(
       store<i32>(ids + k, e);
       store<f32>(parts + k, score);
     }
-    const factor = <f32>scale;
+    const factor = <f32>command.scale;
     for (let k: usize = 0; k < <usize>topK << 2; k += 4) {
       const part = load<f32>(parts + k);
-      store<f32>(parts + k, (normalize ? part / sum : part) * factor);
+      store<f32>(parts + k, (command.normalize ? part / sum : part) * factor);
     }
     for (let s = 0; s < shared; s++) {
       const at = <usize>(topK + s) << 2;
@@ -87,15 +64,9 @@ function softmax(row: usize, count: i32): void {
 }
 
 /** Takes the experts of all but the best groups out of the choice. */
-function keepGroups(
-  choice: usize,
-  experts: i32,
-  groups: i32,
-  topGroups: i32,
-  groupScore: i32,
-  ofGroups: usize,
-): void {
-  const size = experts / groups;
+function keepGroups(command: RouteExperts, choice: usize, ofGroups: usize): void {
+  const groups = command.groups;
+  const size = command.numExperts / groups;
   for (let g = 0; g < groups; g++) {
     let first: f32 = -Infinity;
     let second: f32 = -Infinity;
@@ -106,9 +77,9 @@ function keepGroups(
         first = value;
       } else if (value > second) second = value;
     }
-    store<f32>(ofGroups + (<usize>g << 2), groupScore == TOP2 && size > 1 ? first + second : first);
+    store<f32>(ofGroups + (<usize>g << 2), command.top2 && size > 1 ? first + second : first);
   }
-  for (let k = 0; k < topGroups; k++) takeBest(ofGroups, groups);
+  for (let k = 0; k < command.topGroups; k++) takeBest(ofGroups, groups);
   // Those that were taken are −inf now, as no other is: scores are finite where logits are.
   for (let g = 0; g < groups; g++) {
     if (load<f32>(ofGroups + (<usize>g << 2)) == -Infinity) continue;

@@ -1,66 +1,45 @@
 /** RMSNorm of rows, after adding them to a residual; see src/ops/norm. */
 
-import { E4M3 } from '../decode/row';
-import { loadRow, storeRow } from '../elements';
+import { loadRowOf, rowAt, storeRowOf } from '../elements';
+import { E4M3 } from '../generated/commands';
+import { RmsNorm } from '../generated/norm';
 import { encode4 } from '../ops/quantize';
 import { fma, sumLanes } from '../simd';
-import { enterCommand, takeItem } from '../work';
 
 /** Rows that one item handles. */
 const CHUNK: i32 = 4;
 const SCALE_COLUMNS: usize = 128;
 const LEAST_MAGNITUDE: f32 = 1e-4;
 
-/** All strides are bytes. `residual` and `scales` may be 0: there are none. */
-export function rmsNorm(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  columns: i32,
-  eps: f64,
-  xType: i32,
-  x: usize,
-  xStride: usize,
-  residualType: i32,
-  residual: usize,
-  residualStride: usize,
-  weightType: i32,
-  weight: usize,
-  outType: i32,
-  out: usize,
-  outStride: usize,
-  scales: usize,
-  powerOfTwo: i32,
-): void {
-  enterCommand(context, worker, workers);
-  const row = workspace + <usize>worker * scratchBytes;
-  const third = scratchBytes / 3;
+export function rmsNorm(command: RmsNorm): void {
+  const rows = command.numRows;
+  const columns = command.columns;
+  const residual = command.residual;
+  const out = command.out;
+  const row = command.scratch(command.scratchBytes);
+  const third = command.scratchBytes / 3;
   const other = row + third;
   const gains = other + third;
   const rowScales = (<usize>columns / SCALE_COLUMNS) << 2;
   let decoded = false;
   const items = (rows + CHUNK - 1) / CHUNK;
-  for (let item = takeItem(); item < items; item = takeItem()) {
-    if (!decoded) loadRow(weightType, gains, weight, columns);
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
+    if (!decoded) loadRowOf(command.weight, 0, gains, columns);
     decoded = true;
     for (let r = item * CHUNK; r < min(rows, (item + 1) * CHUNK); r++) {
-      loadRow(xType, row, x + <usize>r * xStride, columns);
-      if (residual != 0) {
-        const place = residual + <usize>r * residualStride;
-        loadRow(residualType, other, place, columns);
+      loadRowOf(command.x, r, row, columns);
+      if (residual.address != 0) {
+        loadRowOf(residual, r, other, columns);
         addRow(row, other, columns);
-        storeRow(residualType, place, row, columns);
-        loadRow(residualType, row, place, columns);
+        storeRowOf(residual, r, row, columns);
+        loadRowOf(residual, r, row, columns);
       }
       const mean = sumOfSquares(row, columns) / <f32>columns;
-      scaleRow(row, gains, 1 / sqrt<f32>(mean + <f32>eps), columns);
-      const target = out + <usize>r * outStride;
-      if (outType == E4M3) {
-        quantizeRow(row, target, scales + <usize>r * rowScales, columns, powerOfTwo != 0);
-      } else storeRow(outType, target, row, columns);
+      scaleRow(row, gains, 1 / sqrt<f32>(mean + <f32>command.eps), columns);
+      if (out.type == E4M3) {
+        const scales = command.scales + <usize>r * rowScales;
+        quantizeRow(row, rowAt(out, r), scales, columns, command.powerOfTwoScales);
+      } else storeRowOf(out, r, row, columns);
     }
   }
 }

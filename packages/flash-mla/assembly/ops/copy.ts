@@ -1,22 +1,13 @@
-import { enterCommand, takeItem } from '../work';
+import { CopyBytes } from '../generated/commands';
 
 /** Bytes that one item copies. */
 const CHUNK: usize = 1 << 20;
 
-/** Copies memory; source and target must not overlap. */
-export function copyBytes(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  _workspace: usize,
-  target: usize,
-  source: usize,
-  bytes: usize,
-): void {
-  enterCommand(context, worker, workers);
+export function copyBytes(command: CopyBytes): void {
+  const bytes = command.bytes;
   const items = <i32>((bytes + CHUNK - 1) / CHUNK);
-  for (let item = takeItem(); item < items; item = takeItem()) {
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     const from = <usize>item * CHUNK;
-    memory.copy(target + from, source + from, min(CHUNK, bytes - from));
+    memory.copy(command.target + from, command.source + from, min(CHUNK, bytes - from));
   }
 }

@@ -1,5 +1,5 @@
+import { ProbeFma, ProbeRead } from '../generated/commands';
 import { fma, sumLanes } from '../simd';
-import { enterCommand, takeItem } from '../work';
 
 /** a·b + c as the kernels compute it: tells whether this engine fuses it. */
 export function multiplyAdd(a: f32, b: f32, c: f32): f32 {
@@ -51,40 +51,24 @@ function loopFma(iterations: i32): f32 {
 }
 
 /** As a command: every thread runs the loop at once. Many calls, since V8 replaces code between calls. */
-export function probeFma(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  calls: i32,
-  iterations: i32,
-): void {
-  enterCommand(context, worker, workers);
+export function probeFma(command: ProbeFma): void {
   let sum: f32 = 0;
-  for (let i = 0; i < calls; i++) sum += loopFma(iterations);
+  for (let i = 0; i < command.calls; i++) sum += loopFma(command.iterations);
   // Keeps the loop from being dropped.
-  store<f32>(workspace + (<usize>worker << 6), sum);
+  store<f32>(command.scratch(64), sum);
 }
 
 /** Bytes that a thread reads at a time. */
 const CHUNK: usize = 1 << 16;
 
 /** Reads memory and nothing else. */
-export function probeRead(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  address: usize,
-  bytes: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const items = <i32>(bytes / CHUNK);
+export function probeRead(command: ProbeRead): void {
+  const items = <i32>(command.bytes / CHUNK);
   let sum: f32 = 0;
-  for (let item = takeItem(); item < items; item = takeItem()) {
-    sum += sumChunk(address + <usize>item * CHUNK);
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
+    sum += sumChunk(command.address + <usize>item * CHUNK);
   }
-  store<f32>(workspace + (<usize>worker << 6), sum);
+  store<f32>(command.scratch(64), sum);
 }
 
 function sumChunk(at: usize): f32 {

@@ -1,65 +1,45 @@
-/** bf16 rows ↔ packed FP8 rows (DESIGN §3). Scales are powers of two. */
+/** bf16 rows ↔ packed FP8 rows. Scales are powers of two. */
 
 import { high, low } from '../decode/bf16';
 import { packBf16 } from '../encode';
-import { enterCommand, takeItem } from '../work';
-import { decodeSparseRow, V32 } from './sparse-rows';
+import { V32 } from '../generated/kernel-lib';
+import { DequantizeRows, QuantizeRows } from '../generated/kv-cache';
+import { decodeSparseRow } from './sparse-rows';
 
 /** Rows that one item handles. */
 const CHUNK: i32 = 64;
 /** The smallest scale, 2^-13: FlashMLA takes no scale below 1e-4. */
 const SMALLEST: i32 = 127 - 13;
 
-/** Packs `rows` rows; the target's blocks lie `blockStride` bytes apart. */
-export function quantizeRows(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  _workspace: usize,
-  layout: i32,
-  rows: i32,
-  page: i32,
-  source: usize,
-  target: usize,
-  blockStride: usize,
-  tokenStride: usize,
-): void {
-  enterCommand(context, worker, workers);
+/** Packs contiguous rows of bf16. */
+export function quantizeRows(command: QuantizeRows): void {
+  const rows = command.numRows;
+  const page = command.pageSize;
+  const layout = command.layout;
   const rowBytes: usize = layout == V32 ? 1152 : 1024;
-  for (let item = takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = takeItem()) {
+  for (let item = command.takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = command.takeItem()) {
     for (let row = item * CHUNK; row < min(rows, (item + 1) * CHUNK); row++) {
-      const from = source + <usize>row * rowBytes;
-      const block = target + <usize>(row / page) * blockStride;
+      const from = command.source + <usize>row * rowBytes;
+      const block = command.target + <usize>(row / page) * command.blockStride;
       const offset = <usize>(row % page);
-      if (layout == V32) quantizeV32(from, block + offset * tokenStride);
+      if (layout == V32) quantizeV32(from, block + offset * command.tokenStride);
       else quantizeModel1(from, block + offset * 576, block + <usize>page * 576 + (offset << 3));
     }
   }
 }
 
-/** Unpacks `rows` rows to contiguous bf16. */
-export function dequantizeRows(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  layout: i32,
-  rows: i32,
-  page: i32,
-  source: usize,
-  blockStride: usize,
-  tokenStride: usize,
-  target: usize,
-): void {
-  enterCommand(context, worker, workers);
+/** Unpacks rows to contiguous bf16. */
+export function dequantizeRows(command: DequantizeRows): void {
+  const rows = command.numRows;
+  const page = command.pageSize;
+  const layout = command.layout;
   const dims = layout == V32 ? 576 : 512;
-  const decoded = workspace + <usize>worker * scratchBytes;
-  for (let item = takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = takeItem()) {
+  const decoded = command.scratch(command.scratchBytes);
+  for (let item = command.takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = command.takeItem()) {
     for (let row = item * CHUNK; row < min(rows, (item + 1) * CHUNK); row++) {
-      const block = source + <usize>(row / page) * blockStride;
-      decodeSparseRow(layout, decoded, block, row % page, tokenStride, page, dims);
-      const to = target + <usize>row * <usize>(dims << 1);
+      const block = command.source + <usize>(row / page) * command.blockStride;
+      decodeSparseRow(layout, decoded, block, row % page, command.tokenStride, page, dims);
+      const to = command.target + <usize>row * <usize>(dims << 1);
       for (let c: usize = 0; c < <usize>dims; c += 8) {
         const at = decoded + (c << 2);
         v128.store(to + (c << 1), packBf16(v128.load(at), v128.load(at, 16)));

@@ -1,61 +1,50 @@
 /**
  * Tile-scheduler metadata and splits of a batch. src/ops/attention/schedule/tile-scheduler.ts is the
- * definition, and says what the fields of a row are.
+ * definition.
  */
 
-const METADATA_WIDTH: i32 = 8;
+import { ComputeSchedule, SCHEDULE_PART_BYTES, SchedulePart } from '../generated/attention';
+import { worker } from '../work';
 
-/** Where the results go: i32 (numParts, 8) and i32 (batch + 1). */
-let metadataPtr: usize = 0;
-let numSplitsPtr: usize = 0;
+/** Where the results go: rows of parts, and i32 (batch + 1). */
+let metadata: usize = 0;
+let numSplits: usize = 0;
 /** i32 (batch): blocks of each request. */
-let blocksPtr: usize = 0;
+let blocksOfAll: usize = 0;
 
 /** Small and sequential: one thread does it, the others wait for the command's end. */
-export function computeSchedule(
-  _context: usize,
-  worker: i32,
-  _workers: i32,
-  workspace: usize,
-  batch: i32,
-  numParts: i32,
-  blockTokens: i32,
-  overheadBlocks: i32,
-  splitBlocks: i32,
-  seqlens: usize,
-  maxSeqLenK: i32,
-  topk: i32,
-  topkLength: usize,
-  extraTopk: i32,
-  extraTopkLength: usize,
-  metadata: usize,
-  numSplits: usize,
-): void {
+export function computeSchedule(command: ComputeSchedule): void {
   if (worker != 0) return;
-  metadataPtr = metadata;
-  numSplitsPtr = numSplits;
-  blocksPtr = workspace;
+  const batch = command.batch;
+  const numParts = command.numParts;
+  const blockTokens = command.blockTokens;
+  metadata = command.metadata;
+  numSplits = command.numSplits;
+  blocksOfAll = command.workspace;
   for (let i = 0; i < batch; i++) {
     const at = <usize>i << 2;
     let blocks: i32;
-    if (seqlens != 0) {
-      blocks = max(1, blocksFor(min(load<i32>(seqlens + at), maxSeqLenK), blockTokens));
+    if (command.seqlens != 0) {
+      const length = min(load<i32>(command.seqlens + at), command.maxSeqLenK);
+      blocks = max(1, blocksFor(length, blockTokens));
     } else {
-      const main = blocksOfList(topkLength, at, topk, blockTokens);
-      blocks = max(1, main) + blocksOfList(extraTopkLength, at, extraTopk, blockTokens);
+      const main = blocksOfList(command.topkLength, at, command.topk, blockTokens);
+      const extra = blocksOfList(command.extraTopkLength, at, command.extraTopk, blockTokens);
+      blocks = max(1, main) + extra;
     }
-    store<i32>(blocksPtr + at, blocks);
+    store<i32>(blocksOfAll + at, blocks);
   }
-  memory.fill(metadata, 0, <usize>(numParts * METADATA_WIDTH) << 2);
+  memory.fill(metadata, 0, <usize>numParts * SCHEDULE_PART_BYTES);
   memory.fill(numSplits, 0, <usize>(batch + 1) << 2);
+  const overheadBlocks = command.overheadBlocks;
+  const splitBlocks = command.splitBlocks;
   if (splitBlocks > 0) cutAtSplits(batch, numParts, overheadBlocks, splitBlocks);
   else cutAnywhere(batch, numParts, overheadBlocks);
-  for (let part = 0; part < numParts; part++) {
-    const begin = field(part, 0);
-    const end = field(part, 1);
-    if (end < begin) continue;
-    setField(part, 5, isSplit(begin));
-    setField(part, 6, isSplit(end));
+  for (let i = 0; i < numParts; i++) {
+    const part = partAt(i);
+    if (part.endRequest < part.beginRequest) continue;
+    part.beginIsSplit = isSplit(part.beginRequest);
+    part.endIsSplit = isSplit(part.endRequest);
   }
 }
 
@@ -70,27 +59,23 @@ function blocksOfList(lengths: usize, at: usize, topk: i32, blockTokens: i32): i
 }
 
 function blocksOf(request: i32): i32 {
-  return load<i32>(blocksPtr + (<usize>request << 2));
+  return load<i32>(blocksOfAll + (<usize>request << 2));
 }
 
 function splitsBefore(request: i32): i32 {
-  return load<i32>(numSplitsPtr + (<usize>request << 2));
+  return load<i32>(numSplits + (<usize>request << 2));
 }
 
 function setSplitsBefore(request: i32, splits: i32): void {
-  store<i32>(numSplitsPtr + (<usize>request << 2), splits);
+  store<i32>(numSplits + (<usize>request << 2), splits);
 }
 
 function isSplit(request: i32): i32 {
   return splitsBefore(request + 1) - splitsBefore(request) > 1 ? 1 : 0;
 }
 
-function field(part: i32, index: i32): i32 {
-  return load<i32>(metadataPtr + (<usize>(part * METADATA_WIDTH + index) << 2));
-}
-
-function setField(part: i32, index: i32, value: i32): void {
-  store<i32>(metadataPtr + (<usize>(part * METADATA_WIDTH + index) << 2), value);
+function partAt(index: i32): SchedulePart {
+  return changetype<SchedulePart>(metadata + <usize>index * SCHEDULE_PART_BYTES);
 }
 
 function ceilOf(a: i64, b: i64): i64 {
@@ -134,19 +119,20 @@ function cutAnywhere(batch: i32, numParts: i32, overheadBlocks: i32): void {
   let request = 0;
   let block = 0;
   let split = 0;
-  for (let part = 0; part < numParts; part++) {
-    setField(part, 0, request);
-    setField(part, 1, request - 1);
+  for (let i = 0; i < numParts; i++) {
+    const part = partAt(i);
+    part.beginRequest = request;
+    part.endRequest = request - 1;
     if (request == batch) continue;
-    setField(part, 2, block);
-    setField(part, 4, split);
+    part.beginBlock = block;
+    part.beginSplit = split;
     let room = payload;
     while (request < batch) {
       const left = blocksOf(request) - block;
       if (room < left + overheadBlocks) break;
       room -= left + overheadBlocks;
-      setField(part, 1, request);
-      setField(part, 3, blocksOf(request));
+      part.endRequest = request;
+      part.endBlock = blocksOf(request);
       setSplitsBefore(request + 1, splitsBefore(request) + split + 1);
       request++;
       block = 0;
@@ -155,8 +141,8 @@ function cutAnywhere(batch: i32, numParts: i32, overheadBlocks: i32): void {
     if (request < batch && room > overheadBlocks) {
       block += room - overheadBlocks;
       split++;
-      setField(part, 1, request);
-      setField(part, 3, block);
+      part.endRequest = request;
+      part.endBlock = block;
     }
   }
 }
@@ -182,8 +168,9 @@ function cutAtSplits(batch: i32, numParts: i32, overheadBlocks: i32, splitBlocks
       // The first split that begins in the share of a later part.
       const share = ceilOf(<i64>(part + 1) * total, numParts) - before;
       split = <i32>min<i64>(splits, max<i64>(split + 1, ceilOf(share, whole)));
-      setField(part, 1, request);
-      setField(part, 3, <i32>min<i64>(size, <i64>split * splitBlocks));
+      const filled = partAt(part);
+      filled.endRequest = request;
+      filled.endBlock = <i32>min<i64>(size, <i64>split * splitBlocks);
     }
     before += size + <i64>splits * overheadBlocks;
   }
@@ -192,9 +179,10 @@ function cutAtSplits(batch: i32, numParts: i32, overheadBlocks: i32, splitBlocks
 
 /** Starts part `next`; it stays empty unless it is the one that takes the split at hand. */
 function openPart(next: i32, part: i32, request: i32, block: i32, split: i32): void {
-  setField(next, 0, request);
-  setField(next, 1, request - 1);
+  const opened = partAt(next);
+  opened.beginRequest = request;
+  opened.endRequest = request - 1;
   if (next < part) return;
-  setField(next, 2, block);
-  setField(next, 4, split);
+  opened.beginBlock = block;
+  opened.beginSplit = split;
 }

@@ -5,83 +5,63 @@ import { setLse, setOutput, writeTile } from '../attend/finish';
 import { packQueries, setQueries } from '../attend/pack';
 import { BLOCK, begin, keyStride, keys, layOut } from '../attend/tile';
 import { decodeBf16 } from '../decode/bf16';
-import { BF16 } from '../decode/row';
+import { SparsePrefill } from '../generated/attention';
+import { BF16 } from '../generated/commands';
 import { LOG2E } from '../scalar';
-import { enterCommand, takeItem } from '../work';
 import { rowsPerTile, tileCount } from './rows';
 
-/** Lengths are i32 (sQ), or at address 0 where all entries count. They are clamped to 0…topk. */
-export function sparsePrefill(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  maxTileRows: i32,
-  sQ: i32,
-  hQ: i32,
-  sKv: i32,
-  hKv: i32,
-  dQk: i32,
-  dV: i32,
-  q: usize,
-  qPosition: usize,
-  qHead: usize,
-  kv: usize,
-  kvToken: usize,
-  kvHead: usize,
-  indices: usize,
-  indicesPosition: usize,
-  indicesHead: usize,
-  topk: i32,
-  topkLengths: usize,
-  smScale: f64,
-  attnSink: usize,
-  out: usize,
-  maxLogits: usize,
-  lse: usize,
-): void {
-  enterCommand(context, worker, workers);
-  const group = hQ / hKv;
-  const tiles = tileCount(group, maxTileRows);
-  const tileRows = rowsPerTile(group, maxTileRows);
-  layOut(workspace + <usize>worker * scratchBytes, tileRows, dQk, dV, false);
-  const items = sQ * hKv * tiles;
-  for (let item = takeItem(); item < items; item = takeItem()) {
+export function sparsePrefill(command: SparsePrefill): void {
+  const numHeadsQ = command.numHeadsQ;
+  const numHeadsKv = command.numHeadsKv;
+  const headDimQk = command.headDimQk;
+  const headDimV = command.headDimV;
+  const group = numHeadsQ / numHeadsKv;
+  const tiles = tileCount(group, command.tileRows);
+  const tileRows = rowsPerTile(group, command.tileRows);
+  layOut(command.scratch(command.scratchBytes), tileRows, headDimQk, headDimV, false);
+  const items = command.seqLenQ * numHeadsKv * tiles;
+  for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     const firstRow = (item % tiles) * tileRows;
-    const head = (item / tiles) % hKv;
-    const position = item / tiles / hKv;
+    const head = (item / tiles) % numHeadsKv;
+    const position = item / tiles / numHeadsKv;
     const rowCount = min(tileRows, group - firstRow);
-    const row = <usize>position * <usize>hQ + <usize>(head * group);
-    begin(rowCount, group, <f32>(smScale * LOG2E));
-    setQueries(q + <usize>position * qPosition + <usize>(head * group) * qHead, 0, qHead, group);
+    const firstHead = <usize>(head * group);
+    const row = <usize>position * <usize>numHeadsQ + firstHead;
+    begin(rowCount, group, <f32>(command.softmaxScale * LOG2E));
+    const queries = command.q + <usize>position * command.qPositionStride;
+    setQueries(queries + firstHead * command.qHeadStride, 0, command.qHeadStride, group);
     packQueries(BF16, firstRow);
-    const outHead = <usize>dV << 1;
-    setOutput(BF16, out + row * outHead, 0, outHead, 1);
-    setLse(
-      lse + (row << 2),
-      0,
-      4,
-      group,
-      maxLogits + (row << 2),
-      attnSink == 0 ? 0 : attnSink + (<usize>(head * group) << 2),
-    );
-
-    const list = indices + <usize>position * indicesPosition + <usize>head * indicesHead;
-    const given = topkLengths == 0 ? topk : load<i32>(topkLengths + (<usize>position << 2));
-    const entries = min(given, topk);
-    const base = kv + <usize>head * kvHead;
-    let count = 0;
-    for (let entry = 0; entry < entries; entry++) {
-      const index = load<u32>(list + (<usize>entry << 2));
-      if (index >= <u32>sKv) continue;
-      decodeBf16(keys + <usize>count * keyStride, base + <usize>index * kvToken, dQk);
-      if (++count == BLOCK) {
-        attendBlock(BLOCK, false, 0);
-        count = 0;
-      }
-    }
-    if (count > 0) attendBlock(count, false, 0);
+    const outHead = <usize>headDimV << 1;
+    setOutput(BF16, command.out + row * outHead, 0, outHead, 1);
+    const sink = command.attnSink == 0 ? 0 : command.attnSink + (firstHead << 2);
+    setLse(command.lse + (row << 2), 0, 4, group, command.maxLogits + (row << 2), sink);
+    attendEntries(command, position, head);
     writeTile(firstRow);
   }
+}
+
+/** Attends to the tokens that the list of a query position and KV head names. */
+function attendEntries(command: SparsePrefill, position: i32, head: i32): void {
+  const list =
+    command.indices +
+    <usize>position * command.indicesPositionStride +
+    <usize>head * command.indicesHeadStride;
+  const topk = command.topk;
+  const lengths = command.topkLength;
+  const entries = lengths == 0 ? topk : min(load<i32>(lengths + (<usize>position << 2)), topk);
+  const base = command.kv + <usize>head * command.kvHeadStride;
+  const tokenStride = command.kvTokenStride;
+  const tokens = <u32>command.numTokens;
+  const headDimQk = command.headDimQk;
+  let count = 0;
+  for (let entry = 0; entry < entries; entry++) {
+    const index = load<u32>(list + (<usize>entry << 2));
+    if (index >= tokens) continue;
+    decodeBf16(keys + <usize>count * keyStride, base + <usize>index * tokenStride, headDimQk);
+    if (++count == BLOCK) {
+      attendBlock(BLOCK, false, 0);
+      count = 0;
+    }
+  }
+  if (count > 0) attendBlock(count, false, 0);
 }

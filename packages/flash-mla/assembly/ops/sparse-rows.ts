@@ -1,12 +1,8 @@
-/** The row formats of a sparse cache, decoded to float32 (DESIGN §3). */
+/** The row formats of a sparse cache, decoded to float32. */
 
 import { decodeBf16 } from '../decode/bf16';
 import { decodeE4m3 } from '../decode/e4m3';
-
-// As the host names them in a command; see src/runtime/cpu/commands.ts.
-export const V32: i32 = 0;
-export const MODEL1: i32 = 1;
-export const BF16_ROWS: i32 = 2;
+import { MODEL1, V32 } from '../generated/kernel-lib';
 
 /** Value bytes of a model1 token; its scales lie behind all values of the block. */
 const MODEL1_VALUES: usize = 576;

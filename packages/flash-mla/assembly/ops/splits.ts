@@ -1,7 +1,7 @@
 /**
  * Decoding work cut by the tile scheduler. A group is one tile of query rows of one request; its
  * items are the request's splits. Items are numbered request by request, tile by tile, split by
- * split, and threads take them in that order.
+ * split, and threads take them in that order; see decode.ts.
  *
  * A request with one split writes its result at once. Otherwise each split leaves (O, maximum, sum) in
  * a slot of the workspace, and once a round's items are done the splits of each group are folded in
@@ -10,48 +10,22 @@
 
 import { outputFactor, writeRow, writeStatistics } from '../attend/finish';
 import { colTiles, maximum, outputStride, outputs, rowVecs, sum, vecsOf } from '../attend/tile';
+import {
+  BAD_METADATA,
+  BAD_SPLITS,
+  DecodePlan,
+  SCHEDULE_PART_BYTES,
+  SchedulePart,
+} from '../generated/attention';
 import { exp2 } from '../scalar';
-import { BAD_METADATA, BAD_SPLITS, fail } from '../work';
+import { Command } from '../work';
 
-const METADATA_BYTES: usize = 32;
 /** Column tiles that one combine item handles. */
 const COMBINE_TILES: i32 = 8;
-
-let metadata: usize = 0;
-let parts: i32 = 0;
-let numSplits: usize = 0;
-/** Blocks of a split in the deterministic mode, else 0. */
-let splitBlocks: i32 = 0;
-/** The most splits of a request; further ones, of a length above what is planned for, hold no blocks. */
-let mostSplits: i32 = 1;
-
-let slots: usize = 0;
-let slotBytes: usize = 0;
-let slotCount: i32 = 0;
 
 /** First and last (exclusive) block of the split that {@link findSplit} found. */
 export let beginBlock: i32 = 0;
 export let endBlock: i32 = 0;
-
-export function setSchedule(
-  rows: usize,
-  rowCount: i32,
-  prefix: usize,
-  deterministic: i32,
-  most: i32,
-): void {
-  metadata = rows;
-  parts = rowCount;
-  numSplits = prefix;
-  splitBlocks = deterministic;
-  mostSplits = most;
-}
-
-export function setSlots(address: usize, bytes: usize, count: i32): void {
-  slots = address;
-  slotBytes = bytes;
-  slotCount = count;
-}
 
 /** Bytes of one slot for tiles of up to `maxRows` rows. */
 export function bytesOfSlot(maxRows: i32, valueDims: i32): usize {
@@ -59,51 +33,49 @@ export function bytesOfSlot(maxRows: i32, valueDims: i32): usize {
   return (<usize>((valueDims + 15) >> 4) * padded * 64 + padded * 8 + 63) & ~63;
 }
 
-export function slotsInRound(): i32 {
-  return slotCount;
-}
-
 /** Number of splits of a request. */
-export function splitsOf(request: i32): i32 {
-  const at = numSplits + (<usize>request << 2);
-  return min(load<i32>(at, 4) - load<i32>(at), mostSplits);
+export function splitsOf(plan: DecodePlan, request: i32): i32 {
+  const at = plan.numSplits + (<usize>request << 2);
+  return min(load<i32>(at, 4) - load<i32>(at), plan.mostSplits);
 }
 
 /**
  * Finds the blocks of a split among the metadata's rows. The last split of a request ends with the
  * request, so that lengths may have changed since the metadata was computed.
  */
-export function findSplit(request: i32, split: i32, blocks: i32): bool {
-  const isLast = split == splitsOf(request) - 1;
+export function findSplit(plan: DecodePlan, request: i32, split: i32, blocks: i32): bool {
+  const isLast = split == splitsOf(plan, request) - 1;
+  const splitBlocks = plan.splitBlocks;
   if (splitBlocks > 0) {
     beginBlock = min(blocks, split * splitBlocks);
     endBlock = isLast ? blocks : min(blocks, beginBlock + splitBlocks);
     return true;
   }
-  for (let part = 0; part < parts; part++) {
-    const row = metadata + <usize>part * METADATA_BYTES;
-    const first = load<i32>(row);
-    const last = load<i32>(row, 4);
+  const parts = plan.numParts;
+  for (let i = 0; i < parts; i++) {
+    const part = changetype<SchedulePart>(plan.metadata + <usize>i * SCHEDULE_PART_BYTES);
+    const first = part.beginRequest;
+    const last = part.endRequest;
     if (request < first || request > last) continue;
-    if ((request == first ? load<i32>(row, 16) : 0) != split) continue;
-    beginBlock = request == first ? min(blocks, load<i32>(row, 8)) : 0;
-    endBlock = isLast || request != last ? blocks : min(blocks, load<i32>(row, 12));
+    if ((request == first ? part.beginSplit : 0) != split) continue;
+    beginBlock = request == first ? min(blocks, part.beginBlock) : 0;
+    endBlock = isLast || request != last ? blocks : min(blocks, part.endBlock);
     return beginBlock >= 0;
   }
   return false;
 }
 
 /** Whether every request has splits that fit the workspace and that the metadata describes. */
-export function scheduleIsSound(batch: i32): bool {
+export function scheduleIsSound(command: Command, plan: DecodePlan, batch: i32): bool {
   for (let request = 0; request < batch; request++) {
-    const count = splitsOf(request);
-    if (count < 1 || (count > 1 && count > slotCount)) {
-      fail(BAD_SPLITS, request, slotCount, count);
+    const count = splitsOf(plan, request);
+    if (count < 1 || (count > 1 && count > plan.slotCount)) {
+      command.fail(BAD_SPLITS, request, plan.slotCount, count);
       return false;
     }
     for (let split = 0; split < count; split++) {
-      if (!findSplit(request, split, i32.MAX_VALUE)) {
-        fail(BAD_METADATA, request, split, parts);
+      if (!findSplit(plan, request, split, i32.MAX_VALUE)) {
+        command.fail(BAD_METADATA, request, split, plan.numParts);
         return false;
       }
     }
@@ -112,13 +84,12 @@ export function scheduleIsSound(batch: i32): bool {
 }
 
 /** Leaves the tile in a slot. */
-export function storePartial(slot: i32): void {
-  const target = slots + <usize>slot * slotBytes;
+export function storePartial(slot: usize): void {
   const bytes = <usize>colTiles * outputStride;
   const statistics = <usize>rowVecs << 4;
-  memory.copy(target, outputs, bytes);
-  memory.copy(target + bytes, maximum, statistics);
-  memory.copy(target + bytes + statistics, sum, statistics);
+  memory.copy(slot, outputs, bytes);
+  memory.copy(slot + bytes, maximum, statistics);
+  memory.copy(slot + bytes + statistics, sum, statistics);
 }
 
 /** Combine items of a group. */
@@ -127,16 +98,22 @@ export function combineItems(): i32 {
 }
 
 /**
- * Folds the `count` slots from `slot` on, in order, for column tiles of combine item `item`, and
+ * Folds the `count` slots from `first` on, in order, for column tiles of combine item `item`, and
  * writes the rows. The first item also writes the statistics.
  */
-export function combine(slot: i32, count: i32, item: i32, rowCount: i32, firstRow: i32): void {
+export function combine(
+  first: usize,
+  slotBytes: usize,
+  count: i32,
+  item: i32,
+  rowCount: i32,
+  firstRow: i32,
+): void {
   const padded = <usize>(vecsOf(rowCount) << 2);
   const stride = padded << 6;
   const bytes = <usize>colTiles * stride;
   const from = item * COMBINE_TILES;
   const to = min(colTiles, from + COMBINE_TILES);
-  const first = slots + <usize>slot * slotBytes;
   for (let r = 0; r < rowCount; r++) {
     const at = <usize>r << 2;
     let top: f32 = load<f32>(first + bytes + at);

@@ -1,62 +1,34 @@
 /** Draws a token for each row; see src/ops/sampling. */
 
-import { loadRow } from '../elements';
+import { loadRowOf } from '../elements';
+import { SampleTokens } from '../generated/sampling';
 import { exp2, LN2, log2, LOG2E } from '../scalar';
-import { enterCommand, takeItem } from '../work';
 
-/** Tensors that may be absent are 0. */
-export function sampleTokens(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  rows: i32,
-  vocabulary: i32,
-  logitType: i32,
-  logits: usize,
-  stride: usize,
-  temperatures: usize,
-  topKs: usize,
-  topPs: usize,
-  minPs: usize,
-  seeds: usize,
-  positions: usize,
-  bias: usize,
-  allowed: usize,
-  inSequence: usize,
-  generated: usize,
-  repetition: usize,
-  presence: usize,
-  frequency: usize,
-  tokens: usize,
-  logprobs: usize,
-  topTokens: usize,
-  topLogprobs: usize,
-  numTop: i32,
-): void {
-  enterCommand(context, worker, workers);
-  const raw = workspace + <usize>worker * scratchBytes;
-  const scores = raw + scratchBytes / 4;
-  const heap = scores + scratchBytes / 2;
+export function sampleTokens(command: SampleTokens): void {
+  const vocabulary = command.vocabulary;
+  const numTop = command.numTop;
+  const raw = command.scratch(command.scratchBytes);
+  const scores = raw + command.scratchBytes / 4;
+  const heap = scores + command.scratchBytes / 2;
   const n = <usize>vocabulary;
   const words = (n + 31) >> 5;
-  for (let r = takeItem(); r < rows; r = takeItem()) {
+  for (let r = command.takeItem(); r < command.numRows; r = command.takeItem()) {
     const row = <usize>r;
-    loadRow(logitType, raw, logits + row * stride, vocabulary);
+    loadRowOf(command.logits, r, raw, vocabulary);
     restrict(
       raw,
       scores,
       n,
-      bias == 0 ? 0 : bias + ((row * n) << 2),
-      allowed == 0 ? 0 : allowed + ((row * words) << 2),
-      inSequence == 0 ? 0 : inSequence + ((row * words) << 2),
-      generated == 0 ? 0 : generated + ((row * n) << 2),
-      numberAt(repetition, row, 1),
-      numberAt(presence, row, 0),
-      numberAt(frequency, row, 0),
+      rowOf(command.bias, row, n),
+      rowOf(command.allowed, row, words),
+      rowOf(command.inSequence, row, words),
+      rowOf(command.generated, row, n),
+      numberAt(command.repetitionPenalty, row, 1),
+      numberAt(command.presencePenalty, row, 0),
+      numberAt(command.frequencyPenalty, row, 0),
     );
-    const temperature = numberAt(temperatures, row, 0);
+    const topKs = command.topK;
+    const temperature = numberAt(command.temperature, row, 0);
     const token =
       temperature > 0
         ? draw(
@@ -65,19 +37,27 @@ export function sampleTokens(
             vocabulary,
             temperature,
             topKs == 0 ? 0 : load<i32>(topKs + (row << 2)),
-            numberAt(topPs, row, 1),
-            numberAt(minPs, row, 0),
-            randomAt(seeds + (row << 3), load<u32>(positions + (row << 2))),
+            numberAt(command.topP, row, 1),
+            numberAt(command.minP, row, 0),
+            randomAt(command.seeds + (row << 3), load<u32>(command.positions + (row << 2))),
           )
         : likeliest(scores, vocabulary);
-    store<i32>(tokens + (row << 2), token);
+    store<i32>(command.tokens + (row << 2), token);
     const normalizer = logSumExp(raw, n);
-    store<f32>(logprobs + (row << 2), <f32>(<f64>load<f32>(raw + (<usize>token << 2)) - normalizer));
+    const logit = <f64>load<f32>(raw + (<usize>token << 2));
+    store<f32>(command.logprobs + (row << 2), <f32>(logit - normalizer));
     if (numTop > 0) {
       const at = (row * <usize>numTop) << 2;
-      best(raw, n, numTop, normalizer, topTokens + at, topLogprobs + at);
+      best(raw, n, numTop, normalizer, command.topTokens + at, command.topLogprobs + at);
     }
   }
+}
+
+/** Row `row` of `columns` numbers of 32 bits; 0 where there are none. */
+// @ts-ignore: decorator
+@inline
+function rowOf(numbers: usize, row: usize, columns: usize): usize {
+  return numbers == 0 ? 0 : numbers + ((row * columns) << 2);
 }
 
 /** A number of a row, or what it is where there are none. */

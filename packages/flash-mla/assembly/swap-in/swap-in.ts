@@ -1,6 +1,6 @@
 /** HiSparse's swap-in; see src/ops/swap-in, whose reference.ts says what it means. */
 
-import { enterCommand, takeItem } from '../work';
+import { SwapIn } from '../generated/swap-in';
 
 /** In place of a token or a slot; of a slot that could not be loaded. */
 const none: i32 = -1;
@@ -40,56 +40,34 @@ function find(tokens: usize, mask: u32, token: i32): i32 {
   }
 }
 
-export function swapIn(
-  context: usize,
-  worker: i32,
-  workers: i32,
-  workspace: usize,
-  scratchBytes: usize,
-  requests: i32,
-  topK: i32,
-  bufferSize: i32,
-  pageSize: i32,
-  rowBytes: usize,
-  numBuckets: i32,
-  positions: usize,
-  seqLens: usize,
-  lengthBytes: i32,
-  rows: usize,
-  rowNumberBytes: i32,
-  numRows: i32,
-  allHostPages: usize,
-  hostWidth: i32,
-  numHostPages: i32,
-  allBufferPages: usize,
-  numDevicePages: i32,
-  allSlotTokens: usize,
-  allLruOrder: usize,
-  hostCache: usize,
-  deviceCache: usize,
-  allLocations: usize,
-  allHostRows: usize,
-  allDeviceRows: usize,
-  missCounts: usize,
-): void {
-  enterCommand(context, worker, workers);
+export function swapIn(command: SwapIn): void {
+  const topK = command.topK;
+  const bufferSize = command.bufferSize;
+  const pageSize = command.pageSize;
+  const rowBytes = command.rowBytes;
+  const numBuckets = command.numBuckets;
+  const hostWidth = command.hostWidth;
+  const numHostPages = command.numHostPages;
+  const numDevicePages = command.numDevicePages;
+  const missCounts = command.missCounts;
   const mask = <u32>numBuckets - 1;
-  const tokens = workspace + <usize>worker * scratchBytes;
+  const tokens = command.scratch(command.scratchBytes);
   const slots = tokens + (<usize>numBuckets << 2);
   const order = slots + (<usize>numBuckets << 2);
 
-  for (let request = takeItem(); request < requests; request = takeItem()) {
+  for (let request = command.takeItem(); request < command.numRequests; request = command.takeItem()) {
     const entries = <usize>request * topK * 4;
-    const wanted = positions + entries;
-    const locations = allLocations + entries;
-    const row = integer(rows, request, rowNumberBytes);
-    if (row < 0 || row >= numRows) {
+    const wanted = command.positions + entries;
+    const locations = command.locations + entries;
+    const row = integer(command.rows, request, command.rowNumberBytes);
+    if (row < 0 || row >= command.numRows) {
       memory.fill(locations, 0xff, <usize>topK << 2);
       setInt(missCounts, request, 0);
       continue;
     }
-    const length = integer(seqLens, request, lengthBytes);
-    const bufferPages = allBufferPages + <usize>row * (bufferSize / pageSize + 1) * 4;
+    const length = integer(command.seqLens, request, command.lengthBytes);
+    const pagesOfBuffer = bufferSize / pageSize + 1;
+    const bufferPages = command.bufferPages + <usize>row * pagesOfBuffer * 4;
     if (length <= bufferSize) {
       for (let i = 0; i < topK; i++) {
         const token = int(wanted, i);
@@ -104,9 +82,9 @@ export function swapIn(
       continue;
     }
 
-    const hostPages = allHostPages + <usize>row * hostWidth * 4;
-    const slotTokens = allSlotTokens + <usize>row * bufferSize * 4;
-    const lruOrder = allLruOrder + <usize>row * bufferSize * 2;
+    const hostPages = command.hostPages + <usize>row * hostWidth * 4;
+    const slotTokens = command.slotTokens + <usize>row * bufferSize * 4;
+    const lruOrder = command.lruOrder + <usize>row * bufferSize * 2;
     const newest = length - 1;
     memory.fill(tokens, 0xff, <usize>numBuckets << 2);
     memory.fill(slots, 0xff, <usize>numBuckets << 2);
@@ -139,12 +117,17 @@ export function swapIn(
       const isListed = to >= 0 && token / pageSize < hostWidth;
       const from = isListed ? rowIn(hostPages, numHostPages, token, pageSize) : none;
       const isPlanned = from >= 0;
-      setInt(allHostRows + entries, misses, from);
-      setInt(allDeviceRows + entries, misses, isPlanned ? to : none);
+      setInt(command.plannedHostRows + entries, misses, from);
+      setInt(command.plannedDeviceRows + entries, misses, isPlanned ? to : none);
       setInt(slotTokens, slot, isPlanned ? token : none);
       setInt(slots, bucket, isPlanned ? slot : notLoaded);
-      if (isPlanned)
-        memory.copy(deviceCache + <usize>to * rowBytes, hostCache + <usize>from * rowBytes, rowBytes);
+      if (isPlanned) {
+        memory.copy(
+          command.deviceCache + <usize>to * rowBytes,
+          command.hostCache + <usize>from * rowBytes,
+          rowBytes,
+        );
+      }
       misses++;
     }
     setInt(missCounts, request, misses);

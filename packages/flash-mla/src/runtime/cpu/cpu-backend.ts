@@ -15,8 +15,9 @@ import type { AnyOperation, Operation } from '../operation/operation.ts';
 import { fillByWrites } from '../tensor/fill.ts';
 import type { DeviceBuffer } from '../tensor/view.ts';
 import { asCpuBuffer } from './commands/address.ts';
-import type { Command } from './commands/command.ts';
+import { type Command, commandOf } from './commands/command.ts';
 import type { CommandContext } from './commands/context.ts';
+import { copyBytes } from './commands/descriptors.ts';
 import { CpuGraph, type Recorded } from './graph.ts';
 import type { AnyCpuKernel } from './kernel.ts';
 import type { HostKernels } from './kernels.ts';
@@ -107,14 +108,8 @@ export class CpuBackend implements Backend {
     // The bytes wait in memory of their own until the work before them is done.
     const staging = this.#heap.allocate(bytes.byteLength);
     this.#executor.write(staging.address, bytes, 0);
-    this.#enqueue(
-      {
-        operation: 'copyBytes',
-        workspaceBytes: 0,
-        arguments: [address, staging.address, bytes.byteLength],
-      },
-      [staging, target],
-    );
+    const places = { target: address, source: staging.address, bytes: bytes.byteLength };
+    this.#enqueue(commandOf(copyBytes, places), [staging, target]);
     if (recording) recording.owned.push(staging);
     else this.#heap.release(staging);
   }
@@ -131,8 +126,12 @@ export class CpuBackend implements Backend {
     byteLength: number,
   ): void {
     const [from, to] = [asCpuBuffer(source), asCpuBuffer(target)];
-    const places = [to.address + targetOffset, from.address + sourceOffset, byteLength];
-    this.#enqueue({ operation: 'copyBytes', workspaceBytes: 0, arguments: places }, [from, to]);
+    const places = {
+      target: to.address + targetOffset,
+      source: from.address + sourceOffset,
+      bytes: byteLength,
+    };
+    this.#enqueue(commandOf(copyBytes, places), [from, to]);
   }
 
   allocateHost(byteLength: number): HostMemory {

@@ -78,11 +78,11 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
     };
   });
   const found = (await finding) ?? withoutCode;
-  const host = instantiate<HostKernels>(
-    (await compiling).module,
-    memory,
-    found.start && withoutThread(found.start),
-  );
+  const host = instantiate<HostKernels>((await compiling).module, memory, {
+    index: 0,
+    workers,
+    native: found.start && withoutThread(found.start),
+  });
   const kernels = await loadAll(options.kernels.map(({ cpu }) => cpu));
   let backend: CpuBackend | undefined;
   const events: ExecutorEvents = {

@@ -2,8 +2,8 @@ import { type NativeFunctions, withoutCode } from './native/functions.ts';
 
 /** What the compiled kernels export; see packages/flash-mla/assembly/index.ts. */
 export interface Kernels {
-  /** Commands, by name: (context, worker, workers, workspace, ...arguments). */
-  readonly [operation: string]: (...args: number[]) => number;
+  /** Commands, by name: they take the address of their head, behind which their descriptor lies. */
+  readonly [operation: string]: (command: number) => number;
 }
 
 /** The exports that the host itself calls. */
@@ -29,11 +29,26 @@ export interface HostKernels {
   probeFmasPerIteration(): number;
 }
 
-/** Instantiates the kernels on a memory; with `native`, machine code does the work at their core. */
+/** The thread that runs an instance of the kernels. */
+export interface KernelThread {
+  readonly index: number;
+  readonly workers: number;
+  /** Machine code does the work at their core. */
+  readonly native?: NativeFunctions | undefined;
+}
+
+/** What the instance is told before its first command. */
+interface Start {
+  startThread(index: number, workers: number): void;
+  useNative(tokensInPlace: number): void;
+  useTiles(): void;
+}
+
+/** Instantiates the kernels on a memory, for a thread. */
 export function instantiate<T>(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
-  native?: NativeFunctions,
+  { index, workers, native }: KernelThread,
 ): T {
   const code = {
     attendNative: native?.attendNative ?? withoutCode,
@@ -43,7 +58,9 @@ export function instantiate<T>(
   };
   const env = { memory, ...code };
   const { exports } = new WebAssembly.Instance(module, { env });
-  if (native) (exports.useNative as (tokensInPlace: number) => void)(native.tokensInPlace);
-  if (native?.hasTiles) (exports.useTiles as () => void)();
+  const start = exports as unknown as Start;
+  start.startThread(index, workers);
+  if (native) start.useNative(native.tokensInPlace);
+  if (native?.hasTiles) start.useTiles();
   return exports as unknown as T;
 }

@@ -1,6 +1,7 @@
 import type { Backend, DeviceCeilings } from '../device/backend.ts';
 import { asCpuBuffer } from './commands/address.ts';
-import type { Command } from './commands/command.ts';
+import { type Command, commandOf } from './commands/command.ts';
+import { copyBytes, probeFma, probeRead } from './commands/descriptors.ts';
 import type { HostKernels } from './kernels.ts';
 import type { CpuBuffer } from './memory/heap.ts';
 
@@ -33,16 +34,13 @@ export async function measureCeilings(
   try {
     const half = readBytes / 2;
     const copy = (target: number, source: number) =>
-      enqueue({ operation: 'copyBytes', workspaceBytes: 0, arguments: [target, source, half] }, [
-        buffer,
-      ]);
+      enqueue(commandOf(copyBytes, { target, source, bytes: half }), [buffer]);
     // Pages that were never written all read from the one zero page of the system.
     copy(buffer.address, buffer.address + half);
     copy(buffer.address + half, buffer.address);
+    const all = { address: buffer.address, bytes: readBytes };
     const readSeconds = await best(backend, () =>
-      enqueue({ operation: 'probeRead', workspaceBytes, arguments: [buffer.address, readBytes] }, [
-        buffer,
-      ]),
+      enqueue(commandOf(probeRead, all, { workspaceBytes }), [buffer]),
     );
     const copySeconds = await best(backend, () => copy(buffer.address, buffer.address + half));
     return {
@@ -59,7 +57,8 @@ export async function measureCeilings(
 
 /** Enqueues the register-only FMA loop on all threads. */
 export function enqueueFmaProbe(enqueue: Enqueue): void {
-  enqueue({ operation: 'probeFma', workspaceBytes, arguments: [probeCalls, probeIterations] }, []);
+  const loops = { calls: probeCalls, iterations: probeIterations };
+  enqueue(commandOf(probeFma, loops, { workspaceBytes }), []);
 }
 
 async function best(backend: Backend, enqueue: () => void): Promise<number> {

@@ -1,11 +1,8 @@
-import {
-  addressOf,
-  elementCode,
-  extentOf,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
+import { extentOf, rowsOf } from '../../../runtime/cpu/commands/address.ts';
+import { commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { addScaledOperation, swiGluOperation } from '../operation.ts';
+import { addScaled, swiGlu } from './descriptors.ts';
 
 /** Two rows of float32. */
 const scratchOf = (columns: number) => 2 * Math.ceil(columns / 4) * 16;
@@ -17,31 +14,23 @@ export const activationCpuKernels = [
     command({ workers }, { x, out }) {
       const columns = extentOf(out, 1);
       const scratchBytes = scratchOf(columns);
-      return {
-        operation: 'swiGlu',
-        workspaceBytes: workers * scratchBytes,
-        arguments: [
-          ...[scratchBytes, extentOf(x, 0), columns],
-          ...[elementCode(x.dtype), addressOf(x), strideOf(x, 0)],
-          ...[elementCode(out.dtype), addressOf(out), strideOf(out, 0)],
-        ],
-      };
+      return commandOf(
+        swiGlu,
+        { scratchBytes, numRows: extentOf(x, 0), columns, x: rowsOf(x), out: rowsOf(out) },
+        { workspaceBytes: workers * scratchBytes },
+      );
     },
   }),
   defineCpuKernel({
     operation: addScaledOperation,
     command({ workers }, { x, scale, target }) {
-      const columns = extentOf(x, 1);
+      const [numRows, columns] = [extentOf(x, 0), extentOf(x, 1)];
       const scratchBytes = scratchOf(columns);
-      return {
-        operation: 'addScaled',
-        workspaceBytes: workers * scratchBytes,
-        arguments: [
-          ...[scratchBytes, extentOf(x, 0), columns, scale],
-          ...[elementCode(x.dtype), addressOf(x), strideOf(x, 0)],
-          ...[elementCode(target.dtype), addressOf(target), strideOf(target, 0)],
-        ],
-      };
+      return commandOf(
+        addScaled,
+        { scratchBytes, numRows, columns, scale, x: rowsOf(x), target: rowsOf(target) },
+        { workspaceBytes: workers * scratchBytes },
+      );
     },
   }),
 ];

@@ -1,10 +1,12 @@
 import { addressOf, dtypeCode, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
 import type { DenseAttentionArgs } from '../contract.ts';
+import { denseAttention } from './descriptors.ts';
 import { attentionFaults } from './faults.ts';
 import { maxTileRows } from './plan.ts';
-import { scratchBytes } from './workspace.ts';
+import { scratchOf } from './workspace.ts';
 
 /** See assembly/ops/dense-attention.ts. A packed k has no pages: page 0. */
 export function denseAttentionCommand(context: CommandContext, args: DenseAttentionArgs): Command {
@@ -14,53 +16,52 @@ export function denseAttentionCommand(context: CommandContext, args: DenseAttent
   const paged = args.seqlensK !== undefined;
   const at = paged ? 1 : 0;
   const headDimV = extentOf(v, at + 2);
-  const scratch = scratchBytes(context, {
+  const scratch = scratchOf(context, {
     rows: maxTileRows,
     headDimQk,
     headDimV,
     separateValues: true,
   });
-  return {
-    operation: 'denseAttention',
-    faults: attentionFaults,
-    workspaceBytes: context.workers * scratch,
-    arguments: [
-      scratch,
-      maxTileRows,
-      dtypeCode(q.dtype),
+  const keysOrValues = (view: TensorView) => ({
+    address: addressOf(view),
+    blockStride: paged ? strideOf(view, 0) : 0,
+    tokenStride: strideOf(view, at),
+    headStride: strideOf(view, at + 1),
+  });
+  return commandOf(
+    denseAttention,
+    {
+      scratchBytes: scratch,
+      tileRows: maxTileRows,
+      dtype: dtypeCode(q.dtype),
       batch,
       totalQ,
       numHeadsQ,
-      extentOf(k, at + 1),
+      numHeadsKv: extentOf(k, at + 1),
       headDimQk,
       headDimV,
-      addressOf(q),
-      strideOf(q, 0),
-      strideOf(q, 1),
-      addressOf(k),
-      paged ? strideOf(k, 0) : 0,
-      strideOf(k, at),
-      strideOf(k, at + 1),
-      addressOf(v),
-      paged ? strideOf(v, 0) : 0,
-      strideOf(v, at),
-      strideOf(v, at + 1),
-      paged ? extentOf(k, 0) : 0,
-      paged ? extentOf(k, 1) : 0,
-      paged ? 0 : extentOf(k, 0),
-      addressOf(blockTable),
-      blockTable ? strideOf(blockTable, 0) : 0,
-      blockTable ? strideOf(blockTable, 1) : 0,
-      blockTable ? extentOf(blockTable, 1) : 0,
-      args.maxSeqlenQ,
-      addressOf(args.cuSeqlensQ),
-      addressOf(args.cuSeqlensK),
-      addressOf(args.seqlensK),
-      args.softmaxScale,
-      args.causal ? 1 : 0,
-      addressOf(args.out),
-      addressOf(args.lse),
-      context.debug ? 1 : 0,
-    ],
-  };
+      q: addressOf(q),
+      qTokenStride: strideOf(q, 0),
+      qHeadStride: strideOf(q, 1),
+      k: keysOrValues(k),
+      v: keysOrValues(v),
+      numBlocks: paged ? extentOf(k, 0) : 0,
+      pageSize: paged ? extentOf(k, 1) : 0,
+      totalK: paged ? 0 : extentOf(k, 0),
+      blockTable: addressOf(blockTable),
+      tableRowStride: blockTable ? strideOf(blockTable, 0) : 0,
+      tableEntryStride: blockTable ? strideOf(blockTable, 1) : 0,
+      tableWidth: blockTable ? extentOf(blockTable, 1) : 0,
+      maxSeqLenQ: args.maxSeqlenQ,
+      cuSeqlensQ: addressOf(args.cuSeqlensQ),
+      cuSeqlensK: addressOf(args.cuSeqlensK),
+      seqlensK: addressOf(args.seqlensK),
+      softmaxScale: args.softmaxScale,
+      causal: args.causal,
+      checkOrder: context.debug,
+      out: addressOf(args.out),
+      lse: addressOf(args.lse),
+    },
+    { workspaceBytes: context.workers * scratch, faults: attentionFaults },
+  );
 }

@@ -1,30 +1,31 @@
 import { addressOf } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { mostScheduledTokens } from '../schedule/tile-scheduler.ts';
 import type { ComputeScheduleArgs } from '../schedule-contract.ts';
+import { computeSchedule } from './descriptors.ts';
 
 /** See assembly/ops/schedule.ts. */
 export function scheduleCommand(args: ComputeScheduleArgs): Command {
   const { problem, plan } = args;
   const most = (tokens: number | undefined) => mostScheduledTokens(plan, problem.batch, tokens);
-  return {
-    operation: 'computeSchedule',
+  return commandOf(
+    computeSchedule,
+    {
+      batch: problem.batch,
+      numParts: plan.numParts,
+      blockTokens: plan.blockTokens,
+      overheadBlocks: plan.overheadBlocks,
+      splitBlocks: plan.splitBlocks,
+      seqlens: addressOf(args.seqlens),
+      maxSeqLenK: most(problem.maxSeqLenK),
+      topk: most(problem.topk ?? 0),
+      topkLength: addressOf(args.topkLength),
+      extraTopk: most(problem.extraTopk ?? 0),
+      extraTopkLength: addressOf(args.extraTopkLength),
+      metadata: addressOf(args.metadata),
+      numSplits: addressOf(args.numSplits),
+    },
     // Blocks of each request.
-    workspaceBytes: 4 * problem.batch,
-    arguments: [
-      problem.batch,
-      plan.numParts,
-      plan.blockTokens,
-      plan.overheadBlocks,
-      plan.splitBlocks,
-      addressOf(args.seqlens),
-      most(problem.maxSeqLenK),
-      most(problem.topk ?? 0),
-      addressOf(args.topkLength),
-      most(problem.extraTopk ?? 0),
-      addressOf(args.extraTopkLength),
-      addressOf(args.metadata),
-      addressOf(args.numSplits),
-    ],
-  };
+    { workspaceBytes: 4 * problem.batch },
+  );
 }

@@ -1,45 +1,46 @@
 import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import type { SparsePrefillArgs } from '../contract.ts';
+import { sparsePrefill } from './descriptors.ts';
 import { maxTileRows } from './plan.ts';
-import { scratchBytes } from './workspace.ts';
+import { scratchOf } from './workspace.ts';
 
 /** See assembly/ops/sparse-prefill.ts. */
 export function sparsePrefillCommand(context: CommandContext, args: SparsePrefillArgs): Command {
   const { q, kv, indices, headDimV } = args;
   const [seqLenQ = 0, numHeadsQ = 0, headDimQk = 0] = q.shape;
-  const [tokens = 0, numHeadsKv = 1] = kv.shape;
+  const [numTokens = 0, numHeadsKv = 1] = kv.shape;
   const rows = numHeadsQ / numHeadsKv;
-  const scratch = scratchBytes(context, { rows, headDimQk, headDimV, separateValues: false });
-  return {
-    operation: 'sparsePrefill',
-    workspaceBytes: context.workers * scratch,
-    arguments: [
-      scratch,
-      maxTileRows,
+  const scratchBytes = scratchOf(context, { rows, headDimQk, headDimV, separateValues: false });
+  return commandOf(
+    sparsePrefill,
+    {
+      scratchBytes,
+      tileRows: maxTileRows,
       seqLenQ,
       numHeadsQ,
-      tokens,
+      numTokens,
       numHeadsKv,
       headDimQk,
       headDimV,
-      addressOf(q),
-      strideOf(q, 0),
-      strideOf(q, 1),
-      addressOf(kv),
-      strideOf(kv, 0),
-      strideOf(kv, 1),
-      addressOf(indices),
-      strideOf(indices, 0),
-      strideOf(indices, 1),
-      extentOf(indices, 2),
-      addressOf(args.topkLength),
-      args.smScale,
-      addressOf(args.attnSink),
-      addressOf(args.out),
-      addressOf(args.maxLogits),
-      addressOf(args.lse),
-    ],
-  };
+      q: addressOf(q),
+      qPositionStride: strideOf(q, 0),
+      qHeadStride: strideOf(q, 1),
+      kv: addressOf(kv),
+      kvTokenStride: strideOf(kv, 0),
+      kvHeadStride: strideOf(kv, 1),
+      indices: addressOf(indices),
+      indicesPositionStride: strideOf(indices, 0),
+      indicesHeadStride: strideOf(indices, 1),
+      topk: extentOf(indices, 2),
+      topkLength: addressOf(args.topkLength),
+      softmaxScale: args.smScale,
+      attnSink: addressOf(args.attnSink),
+      out: addressOf(args.out),
+      maxLogits: addressOf(args.maxLogits),
+      lse: addressOf(args.lse),
+    },
+    { workspaceBytes: context.workers * scratchBytes },
+  );
 }

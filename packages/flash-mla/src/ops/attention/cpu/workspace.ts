@@ -1,5 +1,8 @@
+import { addressOf } from '../../../runtime/cpu/commands/address.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import type { Values } from '../../../runtime/cpu/commands/schema.ts';
 import type { Schedule } from '../schedule-contract.ts';
+import type { decodePlan } from './descriptors.ts';
 import { maxTileRows } from './plan.ts';
 
 /** Partial results may take this much; a call that needs more runs in several rounds. */
@@ -14,7 +17,7 @@ export interface TileShape {
 }
 
 /** Bytes of scratch for each thread. */
-export function scratchBytes(
+export function scratchOf(
   { kernels }: CommandContext,
   shape: TileShape,
   tileRows = maxTileRows,
@@ -25,26 +28,21 @@ export function scratchBytes(
 
 /** How a decode command cuts rows into tiles and how many partial results it keeps at once. */
 export interface DecodeWorkspace {
-  readonly tileRows: number;
-  readonly scratchBytes: number;
-  readonly slotBytes: number;
-  readonly slotCount: number;
-  /** The most splits of a request. */
-  readonly mostSplits: number;
+  readonly plan: Values<typeof decodePlan.fields>;
   readonly workspaceBytes: number;
 }
 
 /**
- * Sizes the workspace of a decode command. All splits of one tile must fit at once: where a request has
+ * Plans a decode command: its schedule and the sizes of its workspace. All splits of one tile must fit at once: where a request has
  * very many, tiles become smaller, which changes no result.
  *
  * @param maxBlocks the most blocks that a request can have.
  * @param groups sets of `shape.rows` rows that a request has.
  */
-export function decodeWorkspace(
+export function decodePlanOf(
   context: CommandContext,
   shape: TileShape,
-  { plan }: Schedule,
+  { plan, metadata, numSplits }: Schedule,
   maxBlocks: number,
   groups: number,
   batch: number,
@@ -64,13 +62,19 @@ export function decodeWorkspace(
   const tiles = groups * Math.ceil(shape.rows / tileRows);
   const total = splits === 1 ? 0 : splitBlocks > 0 ? batch * splits : 2 * numParts;
   const slotCount = Math.max(splits, Math.min(total * tiles, Math.floor(slotBudget / slotBytes)));
-  const scratch = scratchBytes(context, shape, tileRows);
+  const scratchBytes = scratchOf(context, shape, tileRows);
   return {
-    tileRows,
-    scratchBytes: scratch,
-    slotBytes,
-    slotCount: splits === 1 ? 0 : slotCount,
-    mostSplits: splits,
-    workspaceBytes: workers * scratch + (splits === 1 ? 0 : slotCount * slotBytes),
+    plan: {
+      metadata: addressOf(metadata),
+      numParts,
+      numSplits: addressOf(numSplits),
+      splitBlocks,
+      mostSplits: splits,
+      tileRows,
+      scratchBytes,
+      slotBytes,
+      slotCount: splits === 1 ? 0 : slotCount,
+    },
+    workspaceBytes: workers * scratchBytes + (splits === 1 ? 0 : slotCount * slotBytes),
   };
 }

@@ -1,11 +1,8 @@
-import {
-  addressOf,
-  elementCode,
-  extentOf,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
+import { addressOf, extentOf, rowsOf } from '../../../runtime/cpu/commands/address.ts';
+import { commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { embeddingOperation } from '../operation.ts';
+import { embedding } from './descriptors.ts';
 
 /** See assembly/embedding/embedding.ts. */
 export const embeddingCpuKernels = [
@@ -14,15 +11,20 @@ export const embeddingCpuKernels = [
     command({ workers }, { table, ids, scale, out }) {
       const columns = extentOf(out, 1);
       const scratchBytes = Math.ceil(columns / 4) * 16;
-      return {
-        operation: 'embedding',
-        workspaceBytes: workers * scratchBytes,
-        arguments: [
-          ...[scratchBytes, extentOf(ids, 0), columns, scale, addressOf(ids), extentOf(table, 0)],
-          ...[elementCode(table.dtype), addressOf(table), strideOf(table, 0)],
-          ...[elementCode(out.dtype), addressOf(out), strideOf(out, 0)],
-        ],
-      };
+      return commandOf(
+        embedding,
+        {
+          scratchBytes,
+          numRows: extentOf(ids, 0),
+          columns,
+          scale,
+          ids: addressOf(ids),
+          entries: extentOf(table, 0),
+          table: rowsOf(table),
+          out: rowsOf(out),
+        },
+        { workspaceBytes: workers * scratchBytes },
+      );
     },
   }),
 ];

@@ -1,9 +1,9 @@
-import { addressOf, elementCode, strideOf } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { addressOf, elementCode, rowsOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
-import type { TensorView } from '../../../runtime/tensor/view.ts';
 import { type GemmArgs, type GemmSizes, gemmOperation, gemmSizes } from '../operation.ts';
+import { gemm } from './descriptors.ts';
 
 /** Decoded rows of x and of weights that a thread keeps in its cache, in bytes. */
 const rowBytesKept = 384 * 1024;
@@ -54,29 +54,35 @@ function columnsOf(columns: number, workers: number): number {
 function gemmCommand({ workers, kernels }: CommandContext, args: GemmArgs): Command {
   const { x, weight, transposed, weightScales, bias, residual, scale, out } = args;
   const sizes = gemmSizes(args);
-  const { rows, batch, columns, depth } = sizes;
-  const code = (view: TensorView | undefined) => elementCode(view?.dtype ?? 'f32');
-  const kind = [code(x), code(weight), transposed ? 1 : 0] as const;
-  const byTiles = kernels.multipliesByTiles(...kind, columns, depth) !== 0;
+  const { rows: numRows, batch, columns, depth } = sizes;
+  const types = [elementCode(x.dtype), elementCode(weight.dtype)] as const;
+  const byTiles = kernels.multipliesByTiles(...types, transposed ? 1 : 0, columns, depth) !== 0;
   const cut = cutProduct(sizes, workers, byTiles);
-  const { rowBlock, weightBlock, columnBlock, scratchBytes } = cut;
-  const stride = (view: TensorView | undefined, d: number) => (view ? strideOf(view, d) : 0);
-  return {
-    operation: 'gemm',
-    workspaceBytes: workers * scratchBytes,
-    arguments: [
-      ...[scratchBytes, rowBlock, weightBlock, columnBlock],
-      ...[batch, rows, columns, depth],
-      ...[code(x), addressOf(x), strideOf(x, 0), strideOf(x, 1)],
-      ...[code(weight), transposed ? 1 : 0],
-      ...[addressOf(weight), strideOf(weight, 1), strideOf(weight, 0)],
-      ...[addressOf(weightScales), stride(weightScales, 0)],
-      ...[code(bias), addressOf(bias)],
-      ...[code(residual), addressOf(residual), stride(residual, 0), stride(residual, 1)],
-      ...[code(out), addressOf(out), strideOf(out, 0), strideOf(out, 1)],
+  return commandOf(
+    gemm,
+    {
+      ...cut,
+      batch,
+      numRows,
+      columns,
+      depth,
+      x: rowsOf(x),
+      xBatchStride: strideOf(x, 1),
+      weight: rowsOf(weight, 1),
+      weightBatchStride: strideOf(weight, 0),
+      transposed,
+      byTiles,
+      scales: addressOf(weightScales),
+      scalesStride: weightScales ? strideOf(weightScales, 0) : 0,
+      bias: rowsOf(bias),
+      residual: rowsOf(residual),
+      residualBatchStride: residual ? strideOf(residual, 1) : 0,
+      out: rowsOf(out),
+      outBatchStride: strideOf(out, 1),
       scale,
-    ],
-  };
+    },
+    { workspaceBytes: workers * cut.scratchBytes },
+  );
 }
 
 export const gemmCpuKernels = [defineCpuKernel({ operation: gemmOperation, command: gemmCommand })];

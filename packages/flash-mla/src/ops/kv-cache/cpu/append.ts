@@ -1,34 +1,27 @@
 import { dtypeSize } from '@flash-mla/core';
-import {
-  addressOf,
-  extentOf,
-  layoutCode,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
+import { layoutCode } from '../../kernel-lib/cpu/descriptors.ts';
 import type { AppendArgs } from '../contract.ts';
+import { appendRows } from './descriptors.ts';
 
 /** See assembly/ops/append.ts. */
 export function appendCommand({ layout, rows, slots, kCache }: AppendArgs): Command {
-  return {
-    operation: 'appendRows',
-    workspaceBytes: 0,
-    arguments: [
-      layoutCode[layout],
-      extentOf(rows, 0),
-      extentOf(rows, 1),
-      extentOf(rows, 2) * dtypeSize(rows.dtype),
-      addressOf(rows),
-      strideOf(rows, 0),
-      strideOf(rows, 1),
-      addressOf(slots),
-      dtypeSize(slots.dtype),
-      addressOf(kCache),
-      extentOf(kCache, 0) * extentOf(kCache, 1),
-      extentOf(kCache, 1),
-      strideOf(kCache, 0),
-      strideOf(kCache, 1),
-      strideOf(kCache, 2),
-    ],
-  };
+  return commandOf(appendRows, {
+    layout: layoutCode[layout],
+    numRows: extentOf(rows, 0),
+    numHeads: extentOf(rows, 1),
+    rowBytes: extentOf(rows, 2) * dtypeSize(rows.dtype),
+    rows: addressOf(rows),
+    rowStride: strideOf(rows, 0),
+    rowHeadStride: strideOf(rows, 1),
+    slots: addressOf(slots),
+    slotBytes: dtypeSize(slots.dtype),
+    cache: addressOf(kCache),
+    capacity: extentOf(kCache, 0) * extentOf(kCache, 1),
+    pageSize: extentOf(kCache, 1),
+    blockStride: strideOf(kCache, 0),
+    tokenStride: strideOf(kCache, 1),
+    headStride: strideOf(kCache, 2),
+  });
 }

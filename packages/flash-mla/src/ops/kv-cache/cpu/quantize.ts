@@ -1,48 +1,43 @@
-import {
-  addressOf,
-  extentOf,
-  layoutCode,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import { layoutCode } from '../../kernel-lib/cpu/descriptors.ts';
 import type { DequantizeArgs, QuantizeArgs } from '../contract.ts';
+import { dequantizeRows, quantizeRows } from './descriptors.ts';
 
 /** One decoded row, float32. */
-const rowScratch = 576 * 4;
+const scratchBytes = 576 * 4;
 
 /** See assembly/ops/quantize.ts. */
 export function quantizeCommand({ layout, source, target }: QuantizeArgs): Command {
-  return {
-    operation: 'quantizeRows',
-    workspaceBytes: 0,
-    arguments: [
-      layoutCode[layout],
-      extentOf(source, 0) * extentOf(source, 1),
-      extentOf(source, 1),
-      addressOf(source),
-      addressOf(target),
-      strideOf(target, 0),
-      strideOf(target, 1),
-    ],
-  };
+  return commandOf(quantizeRows, {
+    layout: layoutCode[layout],
+    numRows: extentOf(source, 0) * extentOf(source, 1),
+    pageSize: extentOf(source, 1),
+    source: addressOf(source),
+    target: addressOf(target),
+    blockStride: strideOf(target, 0),
+    tokenStride: strideOf(target, 1),
+  });
 }
 
 /** See assembly/ops/quantize.ts. */
-export function dequantizeCommand(context: CommandContext, args: DequantizeArgs): Command {
-  const { layout, source, target } = args;
-  return {
-    operation: 'dequantizeRows',
-    workspaceBytes: context.workers * rowScratch,
-    arguments: [
-      rowScratch,
-      layoutCode[layout],
-      extentOf(source, 0) * extentOf(source, 1),
-      extentOf(source, 1),
-      addressOf(source),
-      strideOf(source, 0),
-      strideOf(source, 1),
-      addressOf(target),
-    ],
-  };
+export function dequantizeCommand(
+  { workers }: CommandContext,
+  { layout, source, target }: DequantizeArgs,
+): Command {
+  return commandOf(
+    dequantizeRows,
+    {
+      scratchBytes,
+      layout: layoutCode[layout],
+      numRows: extentOf(source, 0) * extentOf(source, 1),
+      pageSize: extentOf(source, 1),
+      source: addressOf(source),
+      blockStride: strideOf(source, 0),
+      tokenStride: strideOf(source, 1),
+      target: addressOf(target),
+    },
+    { workspaceBytes: workers * scratchBytes },
+  );
 }

@@ -2,9 +2,10 @@ import {
   addressOf,
   elementCode,
   extentOf,
+  rowsOf,
   strideOf,
 } from '../../../runtime/cpu/commands/address.ts';
-import type { Command } from '../../../runtime/cpu/commands/command.ts';
+import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import type { TensorView } from '../../../runtime/tensor/view.ts';
@@ -14,24 +15,34 @@ import {
   type RouteExpertsArgs,
   routeExpertsOperation,
 } from '../operation.ts';
+import { expertMlp, routeExperts } from './descriptors.ts';
 
 /** See assembly/moe/route-experts.ts. */
 function routeCommand({ workers }: CommandContext, args: RouteExpertsArgs): Command {
   const { logits, bias, scoring, groups, topGroups, groupScore, normalize, scale } = args;
-  const count = extentOf(logits, 1);
-  const scratchBytes = 3 * Math.ceil(count / 4) * 16;
-  return {
-    operation: 'routeExperts',
-    workspaceBytes: workers * scratchBytes,
-    arguments: [
-      ...[scratchBytes, extentOf(logits, 0), count],
-      ...[extentOf(args.experts, 1) - args.sharedExperts, args.sharedExperts],
-      ...[scoring === 'sigmoid' ? 1 : 0, groups, topGroups, groupScore === 'top2' ? 1 : 0],
-      ...[normalize ? 1 : 0, scale],
-      ...[elementCode(logits.dtype), addressOf(logits), strideOf(logits, 0)],
-      ...[addressOf(bias), addressOf(args.experts), addressOf(args.weights)],
-    ],
-  };
+  const numExperts = extentOf(logits, 1);
+  const scratchBytes = 3 * Math.ceil(numExperts / 4) * 16;
+  return commandOf(
+    routeExperts,
+    {
+      scratchBytes,
+      numRows: extentOf(logits, 0),
+      numExperts,
+      topK: extentOf(args.experts, 1) - args.sharedExperts,
+      sharedExperts: args.sharedExperts,
+      sigmoid: scoring === 'sigmoid',
+      groups,
+      topGroups,
+      top2: groupScore === 'top2',
+      normalize,
+      scale,
+      logits: rowsOf(logits),
+      bias: addressOf(bias),
+      chosen: addressOf(args.experts),
+      weights: addressOf(args.weights),
+    },
+    { workspaceBytes: workers * scratchBytes },
+  );
 }
 
 /** Bytes that the intermediate results of a chunk of rows may take, and decoded rows in a cache. */
@@ -76,23 +87,29 @@ export function expertCommand(
     ...{ hidden: extentOf(x, 1), width: extentOf(down, 2) },
   };
   const { rowChunk, rowBlock, scratchBytes, sharedBytes } = cutExperts(sizes, chunkBytes);
-  const matrices = (view: TensorView | undefined) =>
-    view ? [addressOf(view), strideOf(view, 1), strideOf(view, 0)] : [0, 0, 0];
-  return {
-    operation: 'expertMlp',
-    workspaceBytes: workers * scratchBytes + sharedBytes,
-    arguments: [
-      ...[scratchBytes, rowChunk, rowBlock, sizes.rows, sizes.topK, sizes.experts],
-      ...[sizes.hidden, sizes.width],
-      ...[elementCode(x.dtype), addressOf(x), strideOf(x, 0)],
-      ...[addressOf(args.experts), addressOf(weights), elementCode(gateUp.dtype)],
-      ...[...matrices(gateUp), ...matrices(gateUpScales)],
-      ...[...matrices(down), ...matrices(downScales)],
-      ...[elementCode(residual?.dtype ?? 'f32'), addressOf(residual)],
-      residual ? strideOf(residual, 0) : 0,
-      ...[elementCode(out.dtype), addressOf(out), strideOf(out, 0)],
-    ],
-  };
+  const { rows: numRows, experts: numExperts, topK, hidden, width } = sizes;
+  const matricesOf = (view: TensorView | undefined) => ({
+    address: addressOf(view),
+    stride: view ? strideOf(view, 1) : 0,
+    expertStride: view ? strideOf(view, 0) : 0,
+  });
+  return commandOf(
+    expertMlp,
+    {
+      ...{ scratchBytes, rowChunk, rowBlock, numRows, topK, numExperts, hidden, width },
+      x: rowsOf(x),
+      experts: addressOf(args.experts),
+      weights: addressOf(weights),
+      weightType: elementCode(gateUp.dtype),
+      gateUp: matricesOf(gateUp),
+      gateUpScales: matricesOf(gateUpScales),
+      down: matricesOf(down),
+      downScales: matricesOf(downScales),
+      residual: rowsOf(residual),
+      out: rowsOf(out),
+    },
+    { workspaceBytes: workers * scratchBytes + sharedBytes },
+  );
 }
 
 export const moeCpuKernels = [

@@ -1,11 +1,8 @@
-import {
-  addressOf,
-  elementCode,
-  extentOf,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
+import { addressOf, extentOf, rowsOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import { commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { ropeOperation } from '../operation.ts';
+import { applyRope } from './descriptors.ts';
 
 /** See assembly/rope/apply-rope.ts. */
 export const ropeCpuKernels = [
@@ -14,16 +11,25 @@ export const ropeCpuKernels = [
     command({ workers }, { x, cos, sin, positions, interleaved, out }) {
       const dim = extentOf(x, 2);
       const scratchBytes = Math.ceil(dim / 4) * 16;
-      return {
-        operation: 'applyRope',
-        workspaceBytes: workers * scratchBytes,
-        arguments: [
-          ...[scratchBytes, extentOf(x, 0), extentOf(x, 1), dim, interleaved ? 1 : 0],
-          ...[addressOf(cos), addressOf(sin), extentOf(cos, 0), addressOf(positions)],
-          ...[elementCode(x.dtype), addressOf(x), strideOf(x, 0), strideOf(x, 1)],
-          ...[elementCode(out.dtype), addressOf(out), strideOf(out, 0), strideOf(out, 1)],
-        ],
-      };
+      return commandOf(
+        applyRope,
+        {
+          scratchBytes,
+          numRows: extentOf(x, 0),
+          numHeads: extentOf(x, 1),
+          dim,
+          interleaved,
+          cos: addressOf(cos),
+          sin: addressOf(sin),
+          numPositions: extentOf(cos, 0),
+          positions: addressOf(positions),
+          x: rowsOf(x),
+          xHeadStride: strideOf(x, 1),
+          out: rowsOf(out),
+          outHeadStride: strideOf(out, 1),
+        },
+        { workspaceBytes: workers * scratchBytes },
+      );
     },
   }),
 ];

@@ -1,35 +1,45 @@
-import {
-  addressOf,
-  elementCode,
-  extentOf,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
+import { addressOf, extentOf, rowsOf } from '../../../runtime/cpu/commands/address.ts';
+import { commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { sampleTokensOperation } from '../operation.ts';
+import { sampleTokens } from './descriptors.ts';
 
 /** See assembly/sampling/sample-tokens.ts. */
 export const samplingCpuKernels = [
   defineCpuKernel({
     operation: sampleTokensOperation,
     command({ workers }, args) {
-      const { logits } = args;
-      const vocabulary = extentOf(logits, 1);
+      const vocabulary = extentOf(args.logits, 1);
       // Of each token its logit (f32), its score (f64) and its place in a heap (i32).
       const scratchBytes = Math.ceil(vocabulary / 4) * 64;
-      return {
-        operation: 'sampleTokens',
-        workspaceBytes: workers * scratchBytes,
-        arguments: [
-          ...[scratchBytes, extentOf(logits, 0), vocabulary],
-          ...[elementCode(logits.dtype), addressOf(logits), strideOf(logits, 0)],
-          ...[args.temperature, args.topK, args.topP, args.minP].map(addressOf),
-          ...[args.seeds, args.positions, args.bias, args.allowed].map(addressOf),
-          ...[args.inSequence, args.generated, args.repetitionPenalty].map(addressOf),
-          ...[args.presencePenalty, args.frequencyPenalty].map(addressOf),
-          ...[args.tokens, args.logprobs, args.topTokens, args.topLogprobs].map(addressOf),
-          args.topTokens ? extentOf(args.topTokens, 1) : 0,
-        ],
-      };
+      return commandOf(
+        sampleTokens,
+        {
+          scratchBytes,
+          numRows: extentOf(args.logits, 0),
+          vocabulary,
+          logits: rowsOf(args.logits),
+          temperature: addressOf(args.temperature),
+          topK: addressOf(args.topK),
+          topP: addressOf(args.topP),
+          minP: addressOf(args.minP),
+          seeds: addressOf(args.seeds),
+          positions: addressOf(args.positions),
+          bias: addressOf(args.bias),
+          allowed: addressOf(args.allowed),
+          inSequence: addressOf(args.inSequence),
+          generated: addressOf(args.generated),
+          repetitionPenalty: addressOf(args.repetitionPenalty),
+          presencePenalty: addressOf(args.presencePenalty),
+          frequencyPenalty: addressOf(args.frequencyPenalty),
+          tokens: addressOf(args.tokens),
+          logprobs: addressOf(args.logprobs),
+          topTokens: addressOf(args.topTokens),
+          topLogprobs: addressOf(args.topLogprobs),
+          numTop: args.topTokens ? extentOf(args.topTokens, 1) : 0,
+        },
+        { workspaceBytes: workers * scratchBytes },
+      );
     },
   }),
 ];

@@ -1,33 +1,52 @@
 import { dtypeSize } from '@flash-mla/core';
 import { addressOf, extentOf } from '../../../runtime/cpu/commands/address.ts';
+import { commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
 import { numBucketsOf } from '../limits.ts';
 import { swapInOperation } from '../operation.ts';
+import { swapIn } from './descriptors.ts';
 
 /** See assembly/swap-in/swap-in.ts. */
 export const swapInCpuKernels = [
   defineCpuKernel({
     operation: swapInOperation,
     command({ workers }, args) {
-      const { topK, seqLens, rows, hostPages, bufferPages, slotTokens, hostCache } = args;
-      const [k, bufferSize] = [extentOf(topK, 1), extentOf(slotTokens, 1)];
-      const numBuckets = numBucketsOf(k);
+      const { topK, seqLens, rows, hostPages, slotTokens, hostCache } = args;
+      const bufferSize = extentOf(slotTokens, 1);
+      const numBuckets = numBucketsOf(extentOf(topK, 1));
       const scratchBytes = Math.ceil((8 * numBuckets + 2 * bufferSize) / 16) * 16;
-      const rowBytes = extentOf(hostCache, 3) * dtypeSize(hostCache.dtype);
-      return {
-        operation: 'swapIn',
-        workspaceBytes: workers * scratchBytes,
-        arguments: [
-          ...[scratchBytes, extentOf(topK, 0), k, bufferSize, extentOf(hostCache, 1), rowBytes],
-          ...[numBuckets, addressOf(topK), addressOf(seqLens), dtypeSize(seqLens.dtype)],
-          ...[addressOf(rows), dtypeSize(rows.dtype), extentOf(slotTokens, 0)],
-          ...[addressOf(hostPages), extentOf(hostPages, 1), extentOf(hostCache, 0)],
-          ...[addressOf(bufferPages), extentOf(args.deviceCache, 0), addressOf(slotTokens)],
-          ...[addressOf(args.lruOrder), addressOf(hostCache), addressOf(args.deviceCache)],
-          ...[addressOf(args.locations), addressOf(args.plannedHostRows)],
-          ...[addressOf(args.plannedDeviceRows), addressOf(args.missCounts)],
-        ],
-      };
+      return commandOf(
+        swapIn,
+        {
+          scratchBytes,
+          numRequests: extentOf(topK, 0),
+          topK: extentOf(topK, 1),
+          bufferSize,
+          pageSize: extentOf(hostCache, 1),
+          rowBytes: extentOf(hostCache, 3) * dtypeSize(hostCache.dtype),
+          numBuckets,
+          positions: addressOf(topK),
+          seqLens: addressOf(seqLens),
+          lengthBytes: dtypeSize(seqLens.dtype),
+          rows: addressOf(rows),
+          rowNumberBytes: dtypeSize(rows.dtype),
+          numRows: extentOf(slotTokens, 0),
+          hostPages: addressOf(hostPages),
+          hostWidth: extentOf(hostPages, 1),
+          numHostPages: extentOf(hostCache, 0),
+          bufferPages: addressOf(args.bufferPages),
+          numDevicePages: extentOf(args.deviceCache, 0),
+          slotTokens: addressOf(slotTokens),
+          lruOrder: addressOf(args.lruOrder),
+          hostCache: addressOf(hostCache),
+          deviceCache: addressOf(args.deviceCache),
+          locations: addressOf(args.locations),
+          plannedHostRows: addressOf(args.plannedHostRows),
+          plannedDeviceRows: addressOf(args.plannedDeviceRows),
+          missCounts: addressOf(args.missCounts),
+        },
+        { workspaceBytes: workers * scratchBytes },
+      );
     },
   }),
 ];

@@ -1,6 +1,8 @@
 import { type DType, dtypeSize } from '@flash-mla/core';
 import type { DeviceBuffer, TensorView } from '../../tensor/view.ts';
 import type { CpuBuffer } from '../memory/heap.ts';
+import { elements, type rows } from './descriptors.ts';
+import type { Values } from './schema.ts';
 
 /** The buffers of this backend are its own. */
 export function asCpuBuffer(buffer: DeviceBuffer): CpuBuffer {
@@ -22,9 +24,10 @@ export function extentOf(view: TensorView, dimension: number): number {
   return view.shape[dimension] ?? 1;
 }
 
-const codes: Partial<Record<DType, number>> = { bf16: 0, f16: 1, e4m3: 2 };
+const { BF16: bf16, F16: f16, E4M3: e4m3, F32: f32 } = elements.values;
+const codes: Partial<Record<DType, number>> = { bf16, f16, e4m3 };
 
-/** How the kernels name an element type; see assembly/decode/row.ts. */
+/** How the kernels name an element type. Throws `TypeError` where they do not have it. */
 export function dtypeCode(dtype: DType): number {
   const code = codes[dtype];
   if (code === undefined) throw new TypeError(`the kernels have no element type ${dtype}`);
@@ -33,8 +36,12 @@ export function dtypeCode(dtype: DType): number {
 
 /** {@link dtypeCode} for kernels that take float32 too; see assembly/elements.ts. */
 export function elementCode(dtype: DType): number {
-  return dtype === 'f32' ? 3 : dtypeCode(dtype);
+  return dtype === 'f32' ? f32 : dtypeCode(dtype);
 }
 
-/** How the kernels name a row format; see assembly/ops/sparse-rows.ts. */
-export const layoutCode = { v32: 0, model1: 1, bf16: 2, plain: 2 } as const;
+/** How the kernels are told of the rows along a dimension of a tensor; an absent one is at address 0. */
+export function rowsOf(view: TensorView | undefined, dimension = 0): Values<typeof rows.fields> {
+  if (view === undefined) return { type: f32, address: 0, stride: 0 };
+  const stride = strideOf(view, dimension);
+  return { type: elementCode(view.dtype), address: addressOf(view), stride };
+}

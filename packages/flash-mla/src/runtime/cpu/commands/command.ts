@@ -1,4 +1,6 @@
 import type { DeviceFault } from '../pool/protocol.ts';
+import type { CommandKind } from './define-command.ts';
+import type { Fields, Values } from './schema.ts';
 
 /** What is wrong with data on the device, by the argument that holds it. */
 export interface FaultText {
@@ -9,17 +11,28 @@ export interface FaultText {
 /** What each code of a fault means, as the kernels of one operation report them. */
 export type FaultTexts = Readonly<Record<number, (fault: DeviceFault) => FaultText>>;
 
-/** One unit of work for all workers. */
-export interface Command {
-  /** The kernel, by the name under which packages/flash-mla/assembly/index.ts exports it. */
-  readonly operation: string;
-  /**
-   * What the kernel takes behind its context, worker index, worker count and workspace, in the order
-   * of its parameters in packages/flash-mla/assembly.
-   */
-  readonly arguments: readonly number[];
-  /** Bytes that the command needs for itself while it runs. */
-  readonly workspaceBytes: number;
+/** What a command takes beside its fields. */
+export interface CommandOptions {
+  /** Bytes that the command needs for itself while it runs; default 0. */
+  readonly workspaceBytes?: number;
   /** Absent: the kernel looks at no data that could be wrong. */
   readonly faults?: FaultTexts;
+}
+
+/** One unit of work for all workers. */
+export interface Command {
+  readonly kind: CommandKind;
+  /** The fields of the kind's descriptor, written when the command is handed over. */
+  readonly values: Values<Fields>;
+  readonly workspaceBytes: number;
+  readonly faults?: FaultTexts;
+}
+
+/** A command of a kind, with a value for each of its fields. */
+export function commandOf<F extends Fields>(
+  kind: CommandKind<F>,
+  values: Values<NoInfer<F>>,
+  { workspaceBytes = 0, faults }: CommandOptions = {},
+): Command {
+  return { kind, values: values as Values<Fields>, workspaceBytes, ...(faults && { faults }) };
 }

@@ -5,12 +5,12 @@ import type { Command } from './command.ts';
 /** The typed error for what a kernel found wrong with data on the device. */
 export function describeFault(command: Command, fault: DeviceFault): Error {
   const text = command.faults?.[fault.code]?.(fault);
-  if (!text) return new Error(`${command.operation}: unknown device fault ${fault.code}`);
+  if (!text) return new Error(`${command.kind.name}: unknown device fault ${fault.code}`);
   const { argument, expected } = text;
   return new InvalidArgumentError(
     argument,
     expected,
     `${fault.value}`,
-    `Found on the device; ${command.operation} wrote no output.`,
+    `Found on the device; ${command.kind.name} wrote no output.`,
   );
 }

@@ -1,6 +1,7 @@
 import type { Command } from '../commands/command.ts';
 import { commandIndex } from '../commands/command-names.ts';
 import { describeFault } from '../commands/faults.ts';
+import { writeRecord } from '../commands/schema.ts';
 import type { Executor, ExecutorEvents } from './executor.ts';
 import { FaultLog } from './fault-log.ts';
 import { heapBase, type PrivateRequest, type WorkerReply } from './protocol.ts';
@@ -73,9 +74,11 @@ export class PrivateExecutor implements Executor {
   }
 
   run(command: Command, workspace: number): number {
-    const operation = commandIndex(this.#names, command.operation);
-    const args = [workspace, ...command.arguments];
-    return this.#send({ kind: 'run', operation, arguments: args }, { command });
+    const { name, descriptor: record } = command.kind;
+    const descriptor = new Uint8Array(record.byteLength);
+    writeRecord(new DataView(descriptor.buffer), 0, record, command.values);
+    const operation = commandIndex(this.#names, name);
+    return this.#send({ kind: 'run', operation, workspace, descriptor }, { command });
   }
 
   write(address: number, bytes: Uint8Array): boolean {

@@ -2,23 +2,24 @@
  * The shared words through which the host and the workers of one device talk. The first page of the
  * memory holds a control block and a ring of command slots; tensors begin behind it.
  *
- * A slot is its context (32-bit words, the first of which belong to assembly/work.ts) followed by the
- * command's arguments as float64. Sequence numbers of commands count from 1 and wrap at 2^32.
+ * A slot holds a command as its kernel gets it: the head that all commands have, then the descriptor of its
+ * kind. Sequence numbers of commands count from 1 and wrap at 2^32.
  */
 
+import { headBytes, maxDescriptorBytes } from '../commands/define-command.ts';
+import { offsetOf } from '../commands/schema.ts';
 import type { NativeStart } from '../native/functions.ts';
+import { commandHead } from './descriptors.ts';
 
 /** Where tensors may begin: WebAssembly pages are 64 KiB. */
 export const heapBase = 65536;
 
 const controlBase = 4096;
 const slotBase = 8192;
-const slotBytes = 576;
-const argumentsOffset = 64;
+const slotBytes = headBytes + maxDescriptorBytes;
 
 /** Commands that can be under way at once. */
 export const slotCount = 64;
-export const maxArguments = (slotBytes - argumentsOffset) / 8;
 
 // Indices into an Int32Array over the memory.
 /** The last command that was handed over. */
@@ -28,25 +29,22 @@ export const doneWord = headWord + 16;
 /** The host wants a message once this command is done. */
 export const wantWord = headWord + 32;
 
-/** Words of a slot's context. */
+const wordOf = (field: keyof typeof commandHead.fields) => offsetOf(commandHead, field) / 4;
+
+/** Words of a command's head. */
 export const word = {
-  errorCode: 4,
-  errorRow: 5,
-  errorColumn: 6,
-  errorValue: 7,
-  /** Threads that have finished the command. */
-  finished: 8,
-  operation: 9,
-  argumentCount: 10,
+  errorCode: wordOf('errorCode'),
+  errorRow: wordOf('errorRow'),
+  errorColumn: wordOf('errorColumn'),
+  errorValue: wordOf('errorValue'),
+  finished: wordOf('finished'),
+  operation: wordOf('operation'),
+  workspace: wordOf('workspace'),
 } as const;
 
-/** Byte address of the slot of a command; its context begins there. */
+/** Byte address of the slot of a command, which begins there. */
 export function slotAddress(sequence: number): number {
   return slotBase + ((sequence >>> 0) % slotCount) * slotBytes;
-}
-
-export function argumentsAddress(sequence: number): number {
-  return slotAddress(sequence) + argumentsOffset;
 }
 
 /** Whether command `a` is `b` or came after it. */
@@ -76,7 +74,7 @@ export interface DeviceFault {
 
 /** What the host sends to a worker that owns a private memory, in order. */
 export type PrivateRequest =
-  | { kind: 'run'; operation: number; arguments: readonly number[] }
+  | { kind: 'run'; operation: number; workspace: number; descriptor: Uint8Array }
   | { kind: 'write'; address: number; bytes: Uint8Array }
   | { kind: 'read'; address: number; byteLength: number }
   | { kind: 'grow'; pages: number };

@@ -2,7 +2,6 @@ import { commandNames } from '../commands/command-names.ts';
 import { instantiate, type Kernels } from '../kernels.ts';
 import { nativeFunctions } from '../native/functions.ts';
 import {
-  argumentsAddress,
   doneWord,
   headWord,
   reached,
@@ -26,20 +25,15 @@ export function serveSharedMemory(
   const { index, workers, module, native } = start;
   // Before the host is told: a thread that is terminated while it loads koffi takes the process with it.
   const functions = native && nativeFunctions(native, memory);
-  const kernels = instantiate<Kernels>(module, memory, functions);
+  const kernels = instantiate<Kernels>(module, memory, { index, workers, native: functions });
   const names = commandNames(module);
   const words = new Int32Array(memory.buffer, 0, 16384);
-  const numbers = new Float64Array(memory.buffer, 0, 8192);
   reply({ kind: 'ready' });
   for (let sequence = 1; ; sequence = (sequence + 1) | 0) {
     waitFor(words, headWord, sequence);
-    const context = slotAddress(sequence);
-    const slot = context / 4;
-    const first = argumentsAddress(sequence) / 8;
-    const count = words[slot + word.argumentCount] as number;
-    const args = numbers.subarray(first, first + count);
-    const name = names[words[slot + word.operation] as number];
-    runCommand(kernels, name, context, index, workers, args);
+    const command = slotAddress(sequence);
+    const slot = command / 4;
+    runCommand(kernels, names[words[slot + word.operation] as number], command);
     if (Atomics.add(words, slot + word.finished, 1) === workers - 1) {
       Atomics.store(words, doneWord, sequence);
       Atomics.notify(words, doneWord);

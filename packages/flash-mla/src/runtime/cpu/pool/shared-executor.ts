@@ -1,19 +1,11 @@
 import type { Command } from '../commands/command.ts';
 import { commandIndex } from '../commands/command-names.ts';
+import { headBytes } from '../commands/define-command.ts';
 import { describeFault } from '../commands/faults.ts';
+import { writeRecord } from '../commands/schema.ts';
 import type { Executor, ExecutorEvents } from './executor.ts';
 import { FaultLog } from './fault-log.ts';
-import {
-  argumentsAddress,
-  doneWord,
-  headWord,
-  maxArguments,
-  reached,
-  slotAddress,
-  slotCount,
-  wantWord,
-  word,
-} from './protocol.ts';
+import { doneWord, headWord, reached, slotAddress, slotCount, wantWord, word } from './protocol.ts';
 import type { WorkerGroup } from './worker-group.ts';
 
 interface CommandItem {
@@ -48,7 +40,8 @@ export class SharedExecutor implements Executor {
   readonly #events: ExecutorEvents;
   readonly #faults = new FaultLog();
   readonly #words: Int32Array<ArrayBufferLike>;
-  readonly #numbers: Float64Array<ArrayBufferLike>;
+  /** The page of {@link SharedExecutor.#words}. */
+  readonly #page: DataView;
   /** Handed over and not yet known to be done. */
   readonly #running: { item: CommandItem; sequence: number }[] = [];
   /** Not yet handed over, in order. */
@@ -70,7 +63,7 @@ export class SharedExecutor implements Executor {
     this.workers = workers;
     this.#events = events;
     this.#words = new Int32Array(memory.buffer, 0, pageBytes / 4);
-    this.#numbers = new Float64Array(memory.buffer, 0, pageBytes / 8);
+    this.#page = new DataView(memory.buffer, 0, pageBytes);
     group.onReply = () => this.#advance();
     group.onLost = (error) => this.#fail(error);
   }
@@ -186,17 +179,14 @@ export class SharedExecutor implements Executor {
 
   #submit(item: CommandItem): void {
     const sequence = (this.#sequence + 1) | 0;
-    const { command } = item;
-    const args = command.arguments;
-    if (args.length + 1 > maxArguments) throw new RangeError(`${command.operation}: arguments`);
+    const { kind, values } = item.command;
     const words = this.#words;
-    const slot = slotAddress(sequence) / 4;
-    words.fill(0, slot, slot + 16);
-    words[slot + word.operation] = commandIndex(this.#names, command.operation);
-    words[slot + word.argumentCount] = args.length + 1;
-    const first = argumentsAddress(sequence) / 8;
-    this.#numbers[first] = item.workspace;
-    this.#numbers.set(args, first + 1);
+    const address = slotAddress(sequence);
+    const slot = address / 4;
+    words.fill(0, slot, slot + headBytes / 4);
+    words[slot + word.operation] = commandIndex(this.#names, kind.name);
+    words[slot + word.workspace] = item.workspace;
+    writeRecord(this.#page, address + headBytes, kind.descriptor, values);
     this.#sequence = sequence;
     this.#running.push({ item, sequence });
     Atomics.store(words, headWord, sequence);

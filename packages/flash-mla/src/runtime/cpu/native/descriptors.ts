@@ -1,0 +1,12 @@
+/** The jobs of machine code, for the WebAssembly kernels that write them. */
+
+import { defineRecord } from '../commands/schema.ts';
+import { attendJob } from './kernels/attend/job.ts';
+import { dotsJob } from './kernels/dots/job.ts';
+import { productsJob } from './kernels/products/job.ts';
+import { rowsJob } from './kernels/rows/job.ts';
+
+export const attend = defineRecord('AttendJob', attendJob);
+export const rows = defineRecord('RowsJob', rowsJob);
+export const products = defineRecord('ProductsJob', productsJob);
+export const dots = defineRecord('DotsJob', dotsJob);
