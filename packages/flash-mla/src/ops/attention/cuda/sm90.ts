@@ -1,4 +1,5 @@
 import { defineCudaKernel } from '../../../runtime/cuda/kernel.ts';
+import { hopperDenseAttention } from './sm90/sm90_dense_attention_launch.ts';
 import { fewRowsDenseDecode, hopperDenseDecode } from './sm90/sm90_dense_decode_launch.ts';
 import { e4m3DenseDecode } from './sm90/sm90_e4m3_dense_decode_launch.ts';
 import { hopperSparseDecode } from './sm90/sm90_sparse_decode_launch.ts';
@@ -9,4 +10,5 @@ export const sm90 = [
   defineCudaKernel(hopperDenseDecode),
   defineCudaKernel(e4m3DenseDecode),
   defineCudaKernel(hopperSparseDecode),
+  defineCudaKernel(hopperDenseAttention),
 ];
