@@ -123,7 +123,8 @@ describe('dense attention in the simulator', () => {
     },
   ];
   it.each(packed)('equals the reference on packed sequences: %o', (options) =>
-    expectPacked(portableDenseAttention, options));
+    expectPacked(portableDenseAttention, options),
+  );
 
   const cached: CachedAttention[] = [
     {
@@ -177,7 +178,8 @@ describe('dense attention in the simulator', () => {
     },
   ];
   it.each(cached)('equals the reference over a cache: %o', (options) =>
-    expectCached(portableDenseAttention, options));
+    expectCached(portableDenseAttention, options),
+  );
 });
 
 /** A problem of which only what matters to selection is told. */

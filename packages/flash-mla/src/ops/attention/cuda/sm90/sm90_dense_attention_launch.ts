@@ -1,5 +1,10 @@
 import type { TensorMapDescription } from '@flash-mla/ptx';
-import type { CudaKernel, KernelSpec, LaunchPlan, OperationPlan } from '../../../../runtime/cuda/kernel.ts';
+import type {
+  CudaKernel,
+  KernelSpec,
+  LaunchPlan,
+  OperationPlan,
+} from '../../../../runtime/cuda/kernel.ts';
 import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
 import type { Placement } from '../../../../runtime/cuda/placement.ts';
 import type { DenseAttentionArgs } from '../../contract.ts';

@@ -96,7 +96,7 @@ interface Answer {
   readonly lse: ArrayLike<number>;
 }
 
-/** Runs the operation as the backend does and reads the results. */
+/** Runs the operation as the backend does and reads the results. Kernels leave counters at 0. */
 function run(
   context: SimContext,
   kernel: DenseAttentionKernel,
@@ -108,7 +108,14 @@ function run(
   const out = context.empty(dtype, [totalQ, hQ, dV], 2 * totalQ * hQ * dV);
   const lse = context.empty('f32', [hQ, totalQ], 4 * totalQ * hQ);
   const full: DenseAttentionArgs = { ...args, out, lse };
+  const allocate = context.counters.bind(context);
+  let counters: number | undefined;
+  context.counters = (count) => {
+    counters = allocate(count);
+    return counters;
+  };
   context.run(kernel, full);
+  if (counters !== undefined) expect([...context.memory.read(counters, 4)]).toEqual([0, 0, 0, 0]);
   const decode = codecs[dtype as Element].decode;
   return {
     out: Float32Array.from(new Uint16Array(context.read(out).buffer), decode),
@@ -141,6 +148,9 @@ export interface PackedAttention extends AttentionShape {
   readonly k: readonly number[];
 }
 
+/** Rows of keys that no request has: NaN. */
+const unusedRows = 5;
+
 /** A call over packed sequences gives what the reference does. */
 export function expectPacked(kernel: DenseAttentionKernel, options: PackedAttention): void {
   const { q: lengthsQ, k: lengthsK, hQ, hK, dQk, dV, dtype, causal, gpu, gap } = options;
@@ -148,8 +158,10 @@ export function expectPacked(kernel: DenseAttentionKernel, options: PackedAttent
   const random = normals(dQk + dV);
   const [totalQ, totalK] = [lengthsQ, lengthsK].map((lengths) => offsets(lengths).at(-1) ?? 0);
   const q = randomTensor(random, dtype, [totalQ, hQ, dQk]);
-  const k = randomTensor(random, dtype, [totalK, hK, dQk]);
-  const v = randomTensor(random, dtype, [totalK, hK, dV], 0.5);
+  const k = randomTensor(random, dtype, [totalK + unusedRows, hK, dQk]);
+  const v = randomTensor(random, dtype, [totalK + unusedRows, hK, dV], 0.5);
+  k.data.fill(codecs[dtype].nan, totalK * hK * dQk);
+  v.data.fill(codecs[dtype].nan, totalK * hK * dV);
   const cuSeqlensQo = hostTensor('i32', [lengthsQ.length + 1], offsets(lengthsQ));
   const cuSeqlensKv = hostTensor('i32', [lengthsK.length + 1], offsets(lengthsK));
   const expected = varlenAttention({ q, k, v, cuSeqlensQo, cuSeqlensKv, causal });
@@ -174,7 +186,10 @@ export interface CachedAttention extends AttentionShape {
   readonly paged: boolean;
 }
 
-/** A call over a cache gives what the reference does. */
+/**
+ * A call over a cache gives what the reference does. Rows of the cache that no request has are NaN, and
+ * one page is missing where a request has several.
+ */
 export function expectCached(kernel: DenseAttentionKernel, options: CachedAttention): void {
   const { sQ, page, paged, hQ, hK, dQk, dV, dtype, causal, gpu, gap } = options;
   const context = new SimContext({ ...limitsFor(gpu, options.smCount), ...options.limits });
@@ -187,6 +202,24 @@ export function expectCached(kernel: DenseAttentionKernel, options: CachedAttent
   const q = randomTensor(random, dtype, [b, sQ, hQ, dQk]);
   const kCache = randomTensor(random, dtype, [blocks, page, hK, dQk]);
   const vCache = randomTensor(random, dtype, [blocks, page, hK, dV], 0.5);
+  const first = 2 * maxBlocks;
+  if (maxBlocks > 1) table[first] = -1;
+  const used = new Set<number>();
+  lengths.forEach((length, i) => {
+    for (let t = 0; t < length; t++) {
+      const block = paged ? (table[i * maxBlocks + Math.floor(t / page)] ?? 0) : i;
+      used.add(block * page + (t % page));
+    }
+  });
+  for (let row = 0; row < blocks * page; row++) {
+    if (used.has(row)) continue;
+    for (const [cache, width] of [
+      [kCache, hK * dQk],
+      [vCache, hK * dV],
+    ] as const) {
+      cache.data.fill(codecs[dtype].nan, row * width, (row + 1) * width);
+    }
+  }
   const cacheSeqlens = hostTensor('i32', [b], Int32Array.from(lengths));
   const blockTable = paged ? hostTensor('i32', [b, maxBlocks], table) : undefined;
   const expected = cacheAttention({ q, kCache, vCache, cacheSeqlens, blockTable, causal });

@@ -52,7 +52,10 @@ function clearRows(
   columns: number,
 ): void {
   const zero = k.constant('b32', 0);
-  const start = shared.values.tile(stage, 0).as('b32').bytes(k.laneId.and(chunks - 1).shl(4));
+  const start = shared.values
+    .tile(stage, 0)
+    .as('b32')
+    .bytes(k.laneId.and(chunks - 1).shl(4));
   const range = { from: from.add(k.laneId.shr(3)), to: tokens, step: 32 / chunks, unroll: false };
   k.for(range, (row) => {
     const at = start.bytes(row.shl(7)).folded();

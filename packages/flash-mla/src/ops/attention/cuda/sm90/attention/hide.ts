@@ -34,7 +34,9 @@ export function hideUnseen(
     () => {
       // Relative to the lane's first column; as signed numbers, since a row may see less than the columns before.
       const limits = [0, 8].map((r) =>
-        seenBy(p, work, queryOf(config, row.add(r))).as('s32').sub(first.add(column).as('s32')),
+        seenBy(p, work, queryOf(config, row.add(r)))
+          .as('s32')
+          .sub(first.add(column).as('s32')),
       );
       scores.forEach((score, i) => {
         const isSeen = limits[(i >> 1) & 1].gt((i >> 2) * 8 + (i & 1));

@@ -9,7 +9,7 @@ import {
   tileColumns,
   tileRows,
 } from './tile.ts';
-import { forEachTile, publishWork, type TileSource } from './work.ts';
+import { forEachTile, publishEnd, publishWork, type TileSource } from './work.ts';
 
 /** Where the copies of a lane go on: blocks are counted over all tiles. */
 const stageOf = (block: Value<'u32'>) => block.and(stages - 1);
@@ -20,12 +20,7 @@ const parityOf = (block: Value<'u32'>) => block.shr(Math.log2(stages)).and(1);
  * Fetches queries, keys and values of all tiles, the last key block of a tile first; a whole warp. Keys go
  * ahead of the values before them, as they are used.
  */
-export function produce(
-  k: Ops,
-  shared: HopperMhaShared,
-  config: HopperMhaConfig,
-  p: Params,
-): void {
+export function produce(k: Ops, shared: HopperMhaShared, config: HopperMhaConfig, p: Params): void {
   const { tile } = config;
   const queryBytes = tileRows * tile.headDimQk * 2;
   const keyBytes = tile.tokens * tile.headDimQk * 2;
@@ -41,7 +36,7 @@ export function produce(
     k.mbarrierWait(shared.workEmpty.at(0), parity);
     k.if(isLeader, () => {
       if (work === undefined) {
-        shared.work.at(1).store(0);
+        publishEnd(k, shared);
         k.mbarrierArrive(shared.workFull.at(0));
         return;
       }
@@ -132,12 +127,7 @@ interface KeyPlaces {
   ): void;
 }
 
-function keyPlaces(
-  k: Ops,
-  config: HopperMhaConfig,
-  p: Params,
-  work: TileSource,
-): KeyPlaces {
+function keyPlaces(k: Ops, config: HopperMhaConfig, p: Params, work: TileSource): KeyPlaces {
   const { tile, keys, pageSize } = config;
   const tokens = boxTokens(config);
   const boxes = tile.tokens / tokens;
@@ -170,7 +160,10 @@ function keyPlaces(
     },
     missing() {
       if (keys !== 'paged') return undefined;
-      return k.ballot(places.now.page.ge(p.numBlocks)).as('u32').and(boxes === 1 ? 1 : 2 ** boxes - 1);
+      return k
+        .ballot(places.now.page.ge(p.numBlocks))
+        .as('u32')
+        .and(boxes === 1 ? 1 : 2 ** boxes - 1);
     },
     copy(map, to, columns, full, which) {
       const { token, page } = places[which];

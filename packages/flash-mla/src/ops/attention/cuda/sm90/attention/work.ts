@@ -34,7 +34,11 @@ export function seenBy(
   { seen, length }: Pick<TileWork, 'seen' | 'length'>,
   query: Value<'u32'>,
 ): Value<'u32'> {
-  return seen.add(p.causal.mul(query.as('s32'))).max(0).as('u32').min(length);
+  return seen
+    .add(p.causal.mul(query.as('s32')))
+    .max(0)
+    .as('u32')
+    .min(length);
 }
 
 /** Leaves a tile's work for the other warps; by one thread, before it arrives at their barrier. */
@@ -44,7 +48,14 @@ export function publishWork({ work }: HopperMhaShared, tile: TileWork): void {
   work.at(4).storeVec([seen.as('u32'), blocks]);
 }
 
-/** Reads what {@link publishWork} left. */
+/** Says that no tile follows: one without queries. */
+export function publishEnd(k: Ops, { work }: HopperMhaShared): void {
+  const zero = k.constant('u32', 0);
+  work.at(0).storeVec([zero, zero, zero, zero]);
+  work.at(4).storeVec([zero, zero]);
+}
+
+/** Reads what {@link publishWork} or {@link publishEnd} left. */
 export function readWork({ work }: HopperMhaShared): TileWork {
   const [firstQuery, queries, head, length] = work.at(0).loadVec(4);
   const [seen, blocks] = work.at(4).loadVec(2);
@@ -73,7 +84,12 @@ export function forEachTile(
     const request = base.add(lane);
     const length = k.var('s32', 0);
     k.if(request.lt(p.batch), () => length.set(queriesOf(k, config, p, request).length));
-    rowTiles.set(length.as('u32').add(queriesPerTile - 1).shr(Math.log2(queriesPerTile)));
+    rowTiles.set(
+      length
+        .as('u32')
+        .add(queriesPerTile - 1)
+        .shr(Math.log2(queriesPerTile)),
+    );
     upTo.set(rowTiles.mul(p.units));
     for (let delta = 1; delta < 32; delta *= 2) {
       const below = k.shuffleUp(upTo as Value<'u32'>, delta);
@@ -109,9 +125,15 @@ export function forEachTile(
   );
   // Each tile takes one number: who took the last leaves the counter as it was.
   const total = before.add(k.shuffle(upTo as Value<'u32'>, 31));
-  k.if(index.ge(k.gridDim.x).and(index.eq(total.add(k.gridDim.x).sub(1))).and(lane.eq(0)), () => {
-    k.atomicExchange(p.taken, 0);
-  });
+  k.if(
+    index
+      .ge(k.gridDim.x)
+      .and(index.eq(total.add(k.gridDim.x).sub(1)))
+      .and(lane.eq(0)),
+    () => {
+      k.atomicExchange(p.taken, 0);
+    },
+  );
 }
 
 /** The n-th tile of a request that has so many tiles of rows. */
