@@ -17,12 +17,7 @@ import {
 import { type PrefillParams, prefillParams } from './prefill/params.ts';
 import { produce } from './prefill/produce.ts';
 import { writeResults } from './prefill/results.ts';
-import {
-  consumerRegisters,
-  prefillLayout,
-  producerRegisters,
-  stageWarps,
-} from './prefill/tile.ts';
+import { consumerRegisters, prefillLayout, producerRegisters, stageWarps } from './prefill/tile.ts';
 import { forEachWork } from './prefill/work.ts';
 import { hideMissing } from './sparse/hide.ts';
 

@@ -3,13 +3,7 @@ import { partBarrier } from '../dense/ring.ts';
 import { keyParts, tileBytes, tileTokens } from '../dense/tile.ts';
 import { publish } from '../sparse/place.ts';
 import type { Params } from './params.ts';
-import {
-  type PrefillShared,
-  stageWarps,
-  tokenLanes,
-  tokensAtOnce,
-  warpTokens,
-} from './tile.ts';
+import { type PrefillShared, stageWarps, tokenLanes, tokensAtOnce, warpTokens } from './tile.ts';
 import { forEachWork, indicesOf, type PrefillWork } from './work.ts';
 
 /** Marks an entry that names no row. */
@@ -52,12 +46,9 @@ export function produce(k: Ops, shared: PrefillShared, p: Params, keyTiles: numb
     // By warps that have nothing to gather for the first block.
     const fetches = first.eq(1).and(half.eq(0));
     k.if(fetches, () => fetchQuery(k, shared, p, work, keyTiles, queryParity), { uniform: true });
-    queryParity.set(queryParity.xor(1));
     const range = { from: first, to: work.blocks, step: 2, name: 'block' } as const;
     k.for({ ...range, uniform: true, unroll: false }, (block) => {
-      const own = k.copy(
-        k.select<'u32'>(index.as('u32').lt(p.seqLenKv), index.as('u32'), noRow),
-      );
+      const own = k.copy(k.select<'u32'>(index.as('u32').lt(p.seqLenKv), index.as('u32'), noRow));
       const present = k.ballot(own.ne(noRow));
       seek();
       const rows = Array.from({ length: warpTokens / tokensAtOnce }, (_, i) => {
@@ -88,6 +79,9 @@ export function produce(k: Ops, shared: PrefillShared, p: Params, keyTiles: numb
       });
     });
     done.set(done.add(work.blocks));
+    // No warp goes on before the queries are on their way: two phases ahead it would mistake one for another.
+    k.mbarrierWait(shared.queryEmpty.at(0), queryParity);
+    queryParity.set(queryParity.xor(1));
   });
 }
 
