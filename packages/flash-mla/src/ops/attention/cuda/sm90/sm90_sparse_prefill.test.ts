@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { generateProblem } from '../../../cases.ts';
 import { compare } from '../../../conformance/compare.ts';
-import type { SparsePrefill } from '../../../conformance/problem.ts';
-import { referenceAnswers } from '../../../conformance/reference-answers.ts';
-import { generateProblem } from '../../../conformance/suite/generate/index.ts';
-import type { PrefillParams } from '../../../conformance/suite/params.ts';
-import { toleranceOf } from '../../../conformance/tolerance.ts';
+import { referenceAnswers, toleranceOf } from '../../../conformance/kinds.ts';
 import { poison } from '../../../conformance/upload.ts';
 import { itAssembles } from '../../../kernel-lib/cuda/testing/assembly.ts';
 import { limitsFor, SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import { type HostTensor, hostTensorFromBytes } from '../../../reference.ts';
+import type { PrefillParams } from '../../conformance/params.ts';
+import type { SparsePrefill } from '../../conformance/problems.ts';
 import type { SparsePrefillProblem } from '../problems.ts';
 import { consumerRegisters, producerRegisters } from './prefill/tile.ts';
 import { hopperSparsePrefill } from './sm90_sparse_prefill_launch.ts';
