@@ -28,7 +28,12 @@ export {
   TokenizerError,
   UnsupportedModelError,
 } from './errors.ts';
-export { cacheValuesPerToken, type Parameters, parametersOf } from './estimate/parameters.ts';
+export {
+  cacheValuesPerToken,
+  indexKeysPerToken,
+  type Parameters,
+  parametersOf,
+} from './estimate/parameters.ts';
 export { modelTypes } from './families/index.ts';
 export { DecoderRunner } from './generation/decoder-runner.ts';
 export { LanguageModel, type LanguageModelParts } from './generation/language-model.ts';
@@ -49,12 +54,15 @@ export type {
   GenerationEnd,
   Prompt,
 } from './generation/options.ts';
+export type { LayerCache } from './layers/attention.ts';
 export { type Batch, makeBatch, type Sequence, type SequenceTokens } from './layers/batch.ts';
 export { Decoder } from './layers/decoder.ts';
-export { mapWeights, matricesOf } from './layers/map-weights.ts';
+export { mapWeights, matricesOf, matricesOfCache } from './layers/map-weights.ts';
 export type {
   AttentionCall,
   AttentionForm,
+  IndexKeysCall,
+  IndexQueriesCall,
   Operations,
   QuantizedPart,
   WeightPart,
@@ -65,6 +73,7 @@ export type { ModuleOperations, OperationsModule } from './layers/operations-mod
 export type { Rotation } from './layers/rotary.ts';
 export type {
   AttentionWeights,
+  IndexerWeights,
   LayerWeights,
   Linear,
   MlpWeights,

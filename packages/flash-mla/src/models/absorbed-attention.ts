@@ -1,17 +1,14 @@
-import type { AttentionCall, Sequence } from '@flash-mla/models';
-import { flashMlaWithKvCache, getMlaMetadata } from '../ops/attention/index.ts';
+import type { AttentionCall } from '@flash-mla/models';
+import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../ops/attention/index.ts';
 import { batchedLinear } from '../ops/gemm/index.ts';
 import { applyRope } from '../ops/rope/index.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import type { DeviceMatrix } from './device-operations.ts';
+import { type Run, runsOf } from './runs.ts';
 import type { StepTensors } from './step-tensors.ts';
 
-/** Neighbouring sequences with equally many new tokens: one call of the kernel. */
-interface Run {
-  readonly row: number;
-  readonly count: number;
-  readonly sequences: readonly Sequence[];
-}
+/** New tokens of a sequence at most that are decoded: more are a prefill. */
+const mostDecoded = 4;
 
 /** Attention over the latents: one key and value for all heads, as decoding kernels of MLA compute it. */
 export class AbsorbedAttention {
@@ -29,36 +26,83 @@ export class AbsorbedAttention {
 
   #attend(call: AttentionCall<DeviceMatrix>, run: Run): void {
     const { keyValue, cache, config, out } = call;
-    const { numHeads, kvLoraRank, nopeDim, vDim, softmaxScale } = config;
+    const { numHeads, kvLoraRank, nopeDim, vDim } = config;
     const { row, count, sequences } = run;
     const rows = count * sequences.length;
-    const { 1: columns = 0, 0: tokens = 0 } = cache.shape;
+    const { 1: columns = 0 } = cache.shape;
     const heads = keyValue.reshape([numHeads, nopeDim + vDim, kvLoraRank]);
     const queries = this.#latentQueries(call, heads, row, rows, columns);
-    const { blockTable, cacheSeqlens, schedMeta } = this.#scheduling(run);
-    const attended = flashMlaWithKvCache({
-      q: queries.reshape([sequences.length, count, numHeads, columns]),
-      kCache: cache.reshape([
-        tokens / this.#pageSize,
-        this.#pageSize,
-        1,
-        columns,
-      ]) as Tensor<'bf16'>,
-      blockTable,
-      cacheSeqlens,
-      headDimV: kvLoraRank,
-      schedMeta,
-      softmaxScale,
-      causal: true,
-    });
-    this.#step.keep(attended.lse);
-    const latents = this.#step.keep(attended.out).reshape([rows, numHeads, kvLoraRank]);
+    const attended = call.chosen
+      ? this.#attendChosen(call, run, queries, call.chosen as Tensor as Tensor<'i32'>)
+      : this.#attendAll(call, run, queries);
+    const latents = attended.reshape([rows, numHeads, kvLoraRank]);
     batchedLinear({
       x: latents,
       weight: heads.slice(1, nopeDim, nopeDim + vDim),
       dtype: out.dtype,
       out: out.slice(0, row, row + rows).reshape([rows, numHeads, vDim]),
     });
+  }
+
+  #attendAll(
+    { cache, config }: AttentionCall<DeviceMatrix>,
+    run: Run,
+    queries: Tensor<'bf16'>,
+  ): Tensor<'bf16'> {
+    const { numHeads, kvLoraRank: headDimV, softmaxScale } = config;
+    const { 1: columns = 0 } = cache.shape;
+    const { blockTable, cacheSeqlens, schedMeta } = this.#scheduling(run);
+    const { out, lse } = flashMlaWithKvCache({
+      q: queries.reshape([run.sequences.length, run.count, numHeads, columns]),
+      kCache: this.#paged(cache),
+      ...{ blockTable, cacheSeqlens, headDimV, schedMeta, softmaxScale, causal: true },
+    });
+    this.#step.keep(lse);
+    return this.#step.keep(out);
+  }
+
+  /** Few queries share what they attend to among many CTAs; many have one each. */
+  #attendChosen(
+    { cache, config }: AttentionCall<DeviceMatrix>,
+    { row, count, sequences }: Run,
+    queries: Tensor<'bf16'>,
+    chosen: Tensor<'i32'>,
+  ): Tensor<'bf16'> {
+    const { numHeads, kvLoraRank: headDimV, softmaxScale } = config;
+    const { 1: columns = 0, 0: tokens = 0 } = cache.shape;
+    const { 1: topK = 0 } = chosen.shape;
+    const b = sequences.length;
+    const own = chosen.slice(0, row, row + b * count);
+    if (count <= mostDecoded) {
+      const schedMeta = this.#step.share(`sparse schedule ${row}`, () => {
+        const [made] = getMlaMetadata();
+        this.#step.keep({ [Symbol.dispose]: () => made.dispose() });
+        return made;
+      });
+      const { out, lse } = flashMlaWithKvCache({
+        q: queries.reshape([b, count, numHeads, columns]),
+        kCache: this.#paged(cache),
+        indices: own.reshape([b, count, topK]),
+        ...{ headDimV, schedMeta, softmaxScale },
+      });
+      this.#step.keep(lse);
+      return this.#step.keep(out);
+    }
+    const { out, maxLogits, lse } = flashMlaSparseFwd({
+      q: queries,
+      kv: cache.reshape([tokens, 1, columns]) as Tensor<'bf16'>,
+      indices: own.reshape([b * count, 1, topK]),
+      ...{ smScale: softmaxScale, dV: headDimV },
+    });
+    this.#step.keep(maxLogits);
+    this.#step.keep(lse);
+    return this.#step.keep(out);
+  }
+
+  #paged(cache: DeviceMatrix): Tensor<'bf16'> {
+    const { 1: columns = 0, 0: tokens = 0 } = cache.shape;
+    const shape = [tokens / this.#pageSize, this.#pageSize, 1, columns];
+    return cache.reshape(shape) as Tensor<'bf16'>;
   }
 
   /** Queries in the space of the cache's rows: absorbed, then rotated. */
@@ -118,16 +162,4 @@ export class AbsorbedAttention {
       };
     });
   }
-}
-
-function runsOf(sequences: readonly Sequence[]): Run[] {
-  const runs: { row: number; count: number; sequences: Sequence[] }[] = [];
-  for (const sequence of sequences) {
-    const { row, count } = sequence;
-    const last = runs.at(-1);
-    const end = last === undefined ? -1 : last.row + last.count * last.sequences.length;
-    if (last?.count === count && end === row) last.sequences.push(sequence);
-    else runs.push({ row, count, sequences: [sequence] });
-  }
-  return runs;
 }

@@ -1,6 +1,8 @@
 import type {
   AttentionCall,
   AttentionForm,
+  IndexKeysCall,
+  IndexQueriesCall,
   Linear,
   MlpWeights,
   MoeWeights,
@@ -24,6 +26,7 @@ import type { Tensor } from '../runtime/tensor/tensor.ts';
 import { AbsorbedAttention } from './absorbed-attention.ts';
 import { DeviceRunner } from './device-runner.ts';
 import { type StepInputs, StepTensors } from './step-tensors.ts';
+import { TokenChoice } from './token-choice.ts';
 import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
 
 /** bf16 or f32, two dimensions, contiguous. Vectors are matrices of one row. */
@@ -45,6 +48,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   readonly #device: Device;
   readonly #step: StepTensors;
   readonly #absorbed: AbsorbedAttention;
+  readonly #choice: TokenChoice;
   /** Of weights in e4m3. */
   readonly #scales = new WeakMap<DeviceMatrix, Tensor<'f32'>>();
 
@@ -54,13 +58,28 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     this.#activations = backend === 'cuda' || backend === 'sim' ? 'bf16' : 'f32';
     this.#step = new StepTensors(device);
     if (recordsSteps(device)) {
-      this.createRunner = (decoder, cache) => new DeviceRunner(device, this, decoder, cache);
+      // A recorded step attends to all tokens: it cannot tell when a sequence becomes too long for that.
+      this.createRunner = (decoder, cache) =>
+        decoder.config.indexer ? undefined : new DeviceRunner(device, this, decoder, cache);
     }
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
+    this.#choice = new TokenChoice(this.#step, this.pageSize);
   }
 
   empty(rows: number, columns: number): DeviceMatrix {
     return this.#step.empty([rows, columns], this.#activations);
+  }
+
+  createIndexCache(pages: number): DeviceMatrix {
+    return this.#choice.createCache(pages);
+  }
+
+  writeIndexKeys(call: IndexKeysCall<DeviceMatrix>): void {
+    this.#choice.writeKeys(call);
+  }
+
+  chooseTokens(call: IndexQueriesCall<DeviceMatrix>): DeviceMatrix {
+    return this.#choice.choose(call);
   }
 
   createCache(pages: number, columns: number): DeviceMatrix {

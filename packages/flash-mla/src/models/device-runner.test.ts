@@ -5,9 +5,15 @@ import {
   type ModelRunner,
   type SamplingParams,
 } from '@flash-mla/engine';
-import { Decoder, DecoderRunner, loadWeights, parseConfig } from '@flash-mla/models';
+import {
+  Decoder,
+  DecoderRunner,
+  type LayerCache,
+  loadWeights,
+  parseConfig,
+} from '@flash-mla/models';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { matricesOf } from '../../../models/src/layers/map-weights.ts';
+import { matricesOf, matricesOfCache } from '../../../models/src/layers/map-weights.ts';
 import { dataPath, tinyConfig } from '../../../models/src/testing/data.ts';
 import { checkpointFiles } from '../../../models/src/testing/memory-files.ts';
 import { tinyTensors } from '../../../models/src/testing/tiny-weights.ts';
@@ -22,7 +28,7 @@ describe('DeviceRunner', () => {
   let device: Device;
   let ops: DeviceOperations;
   let decoder: Decoder<DeviceMatrix>;
-  let cache: DeviceMatrix[];
+  let cache: LayerCache<DeviceMatrix>[];
   let release: () => void;
   beforeAll(async () => {
     device = await openDevice('sim');
@@ -34,7 +40,7 @@ describe('DeviceRunner', () => {
     decoder = new Decoder(config, ops, weights, 192);
     cache = decoder.createCache(totalPages);
     release = () => {
-      for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+      for (const matrix of [...matricesOf(weights), ...matricesOfCache(cache)]) ops.release(matrix);
     };
   });
   afterAll(() => device.dispose());

@@ -7,7 +7,7 @@ import {
   type StepOutput,
   type TokenLogprobs,
 } from '@flash-mla/engine';
-import { type Decoder, makeBatch } from '@flash-mla/models';
+import { type Decoder, type LayerCache, makeBatch } from '@flash-mla/models';
 import { sampleTokens } from '../ops/sampling/index.ts';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
@@ -43,7 +43,7 @@ export class DeviceRunner implements ModelRunner, Disposable {
   readonly #device: Device;
   readonly #ops: DeviceOperations;
   readonly #decoder: Decoder<DeviceMatrix>;
-  readonly #cache: readonly DeviceMatrix[];
+  readonly #cache: readonly LayerCache<DeviceMatrix>[];
   readonly #rows = new Map<number, Row>();
   readonly #recorded = new Map<number, RecordedStep>();
   #angles: RotationTable | undefined;
@@ -57,7 +57,7 @@ export class DeviceRunner implements ModelRunner, Disposable {
     device: Device,
     ops: DeviceOperations,
     decoder: Decoder<DeviceMatrix>,
-    cache: readonly DeviceMatrix[],
+    cache: readonly LayerCache<DeviceMatrix>[],
   ) {
     this.#device = device;
     this.#ops = ops;

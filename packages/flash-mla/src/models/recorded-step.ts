@@ -1,5 +1,5 @@
 import type { Decode } from '@flash-mla/engine';
-import type { Decoder, Rotation } from '@flash-mla/models';
+import type { Decoder, LayerCache, Rotation } from '@flash-mla/models';
 import { embedding } from '../ops/embedding/index.ts';
 import { sampleTokens } from '../ops/sampling/index.ts';
 import type { Device, Graph } from '../runtime/device/device.ts';
@@ -13,7 +13,7 @@ export interface RecordingContext {
   readonly device: Device;
   readonly ops: DeviceOperations;
   readonly decoder: Decoder<DeviceMatrix>;
-  readonly cache: readonly DeviceMatrix[];
+  readonly cache: readonly LayerCache<DeviceMatrix>[];
   readonly angles: RotationTable;
 }
 

@@ -115,13 +115,18 @@ export class StepTensors {
   }
 
   rotation({ cos, sin, pairs, pairing }: Rotation): DeviceRotation {
-    return this.share('rotation', () => {
+    const tables = this.share('rotation', () => {
       if (this.#inputs !== undefined) return this.#inputs.rotation();
       const upload = (table: Float32Array) =>
         this.keep(this.device.tensor(table, [table.length / pairs, pairs], 'f32'));
-      const name = pairing === 'halves' ? 'half' : 'interleaved';
-      return { cos: upload(cos), sin: upload(sin), pairs: name };
+      return { cos: upload(cos), sin: upload(sin) };
     });
+    // The indexer has other pairs of the same angles.
+    return {
+      cos: tables.cos,
+      sin: tables.sin,
+      pairs: pairing === 'halves' ? 'half' : 'interleaved',
+    };
   }
 
   /** Where the cache keeps the step's tokens. */

@@ -1,5 +1,6 @@
 import type { SafetensorsFile } from '@flash-mla/safetensors';
 import { CheckpointError, shown } from '../errors.ts';
+import type { LayerCache } from '../layers/attention.ts';
 import { makeBatch } from '../layers/batch.ts';
 import type { Decoder } from '../layers/decoder.ts';
 
@@ -69,8 +70,8 @@ export async function* checkAnswers<Matrix>(
 /** Where the cache of a check comes from. */
 export interface CheckDevice<Matrix> {
   readonly pageSize: number;
-  createCache(pages: number): Matrix[];
-  release(cache: readonly Matrix[]): void;
+  createCache(pages: number): LayerCache<Matrix>[];
+  release(cache: readonly LayerCache<Matrix>[]): void;
 }
 
 async function readAnswers(
@@ -142,7 +143,7 @@ function relativeDifference(a: Float32Array, b: Float32Array): number {
 /** Feeds the recorded tokens as long as the model takes the same ones. */
 async function followGreedy<Matrix>(
   decoder: Decoder<Matrix>,
-  cache: readonly Matrix[],
+  cache: readonly LayerCache<Matrix>[],
   pages: readonly number[],
   start: number,
   first: Float32Array,

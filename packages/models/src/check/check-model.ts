@@ -3,7 +3,7 @@ import { type LoadOptions, loadWeights } from '../checkpoint/load-weights.ts';
 import { findModel, type ModelFiles } from '../checkpoint/model-files.ts';
 import { readConfig } from '../generation/load-model.ts';
 import { Decoder } from '../layers/decoder.ts';
-import { matricesOf } from '../layers/map-weights.ts';
+import { matricesOf, matricesOfCache } from '../layers/map-weights.ts';
 import type { Operations, WeightStore } from '../layers/operations.ts';
 import { PlainOperations } from '../plain/plain-operations.ts';
 import { checkAnswers, type PromptCheck } from './check-answers.ts';
@@ -38,7 +38,7 @@ export async function* checkModelOn<Matrix>(
     yield* checkAnswers(decoder, answers, {
       pageSize: ops.pageSize,
       createCache: (pages) => decoder.createCache(pages),
-      release,
+      release: (cache) => release(matricesOfCache(cache)),
     });
   } finally {
     release(matricesOf(weights));

@@ -1,7 +1,9 @@
+import { indexDim } from '../config/indexer-config.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { WeightPart } from '../layers/operations.ts';
 import type {
   AttentionWeights,
+  IndexerWeights,
   LayerWeights,
   MlpWeights,
   ModelWeights,
@@ -50,7 +52,7 @@ function layer(config: ModelConfig, tensors: TensorSource, index: number): Layer
   const { hiddenSize, intermediateSize } = config;
   return {
     attentionNorm: [tensors.vector(`${prefix}input_layernorm.weight`, hiddenSize)],
-    attention: attention(config, tensors, `${prefix}self_attn.`),
+    attention: attention(config, tensors, `${prefix}self_attn.`, index),
     mlpNorm: [tensors.vector(`${prefix}post_attention_layernorm.weight`, hiddenSize)],
     mlp:
       config.mlpKinds[index] === 'moe'
@@ -60,10 +62,12 @@ function layer(config: ModelConfig, tensors: TensorSource, index: number): Layer
 }
 
 function attention(
-  { hiddenSize, attention: config }: ModelConfig,
+  model: ModelConfig,
   tensors: TensorSource,
   prefix: string,
+  layer: number,
 ): AttentionWeights<Parts> {
+  const { hiddenSize, attention: config } = model;
   const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, vDim } = config;
   const weight = (name: string, rows: number, columns: number) =>
     tensors.matrix(`${prefix}${name}.weight`, rows, columns);
@@ -96,6 +100,24 @@ function attention(
     output: config.bias
       ? { weight: output, bias: [vector('o_proj.bias', hiddenSize)] }
       : { weight: output },
+    ...(model.indexer?.kinds[layer] === 'full' && {
+      indexer: indexer(model, model.indexer.numHeads, tensors, `${prefix}indexer.`),
+    }),
+  };
+}
+
+function indexer(
+  { hiddenSize, attention: { qLoraRank = 0 } }: ModelConfig,
+  numHeads: number,
+  tensors: TensorSource,
+  prefix: string,
+): IndexerWeights<Parts> {
+  return {
+    query: [tensors.matrix(`${prefix}wq_b.weight`, numHeads * indexDim, qLoraRank)],
+    key: [tensors.matrix(`${prefix}wk.weight`, indexDim, hiddenSize)],
+    keyNorm: [tensors.vector(`${prefix}k_norm.weight`, indexDim)],
+    keyBias: [tensors.vector(`${prefix}k_norm.bias`, indexDim)],
+    headWeights: [tensors.plainMatrix(`${prefix}weights_proj.weight`, numHeads, hiddenSize)],
   };
 }
 

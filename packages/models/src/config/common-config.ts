@@ -1,5 +1,11 @@
 import type { JsonFields, Range } from './json-fields.ts';
-import type { ModelConfig, MoeConfig, QuantizationConfig, RoutingConfig } from './model-config.ts';
+import type {
+  IndexerConfig,
+  ModelConfig,
+  MoeConfig,
+  QuantizationConfig,
+  RoutingConfig,
+} from './model-config.ts';
 import { ropeConfig } from './rope-config.ts';
 
 /** Where the families differ in what they share. */
@@ -12,6 +18,7 @@ export interface CommonChoices {
   /** Called where a layer has experts. */
   readonly moe?: () => MoeConfig;
   readonly scales?: ModelConfig['scales'];
+  readonly indexer?: IndexerConfig;
 }
 
 const size: Range = { min: 1, max: 2 ** 20 };
@@ -45,6 +52,7 @@ export function commonConfig(
     rmsNormEps: fields.number('rms_norm_eps', { min: 0, max: 1 }, 1e-6),
     tiedHead: fields.boolean('tie_word_embeddings', choices.tiedHead),
     attention: attentionConfig(fields, choices, maxPositions),
+    indexer: choices.indexer,
     mlpKinds,
     intermediateSize: mlpKinds.includes('dense') ? fields.integer('intermediate_size', size) : 0,
     moe: mlpKinds.includes('moe') ? choices.moe?.() : undefined,

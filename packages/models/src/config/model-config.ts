@@ -79,6 +79,17 @@ export interface QuantizationConfig {
   readonly blockColumns: number;
 }
 
+/** Sparse attention (DeepSeek V3.2): an indexer chooses the tokens that a query attends to. */
+export interface IndexerConfig {
+  readonly numHeads: number;
+  /** Tokens that a query attends to at most: shorter sequences are attended to whole. */
+  readonly topK: number;
+  /** Which of the first 64 dimensions of its queries and keys are pairs. */
+  readonly pairing: RopeConfig['pairing'];
+  /** Of each layer: `full` chooses, `shared` takes what the last one before it chose. */
+  readonly kinds: readonly ('full' | 'shared')[];
+}
+
 /** What a model computes: config.json, checked, in one form for every family. */
 export interface ModelConfig {
   /** The family's name. */
@@ -91,6 +102,8 @@ export interface ModelConfig {
   /** Whether the output head is the embedding matrix. */
   readonly tiedHead: boolean;
   readonly attention: AttentionConfig;
+  /** Undefined where queries attend to all tokens before them. */
+  readonly indexer: IndexerConfig | undefined;
   /** Of each layer. */
   readonly mlpKinds: readonly ('dense' | 'moe')[];
   /** Width of the dense MLPs. */

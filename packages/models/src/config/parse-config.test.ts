@@ -107,6 +107,46 @@ describe('parseConfig', () => {
     expect(two.mlpKinds).toEqual(['moe', 'dense', 'moe']);
   });
 
+  it('reads which layers have an indexer of their own', () => {
+    const glm = (changes: Record<string, unknown>) =>
+      parseConfig(JSON.stringify({ ...JSON.parse(tinyConfig('glm-moe-dsa')), ...changes })).indexer;
+    const own = { indexer_types: undefined };
+    expect(parseConfig(tinyConfig('deepseek-v3')).indexer).toBeUndefined();
+    expect(parseConfig(tinyConfig('deepseek-v32')).indexer).toEqual({
+      ...{ numHeads: 8, topK: 32, pairing: 'halves', kinds: ['full', 'full', 'full'] },
+    });
+    expect(glm({})).toMatchObject({ pairing: 'interleaved', kinds: ['full', 'full', 'full'] });
+    const types = ['full', 'shared', 'full'];
+    expect(glm({ indexer_types: types })?.kinds).toEqual(types);
+    expect(glm({ ...own, index_topk_pattern: 'FSSF' })?.kinds).toEqual([
+      'full',
+      'shared',
+      'shared',
+    ]);
+    const layers = { num_hidden_layers: 12, mlp_layer_types: undefined };
+    const frequent = { ...own, ...layers, index_topk_freq: 4, index_skip_topk_offset: 3 };
+    // GLM-5.2: the first three, and every fourth from the seventh on.
+    const full = glm(frequent)?.kinds.flatMap((kind, i) => (kind === 'full' ? [i] : []));
+    expect(full).toEqual([0, 1, 2, 6, 10]);
+  });
+
+  it.each([
+    ['indexer_types', ['shared', 'full', 'full'], 'a first layer that chooses'],
+    ['indexer_types', ['full'], 'an entry for each of 3 layers'],
+    ['indexer_types', ['full', 'half', 'full'], 'full or shared'],
+    ['index_head_dim', 64, '128'],
+    ['index_n_heads', 65, 'an integer from 1 to 64'],
+    ['index_topk', undefined, 'an integer from 1 to 4096'],
+  ])('refuses an indexer with %s: %j', (field, value, expected) => {
+    const config = { ...JSON.parse(tinyConfig('glm-moe-dsa')), [field]: value };
+    expect(() => parseConfig(JSON.stringify(config))).toThrow(
+      expect.objectContaining({
+        subject: expect.stringContaining(`config.json: ${field}`),
+        expected: expect.stringContaining(expected),
+      }),
+    );
+  });
+
   it('names the families there are for a model of none of them', () => {
     const error = (() => {
       try {
@@ -117,7 +157,9 @@ describe('parseConfig', () => {
     })();
     expect(error).toBeInstanceOf(UnsupportedModelError);
     expect(error).toMatchObject({ modelType: 'deepseek_v4', families: modelTypes() });
-    expect(String(error)).toContain('deepseek_v2, deepseek_v3, kimi_k2, glm4_moe_lite');
+    expect(String(error)).toContain(
+      'deepseek_v2, deepseek_v3, kimi_k2, deepseek_v32, glm4_moe_lite',
+    );
   });
 
   it.each([

@@ -1,3 +1,4 @@
+import { indexDim } from '../config/indexer-config.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 
 /** Parameters of a model by what they are for. */
@@ -24,13 +25,15 @@ export function parametersOf(config: ModelConfig): Parameters {
   const embedding = vocabSize * hiddenSize;
   const head = config.tiedHead ? 0 : embedding;
   const { matrices, norms } = attentionOf(config);
-  const attention = numLayers * matrices;
+  const indexer = indexerOf(config);
+  const attention = numLayers * matrices + indexer.matrices;
   const denseMlps = numDense * 3 * hiddenSize * config.intermediateSize;
   const expert = 3 * hiddenSize * (moe?.intermediateSize ?? 0);
   const routedExperts = numMoe * (moe?.numExperts ?? 0) * expert;
   const sharedExperts = numMoe * 3 * hiddenSize * (moe?.sharedIntermediateSize ?? 0);
   const router = (moe?.numExperts ?? 0) * (hiddenSize + (moe?.routing.biased ? 1 : 0));
-  const others = numLayers * (2 * hiddenSize + norms) + hiddenSize + numMoe * router;
+  const others =
+    numLayers * (2 * hiddenSize + norms) + hiddenSize + numMoe * router + indexer.norms;
   const fixed = attention + denseMlps + sharedExperts + others;
   const chosen = numMoe * (moe?.routing.topK ?? 0) * expert;
   return {
@@ -59,6 +62,24 @@ function attentionOf({ hiddenSize, attention }: ModelConfig) {
     matrices: query + latent + up + output + biases,
     norms: (qLoraRank ?? 0) + kvLoraRank,
   };
+}
+
+/** Of all layers that choose the tokens which they attend to. */
+function indexerOf(config: ModelConfig) {
+  const { hiddenSize, attention, indexer } = config;
+  if (indexer === undefined) return { matrices: 0, norms: 0 };
+  const { numHeads } = indexer;
+  const layers = indexKeysPerToken(config);
+  const query = numHeads * indexDim * (attention.qLoraRank ?? 0);
+  return {
+    matrices: layers * (query + (indexDim + numHeads) * hiddenSize),
+    norms: layers * 2 * indexDim,
+  };
+}
+
+/** Index keys that the cache holds for one token: one for each layer that chooses what it attends to. */
+export function indexKeysPerToken({ indexer }: ModelConfig): number {
+  return indexer?.kinds.filter((kind) => kind === 'full').length ?? 0;
 }
 
 /** Values that the cache holds for one token, in all layers. */

@@ -5,6 +5,7 @@ import {
   type StepOutput,
   type TokenLogprobs,
 } from '@flash-mla/engine';
+import type { LayerCache } from '../layers/attention.ts';
 import { makeBatch, type SequenceTokens } from '../layers/batch.ts';
 import type { Decoder } from '../layers/decoder.ts';
 
@@ -25,12 +26,12 @@ interface Work {
 /** Runs the steps of an engine with a decoder. Tokens are drawn on the host. */
 export class DecoderRunner<Matrix> implements ModelRunner {
   readonly #decoder: Decoder<Matrix>;
-  readonly #cache: readonly Matrix[];
+  readonly #cache: readonly LayerCache<Matrix>[];
   readonly #rows = new Map<number, Row>();
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param cache of {@link Decoder.createCache}, with as many pages as the engine gives out. */
-  constructor(decoder: Decoder<Matrix>, cache: readonly Matrix[]) {
+  constructor(decoder: Decoder<Matrix>, cache: readonly LayerCache<Matrix>[]) {
     this.#decoder = decoder;
     this.#cache = cache;
   }

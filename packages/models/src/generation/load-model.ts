@@ -5,8 +5,9 @@ import { defaultGenerationConfig, parseGenerationConfig } from '../config/genera
 import type { ModelConfig } from '../config/model-config.ts';
 import { parseConfig } from '../config/parse-config.ts';
 import { ModelConfigError, ModelOptionError, shown, TokenizerError } from '../errors.ts';
+import type { LayerCache } from '../layers/attention.ts';
 import { Decoder } from '../layers/decoder.ts';
-import { matricesOf } from '../layers/map-weights.ts';
+import { matricesOf, matricesOfCache } from '../layers/map-weights.ts';
 import type { Operations, WeightStore } from '../layers/operations.ts';
 import type { ModelWeights } from '../layers/weights.ts';
 import { PlainOperations } from '../plain/plain-operations.ts';
@@ -104,7 +105,7 @@ export async function loadRunner<Matrix>(
   const own = ops.createRunner?.(decoder, cache);
   const release = () => {
     own?.[Symbol.dispose]();
-    for (const matrix of [...matricesOf(weights), ...cache]) ops.release(matrix);
+    for (const matrix of [...matricesOf(weights), ...matricesOfCache(cache)]) ops.release(matrix);
   };
   return { runner: own ?? new DecoderRunner(decoder, cache), release };
 }
@@ -186,7 +187,7 @@ function makeCache<Matrix>(
   decoder: Decoder<Matrix>,
   weights: ModelWeights<Matrix>,
   pages: number,
-): Matrix[] {
+): LayerCache<Matrix>[] {
   try {
     return decoder.createCache(pages);
   } catch (cause) {

@@ -1,14 +1,35 @@
-import type { AttentionConfig } from '../config/model-config.ts';
+import type { AttentionConfig, IndexerConfig } from '../config/model-config.ts';
 import { attentionForm } from './attention-form.ts';
 import type { Batch, Sequence } from './batch.ts';
 import type { AttentionForm, Operations } from './operations.ts';
 import type { Rotation } from './rotary.ts';
-import type { AttentionWeights } from './weights.ts';
+import type { AttentionWeights, IndexerWeights } from './weights.ts';
 
 /** What a step hands to every layer. */
-export interface Step {
+export interface Step<Matrix> {
   readonly batch: Batch;
   readonly rotation: Rotation;
+  /** Of a model with an indexer. */
+  readonly sparse?: SparseStep<Matrix>;
+}
+
+/** What an indexer needs in a step. */
+export interface SparseStep<Matrix> {
+  readonly config: IndexerConfig;
+  /** The rotation with the pairs of the indexer. */
+  readonly rotation: Rotation;
+  /** Sequences that are longer than what a query attends to. */
+  readonly long: readonly Sequence[];
+  /** What the last layer that chooses chose for them. */
+  chosen?: Matrix;
+}
+
+/** What the layers keep of a sequence's tokens. */
+export interface LayerCache<Matrix> {
+  /** Normed latents and rotated keys. */
+  readonly latents: Matrix;
+  /** Of layers that choose. */
+  readonly indexKeys?: Matrix;
 }
 
 /**
@@ -20,26 +41,61 @@ export function latentAttention<Matrix>(
   config: AttentionConfig,
   weights: AttentionWeights<Matrix>,
   x: Matrix,
-  cache: Matrix,
-  { batch, rotation }: Step,
+  { latents: cache, indexKeys }: LayerCache<Matrix>,
+  { batch, rotation, sparse }: Step<Matrix>,
 ): Matrix {
   const { queryUp, latentNorm, keyValue } = weights;
   const { numHeads, qLoraRank, kvLoraRank, nopeDim, ropeDim, latentNormEps } = config;
   const width = qLoraRank ?? numHeads * (nopeDim + ropeDim);
   const projected = ops.linear(x, weights.input);
   const first = ops.columns(projected, 0, width);
-  const queries =
-    queryUp === undefined
-      ? first
-      : ops.linear(ops.rmsNorm(first, queryUp.norm, latentNormEps), queryUp.projection);
+  const compressed = queryUp && ops.rmsNorm(first, queryUp.norm, latentNormEps);
+  const queries = queryUp && compressed ? ops.linear(compressed, queryUp.projection) : first;
   const latents = ops.columns(projected, width, width + kvLoraRank + ropeDim);
   ops.writeLatents(cache, latents, latentNorm, rotation, batch.sequences, config);
 
   const out = ops.empty(batch.tokens.length, numHeads * config.vDim);
-  for (const [form, sequences] of byForm(config, batch.sequences, ops.forms)) {
-    ops.attend(form, { queries, rotation, keyValue, cache, sequences, config, out });
+  const call = { queries, rotation, keyValue, cache, config, out };
+  const isLong = (sequence: Sequence) => sparse?.long.includes(sequence) ?? false;
+  if (sparse && compressed && weights.indexer && indexKeys) {
+    const own = { ops, sparse, weights: weights.indexer, cache: indexKeys };
+    choose(own, x, compressed, batch.sequences);
+  }
+  if (sparse?.chosen) {
+    ops.attend('absorbed', { ...call, sequences: sparse.long, chosen: sparse.chosen });
+  }
+  const whole = batch.sequences.filter((sequence) => !isLong(sequence));
+  for (const [form, sequences] of byForm(config, whole, ops.forms)) {
+    ops.attend(form, { ...call, sequences });
   }
   return out;
+}
+
+/** What an indexer works with. */
+interface Indexer<Matrix> {
+  readonly ops: Operations<Matrix>;
+  readonly sparse: SparseStep<Matrix>;
+  readonly weights: IndexerWeights<Matrix>;
+  readonly cache: Matrix;
+}
+
+/** Keeps the index keys of all new tokens, and chooses for sequences that are long. */
+function choose<Matrix>(
+  { ops, sparse, weights, cache }: Indexer<Matrix>,
+  x: Matrix,
+  compressed: Matrix,
+  all: readonly Sequence[],
+): void {
+  const { rotation, config, long } = sparse;
+  const keys = ops.linear(x, { weight: weights.key });
+  const { keyNorm: norm, keyBias: bias } = weights;
+  ops.writeIndexKeys({ ...{ keys, norm, bias, rotation, cache }, sequences: all });
+  if (long.length === 0) return;
+  sparse.chosen = ops.chooseTokens({
+    queries: ops.linear(compressed, { weight: weights.query }),
+    weights: ops.logits(x, weights.headWeights, 1),
+    ...{ rotation, cache, sequences: long, config },
+  });
 }
 
 function byForm(

@@ -40,3 +40,8 @@ export function makeBatch(parts: readonly SequenceTokens[]): Batch {
   });
   return { tokens, positions, sequences };
 }
+
+/** The cache's row of a position. */
+export function slotOf(pages: ArrayLike<number>, position: number, pageSize: number): number {
+  return (pages[Math.floor(position / pageSize)] ?? 0) * pageSize + (position % pageSize);
+}

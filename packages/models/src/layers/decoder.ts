@@ -1,5 +1,5 @@
 import type { ModelConfig } from '../config/model-config.ts';
-import { latentAttention, type Step } from './attention.ts';
+import { type LayerCache, latentAttention, type SparseStep, type Step } from './attention.ts';
 import type { Batch } from './batch.ts';
 import { addFeedForward } from './feed-forward.ts';
 import type { Operations } from './operations.ts';
@@ -42,17 +42,21 @@ export class Decoder<Matrix> {
   }
 
   /** An empty cache of so many pages in each layer. */
-  createCache(pages: number): Matrix[] {
-    const cache: Matrix[] = [];
+  createCache(pages: number): LayerCache<Matrix>[] {
+    const made: Matrix[] = [];
+    const keep = (matrix: Matrix) => {
+      made.push(matrix);
+      return matrix;
+    };
     try {
-      for (const _layer of this.#weights.layers) {
-        cache.push(this.#ops.createCache(pages, this.cacheColumns));
-      }
+      return this.#weights.layers.map(({ attention }) => ({
+        latents: keep(this.#ops.createCache(pages, this.cacheColumns)),
+        ...(attention.indexer && { indexKeys: keep(this.#ops.createIndexCache(pages)) }),
+      }));
     } catch (error) {
-      for (const matrix of cache) this.#ops.release(matrix);
+      for (const matrix of made) this.#ops.release(matrix);
       throw error;
     }
-    return cache;
   }
 
   /**
@@ -63,7 +67,7 @@ export class Decoder<Matrix> {
    */
   forward(
     batch: Batch,
-    cache: readonly Matrix[],
+    cache: readonly LayerCache<Matrix>[],
     logitRows: Int32Array,
   ): Promise<{ readonly logits: Float32Array; readonly vocabSize: number }> {
     return this.#ops.scope(async () => {
@@ -89,14 +93,16 @@ export class Decoder<Matrix> {
    */
   *enqueue(
     batch: Batch,
-    cache: readonly Matrix[],
+    cache: readonly LayerCache<Matrix>[],
     logitRows: Int32Array,
   ): Generator<void, EnqueuedStep<Matrix>> {
     const { rmsNormEps, scales } = this.config;
-    const step: Step = { batch, rotation: this.rotation(batch.positions) };
+    const rotation = this.rotation(batch.positions);
+    const sparse = this.#sparse(batch, rotation);
+    const step: Step<Matrix> = { batch, rotation, ...(sparse && { sparse }) };
     const hidden = this.#ops.embed(this.#weights.embedding, batch.tokens, scales.embedding);
     for (const [i, layer] of this.#weights.layers.entries()) {
-      this.#ops.layer(() => this.#layer(hidden, layer, cache[i] as Matrix, step));
+      this.#ops.layer(() => this.#layer(hidden, layer, cache[i] as LayerCache<Matrix>, step));
       yield;
     }
     if (logitRows.length === 0) return { hidden, logits: undefined };
@@ -110,8 +116,20 @@ export class Decoder<Matrix> {
     return this.#rotary.at(positions);
   }
 
+  #sparse({ sequences }: Batch, rotation: Rotation): SparseStep<Matrix> | undefined {
+    const { indexer: config } = this.config;
+    if (config === undefined) return undefined;
+    const long = sequences.filter(({ start, count }) => start + count > config.topK);
+    return { config, rotation: { ...rotation, pairing: config.pairing }, long };
+  }
+
   /** Adds what a layer computes to the hidden state. */
-  #layer(hidden: Matrix, layer: LayerWeights<Matrix>, cache: Matrix, step: Step): void {
+  #layer(
+    hidden: Matrix,
+    layer: LayerWeights<Matrix>,
+    cache: LayerCache<Matrix>,
+    step: Step<Matrix>,
+  ): void {
     const ops = this.#ops;
     const { attention, rmsNormEps, scales } = this.config;
     const first = ops.rmsNorm(hidden, layer.attentionNorm, rmsNormEps);

@@ -1,5 +1,7 @@
+import type { LayerCache } from './attention.ts';
 import type {
   AttentionWeights,
+  IndexerWeights,
   LayerWeights,
   Linear,
   MlpWeights,
@@ -46,7 +48,7 @@ function mapLayer<From, To>(layer: LayerWeights<From>, map: (m: From) => To): La
 }
 
 function mapAttention<From, To>(
-  { input, queryUp, latentNorm, keyValue, output }: AttentionWeights<From>,
+  { input, queryUp, latentNorm, keyValue, output, indexer }: AttentionWeights<From>,
   map: (m: From) => To,
 ): AttentionWeights<To> {
   const linear = ({ weight, bias }: Linear<From>): Linear<To> =>
@@ -59,9 +61,27 @@ function mapAttention<From, To>(
     latentNorm: map(latentNorm),
     keyValue: map(keyValue),
     output: linear(output),
+    ...(indexer && { indexer: mapIndexer(indexer, map) }),
+  };
+}
+
+function mapIndexer<From, To>(
+  { query, key, keyNorm, keyBias, headWeights }: IndexerWeights<From>,
+  map: (m: From) => To,
+): IndexerWeights<To> {
+  return {
+    ...{ query: map(query), key: map(key), keyNorm: map(keyNorm), keyBias: map(keyBias) },
+    headWeights: map(headWeights),
   };
 }
 
 function mapMlp<From, To>(mlp: MlpWeights<From>, map: (m: From) => To): MlpWeights<To> {
   return { gateUp: map(mlp.gateUp), down: map(mlp.down) };
+}
+
+/** Every matrix of a cache once. */
+export function matricesOfCache<Matrix>(cache: readonly LayerCache<Matrix>[]): Matrix[] {
+  return cache.flatMap(({ latents, indexKeys }) =>
+    indexKeys === undefined ? [latents] : [latents, indexKeys],
+  );
 }

@@ -1,5 +1,6 @@
 import type { ModelRunner } from '@flash-mla/engine';
-import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
+import type { AttentionConfig, IndexerConfig, RoutingConfig } from '../config/model-config.ts';
+import type { LayerCache } from './attention.ts';
 import type { Sequence } from './batch.ts';
 import type { Decoder } from './decoder.ts';
 import type { Rotation } from './rotary.ts';
@@ -22,8 +23,40 @@ export interface AttentionCall<Matrix> {
   readonly cache: Matrix;
   readonly sequences: readonly Sequence[];
   readonly config: AttentionConfig;
+  /**
+   * What {@link Operations.chooseTokens} chose for these sequences: queries attend to nothing else.
+   * Absorbed form only.
+   */
+  readonly chosen?: Matrix;
   /** (rows, heads × v): the rows of `sequences` are written. */
   readonly out: Matrix;
+}
+
+/** Keys of the indexer for the new tokens of a step. */
+export interface IndexKeysCall<Matrix> {
+  /** (rows, 128), of all rows of the batch: neither normed nor rotated yet. */
+  readonly keys: Matrix;
+  readonly norm: Matrix;
+  readonly bias: Matrix;
+  /** The angles of the main attention, with the pairs of the indexer. */
+  readonly rotation: Rotation;
+  /** The layer's cache of index keys. */
+  readonly cache: Matrix;
+  readonly sequences: readonly Sequence[];
+}
+
+/** What the indexer chooses by. */
+export interface IndexQueriesCall<Matrix> {
+  /** (rows, index heads × 128), of all rows of the batch; not rotated yet. They may change. */
+  readonly queries: Matrix;
+  /** (rows, index heads): what each head counts. */
+  readonly weights: Matrix;
+  readonly rotation: Rotation;
+  /** The layer's cache of index keys. Those of the new tokens are in it already. */
+  readonly cache: Matrix;
+  /** Those whose tokens are chosen. */
+  readonly sequences: readonly Sequence[];
+  readonly config: IndexerConfig;
 }
 
 /**
@@ -90,6 +123,19 @@ export interface Operations<Matrix> {
     config: AttentionConfig,
   ): void;
 
+  /** A layer's cache of index keys, in pages with the numbers of those of {@link createCache}. */
+  createIndexCache(pages: number): Matrix;
+
+  /** Norms index keys (LayerNorm, eps 10⁻⁶), rotates their first 64 values and writes them. */
+  writeIndexKeys(call: IndexKeysCall<Matrix>): void;
+
+  /**
+   * Chooses for each row of some sequences the tokens at or before it with the largest
+   * `Σ over heads of weight · max(0, query · key)`, at most {@link IndexerConfig.topK}. What it gives is for
+   * {@link attend} alone, for the same sequences in the same step.
+   */
+  chooseTokens(call: IndexQueriesCall<Matrix>): Matrix;
+
   /** The forms of attention that there are. Both give the same but for rounding. */
   readonly forms: readonly AttentionForm[];
 
@@ -119,10 +165,14 @@ export interface Operations<Matrix> {
 
   /**
    * A runner of the device's own, which may take a step while another one is computed. Without it a
-   * DecoderRunner runs one step after the other, and draws tokens on the host.
+   * DecoderRunner runs one step after the other, and draws tokens on the host. Gives none for models that
+   * it cannot run.
    */
   readonly createRunner?:
-    | ((decoder: Decoder<Matrix>, cache: readonly Matrix[]) => ModelRunner & Disposable)
+    | ((
+        decoder: Decoder<Matrix>,
+        cache: readonly LayerCache<Matrix>[],
+      ) => (ModelRunner & Disposable) | undefined)
     | undefined;
 }
 

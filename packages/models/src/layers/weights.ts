@@ -16,6 +16,21 @@ export interface AttentionWeights<Matrix> {
   /** From the latent up to keys and values: (heads × (nope + v), latent). */
   readonly keyValue: Matrix;
   readonly output: Linear<Matrix>;
+  /** Of layers that choose the tokens which their queries attend to. */
+  readonly indexer?: IndexerWeights<Matrix>;
+}
+
+/** The indexer of DeepSeek V3.2. */
+export interface IndexerWeights<Matrix> {
+  /** From the compressed queries to those of the indexer: (index heads × 128, compressed). */
+  readonly query: Matrix;
+  /** From the hidden state to an index key: (128, hidden). */
+  readonly key: Matrix;
+  /** LayerNorm of the key. */
+  readonly keyNorm: Matrix;
+  readonly keyBias: Matrix;
+  /** From the hidden state to what each index head counts: (index heads, hidden). */
+  readonly headWeights: Matrix;
 }
 
 /** SwiGLU: `gateUp` holds the gate's rows, then those of the other factor. */

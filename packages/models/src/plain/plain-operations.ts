@@ -1,8 +1,11 @@
+import { indexDim } from '../config/indexer-config.ts';
 import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
-import type { Sequence } from '../layers/batch.ts';
+import { type Sequence, slotOf } from '../layers/batch.ts';
 import type {
   AttentionCall,
   AttentionForm,
+  IndexKeysCall,
+  IndexQueriesCall,
   Operations,
   WeightPart,
   WeightStore,
@@ -10,9 +13,11 @@ import type {
 import type { Rotation } from '../layers/rotary.ts';
 import type { Linear, MlpWeights, MoeWeights } from '../layers/weights.ts';
 import { attendAbsorbed } from './attend-absorbed.ts';
+import { attendChosen } from './attend-chosen.ts';
 import { attendExpanded } from './attend-expanded.ts';
 import { addScaled, normRow, rotate, scaleBy, swiGlu } from './elementwise.ts';
 import { expertsOf, takeRows } from './experts.ts';
+import { chooseTokens, writeIndexKeys } from './index-tokens.ts';
 import { matrix, type PlainMatrix, rowsOf, takeColumns } from './matrix.ts';
 import { dotRows } from './products.ts';
 
@@ -138,8 +143,21 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     }
   }
 
+  createIndexCache(pages: number): PlainMatrix {
+    return matrix(pages * this.pageSize, indexDim);
+  }
+
+  writeIndexKeys(call: IndexKeysCall<PlainMatrix>): void {
+    writeIndexKeys(call, this.pageSize);
+  }
+
+  chooseTokens(call: IndexQueriesCall<PlainMatrix>): PlainMatrix {
+    return chooseTokens(call, this.pageSize);
+  }
+
   attend(form: AttentionForm, call: AttentionCall<PlainMatrix>): void {
-    const attend = form === 'absorbed' ? attendAbsorbed : attendExpanded;
+    const ofForm = form === 'absorbed' ? attendAbsorbed : attendExpanded;
+    const attend = call.chosen ? attendChosen : ofForm;
     for (const sequence of call.sequences) {
       rotateQueries(call, sequence);
       attend(call, sequence, this.pageSize);
@@ -192,9 +210,4 @@ function nextTurn(): Promise<void> {
     if (typeof setImmediate === 'function') setImmediate(resolve);
     else setTimeout(resolve);
   });
-}
-
-/** Where the cache keeps a token. */
-function slotOf(pages: ArrayLike<number>, position: number, pageSize: number): number {
-  return (pages[Math.floor(position / pageSize)] ?? 0) * pageSize + (position % pageSize);
 }

@@ -8,7 +8,9 @@ export const tinyModels = [
   'deepseek-v3',
   'deepseek-v3-yarn',
   'deepseek-v3-fp8',
+  'deepseek-v32',
   'glm4-moe-lite',
+  'glm-moe-dsa',
   'minicpm3',
   'youtu',
 ] as const;

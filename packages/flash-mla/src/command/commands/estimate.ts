@@ -22,6 +22,8 @@ interface EstimateFlags {
 const weightBytes = { f32: 4, bf16: 2, fp8: 1 } as const;
 /** The cache of an FP8 model is bf16 still. */
 const cacheBytes = { f32: 4, bf16: 2, fp8: 2 } as const;
+/** Of an index key, with its scale. */
+const indexKeyBytes = { f32: 512, e4m3: 132 };
 
 export function define(command: Command): void {
   command
@@ -47,31 +49,38 @@ export function define(command: Command): void {
 
 export async function run(command: Command, context: CommandContext): Promise<number> {
   const flags = command.opts<EstimateFlags>();
-  const { cacheValuesPerToken, findModel, parametersOf, readConfig } = await import(
-    '@flash-mla/models'
-  );
+  const { cacheValuesPerToken, findModel, indexKeysPerToken, parametersOf, readConfig } =
+    await import('@flash-mla/models');
   const name = command.args[0] ?? demoModel;
   const config = await readConfig(await findModel(name));
   const parameters = parametersOf(config);
-  const cachePerToken = cacheValuesPerToken(config) * cacheBytes[flags.dtype];
-  const found = estimate(config, parameters, cachePerToken, flags);
+  const cache = {
+    rows: cacheValuesPerToken(config) * cacheBytes[flags.dtype],
+    indexKeys:
+      indexKeysPerToken(config) * (flags.dtype === 'f32' ? indexKeyBytes.f32 : indexKeyBytes.e4m3),
+  };
+  const found = estimate(config, parameters, cache, flags);
   if (flags.json) context.write(jsonText({ model: name, family: config.family, ...found }));
   else context.write(text(name, config, found, flags, context));
   return exitCodes.ok;
 }
 
 function estimate(
-  { maxPositions }: ModelConfig,
+  { maxPositions, indexer }: ModelConfig,
   parameters: Parameters,
-  cachePerToken: number,
+  cache: { readonly rows: number; readonly indexKeys: number },
   flags: EstimateFlags,
 ) {
   const bytes = weightBytes[flags.dtype];
   const memory = flags.memory === undefined ? freemem() : flags.memory * 2 ** 30;
   const bandwidth = flags.bandwidth === undefined ? copyBandwidth() : flags.bandwidth * 1e9;
   const weights = parameters.total * bytes;
+  const cachePerToken = cache.rows + cache.indexKeys;
   const room = Math.floor((memory - weights) / cachePerToken);
-  const bytesPerToken = parameters.active * bytes + flags.context * cachePerToken;
+  // With an indexer a token reads all index keys, and the rows that are chosen by them.
+  const rowsRead = Math.min(flags.context, indexer?.topK ?? flags.context);
+  const cacheRead = rowsRead * cache.rows + flags.context * cache.indexKeys;
+  const bytesPerToken = parameters.active * bytes + cacheRead;
   return {
     dtype: flags.dtype,
     parameters,

@@ -1,5 +1,5 @@
 import type { BatchPlan, ModelRunner, SlotStart } from '@flash-mla/engine';
-import { Decoder, DecoderRunner, type ModelConfig } from '@flash-mla/models';
+import { Decoder, DecoderRunner, type ModelConfig, matricesOfCache } from '@flash-mla/models';
 import type { Device } from '../../runtime/device/device.ts';
 import { type DeviceMatrix, DeviceOperations } from '../device-operations.ts';
 import { RandomWeights } from './random-weights.ts';
@@ -53,14 +53,14 @@ export class ModelBench implements Disposable {
     const cache = decoder.createCache(1 + b * pagesOfEach);
     let own: (ModelRunner & Disposable) | undefined;
     try {
-      for (const layer of cache) this.#random.fill(layer);
+      for (const { latents } of cache) this.#random.fill(latents);
       own = this.#ops.createRunner?.(decoder, cache);
       const runner = own ?? new DecoderRunner<DeviceMatrix>(decoder, cache);
       const plans = phase === 'decode' ? this.#decodes(problem) : this.#prefills(problem);
       return await timeSteps(runner, plans, { ...options, overlap: own !== undefined });
     } finally {
       own?.[Symbol.dispose]();
-      for (const matrix of cache) this.#ops.release(matrix);
+      for (const matrix of matricesOfCache(cache)) this.#ops.release(matrix);
     }
   }
 
