@@ -21,7 +21,6 @@ import { blockTokens } from '../pieces.ts';
 import type { DenseDecodeProblem, DenseDecodeShape } from '../problems.ts';
 import { combineSplitsAtOnce, combineWarpsPerRow, planCombine } from '../sm80_combine_launch.ts';
 import type { DecodeParams } from './dense/params.ts';
-import { headDimV } from './dense/tile.ts';
 
 /** What parameters of the family's decode kernels have in common. */
 type MappedParams = DecodeParams<Element | 'e4m3'>;
@@ -46,7 +45,8 @@ export function planDecode<Main extends LaunchPlan>(
   main: Main,
   partial: 'f16' | 'f32',
 ): DecodePlan<Main> {
-  const results = { outElement: problem.outDtype, headDimV, hasSink: false, partial } as const;
+  const { outDtype: outElement, headDimV } = problem;
+  const results = { outElement, headDimV, hasSink: false, partial } as const;
   const combine = planCombine({ ...results, overlaps: true }, problem, limits);
   return planWithCombine(main, planDenseSplits(problem, partial), combine);
 }

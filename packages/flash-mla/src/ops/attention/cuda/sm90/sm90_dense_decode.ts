@@ -1,5 +1,6 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { decodeGeometry, type HeadDims } from '../../../kernel-lib/cuda/sm90/geometry.ts';
 import { twoStages } from '../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
 import { warpGroup } from '../../../kernel-lib/cuda/sm90/roles.ts';
@@ -20,16 +21,17 @@ import {
   consumerRegisters,
   ctaThreads,
   type HopperTile,
-  headDimV,
   hopperLayout,
+  mlaGeometry,
   producerRegisters,
-  tileRows,
 } from './dense/tile.ts';
 import { workOf } from './dense/work.ts';
 
 /** What the code of the kernel depends on. */
 export interface HopperDenseDecodeConfig {
-  readonly tile: HopperTile;
+  readonly tile: Omit<HopperTile, 'geometry'>;
+  /** Default DeepSeek's. */
+  readonly headDims?: HeadDims;
   readonly outElement: Element;
   /** A multiple of 64. */
   readonly pageSize: number;
@@ -43,11 +45,14 @@ export interface HopperDenseDecodeConfig {
 export function buildHopperDenseDecode(
   config: HopperDenseDecodeConfig,
 ): Kernel<DecodeParams<Element>> {
-  const { tile, outElement, pageSize } = config;
+  const { outElement, pageSize, headDims } = config;
+  const geometry = headDims ? decodeGeometry(headDims) : mlaGeometry;
+  const tile: HopperTile = { ...config.tile, geometry };
+  const { tileRows, headDimV, keyTiles } = geometry;
   const options = {
     name: 'sm90_dense_decode',
     params: decodeParams(tile.element, outElement, {}),
-    shared: hopperLayout(tile.element),
+    shared: hopperLayout(tile.element, geometry),
     block: [ctaThreads],
     minBlocksPerSm: 1,
     cluster: [tile.clusterSize],
@@ -70,7 +75,7 @@ export function buildHopperDenseDecode(
       },
       fetchQueries() {
         fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
-          fetchQuery(k, shared, tileRows, source, parity, meanwhile),
+          fetchQuery(k, shared, { rows: tileRows, keyTiles }, source, parity, meanwhile),
         );
       },
       consume() {
@@ -82,7 +87,7 @@ export function buildHopperDenseDecode(
           { ...tile, registerTiles: 1 },
           place,
           state,
-          (...hidden) => hideBeyondEnd(k, shared, place, ...hidden),
+          (...hidden) => hideBeyondEnd(k, shared, geometry, place, ...hidden),
         );
         const parity = k.var('u32', 0).named('query_parity');
         const attend = (piece: Piece) => {

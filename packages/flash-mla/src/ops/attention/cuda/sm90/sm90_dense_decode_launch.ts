@@ -136,7 +136,7 @@ export const hopperDenseDecode = {
 /** The cache as tiles of 64 columns and 64 tokens. */
 function keyMap(problem: DenseDecodeProblem, address: number): TensorMapDescription {
   const [blockStride = 0, tokenStride = 0, headStride = 0] = problem.kCache.strides;
-  const { pageSize, numHeadsKv, numBlocks, dtype } = problem;
+  const { pageSize, numHeadsKv, numBlocks, headDimQk, dtype } = problem;
   return {
     element: dtype as Element,
     dims: [tileColumns, pageSize, headDimQk / tileColumns, numHeadsKv, numBlocks],

@@ -9,7 +9,7 @@ import { decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
 import { fetchAllQueries, takeDecodeRoles } from './dense/roles.ts';
 import { awaitTarget, hasNext } from './dense/target.ts';
-import { ctaThreads, headDimV } from './dense/tile.ts';
+import { ctaThreads, headDimV, ownValueTiles } from './dense/tile.ts';
 import { workOf } from './dense/work.ts';
 import { initBarriers } from './e4m3/barriers.ts';
 import { E4m3Consumer } from './e4m3/consume.ts';
@@ -74,7 +74,7 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
       },
       consume() {
         const place = consumerPlace(k, group);
-        const state = rowState(k, tile.rows);
+        const state = rowState(k, tile.rows, ownValueTiles);
         const team = bothConsumers(k, shared, place);
         const consumer = new E4m3Consumer(k, shared, tile, team, place, state);
         const columns = { first: firstColumn(k, place), offsets: [0, 16, 32, 48] };

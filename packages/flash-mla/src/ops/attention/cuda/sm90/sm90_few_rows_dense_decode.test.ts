@@ -4,6 +4,7 @@ import { limitsFor } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import type { DenseDecodeProblem } from '../problems.ts';
 import { denseProblem } from '../testing/dense-problem.ts';
 import { dataOf, decode, expectRight, expectSameAlone, type Walk } from '../testing/walks.ts';
+import { withHeadDims } from '../testing/with-head-dims.ts';
 import { fewRowsDenseDecode } from './sm90_dense_decode_launch.ts';
 
 const limits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
@@ -86,6 +87,16 @@ describe('dense decode of few rows in the simulator', () => {
   it.each(walks)('$name', (walk) => {
     const data = dataOf(walk.dtype ?? 'bf16', walk);
     expectRight(walk, data, decode(fewRowsDenseDecode, data, walk));
+  });
+
+  it('of other head dimensions', () => {
+    const headDims = { headDimQk: 320, headDimV: 256 };
+    const walk = {
+      name: 'keys of 320 columns, splits of 1 to 4 blocks',
+      ...{ hQ: 13, lengths: [580, 0, 330], numParts: 5, splits: [3, 1, 3], headDims },
+    };
+    const data = dataOf('bf16', walk);
+    expectRight(walk, data, decode(withHeadDims(fewRowsDenseDecode, headDims), data, walk));
   });
 
   it('gives a request the same bits in every batch, if splits do not depend on it', () => {

@@ -1,5 +1,6 @@
 import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import type { Element } from '../../../kernel-lib/cuda/element.ts';
+import { decodeGeometry, type HeadDims } from '../../../kernel-lib/cuda/sm90/geometry.ts';
 import { twoStages } from '../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { consumerPlace } from '../../../kernel-lib/cuda/sm90/place.ts';
 import { warpGroup } from '../../../kernel-lib/cuda/sm90/roles.ts';
@@ -9,14 +10,14 @@ import { type DecodeParams, decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
 import { fetchAllQueries, takeDecodeRoles } from './dense/roles.ts';
 import { awaitTarget, hasNext } from './dense/target.ts';
-import { consumerRegisters, ctaThreads, producerRegisters } from './dense/tile.ts';
+import { consumerRegisters, ctaThreads, mlaGeometry, producerRegisters } from './dense/tile.ts';
 import { workOf } from './dense/work.ts';
 import { initBarriers } from './few-rows/barriers.ts';
 import { FewRowsConsumer } from './few-rows/consume.ts';
 import { fetchKeys } from './few-rows/fetch-keys.ts';
 import { pairColumns } from './few-rows/neighbours.ts';
 import { ownConsumer } from './few-rows/team.ts';
-import { fewRows, fewRowsLayout } from './few-rows/tile.ts';
+import { fewRows, fewRowsLayout, keyPartsOf } from './few-rows/tile.ts';
 import { writeResults } from './swap-ab/results.ts';
 import { resetRows, rowState } from './swap-ab/row-state.ts';
 
@@ -26,6 +27,8 @@ export interface FewRowsDenseDecodeConfig {
   readonly outElement: Element;
   /** A multiple of 64. */
   readonly pageSize: number;
+  /** Default DeepSeek's. */
+  readonly headDims?: HeadDims;
 }
 
 /**
@@ -36,11 +39,14 @@ export interface FewRowsDenseDecodeConfig {
 export function buildFewRowsDenseDecode(
   config: FewRowsDenseDecodeConfig,
 ): Kernel<DecodeParams<Element>> {
-  const { element, outElement, pageSize } = config;
+  const { element, outElement, pageSize, headDims } = config;
+  const geometry = headDims ? decodeGeometry(headDims) : mlaGeometry;
+  const parts = keyPartsOf(geometry);
+  const { keyTiles, ownValueTiles } = geometry;
   const options = {
     name: 'sm90_few_rows_dense_decode',
     params: decodeParams(element, outElement, {}),
-    shared: fewRowsLayout(element),
+    shared: fewRowsLayout(element, geometry),
     block: [ctaThreads],
     minBlocksPerSm: 1,
   } as const;
@@ -48,7 +54,7 @@ export function buildFewRowsDenseDecode(
     const { shared } = k;
     const group = warpGroup(k);
     const work = workOf(k, p, pageSize);
-    initBarriers(k, shared);
+    initBarriers(k, shared, parts);
     k.waitForDependencies();
 
     takeDecodeRoles(k, group, {
@@ -57,25 +63,25 @@ export function buildFewRowsDenseDecode(
       fetchKeys() {
         k.if(k.electSync(), () => k.prefetchTensorMap(p.keys));
         const ring = twoStages(k, 1);
-        work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
+        work.forEachPiece((piece) => fetchKeys(k, shared, parts, ring, work.keysOf(piece)));
       },
       fetchQueries() {
         fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
-          fetchQuery(k, shared, fewRows, source, parity, meanwhile),
+          fetchQuery(k, shared, { rows: fewRows, keyTiles }, source, parity, meanwhile),
         );
       },
       consume() {
         const place = consumerPlace(k, group);
-        const state = rowState(k, fewRows);
+        const state = rowState(k, fewRows, ownValueTiles);
         const team = ownConsumer(k, shared, place);
-        const consumer = new FewRowsConsumer(k, shared, element, team, place, state);
+        const consumer = new FewRowsConsumer(k, shared, element, parts, team, place, state);
         const parity = k.var('u32', 0).named('query_parity');
         const attend = (piece: Piece) => {
           const blocks = work.blocksOf(piece, p.scale);
           resetRows(state);
           const target = consumer.attend(blocks, parity, () => awaitTarget(k, shared, parity));
           releaseCombine(k, hasNext(shared, parity).not());
-          const columns = pairColumns(k, place, state);
+          const columns = pairColumns(k, place, parts, state);
           writeResults(k, p, { team, place, state, columns, piece, target, work, outElement });
           parity.set(parity.xor(1));
         };

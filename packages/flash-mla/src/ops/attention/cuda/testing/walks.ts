@@ -5,6 +5,7 @@ import { compare } from '../../../conformance/compare.ts';
 import { referenceAnswers, toleranceOf } from '../../../conformance/kinds.ts';
 import { Random } from '../../../conformance/suite/random.ts';
 import { poison } from '../../../conformance/upload.ts';
+import type { HeadDims } from '../../../kernel-lib/cuda/sm90/geometry.ts';
 import { limitsFor, SimContext } from '../../../kernel-lib/cuda/testing/sim-context.ts';
 import {
   blocksOfLengths,
@@ -41,24 +42,27 @@ export interface Walk extends Pick<DenseParams, 'hQ' | 'causal' | 'page' | 'shar
   readonly splits: readonly number[];
   readonly descales?: { readonly q?: number; readonly k?: number };
   readonly out?: 'bf16' | 'f16';
+  /** Default DeepSeek's: 576 and 512. */
+  readonly headDims?: HeadDims;
 }
 
 /** The data of a batch: random pages, NaN behind the end of every request. */
 export function dataOf(dtype: Stored, walk: Walk): DenseDecode {
   const { name, sQ = 1, hQ, hKv = 1, causal, page = 64, sharpness, descales = {} } = walk;
+  const { headDimQk: d, headDimV } = walk.headDims ?? { headDimQk: 576, headDimV: 512 };
   const { q: descaleQ, k: descaleK } = descales;
   const random = new Random(name);
   const lengths = Int32Array.from(walk.lengths);
-  const pages = planPages(lengths, page, page * hKv * 576, random.stream('pages'));
-  const cache = { dtype, page, heads: hKv, d: 576 } as const;
-  const deviation = queryDeviation(sharpness, 576, 1 / 24) / (descaleQ ?? 1);
+  const pages = planPages(lengths, page, page * hKv * d, random.stream('pages'));
+  const cache = { dtype, page, heads: hKv, d } as const;
+  const deviation = queryDeviation(sharpness, d, 1 / Math.sqrt(d)) / (descaleQ ?? 1);
   return {
     op: 'dense-decode',
-    q: normalTensor(dtype, [lengths.length, sQ, hQ, 576], deviation, random.stream('q')),
+    q: normalTensor(dtype, [lengths.length, sQ, hQ, d], deviation, random.stream('q')),
     kCache: pagedCache(pages, cache, keyDeviation / (descaleK ?? 1), random.stream('k')),
     blockTable: pages.blockTable,
     cacheSeqlens: { dtype: 'i32', shape: [lengths.length], data: lengths },
-    headDimV: 512,
+    headDimV,
     causal,
     descaleQ,
     descaleK,
@@ -77,7 +81,7 @@ export function decode(
   const ints = (values: Int32Array, shape = [values.length]) =>
     context.tensor('i32', shape, values);
   const factor = (x: number) => context.tensor('f32', [1], Float32Array.of(x));
-  const [b, sQ, hQ] = data.q.shape as [number, number, number];
+  const [b, sQ, hQ, d] = data.q.shape as [number, number, number, number];
   const { numParts, splitBlocks = 0 } = walk;
   const out = walk.out ?? (data.q.dtype === 'f16' ? 'f16' : 'bf16');
   const plan = { numParts, blockTokens: 64, overheadBlocks: 0, splitBlocks };
@@ -92,7 +96,7 @@ export function decode(
     blockTable: put(data.blockTable),
     seqlens: put(data.cacheSeqlens),
     headDimV: data.headDimV,
-    softmaxScale: 1 / Math.sqrt(576),
+    softmaxScale: 1 / Math.sqrt(d),
     causal: data.causal ?? false,
     ...(data.descaleQ !== undefined && { descaleQ: factor(data.descaleQ) }),
     ...(data.descaleK !== undefined && { descaleK: factor(data.descaleK) }),
@@ -101,7 +105,7 @@ export function decode(
       numSplits: ints(schedule.numSplits),
       plan,
     },
-    out: poisoned(out, [b, sQ, hQ, 512]),
+    out: poisoned(out, [b, sQ, hQ, data.headDimV]),
     lse: poisoned('f32', [b, hQ, sQ]),
   };
   expect(operation.accepts?.(denseDecodeProblem(args), limits)).toBe(true);

@@ -1,6 +1,7 @@
 import type { Ops, Pointer, Value, Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { releaseBuffer } from '../../../../kernel-lib/cuda/sm90/barriers.ts';
+import type { DecodeGeometry } from '../../../../kernel-lib/cuda/sm90/geometry.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import { scaleRows } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
 import { fragmentRows, mnMajorFrom } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
@@ -11,26 +12,15 @@ import {
   consumers,
   type HopperShared,
   type HopperTile,
-  keyParts,
-  keyTiles,
-  ownValueTiles,
-  releasedParts,
+  mlaGeometry,
   stepColumns,
   stepsPerTile,
   tileBytes,
   tileColumns,
   tileTokens,
   tokenStepBytes,
-  valueTiles,
   warpGroupThreads,
 } from './tile.ts';
-
-/**
- * What a consumer does first: its share of the partner's block, so that this is released early, or its
- * own scores, so that they are there when the partner's weights come. Were both the first, the blocks
- * would be computed one after another; were both the second, each would wait for the other's keys.
- */
-type Order = 'alone' | 'partner first' | 'scores first';
 
 /** See {@link ConsumerRegisters}. */
 const ownBlockBit = 2;
@@ -86,9 +76,14 @@ export interface ConsumerTile extends Pick<HopperTile, 'element' | 'clusterSize'
    * taken the partner's when it leaves its own.
    */
   readonly registerTiles: 0 | 1;
-  /** Tiles of 64 columns that keys have: one more than values, or as many. Default 9. */
+  /** Default DeepSeek's. */
+  readonly geometry?: DecodeGeometry;
+  /** Tiles of 64 columns that are multiplied as keys; default all. */
   readonly keyTiles?: number;
 }
+
+/** A block's weights, and what the outputs are to be multiplied by before its values are added. */
+type Weighed = ReturnType<typeof weigh>;
 
 /** What of a CTA's shared memory consumers use. */
 export type ConsumerShared = Pick<
@@ -100,6 +95,9 @@ export type ConsumerShared = Pick<
  * One of two warp groups that take turns: each computes the scores of every other block, and half the
  * columns of the output over all blocks. While one turns scores into weights, the other keeps the
  * tensor cores busy.
+ *
+ * One begins with its share of the partner's block, the other with its own scores. Were both the first, the
+ * blocks would be computed one after another; were both the second, each would wait for the other's keys.
  */
 export class Consumer<B extends BlockRange> {
   readonly state: RowState;
@@ -130,8 +128,12 @@ export class Consumer<B extends BlockRange> {
     this.#partner = place.consumer.xor(1).named('partner');
   }
 
+  get #geometry(): DecodeGeometry {
+    return this.#tile.geometry ?? mlaGeometry;
+  }
+
   get #keyTiles(): number {
-    return this.#tile.keyTiles ?? keyTiles;
+    return this.#tile.keyTiles ?? this.#geometry.keyTiles;
   }
 
   /** Takes in the queries of a request. Both consumers must be done with the one before. */
@@ -158,17 +160,17 @@ export class Consumer<B extends BlockRange> {
     k.if(
       this.#registers.turn.and(1).eq(this.place.consumer),
       () => {
-        this.#ownBlock(blocks, from, 'alone');
+        this.#firstBlock(blocks, from);
         block.addTo(2);
       },
       () => block.addTo(1),
       { uniform: true },
     );
-    const rounds = (order: Order) => {
+    const rounds = (ownBlock: (block: Value<'u32'>) => void) => {
       k.while(
         () => block.lt(to),
         () => {
-          this.#ownBlock(blocks, block, order);
+          ownBlock(block);
           block.addTo(2);
         },
         { uniform: true, name: 'own_block', unroll: false },
@@ -176,16 +178,15 @@ export class Consumer<B extends BlockRange> {
     };
     k.if(
       this.place.consumer.eq(0),
-      () => rounds('partner first'),
-      () => rounds('scores first'),
+      () => rounds((each) => this.#partnerFirst(blocks, each)),
+      () => rounds((each) => this.#scoresFirst(blocks, each)),
       { uniform: true },
     );
     k.if(
       block.eq(to),
       () => {
-        this.#addPartner();
-        k.wgmmaWait(0);
-        this.#releaseValues(this.#partner);
+        this.#startPartner();
+        this.#finishPartner();
       },
       { uniform: true },
     );
@@ -198,37 +199,59 @@ export class Consumer<B extends BlockRange> {
     k.if(this.place.lane.eq(0), () => k.mbarrierArrive(this.#shared.queryEmpty.at(0)));
   }
 
-  /** A block of this consumer's, and but for the first of a request the partner's block before it. */
-  #ownBlock(blocks: B, block: Value<'u32'>, order: Order): void {
+  /** The first block of a piece, where no block of the partner's comes before it. */
+  #firstBlock(blocks: B, block: Value<'u32'>): void {
+    this.#startScores();
+    this.#k.wgmmaWait(0);
+    const weighed = this.#softmax(blocks, block);
+    this.#addValues(weighed);
+  }
+
+  /** The partner's block, so that it is released early, and then the consumer's own. */
+  #partnerFirst(blocks: B, block: Value<'u32'>): void {
+    this.#startPartner();
+    this.#finishPartner();
+    this.#startScores();
+    this.#k.wgmmaWait(0);
+    const weighed = this.#softmax(blocks, block);
+    this.#addValues(weighed);
+  }
+
+  /** The own scores, so that they are there when the partner's weights come, and values during the softmax. */
+  #scoresFirst(blocks: B, block: Value<'u32'>): void {
+    this.#startScores();
+    this.#startPartner();
+    this.#k.wgmmaWait(1);
+    const weighed = this.#softmax(blocks, block);
+    this.#finishPartner();
+    this.#addValues(weighed);
+  }
+
+  /** Starts the scores of the own block. */
+  #startScores(): void {
+    this.#k.section('scores', () => this.#multiplyScores());
+    this.#k.wgmmaCommit();
+  }
+
+  /** Turns the scores into weights, of which the partner gets a copy. */
+  #softmax(blocks: B, block: Value<'u32'>): Weighed {
     const k = this.#k;
-    const { element } = this.#tile;
-    const { consumer } = this.place;
-    if (order === 'partner first') {
-      this.#addPartner();
-      k.wgmmaWait(0);
-      this.#releaseValues(this.#partner);
-    }
-    k.section('scores', () => this.#multiplyScores());
-    k.wgmmaCommit();
-    if (order === 'scores first') this.#addPartner();
-    k.wgmmaWait(order === 'scores first' ? 1 : 0);
+    const { element, clusterSize } = this.#tile;
+    const { valueTiles, releasedParts } = this.#geometry;
     if (this.#keyTiles > valueTiles) {
-      const rest = partBarrier(this.#shared.empty, consumer, releasedParts - 1);
-      releaseBuffer(k, this.#tile.clusterSize, rest);
+      const rest = partBarrier(this.#shared.empty, this.place.consumer, releasedParts - 1);
+      releaseBuffer(k, clusterSize, rest);
     }
     k.section('softmax', () => this.#hide(blocks, block, this.#registers.scores));
-    const { weights, factors } = weigh(
-      k,
-      element,
-      this.state,
-      this.#registers.scores,
-      blocks.scale,
-    );
-    this.#handOver(weights);
-    if (order === 'scores first') {
-      k.wgmmaWait(0);
-      this.#releaseValues(this.#partner);
-    }
+    const weighed = weigh(k, element, this.state, this.#registers.scores, blocks.scale);
+    this.#handOver(weighed.weights);
+    return weighed;
+  }
+
+  /** Adds the own block's values to the outputs. */
+  #addValues({ weights, factors }: Weighed): void {
+    const k = this.#k;
+    const { consumer } = this.place;
     scaleRows(k, this.state.outputs, factors);
     k.section('values', () => this.#multiplyValues(weights, consumer));
     k.wgmmaCommit();
@@ -237,14 +260,22 @@ export class Consumer<B extends BlockRange> {
     this.#registers.turn.set(this.#registers.turn.xor(ownBlockBit));
   }
 
+  /** Waits until the partner's block has been added, and lets it go. */
+  #finishPartner(): void {
+    this.#k.wgmmaWait(0);
+    this.#releaseValues(this.#partner);
+  }
+
   /** Scores of the block in this consumer's stage, behind the threads' backs. */
   #multiplyScores(): void {
     const k = this.#k;
     const shared = this.#shared;
+    const { element: values, ropeElement = values } = this.#tile;
     const query = shared.query.kMajor(0, 0);
     const keys = shared.keys.kMajor(this.place.consumer, 0, 0);
+    const { chunks, valueTiles } = this.#geometry;
     for (let tile = 0; tile < this.#keyTiles; tile++) {
-      const part = keyParts.findIndex(({ first }) => first === tile);
+      const part = chunks.findIndex(({ first }) => first === tile);
       if (part >= 0) {
         k.mbarrierWait(
           partBarrier(shared.full, this.place.consumer, part),
@@ -255,7 +286,8 @@ export class Consumer<B extends BlockRange> {
       }
       for (let step = 0; step < stepsPerTile; step++) {
         const column = tile * tileColumns + step * stepColumns;
-        const element = elementOfTile(this.#tile, tile);
+        const isValue = tile < valueTiles;
+        const element = isValue ? values : ropeElement;
         const left =
           tile < this.#tile.registerTiles
             ? asFragments(element, this.#registers.query[tile * stepsPerTile + step])
@@ -268,11 +300,14 @@ export class Consumer<B extends BlockRange> {
   }
 
   /** Waits for the partner's weights and multiplies this consumer's columns of its block. */
-  #addPartner(): void {
+  #startPartner(): void {
     const k = this.#k;
     const { element } = this.#tile;
     k.section('partner', () => {
-      k.mbarrierWait(weightsBarrier(this.#shared, this.#partner), this.#registers.turn.shr(2));
+      k.mbarrierWait(
+        weightsBarrier(this.#shared, this.#geometry, this.#partner),
+        this.#registers.turn.shr(2),
+      );
       this.#fragmentRows(this.#weights(this.#partner)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
           this.#registers.partnerWeights[step][i].set(word.as32() as Value<'b32'>);
@@ -282,9 +317,11 @@ export class Consumer<B extends BlockRange> {
         this.#shared.references.at(this.#partner, this.place.row.add(r)).load(),
       );
       meet(k, element, this.state, this.#registers.partnerWeights, references);
-      for (const part of [0, 1]) {
-        const full = partBarrier(this.#shared.full, this.#partner, part);
-        k.mbarrierWait(full.at(this.place.consumer.shl(2)), this.#registers.turn.shr(2));
+      const { ownChunks } = this.#geometry;
+      for (let chunk = 0; chunk < ownChunks; chunk++) {
+        const full = partBarrier(this.#shared.full, this.#partner, chunk);
+        const own = this.place.consumer.shl(Math.log2(consumers * ownChunks));
+        k.mbarrierWait(full.at(own), this.#registers.turn.shr(2));
       }
       this.#registers.turn.set(this.#registers.turn.xor(partnerBlockBit));
       const weights = this.#registers.partnerWeights.map((words) => asFragments(element, words));
@@ -303,7 +340,10 @@ export class Consumer<B extends BlockRange> {
   #multiplyValues(weights: Weights, stage: Value<'u32'>): void {
     const k = this.#k;
     const { element } = this.#tile;
-    const start = this.#shared.keys.tile(stage, this.place.consumer.mul(ownValueTiles));
+    const start = this.#shared.keys.tile(
+      stage,
+      this.place.consumer.mul(this.#geometry.ownValueTiles),
+    );
     const values = mnMajorFrom(k, start, tileTokens);
     k.wgmmaFence();
     weights.forEach((fragment, step) => {
@@ -328,7 +368,7 @@ export class Consumer<B extends BlockRange> {
         this.#shared.references.at(consumer, row.add(8 * r)).store(this.state.reference[r]);
       });
     });
-    k.mbarrierArrive(weightsBarrier(this.#shared, consumer));
+    k.mbarrierArrive(weightsBarrier(this.#shared, this.#geometry, consumer));
   }
 
   /** The tile in which a consumer leaves its weights. */
@@ -346,9 +386,4 @@ export class Consumer<B extends BlockRange> {
 function asFragments(element: Element, words: readonly Var<'b32'>[]) {
   const type = element === 'f16' ? 'f16x2' : 'bf16x2';
   return words.map((word) => word.as(type));
-}
-
-/** What the tensor cores multiply of a tile of 64 columns of keys. */
-function elementOfTile({ element, ropeElement = element }: ConsumerTile, tile: number): Element {
-  return tile < valueTiles ? element : ropeElement;
 }

@@ -1,18 +1,20 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import type { KeyChunk } from '../../../../kernel-lib/cuda/sm90/geometry.ts';
 import type { PipelineState } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import { forEachBlock, type KeyBlocks, keyPolicy } from './key-blocks.ts';
 import { partBarrier } from './ring.ts';
-import { type HopperShared, type HopperTile, type KeyPart, keyParts, tileBytes } from './tile.ts';
+import type { HopperShared, HopperTile } from './tile.ts';
 
 /** Fetches blocks of a request; a whole warp, of which one lane starts the copies. */
 export function fetchKeys(
   k: Ops,
   shared: HopperShared,
-  { clusterSize, prefetches }: HopperTile,
+  { clusterSize, prefetches, geometry }: HopperTile,
   ring: PipelineState,
   blocks: KeyBlocks<Element>,
 ): void {
+  const { chunks, tileBytes } = geometry;
   const rank = clusterSize > 1 ? k.clusterCtaRank : undefined;
   const cluster = clusterSize > 1 ? 'buffers' : false;
   const multicast = clusterSize > 1 ? { multicast: 2 ** clusterSize - 1 } : {};
@@ -21,7 +23,7 @@ export function fetchKeys(
     const isLeader = k.electSync();
     const place = (tile: number | Value<'u32'>) => [0, token, tile, blocks.headK, page] as const;
     /** The tiles of a part that this CTA loads, for all of its cluster. */
-    const forShare = (part: KeyPart, use: (tile: number | Value<'u32'>) => void) => {
+    const forShare = (part: KeyChunk, use: (tile: number | Value<'u32'>) => void) => {
       const { tiles, first } = part;
       if (rank === undefined) {
         for (let i = 0; i < tiles; i++) use(first + i);
@@ -35,13 +37,13 @@ export function fetchKeys(
     };
     if (prefetches) {
       k.if(isLeader, () => {
-        for (const part of keyParts) {
+        for (const part of chunks) {
           forShare(part, (tile) => k.tensorPrefetch(blocks.map, place(tile)));
         }
       });
     }
-    keyParts.forEach((part, i) => {
-      if (part.released !== keyParts[i - 1]?.released) {
+    chunks.forEach((part, i) => {
+      if (part.released !== chunks[i - 1]?.released) {
         const empty = partBarrier(shared.empty, ring.stage, part.released);
         k.mbarrierWait(empty, ring.phase, { cluster });
       }

@@ -1,7 +1,7 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { chunkOffset, tileBytesOf } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
-import { type HopperShared, keyTiles, queryThreads, tileColumns } from './tile.ts';
+import { type HopperShared, queryThreads, tileColumns } from './tile.ts';
 import type { QuerySource } from './work.ts';
 
 /** What a kernel declares for them. */
@@ -17,7 +17,7 @@ const segmentThreads = 8;
 export function fetchQuery(
   k: Ops,
   shared: QueryShared,
-  rows: number,
+  { rows, keyTiles }: { readonly rows: number; readonly keyTiles: number },
   source: QuerySource<Element>,
   parity: Value<'u32'>,
   meanwhile: () => void,

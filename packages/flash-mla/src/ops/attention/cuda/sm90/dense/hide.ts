@@ -1,15 +1,9 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
+import type { DecodeGeometry } from '../../../../kernel-lib/cuda/sm90/geometry.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import type { BlockRange } from './consume.ts';
 import { limitsOf } from './missing-pages.ts';
-import {
-  barrierId,
-  type HopperShared,
-  tileBytes,
-  tileTokens,
-  valueTiles,
-  warpGroupThreads,
-} from './tile.ts';
+import { barrierId, type HopperShared, tileTokens, warpGroupThreads } from './tile.ts';
 
 /** What a consumer needs to know of a request's blocks. */
 export interface Blocks extends BlockRange {
@@ -28,7 +22,8 @@ export interface Blocks extends BlockRange {
  */
 export function hideBeyondEnd(
   k: Ops,
-  shared: HopperShared,
+  shared: Pick<HopperShared, 'keys'>,
+  geometry: DecodeGeometry,
   place: ConsumerPlace,
   blocks: Blocks,
   block: Value<'u32'>,
@@ -46,7 +41,8 @@ export function hideBeyondEnd(
         const limit = limits[(i >> 1) & 1];
         score.set(k.select<'f32'>(token.lt(limit), score, Number.NEGATIVE_INFINITY));
       });
-      const clear = () => clearValues(k, shared, place, blocks.length.max(first).sub(first));
+      const clear = () =>
+        clearValues(k, shared, geometry, place, blocks.length.max(first).sub(first));
       k.if(end.gt(blocks.length), clear, { uniform: true });
     },
     { uniform: true },
@@ -55,7 +51,8 @@ export function hideBeyondEnd(
 
 function clearValues(
   k: Ops,
-  shared: HopperShared,
+  shared: Pick<HopperShared, 'keys'>,
+  { valueTiles, tileBytes }: DecodeGeometry,
   { thread, consumer }: ConsumerPlace,
   valid: Value<'u32'>,
 ): void {

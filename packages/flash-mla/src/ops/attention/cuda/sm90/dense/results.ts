@@ -22,7 +22,7 @@ import type { Piece } from '../../pieces.ts';
 import { rowScale } from '../../scaled-halves.ts';
 import { sinkFactor } from '../../sink.ts';
 import type { RowState } from './row-state.ts';
-import { type HopperShared, headDimV } from './tile.ts';
+import type { HopperShared } from './tile.ts';
 import type { Work } from './work.ts';
 
 /** A piece's attention in both consumers, ready to be written. */
@@ -74,6 +74,8 @@ export function writeResults(
 
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
+  // Half of V: also the 32-bit words of a row.
+  const ownColumns = state.outputs.length * 2;
   laneRows.forEach((r) => {
     const ownRow = row.add(laneRowDistance * r);
     const [otherSum, otherLargest] = shared.sums.at(consumer.xor(1), ownRow, 0).loadVec(2);
@@ -86,12 +88,12 @@ export function writeResults(
     const lse2 = state.reference[r].add(k.lg2(sum));
     const writesLse = isThere.and(isFirstLane).and(consumer.eq(0));
     /** The row of `batch` from this lane's columns on, as pairs. */
-    const start = k.mad(consumer, headDimV / 2, lane.and(3).shl(3));
+    const start = k.mad(consumer, ownColumns, lane.and(3).shl(3));
     const wordsOf = (batch: Value<'u32'>) =>
       k
         .mulWide(batch, rows)
         .add(k.widen(index))
-        .mul(headDimV / 2)
+        .mul(ownColumns)
         .add(k.widen(start.shr(1)));
     const values = (j: number, factor: Value<'f32'>) =>
       [0, 1].map((c) => state.outputs[4 * j + 2 * r + c].mul(factor));

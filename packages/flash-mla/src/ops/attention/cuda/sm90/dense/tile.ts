@@ -1,23 +1,21 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { type DecodeGeometry, decodeGeometry } from '../../../../kernel-lib/cuda/sm90/geometry.ts';
 
 /** Query rows of a CTA: what a warp group's multiplication takes. */
 export const tileRows = 64;
 /** Tokens of a step: a schedule's block. */
 export const tileTokens = 64;
-export const headDimQk = 576;
-export const headDimV = 512;
+/** DeepSeek's head dimensions, which the launchers accept. */
+export const mlaGeometry = decodeGeometry({ headDimQk: 576, headDimV: 512 });
+export const { headDimQk, headDimV, keyTiles, valueTiles, ownValueTiles } = mlaGeometry;
 
 /** Columns of a swizzled tile: 128 bytes. */
 export const tileColumns = 64;
-export const keyTiles = headDimQk / tileColumns;
-export const valueTiles = headDimV / tileColumns;
 /** Multiplications of depth 16 in a tile, and how far apart they begin: in columns, and in bytes by tokens. */
 export const stepsPerTile = 4;
 export const stepColumns = 16;
 export const tokenStepBytes = 16 * 128;
-/** Value tiles of one of the two consumers. */
-export const ownValueTiles = valueTiles / 2;
 /** Bytes of a tile of 64 rows. */
 export const tileBytes = tileRows * tileColumns * 2;
 
@@ -34,17 +32,8 @@ export const queryWarps = queryThreads / 32;
 export const producerRegisters = 24;
 export const consumerRegisters = 240;
 
-/** Parts of a key block that are released by themselves: each consumer's half of V, and the rest. */
-export const releasedParts = 3;
-/** Parts of a key block that arrive by themselves, and with which released part they go. */
-export const keyParts = [
-  { tiles: 2, first: 0, released: 0 },
-  { tiles: 2, first: 2, released: 0 },
-  { tiles: 2, first: 4, released: 1 },
-  { tiles: 2, first: 6, released: 1 },
-  { tiles: 1, first: 8, released: 2 },
-] as const;
-export type KeyPart = (typeof keyParts)[number];
+/** Parts of a key block that are released, and that arrive, by themselves. */
+export const { releasedParts, chunks: keyParts } = mlaGeometry;
 
 /** Hardware barriers; 0 is the CTA's. */
 export const barrierId = {
@@ -59,12 +48,16 @@ export interface HopperTile {
   readonly element: Element;
   /** CTAs that share the keys they load: neighbours in the rows. */
   readonly clusterSize: 1 | 2;
+  readonly geometry: DecodeGeometry;
   /** Fetches keys into the second-level cache before there is room for them. */
   readonly prefetches: boolean;
 }
 
 /** Shared memory of a CTA. */
-export const hopperLayout = (element: Element) =>
+export const hopperLayout = (
+  element: Element,
+  { headDimQk, chunks, releasedParts }: DecodeGeometry = mlaGeometry,
+) =>
   sharedLayout({
     /** Weights of consumer 1; those of consumer 0 come behind them, in the first tile of the query. */
     weights: field(element, [tileRows, tileColumns], { swizzle: '128B' }),
@@ -81,7 +74,7 @@ export const hopperLayout = (element: Element) =>
     /** See `missing-pages.ts`. */
     missing: field('u32', [queryWarps]),
     /** Of the parts of a key block, and of a consumer's weights. */
-    full: field('b64', [consumers * (keyParts.length + 1)]),
+    full: field('b64', [consumers * (chunks.length + 1)]),
     empty: field('b64', [consumers * releasedParts]),
     queryFull: field('b64', [1]),
     queryEmpty: field('b64', [1]),

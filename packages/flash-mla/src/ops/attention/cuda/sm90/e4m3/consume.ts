@@ -9,7 +9,7 @@ import type { Blocks } from '../dense/hide.ts';
 import { heedMissing } from '../dense/missing-pages.ts';
 import { headDimQk, tileTokens } from '../dense/tile.ts';
 import { hideScores } from '../swap-ab/hide.ts';
-import { columnSteps, type RowState } from '../swap-ab/row-state.ts';
+import type { RowState } from '../swap-ab/row-state.ts';
 import type { Team } from '../swap-ab/team.ts';
 import { weigh } from '../swap-ab/weigh.ts';
 import { keyFragments } from './key-fragments.ts';
@@ -150,7 +150,7 @@ export class E4m3Consumer {
     const values = valueFragments(k, start, place, selectors);
     const right = shared.weights.kMajor(this.#buffer, block, 0, 0);
     return state.outputs.map((acc, step) => {
-      const afterLoad = step === columnSteps - 1 ? () => this.#release() : undefined;
+      const afterLoad = step === state.outputs.length - 1 ? () => this.#release() : undefined;
       return { acc, load: values(step), right, accumulate: true, afterLoad };
     });
   }

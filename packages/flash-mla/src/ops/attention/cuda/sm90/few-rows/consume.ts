@@ -20,13 +20,17 @@ import { hideScores } from '../swap-ab/hide.ts';
 import type { RowState } from '../swap-ab/row-state.ts';
 import type { Team } from '../swap-ab/team.ts';
 import { weigh } from '../swap-ab/weigh.ts';
-import { type FewRowsShared, fewRows, firstTile, keyParts, type PartName } from './tile.ts';
+import { type FewRowsShared, fewRows, type KeyParts, type PartName } from './tile.ts';
 
-/** Tiles of 64 columns that a consumer multiplies of each part of V, which it takes in this order. */
-const ownTiles = 2;
+/** The parts of V in the order in which a consumer multiplies them. */
 const valueParts = ['back', 'front'] as const;
-/** Of a consumer's four accumulators: how far their columns are from those of the third. */
-export const columnOffsets = [256, 256 + tileColumns, 0, tileColumns] as const;
+
+/** Of a consumer's accumulators: how far their columns are from its first ones. */
+export function columnOffsets({ firstTile, ownTiles }: KeyParts): number[] {
+  return valueParts.flatMap((name) =>
+    Array.from({ length: ownTiles }, (_, tile) => (firstTile[name] + tile) * tileColumns),
+  );
+}
 
 /**
  * One of two warp groups. Both compute the scores of every block, which is cheap for few rows and lets
@@ -38,6 +42,7 @@ export class FewRowsConsumer {
   readonly #k: Ops;
   readonly #shared: FewRowsShared;
   readonly #element: Element;
+  readonly #parts: KeyParts;
   readonly #team: Team;
   readonly #scores: readonly Var<'f32'>[];
   readonly #ring: PipelineState;
@@ -46,6 +51,7 @@ export class FewRowsConsumer {
     k: Ops,
     shared: FewRowsShared,
     element: Element,
+    parts: KeyParts,
     team: Team,
     place: ConsumerPlace,
     state: RowState,
@@ -53,6 +59,7 @@ export class FewRowsConsumer {
     this.#k = k;
     this.#shared = shared;
     this.#element = element;
+    this.#parts = parts;
     this.#team = team;
     this.place = place;
     this.state = state;
@@ -101,7 +108,8 @@ export class FewRowsConsumer {
     const query = shared.query.kMajor(0, 0);
     const { stage, phase } = this.#ring;
     const keys = shared.keys.kMajor(stage, 0, 0);
-    for (const { name, arrivals } of keyParts) {
+    const { list, firstTile } = this.#parts;
+    for (const { name, arrivals } of list) {
       let tile = firstTile[name];
       arrivals.forEach((tiles, i) => {
         k.mbarrierWait(shared[`${name}Full`].at(stage, i), phase);
@@ -126,6 +134,7 @@ export class FewRowsConsumer {
   #multiplyValues(): void {
     const k = this.#k;
     const { consumer } = this.place;
+    const { ownTiles } = this.#parts;
     const right = this.#shared.weights.kMajor(this.#ring.stage, consumer, 0, 0);
     k.wgmmaFence();
     valueParts.forEach((name, part) => {
@@ -148,6 +157,7 @@ export class FewRowsConsumer {
 
   /** This consumer's tiles of a part of V. */
   #ownValues(name: 'front' | 'back') {
+    const { firstTile, ownTiles } = this.#parts;
     const own = this.place.consumer.mul(ownTiles);
     return this.#shared.keys.tile(this.#ring.stage, own.add(firstTile[name]));
   }
@@ -176,7 +186,7 @@ export class FewRowsConsumer {
     k.for({ ...range, unroll: false }, (row) => {
       for (const start of starts) {
         const at = start.bytes(row.shl(7)).folded();
-        for (let i = 0; i < ownTiles; i++) {
+        for (let i = 0; i < this.#parts.ownTiles; i++) {
           at.bytes(i * tileBytes).storeVec([zero, zero, zero, zero]);
         }
       }

@@ -1,6 +1,7 @@
 import { field, type SharedAccess, sharedLayout } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import { consumers, groupWarps, headDimQk, queryWarps, tileTokens } from '../dense/tile.ts';
+import type { DecodeGeometry } from '../../../../kernel-lib/cuda/sm90/geometry.ts';
+import { consumers, groupWarps, queryWarps, tileTokens } from '../dense/tile.ts';
 
 /** Key blocks on their way or in use. */
 export const stages = 2;
@@ -15,18 +16,34 @@ export interface KeyPart {
   readonly arrivals: readonly number[];
 }
 
-/** Where parts begin: their first tiles of 64 columns. The rest is no value. */
-export const firstTile: Readonly<Record<PartName, number>> = { front: 0, back: 4, rest: 8 };
+/** How the parts of a key block lie in its tiles of 64 columns. */
+export interface KeyParts {
+  readonly geometry: DecodeGeometry;
+  /** Where parts begin. The rest is no value. */
+  readonly firstTile: Readonly<Record<PartName, number>>;
+  /** In the order in which they are fetched and multiplied. */
+  readonly list: readonly KeyPart[];
+  /** Tiles that a consumer multiplies of each part of V. */
+  readonly ownTiles: number;
+}
 
-/** In the order in which they are fetched and multiplied. */
-export const keyParts: readonly KeyPart[] = [
-  { name: 'front', arrivals: [2, 2] },
-  { name: 'rest', arrivals: [1] },
-  { name: 'back', arrivals: [2, 2] },
-];
+export function keyPartsOf(geometry: DecodeGeometry): KeyParts {
+  const { chunks, ownChunks, ownValueTiles, valueTiles } = geometry;
+  const arrivals = chunks.slice(0, ownChunks).map(({ tiles }) => tiles);
+  return {
+    geometry,
+    firstTile: { front: 0, back: ownValueTiles, rest: valueTiles },
+    list: [
+      { name: 'front', arrivals },
+      { name: 'rest', arrivals: chunks.slice(2 * ownChunks).map(({ tiles }) => tiles) },
+      { name: 'back', arrivals },
+    ],
+    ownTiles: ownValueTiles / 2,
+  };
+}
 
 /** Shared memory of a CTA. */
-export const fewRowsLayout = (element: Element) => {
+export const fewRowsLayout = (element: Element, { headDimQk, ownChunks }: DecodeGeometry) => {
   const tiles = { swizzle: '128B', arrangement: 'tiles' } as const;
   return sharedLayout({
     keys: field(element, [stages, tileTokens, headDimQk], tiles),
@@ -39,8 +56,8 @@ export const fewRowsLayout = (element: Element) => {
     targets: field('u32', [2, 2]),
     /** See `../dense/missing-pages.ts`. */
     missing: field('u32', [queryWarps]),
-    frontFull: field('b64', [stages, 2]),
-    backFull: field('b64', [stages, 2]),
+    frontFull: field('b64', [stages, ownChunks]),
+    backFull: field('b64', [stages, ownChunks]),
     restFull: field('b64', [stages, 1]),
     frontEmpty: field('b64', [stages]),
     backEmpty: field('b64', [stages]),

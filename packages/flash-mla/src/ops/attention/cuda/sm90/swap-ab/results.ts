@@ -3,7 +3,7 @@ import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import type { decodeResultParams } from '../../decode-results.ts';
 import type { Piece } from '../../pieces.ts';
-import { headDimV } from '../dense/tile.ts';
+import { consumers, tileColumns } from '../dense/tile.ts';
 import type { Work } from '../dense/work.ts';
 import { queryRow, type RowState, registersOf } from './row-state.ts';
 import { acrossTeam, plus, type Team } from './team.ts';
@@ -38,6 +38,7 @@ export function writeResults(
   const { slot } = target;
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
+  const valueColumns = consumers * state.outputs.length * tileColumns;
   const answers = consumer.eq(0).and(thread.lt(4));
   sums.forEach((sum, r) => {
     const row = queryRow(place, r);
@@ -52,7 +53,7 @@ export function writeResults(
       );
       const lse2 = state.reference[r].add(k.lg2(sum));
       const firstOf = (batch: Value<'u32'>) =>
-        k.mulWide(batch, rows).add(k.widen(index)).mul(headDimV).add(k.widen(columns.first));
+        k.mulWide(batch, rows).add(k.widen(index)).mul(valueColumns).add(k.widen(columns.first));
       const values = (step: number) =>
         registersOf(r).map((i) => state.outputs[step][i].mul(inverse));
       k.if(

@@ -1,9 +1,6 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 
-/** Accumulators of 64 output columns that a consumer has: half of V. */
-export const columnSteps = 4;
-
 /**
  * A consumer's share of the attention: half the columns of the output, relative to 2^reference. The
  * operands are swapped: an accumulator has tokens or output columns for rows, 8 apart in a lane, and
@@ -17,12 +14,12 @@ export interface RowState {
   readonly outputs: readonly (readonly Var<'f32'>[])[];
 }
 
-/** State of a consumer that has `rows` query rows. */
-export function rowState(k: Ops, rows: 16 | 32): RowState {
+/** State of a consumer that has `rows` query rows and so many tiles of 64 columns of V. */
+export function rowState(k: Ops, rows: 16 | 32, ownValueTiles: number): RowState {
   return {
     reference: k.vars('f32', rows / 4),
     sum: k.vars('f32', rows / 4),
-    outputs: Array.from({ length: columnSteps }, () => k.vars('f32', rows / 2)),
+    outputs: Array.from({ length: ownValueTiles }, () => k.vars('f32', rows / 2)),
   };
 }
 
