@@ -60,7 +60,7 @@ export function produce(
         k.mbarrierWait(partBarrier(shared.empty, ring.stage, released), ring.parity);
       }
       const convertsRope = !hasRopePart && part === model1RopePart;
-      if (convertsRope) k.cpAsyncWaitAll();
+      if (convertsRope) k.cpAsyncWait(0);
       k.if(
         isWide,
         () => {
@@ -85,7 +85,7 @@ export function produce(
       values.load(rows, later % valueParts);
     }
     if (!hasRopePart) return;
-    k.cpAsyncWaitAll();
+    k.cpAsyncWait(0);
     publish(k, partBarrier(shared.full, ring.stage, ropePart));
   };
 

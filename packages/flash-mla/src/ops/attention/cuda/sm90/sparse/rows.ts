@@ -100,7 +100,9 @@ export class RowFinder {
   #seek({ main, extra }: PiecePicks): void {
     const position = this.#position;
     const read = ({ indices, limit }: Picks, at: Value<'u32'>) => {
-      this.#index.set(indices().at(at).loadIf(at.lt(limit), nothing, { nc: true }));
+      // A choice between what is loaded and nothing would wait here for what is loaded.
+      this.#index.set(nothing);
+      this.#k.if(at.lt(limit), () => this.#index.set(indices().at(at).load({ nc: true })));
     };
     this.#inCache(extra, position, (cache) => {
       if (cache === 'main' || extra === undefined) read(main, position);

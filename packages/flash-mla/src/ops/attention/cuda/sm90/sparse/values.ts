@@ -77,7 +77,7 @@ export class ValueRows {
     bad.set(bad.or(this.#format.isOutside(this.#scales[part % partsInRegisters], part)));
   }
 
-  /** Copies rope values, which need no conversion, to a stage. */
+  /** Copies rope values, which need no conversion, to a stage; as a group of their own. */
   copyRope(rows: RowFinder, stageBytes: Value<'u32'>): void {
     const k = this.#k;
     const targetOf = this.#targets(stageBytes);
@@ -86,6 +86,8 @@ export class ValueRows {
       const to = targetOf(i).bytes(valueTiles * tileBytes);
       k.cpAsync(to.as('u8'), rows.share(i).bytes(ropeOffset(this.#layout)), 16, { sourceBytes });
     }
+    // A group closed where it is waited for would also wait for loads that have been started since.
+    k.cpAsyncCommit();
   }
 
   /** Where the lane's chunk of its `i`-th token goes, in the first tile of a stage. */
