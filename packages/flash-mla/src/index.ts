@@ -36,6 +36,7 @@ export {
   type QuantizeKvCacheOptions,
   quantizeKvCache,
 } from './ops/kv-cache/index.ts';
+export * from './ops/latent/index.ts';
 export * from './ops/moe/index.ts';
 export * from './ops/norm/index.ts';
 export * from './ops/rope/index.ts';

@@ -63,6 +63,7 @@ export type {
   AttentionForm,
   IndexKeysCall,
   IndexQueriesCall,
+  LatentWrite,
   Operations,
   QuantizedPart,
   WeightPart,

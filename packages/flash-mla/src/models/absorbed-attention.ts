@@ -1,7 +1,6 @@
 import type { AttentionCall } from '@flash-mla/models';
 import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../ops/attention/index.ts';
 import { batchedLinear } from '../ops/gemm/index.ts';
-import { applyRope } from '../ops/rope/index.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import type { DeviceMatrix } from './device-operations.ts';
 import { type Run, runsOf } from './runs.ts';
@@ -25,13 +24,12 @@ export class AbsorbedAttention {
   }
 
   #attend(call: AttentionCall<DeviceMatrix>, run: Run): void {
-    const { keyValue, cache, config, out } = call;
+    const { keyValue, config, out } = call;
     const { numHeads, kvLoraRank, nopeDim, vDim } = config;
     const { row, count, sequences } = run;
     const rows = count * sequences.length;
-    const { 1: columns = 0 } = cache.shape;
     const heads = keyValue.reshape([numHeads, nopeDim + vDim, kvLoraRank]);
-    const queries = this.#latentQueries(call, heads, row, rows, columns);
+    const queries = this.#absorb(call, heads, row, rows);
     const attended = call.chosen
       ? this.#attendChosen(call, run, queries, call.chosen as Tensor as Tensor<'i32'>)
       : this.#attendAll(call, run, queries);
@@ -105,13 +103,12 @@ export class AbsorbedAttention {
     return cache.reshape(shape) as Tensor<'bf16'>;
   }
 
-  /** Queries in the space of the cache's rows: absorbed, then rotated. */
-  #latentQueries(
-    { queries, rotation, config }: AttentionCall<DeviceMatrix>,
+  /** Queries in the space of the cache's rows: what is not rotated is absorbed. */
+  #absorb(
+    { queries, rotated, config }: AttentionCall<DeviceMatrix>,
     heads: DeviceMatrix,
     row: number,
     rows: number,
-    columns: number,
   ): Tensor<'bf16'> {
     const { numHeads, kvLoraRank, nopeDim, ropeDim } = config;
     const headDim = nopeDim + ropeDim;
@@ -119,21 +116,13 @@ export class AbsorbedAttention {
     const own = queries
       .slice(0, row, row + rows)
       .asStrided([rows, numHeads, headDim], [stride, headDim, 1]);
-    const latent = this.#step.empty([rows, numHeads, columns], 'bf16');
+    const latent = rotated.slice(0, row, row + rows) as Tensor<'bf16'>;
     batchedLinear({
       x: own.slice(2, 0, nopeDim),
       weight: heads.slice(1, 0, nopeDim),
       transposed: true,
       dtype: 'bf16',
       out: latent.slice(2, 0, kvLoraRank),
-    });
-    const { cos, sin, pairs } = this.#step.rotation(rotation);
-    applyRope({
-      x: own.slice(2, nopeDim, nopeDim + ropeDim),
-      out: latent.slice(2, kvLoraRank, columns),
-      cos: cos.slice(0, row, row + rows),
-      sin: sin.slice(0, row, row + rows),
-      pairs,
     });
     return latent;
   }

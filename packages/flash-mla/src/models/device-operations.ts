@@ -3,13 +3,12 @@ import type {
   AttentionForm,
   IndexKeysCall,
   IndexQueriesCall,
+  LatentWrite,
   Linear,
   MlpWeights,
   MoeWeights,
   Operations,
-  Rotation,
   RoutingConfig,
-  Sequence,
   WeightPart,
   WeightStore,
   WeightUse,
@@ -17,10 +16,8 @@ import type {
 import { addScaled, swiGlu } from '../ops/activation/index.ts';
 import { embedding } from '../ops/embedding/index.ts';
 import { linear } from '../ops/gemm/index.ts';
-import { appendKvCache } from '../ops/kv-cache/index.ts';
 import { expertMlp, routeExperts } from '../ops/moe/index.ts';
 import { rmsNorm } from '../ops/norm/index.ts';
-import { applyRope } from '../ops/rope/index.ts';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import { AbsorbedAttention } from './absorbed-attention.ts';
@@ -28,11 +25,10 @@ import { DeviceRunner } from './device-runner.ts';
 import { type StepInputs, StepTensors } from './step-tensors.ts';
 import { TokenChoice } from './token-choice.ts';
 import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
+import { writeLatents } from './write-latents.ts';
 
 /** bf16 or f32, two dimensions, contiguous. Vectors are matrices of one row. */
 export type DeviceMatrix = Tensor<'bf16' | 'f32'>;
-
-type AttentionConfig = AttentionCall<DeviceMatrix>['config'];
 
 /**
  * The operations of models on a device: weights in bf16 or, where the checkpoint has them so, e4m3; the
@@ -193,27 +189,8 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     return gateUpScales && downScales ? { gateUpScales, downScales } : {};
   }
 
-  writeLatents(
-    cache: DeviceMatrix,
-    latents: DeviceMatrix,
-    norm: DeviceMatrix,
-    rotation: Rotation,
-    sequences: readonly Sequence[],
-    { kvLoraRank, ropeDim, latentNormEps: eps }: AttentionConfig,
-  ): void {
-    const { 0: count = 0, 1: columns = 0 } = latents.shape;
-    const rows = this.#step.empty([count, columns], 'bf16');
-    const x = latents.slice(1, 0, kvLoraRank);
-    const out = rows.slice(1, 0, kvLoraRank);
-    rmsNorm({ x, weight: asVector(norm), eps, dtype: 'bf16', out });
-    const keys = (of: DeviceMatrix) =>
-      of.asStrided([count, 1, ropeDim], [of.strides[0] ?? 0, ropeDim, 1], kvLoraRank);
-    const { cos, sin, pairs } = this.#step.rotation(rotation);
-    applyRope({ x: keys(latents), out: keys(rows), cos, sin, pairs });
-    const slots = this.#step.slots(sequences, this.pageSize);
-    const { 0: tokens = 0 } = cache.shape;
-    const kCache = cache.reshape([tokens / this.pageSize, this.pageSize, 1, columns]);
-    appendKvCache({ kCache: kCache as Tensor<'bf16'>, rows, slots });
+  writeLatents(write: LatentWrite<DeviceMatrix>): DeviceMatrix {
+    return writeLatents(this.#step, write, this.pageSize);
   }
 
   attend(_form: AttentionForm, call: AttentionCall<DeviceMatrix>): void {

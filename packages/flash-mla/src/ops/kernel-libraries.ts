@@ -5,6 +5,7 @@ import { embeddingKernels } from './embedding/kernels.ts';
 import { gemmKernels } from './gemm/kernels.ts';
 import { indexerKernels } from './indexer/kernels.ts';
 import { kvCacheKernels } from './kv-cache/kernels.ts';
+import { latentKernels } from './latent/kernels.ts';
 import { moeKernels } from './moe/kernels.ts';
 import { normKernels } from './norm/kernels.ts';
 import { ropeKernels } from './rope/kernels.ts';
@@ -18,6 +19,7 @@ const families: readonly KernelLibrary[] = [
   normKernels,
   gemmKernels,
   ropeKernels,
+  latentKernels,
   activationKernels,
   embeddingKernels,
   moeKernels,

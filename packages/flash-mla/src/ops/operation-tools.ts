@@ -8,6 +8,7 @@ import { embeddingTools } from './embedding/tools.ts';
 import { gemmTools } from './gemm/tools.ts';
 import { indexerTools } from './indexer/tools.ts';
 import { kvCacheTools } from './kv-cache/tools.ts';
+import { latentTools } from './latent/tools.ts';
 import { moeTools } from './moe/tools.ts';
 import { normTools } from './norm/tools.ts';
 import { ropeTools } from './rope/tools.ts';
@@ -21,6 +22,7 @@ export const operationTools: readonly OperationTools[] = [
   normTools,
   gemmTools,
   ropeTools,
+  latentTools,
   activationTools,
   embeddingTools,
   moeTools,

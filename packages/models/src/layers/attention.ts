@@ -52,19 +52,21 @@ export function latentAttention<Matrix>(
   const compressed = queryUp && ops.rmsNorm(first, queryUp.norm, latentNormEps);
   const queries = queryUp && compressed ? ops.linear(compressed, queryUp.projection) : first;
   const latents = ops.columns(projected, width, width + kvLoraRank + ropeDim);
-  ops.writeLatents(cache, latents, latentNorm, rotation, batch.sequences, config);
+  const { sequences: all } = batch;
+  const write = { cache, latents, norm: latentNorm, queries, rotation, sequences: all, config };
+  const rotated = ops.writeLatents(write);
 
   const out = ops.empty(batch.tokens.length, numHeads * config.vDim);
-  const call = { queries, rotation, keyValue, cache, config, out };
+  const call = { queries, rotated, keyValue, cache, config, out };
   const isLong = (sequence: Sequence) => sparse?.long.includes(sequence) ?? false;
   if (sparse && compressed && weights.indexer && indexKeys) {
     const own = { ops, sparse, weights: weights.indexer, cache: indexKeys };
-    choose(own, x, compressed, batch.sequences);
+    choose(own, x, compressed, all);
   }
   if (sparse?.chosen) {
     ops.attend('absorbed', { ...call, sequences: sparse.long, chosen: sparse.chosen });
   }
-  const whole = batch.sequences.filter((sequence) => !isLong(sequence));
+  const whole = all.filter((sequence) => !isLong(sequence));
   for (const [form, sequences] of byForm(config, whole, ops.forms)) {
     ops.attend(form, { ...call, sequences });
   }

@@ -9,14 +9,26 @@ import type { Linear, MlpWeights, MoeWeights } from './weights.ts';
 /** How attention is computed: over the latents as they are, or over keys and values made from them. */
 export type AttentionForm = 'absorbed' | 'expanded';
 
-/** A step's queries and what they attend to. */
-export interface AttentionCall<Matrix> {
-  /**
-   * (rows, heads × (nope + rope)), not rotated yet; may be {@link Operations.columns}. Only the rows of
-   * `sequences` are read; they may change.
-   */
+/** New rows of a layer's cache, and the queries that belong to them. */
+export interface LatentWrite<Matrix> {
+  readonly cache: Matrix;
+  /** (rows, latent + rope), of all rows of the batch; may be {@link Operations.columns}. */
+  readonly latents: Matrix;
+  /** The gain of the latents' norm. */
+  readonly norm: Matrix;
+  /** (rows, heads × (nope + rope)), not rotated yet; may be {@link Operations.columns}. They may change. */
   readonly queries: Matrix;
   readonly rotation: Rotation;
+  readonly sequences: readonly Sequence[];
+  readonly config: AttentionConfig;
+}
+
+/** A step's queries and what they attend to. */
+export interface AttentionCall<Matrix> {
+  /** As in {@link LatentWrite}; only the rows of `sequences` are read. */
+  readonly queries: Matrix;
+  /** The rotated queries, in a form that only the device knows. */
+  readonly rotated: Matrix;
   /** (heads × (nope + v), latent) */
   readonly keyValue: Matrix;
   /** The layer's cache. The new tokens are in it already. */
@@ -110,18 +122,10 @@ export interface Operations<Matrix> {
   ): void;
 
   /**
-   * Norms the latents, rotates the keys and writes both to the pages of their sequences.
-   *
-   * @param latents (rows, latent + rope), of all rows of the batch; may be {@link Operations.columns}.
+   * Norms the latents, rotates the keys and writes both to the pages of their sequences; rotates the queries.
+   * Gives what {@link AttentionCall.rotated} is.
    */
-  writeLatents(
-    cache: Matrix,
-    latents: Matrix,
-    norm: Matrix,
-    rotation: Rotation,
-    sequences: readonly Sequence[],
-    config: AttentionConfig,
-  ): void;
+  writeLatents(write: LatentWrite<Matrix>): Matrix;
 
   /** A layer's cache of index keys, in pages with the numbers of those of {@link createCache}. */
   createIndexCache(pages: number): Matrix;
@@ -139,7 +143,7 @@ export interface Operations<Matrix> {
   /** The forms of attention that there are. Both give the same but for rounding. */
   readonly forms: readonly AttentionForm[];
 
-  /** Rotates the last values of each head of the queries, and attends causally to the sequences. */
+  /** Attends causally to the sequences. */
   attend(form: AttentionForm, call: AttentionCall<Matrix>): void;
 
   /** Some rows, in the order given. */

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AttentionConfig } from '../config/model-config.ts';
 import type { AttentionForm } from '../layers/operations.ts';
-import type { Rotation } from '../layers/rotary.ts';
 import { randomFloats } from '../testing/random-floats.ts';
 import { matrix, type PlainMatrix } from './matrix.ts';
 import { PlainOperations } from './plain-operations.ts';
@@ -89,14 +88,9 @@ describe('attention', () => {
       const out = matrix(count, 30);
       const sequences = [{ pages, start, count, row: 0 }];
       // Angle 0: the queries are taken as they are.
-      const cos = new Float32Array(count * 4).fill(1);
-      const rotation: Rotation = {
-        cos,
-        sin: new Float32Array(count * 4),
-        pairs: 4,
-        pairing: 'halves',
-      };
-      ops.attend(form, { queries, rotation, keyValue, cache, sequences, config, out });
+      ops.attend(form, {
+        ...{ queries, rotated: queries, keyValue, cache, sequences, config, out },
+      });
       const off = expected.map((value, i) => Math.abs(value - (out.data[i] as number)));
       expect(Math.max(...off)).toBeLessThan(2e-6);
     }

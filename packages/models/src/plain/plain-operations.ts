@@ -1,16 +1,16 @@
 import { indexDim } from '../config/indexer-config.ts';
-import type { AttentionConfig, RoutingConfig } from '../config/model-config.ts';
+import type { RoutingConfig } from '../config/model-config.ts';
 import { type Sequence, slotOf } from '../layers/batch.ts';
 import type {
   AttentionCall,
   AttentionForm,
   IndexKeysCall,
   IndexQueriesCall,
+  LatentWrite,
   Operations,
   WeightPart,
   WeightStore,
 } from '../layers/operations.ts';
-import type { Rotation } from '../layers/rotary.ts';
 import type { Linear, MlpWeights, MoeWeights } from '../layers/weights.ts';
 import { attendAbsorbed } from './attend-absorbed.ts';
 import { attendChosen } from './attend-chosen.ts';
@@ -123,14 +123,10 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     addScaled(target, expertsOf(x, logits, weights, routing), scale);
   }
 
-  writeLatents(
-    cache: PlainMatrix,
-    latents: PlainMatrix,
-    norm: PlainMatrix,
-    rotation: Rotation,
-    sequences: readonly Sequence[],
-    { kvLoraRank, ropeDim, latentNormEps }: AttentionConfig,
-  ): void {
+  writeLatents(write: LatentWrite<PlainMatrix>): PlainMatrix {
+    const { cache, latents, norm, queries, rotation, sequences, config } = write;
+    const { kvLoraRank, ropeDim, latentNormEps } = config;
+    for (const sequence of sequences) rotateQueries(write, sequence);
     for (const { pages, start, count, row } of sequences) {
       for (let i = 0; i < count; i++) {
         const from = (row + i) * latents.columns;
@@ -141,6 +137,7 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
         rotate(cache.data, to + kvLoraRank, rotation, row + i);
       }
     }
+    return queries;
   }
 
   createIndexCache(pages: number): PlainMatrix {
@@ -158,10 +155,7 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
   attend(form: AttentionForm, call: AttentionCall<PlainMatrix>): void {
     const ofForm = form === 'absorbed' ? attendAbsorbed : attendExpanded;
     const attend = call.chosen ? attendChosen : ofForm;
-    for (const sequence of call.sequences) {
-      rotateQueries(call, sequence);
-      attend(call, sequence, this.pageSize);
-    }
+    for (const sequence of call.sequences) attend(call, sequence, this.pageSize);
   }
 
   takeRows(x: PlainMatrix, rows: Int32Array): PlainMatrix {
@@ -193,8 +187,8 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
   }
 }
 
-function rotateQueries(call: AttentionCall<PlainMatrix>, { row: first, count }: Sequence): void {
-  const { queries, rotation, config } = call;
+function rotateQueries(write: LatentWrite<PlainMatrix>, { row: first, count }: Sequence): void {
+  const { queries, rotation, config } = write;
   const { numHeads, nopeDim, ropeDim } = config;
   for (let row = first; row < first + count; row++) {
     for (let head = 0; head < numHeads; head++) {
