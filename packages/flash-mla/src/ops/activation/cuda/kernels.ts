@@ -60,7 +60,10 @@ function planFor<P extends SwiGluParams | AddScaledParams>(
   problem: ElementsProblem,
 ) {
   const grid = mapGrid(problem.rows, problem.columns);
-  return { launches: { main: { kernel, config: configOf(problem), grid } }, workspaceBytes: 0 };
+  return {
+    launches: { main: { kernel, config: configOf(problem), grid, overlap: true } },
+    workspaceBytes: 0,
+  };
 }
 
 type Plan<P extends SwiGluParams | AddScaledParams> = ReturnType<typeof planFor<P>>;

@@ -6,6 +6,7 @@ import {
   type ParamDecls,
   type Value,
 } from '@flash-mla/ptx';
+import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import {
   loadColumns,
   type RowDType,
@@ -42,6 +43,7 @@ export function silu(k: Ops, g: Value<'f32'>): Value<'f32'> {
 export function buildSwiGlu({ columns, x, out }: ElementsConfig): Kernel<SwiGluParams> {
   const options = { name: 'sm80_swi_glu', params: swiGluParams, block: [mapThreads] } as const;
   return defineKernel(options, (k, p) => {
+    beginOverlapped(k);
     const { row, column, presence } = mappedColumns(k, columns);
     const from = placeOf(k, p.x, x, p.xStride, row, column);
     const skip = columns * (x.dtype === 'f32' ? 4 : 2);
@@ -59,6 +61,7 @@ export function buildAddScaled({ columns, x, out }: ElementsConfig): Kernel<AddS
     block: [mapThreads],
   } as const;
   return defineKernel(options, (k, p) => {
+    beginOverlapped(k);
     const { row, column, presence } = mappedColumns(k, columns);
     const added = loadColumns(k, placeOf(k, p.x, x, p.xStride, row, column), x, presence);
     const place = placeOf(k, p.out, out, p.outStride, row, column);

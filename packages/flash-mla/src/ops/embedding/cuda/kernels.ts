@@ -53,7 +53,7 @@ export const portableEmbedding = {
     launches: {
       main: {
         ...{ kernel: spec, config: configOf(problem) },
-        grid: mapGrid(problem.rows, problem.columns),
+        ...{ grid: mapGrid(problem.rows, problem.columns), overlap: true },
       },
     },
     workspaceBytes: 0,

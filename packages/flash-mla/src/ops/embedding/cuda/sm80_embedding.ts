@@ -1,4 +1,5 @@
 import { defineKernel, global, type Kernel, type ParamDecls } from '@flash-mla/ptx';
+import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import {
   loadColumns,
   type RowDType,
@@ -30,6 +31,7 @@ export type EmbeddingParams = typeof params;
 /** Ids below 0 are large as unsigned numbers; what is outside the table counts as not there: 0. */
 export function buildEmbedding({ columns, table, out }: EmbeddingConfig): Kernel<EmbeddingParams> {
   return defineKernel({ name: 'sm80_embedding', params, block: [mapThreads] }, (k, p) => {
+    beginOverlapped(k);
     const { row, column, presence } = mappedColumns(k, columns);
     const id = p.ids.at(row).load();
     const known = id.lt(p.entries);

@@ -9,6 +9,7 @@ import {
   segmentSum,
   type Value,
 } from '@flash-mla/ptx';
+import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import {
   columnsPerThread,
   loadColumns,
@@ -73,10 +74,7 @@ export function buildAppendLatents(config: AppendLatentsConfig): Kernel<AppendLa
   const { rope, heads, hasPositions } = config;
   const half = rope / 2;
   return defineKernel({ name: 'sm80_append_latents', params, block: [threads] }, (k, p) => {
-    if (k.target.sm >= 90) {
-      k.launchDependents();
-      k.waitForDependencies();
-    }
+    beginOverlapped(k);
     const row = k.widen(k.blockIdx.x).named('row');
     const position = hasPositions ? p.positions.at(row).load() : k.blockIdx.x;
     const rotates = position.lt(p.known);

@@ -9,6 +9,7 @@ import {
   segmentSum,
   type Value,
 } from '@flash-mla/ptx';
+import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import { loadOne, type RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 
 /** What the code depends on: all of it is a model's. */
@@ -57,6 +58,7 @@ export function buildRouteExperts(config: RouteConfig): Kernel<RouteParams> {
     shared: { choice: field('f32', [experts]) },
   };
   return defineKernel(options, (k, p) => {
+    beginOverlapped(k);
     const row = k.widen(k.blockIdx.x);
     const own = Array.from({ length: perLane }, (_, i) => k.laneId.add(32 * i));
     const given = own.map((e) => {

@@ -10,6 +10,7 @@ import {
   unpackBf16x2,
   type Value,
 } from '@flash-mla/ptx';
+import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import {
   columnsPerThread,
   encodeColumns,
@@ -68,6 +69,7 @@ export function buildRmsNorm(config: RmsNormConfig): Kernel<RmsNormParams> {
   return defineKernel(
     { name: 'sm80_rms_norm', params, shared: { partial: field('f32', [warps]) }, block: [threads] },
     (k, p) => {
+      beginOverlapped(k);
       const row = k.widen(k.blockIdx.x).named('row');
       const units = Array.from({ length: perThread }, (_, i) => {
         const column = k.threadIdx.x.add(i * threads).mul(columnsPerThread);

@@ -65,7 +65,12 @@ export const portableRmsNorm = {
 
   plan: (problem) => ({
     launches: {
-      main: { kernel: rmsNormSpec, config: configOf(problem), grid: [problem.rows, 1, 1] },
+      main: {
+        kernel: rmsNormSpec,
+        config: configOf(problem),
+        grid: [problem.rows, 1, 1],
+        overlap: true,
+      },
     },
     workspaceBytes: 0,
   }),

@@ -47,7 +47,9 @@ export const portableGreedyTokens = {
   accepts: ({ isGreedy }) => isGreedy,
   keyOf: (problem) => ({ ...configOf(problem) }),
   plan: (problem) => ({
-    launches: { main: { kernel: spec, config: configOf(problem), grid: [problem.rows, 1, 1] } },
+    launches: {
+      main: { kernel: spec, config: configOf(problem), grid: [problem.rows, 1, 1], overlap: true },
+    },
     workspaceBytes: 0,
   }),
   bind(context, { launches }) {

@@ -7,6 +7,7 @@ import {
   type ParamDecls,
   type Value,
 } from '@flash-mla/ptx';
+import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import { loadOne, type RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 
 /** What the code depends on. */
@@ -64,6 +65,7 @@ export function buildGreedyTokens(config: GreedyConfig): Kernel<GreedyParams> {
     },
   };
   return defineKernel(options, (k, p) => {
+    beginOverlapped(k);
     const row = k.blockIdx.x.named('row');
     const first = k.mulWide(row, p.vocabulary);
     const words = k.mulWide(row, p.vocabulary.add(31).shr(5));
