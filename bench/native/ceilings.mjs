@@ -82,7 +82,7 @@ export async function ceilings(found, threads) {
       const n = kind === 'amx' ? loops / 8 : loops;
       result[kind] = (threads * each * n) / (await best(kernels[kind], n)) / 1e9;
     }
-    if (found.has('avx2')) {
+    if ([...found.keys()].some((kind) => kind in flops)) {
       const seconds = await best(kernels.read, readBytes / 256);
       result.readGBs = (threads * readBytes) / seconds / 1e9;
     }

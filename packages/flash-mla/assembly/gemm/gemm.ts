@@ -1,7 +1,7 @@
 /** x · weightᵀ for each matrix of a batch, with bias, factor and residual; see src/ops/gemm. */
 
 import { decodeE4m3 } from '../decode/e4m3';
-import { encodeBf16 } from '../encode';
+import { encodeBf16, packBf16 } from '../encode';
 import { loadElement, loadRow, sizeOf } from '../elements';
 import { BF16, E4M3, F32 } from '../generated/commands';
 import { Gemm } from '../generated/gemm';
@@ -45,12 +45,14 @@ export function gemm(command: Gemm): void {
     if (isNew && !byTiles) loadRows(x.type, xBlock, rowBytes, from, x.stride, count, depth);
     decoded = part;
     const weights = command.weight.address + b * command.weightBatchStride;
+    // Where machine code finds them.
+    const far = command.weightBase + <i64>weights;
     const begin = (item % columnBlocks) * columnBlock;
     const end = min(columns, begin + columnBlock);
     if (byTiles) {
       // Fewer columns than a tile has: together with some before them.
       const more = max(0, TILE_ROWS - (end - begin));
-      const block = weights + <usize>(begin - more) * weightStride;
+      const block = far + <i64>(<usize>(begin - more) * weightStride);
       const width = end - begin + more;
       productsOf(
         job, from, x.stride, count, block, weightStride, width, depth, xBlock, isNew, sums, sumsStride,
@@ -76,7 +78,7 @@ export function gemm(command: Gemm): void {
       continue;
     }
     if (multipliesNatively(weightType, depth)) {
-      const block = weights + <usize>begin * weightStride;
+      const block = far + <i64>(<usize>begin * weightStride);
       const width = end - begin;
       dotsOf(job, weightType, xBlock, rowBytes, count, block, weightStride, width, depth, sums, sumsStride);
       for (let row = 0; row < count; row++) {
@@ -99,7 +101,7 @@ export function gemm(command: Gemm): void {
         type = F32;
       }
       if (multipliesNatively(type, depth)) {
-        dotsOf(job, type, xBlock, rowBytes, count, block, stride, width, depth, sums, sumsStride);
+        dotsOf(job, type, xBlock, rowBytes, count, <i64>block, stride, width, depth, sums, sumsStride);
         for (let row = 0; row < count; row++) {
           const from = sums + <usize>row * sumsStride;
           finish(command, from, width, column, firstRow + row, b);
@@ -214,9 +216,15 @@ function outer(
   }
 }
 
-/** Sums → elements `column` to `column + count` of a row. */
+/** Four elements of f32 or bf16. */
 // @ts-ignore: decorator
 @inline
+function load4(type: i32, from: usize): v128 {
+  if (type == F32) return v128.load(from);
+  return i32x4.shl(i32x4.extend_low_i16x8_u(v128.load64_zero(from)), 16);
+}
+
+/** Sums → elements `column` to `column + count` of a row. */
 function finish(
   command: Gemm,
   sums: usize,
@@ -236,7 +244,21 @@ function finish(
   const outType = command.out.type;
   const out =
     command.out.address + batch * command.outBatchStride + <usize>row * command.out.stride;
-  for (let i = 0; i < count; i++) {
+  const factors = f32x4.splat(factor);
+  let i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const c = <usize>(column + i);
+    let values = v128.load(sums + (<usize>i << 2));
+    if (bias != 0) values = f32x4.add(values, load4(biasType, bias + c * sizeOf(biasType)));
+    values = f32x4.mul(values, factors);
+    if (residual != 0) {
+      values = f32x4.add(values, load4(residualType, residual + c * sizeOf(residualType)));
+    }
+    const to = out + c * sizeOf(outType);
+    if (outType == BF16) v128.store64_lane(to, packBf16(values, values), 0);
+    else v128.store(to, values);
+  }
+  for (; i < count; i++) {
     const c = <usize>(column + i);
     let value = load<f32>(sums + (<usize>i << 2));
     if (bias != 0) value += loadElement(biasType, bias + c * sizeOf(biasType));

@@ -28,14 +28,17 @@ export function multipliesNatively(type: i32, depth: i32): bool {
   return isNative && depth % 16 == 0 && (type == BF16 || type == F32);
 }
 
-/** sums[r][c] = x[r] · w[c] for rows of float32 and rows of weights. `at`: where the job may be written. */
+/**
+ * sums[r][c] = x[r] · w[c] for rows of float32 and rows of weights, which need not lie in this memory. `at`: where
+ * the job may be written.
+ */
 export function dotsOf(
   at: usize,
   type: i32,
   x: usize,
   xStride: usize,
   rows: i32,
-  w: usize,
+  w: i64,
   wStride: usize,
   columns: i32,
   depth: i32,
@@ -75,7 +78,7 @@ export function productsOf(
   x: usize,
   xStride: usize,
   rows: i32,
-  w: usize,
+  w: i64,
   wStride: usize,
   columns: i32,
   depth: i32,

@@ -22,6 +22,7 @@ import {
 import { checkpointFiles } from '../../../models/src/testing/memory-files.ts';
 import { tinyTensors } from '../../../models/src/testing/tiny-weights.ts';
 import { openDevice } from '../open-device.ts';
+import { openCpu } from '../ops/attention/cpu/testing/problems.ts';
 import type { Device } from '../runtime/device/device.ts';
 import { useSwiftShader } from '../runtime/webgpu/testing/swiftshader.ts';
 import { DeviceOperations } from './device-operations.ts';
@@ -32,10 +33,20 @@ async function tinyFiles(name: TinyModel): Promise<ModelFiles> {
   return checkpointFiles(tinyConfig(name), tinyTensors(JSON.parse(list)), 1);
 }
 
-describe('models on the processor in bf16', () => {
+const places: [string, () => Promise<Device>, readonly TinyModel[]][] = [
+  ['', () => openDevice('cpu'), tinyModels],
+  // Where there is machine code; else they lie in it as before.
+  [
+    ', weights beside WebAssembly’s memory',
+    () => openCpu({ nearWeightBytes: 0 }),
+    ['deepseek-v2-lite', 'deepseek-v3-fp8', 'youtu'],
+  ],
+];
+
+describe.each(places)('models on the processor in bf16%s', (_, open, models) => {
   let device: Device;
   beforeAll(async () => {
-    device = await openDevice('cpu');
+    device = await open();
   });
   afterAll(() => device.dispose());
 
@@ -52,7 +63,7 @@ describe('models on the processor in bf16', () => {
   // Answers: transformers 5.17.0 in float32, on the same weights. Two of these models have positions where
   // groups of experts are 0.001 apart: rounding chooses others there, so their whole is bounded loosely. So it is
   // with an indexer, whose keys are rounded to e4m3: of 37 tokens it chooses 32, and some are nearly equal.
-  it.each(tinyModels)('%s is near the float32 answers', async (name) => {
+  it.each(models)('%s is near the float32 answers', async (name) => {
     const checks = await check(await tinyFiles(name), `tiny/${name}/expected.safetensors`);
     expect(checks.map(({ promptTokens }) => promptTokens)).toEqual([5, 37]);
     const mayFlip = ['deepseek-v3', 'deepseek-v3-fp8', 'deepseek-v32', 'glm-moe-dsa'].includes(

@@ -67,7 +67,7 @@ async function load<D extends DType>(
 ): Promise<Tensor<D>> {
   const columns = parts[0]?.columns ?? 0;
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-  const whole = device.empty([rows, columns], dtype);
+  const whole = device.empty([rows, columns], dtype, { purpose: 'weights' });
   const step = Math.max(1, Math.floor(chunkElements / columns));
   let row = 0;
   try {

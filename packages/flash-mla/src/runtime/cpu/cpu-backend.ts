@@ -7,6 +7,7 @@ import type {
   BackendStream,
   DeviceInfo,
   HostMemory,
+  MemoryPurpose,
   MemoryStats,
 } from '../device/backend.ts';
 import { isHostMemory, ordinaryMemory } from '../device/host-memory.ts';
@@ -17,14 +18,30 @@ import type { DeviceBuffer } from '../tensor/view.ts';
 import { asCpuBuffer } from './commands/address.ts';
 import { type Command, commandOf } from './commands/command.ts';
 import type { CommandContext } from './commands/context.ts';
-import { copyBytes } from './commands/descriptors.ts';
+import { copyBytes, copyFar } from './commands/descriptors.ts';
 import { CpuGraph, type Recorded } from './graph.ts';
 import type { AnyCpuKernel } from './kernel.ts';
 import type { HostKernels } from './kernels.ts';
 import { measureCeilings } from './measure.ts';
+import type { FarMemory } from './memory/far-memory.ts';
 import { type CpuBuffer, Heap } from './memory/heap.ts';
 import type { Executor } from './pool/executor.ts';
 import { heapBase } from './pool/protocol.ts';
+import { runOnFar } from './run-on-far.ts';
+
+/** The job of a thread that copies far: see assembly/ops/copy-far.ts. */
+const copyJobBytes = 64;
+
+/** Of the 4 GiB that WebAssembly addresses: the rest is for caches and intermediate results. */
+const mostNearWeightBytes = 2.5 * 2 ** 30;
+
+/** Where weights may lie. */
+export interface WeightMemory {
+  /** Beside the device's memory. */
+  readonly far?: FarMemory | undefined;
+  /** So many bytes of them in the device's memory first. */
+  readonly nearWeightBytes?: number | undefined;
+}
 
 /** WebAssembly kernels on worker threads; see docs/kernels/cpu-dense-decode.md. */
 export class CpuBackend implements Backend {
@@ -47,6 +64,9 @@ export class CpuBackend implements Backend {
   #copies = { issued: 0, arrived: 0 };
   /** What went wrong on the way to such a copy: it belongs to whoever waits next. */
   #failure: unknown;
+  readonly #weights: WeightMemory;
+  readonly #nearWeights = new Set<CpuBuffer>();
+  #nearWeightBytes = 0;
   #allocated = 0;
   #peak = 0;
   #closed = false;
@@ -57,7 +77,9 @@ export class CpuBackend implements Backend {
     host: HostKernels,
     kernels: readonly AnyCpuKernel[],
     debug: boolean,
+    weights: WeightMemory = {},
   ) {
+    this.#weights = weights;
     this.#kernels = new Map(kernels.map((kernel) => [kernel.operation, kernel]));
     this.info = info;
     this.#executor = executor;
@@ -68,6 +90,7 @@ export class CpuBackend implements Backend {
   /** To be called whenever the executor has got on. */
   collect(): void {
     this.#heap.collect();
+    this.#weights.far?.collect();
   }
 
   createStream(): BackendStream {
@@ -86,8 +109,9 @@ export class CpuBackend implements Backend {
     return { isDone, synchronize: async () => (isDone() ? undefined : this.synchronize()) };
   }
 
-  allocate(byteLength: number): DeviceBuffer {
-    const buffer = this.#heap.allocate(byteLength);
+  allocate(byteLength: number, purpose?: MemoryPurpose): DeviceBuffer {
+    const buffer =
+      purpose === 'weights' ? this.#allocateWeights(byteLength) : this.#heap.allocate(byteLength);
     this.#allocated += byteLength;
     this.#peak = Math.max(this.#peak, this.#allocated);
     return buffer;
@@ -96,20 +120,22 @@ export class CpuBackend implements Backend {
   release(buffer: DeviceBuffer): void {
     if (isHostMemory(buffer)) return;
     this.#allocated -= buffer.byteLength;
-    if (!this.#closed) this.#heap.release(asCpuBuffer(buffer));
+    const own = asCpuBuffer(buffer);
+    if (this.#nearWeights.delete(own)) this.#nearWeightBytes -= own.byteLength;
+    if (this.#closed) return;
+    if (own.base === 0) this.#heap.release(own);
+    else this.#weights.far?.release(own);
   }
 
   write(buffer: DeviceBuffer, byteOffset: number, bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return;
     const target = asCpuBuffer(buffer);
-    const address = target.address + byteOffset;
     const recording = this.#recording;
-    if (!recording && this.#executor.write(address, bytes, target.lastUse)) return;
+    if (!recording && this.#writeNow(target, byteOffset, bytes)) return;
     // The bytes wait in memory of their own until the work before them is done.
     const staging = this.#heap.allocate(bytes.byteLength);
     this.#executor.write(staging.address, bytes, 0);
-    const places = { target: address, source: staging.address, bytes: bytes.byteLength };
-    this.#enqueue(commandOf(copyBytes, places), [staging, target]);
+    this.copy(staging, 0, target, byteOffset, bytes.byteLength);
     if (recording) recording.owned.push(staging);
     else this.#heap.release(staging);
   }
@@ -127,11 +153,16 @@ export class CpuBackend implements Backend {
   ): void {
     const [from, to] = [asCpuBuffer(source), asCpuBuffer(target)];
     const places = {
-      target: to.address + targetOffset,
-      source: from.address + sourceOffset,
+      target: to.base + to.address + targetOffset,
+      source: from.base + from.address + sourceOffset,
       bytes: byteLength,
     };
-    this.#enqueue(commandOf(copyBytes, places), [from, to]);
+    const isNear = from.base === 0 && to.base === 0;
+    const workspaceBytes = copyJobBytes * this.#executor.workers;
+    const command = isNear
+      ? commandOf(copyBytes, places)
+      : commandOf(copyFar, places, { workspaceBytes });
+    this.#enqueue(command, [from, to]);
   }
 
   allocateHost(byteLength: number): HostMemory {
@@ -176,6 +207,7 @@ export class CpuBackend implements Backend {
 
   async read(buffer: DeviceBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     const source = asCpuBuffer(buffer);
+    if (source.base !== 0) return this.#readFar(source, byteOffset, byteLength);
     const bytes = this.#executor.read(source.address + byteOffset, byteLength);
     source.lastUse = this.#executor.issued;
     return bytes;
@@ -194,13 +226,29 @@ export class CpuBackend implements Backend {
   memoryStats(): MemoryStats {
     return {
       allocated: this.#allocated,
-      reserved: this.#executor.memoryBytes,
+      reserved: this.#executor.memoryBytes + (this.#weights.far?.bytes ?? 0),
       peak: this.#peak,
     };
   }
 
   run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
-    const command = this.#kernelOf(operation).command(this.#context, args);
+    const kernel = this.#kernelOf(operation);
+    if ((this.#weights.far?.bytes ?? 0) > 0) {
+      runOnFar(operation, kernel, args, {
+        context: this.#context,
+        backend: this,
+        run: (near) => this.#run(operation, kernel, near),
+        keep: this.#recording?.owned,
+      });
+    } else this.#run(operation, kernel, args);
+  }
+
+  #run<Args extends object>(
+    operation: Operation<Args, never, unknown>,
+    kernel: AnyCpuKernel,
+    args: Args,
+  ): void {
+    const command = kernel.command(this.#context, args);
     const uses: CpuBuffer[] = [];
     for (const view of operation.reads(args)) if (view) uses.push(asCpuBuffer(view.buffer));
     for (const view of operation.writes(args)) if (view) uses.push(asCpuBuffer(view.buffer));
@@ -233,6 +281,39 @@ export class CpuBackend implements Backend {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#executor.close();
+    this.#weights.far?.close();
+  }
+
+  /** In the device's memory, of which caches and intermediate results keep their share, or beside it. */
+  #allocateWeights(byteLength: number): CpuBuffer {
+    const { far, nearWeightBytes = mostNearWeightBytes } = this.#weights;
+    if (far && this.#nearWeightBytes + byteLength > nearWeightBytes) {
+      const buffer = far.allocate(byteLength);
+      if (buffer) return buffer;
+    }
+    const buffer = this.#heap.allocate(byteLength);
+    this.#nearWeights.add(buffer);
+    this.#nearWeightBytes += byteLength;
+    return buffer;
+  }
+
+  /** False if work is under way that uses the bytes. */
+  #writeNow(target: CpuBuffer, byteOffset: number, bytes: Uint8Array): boolean {
+    const { address, base, lastUse } = target;
+    if (base === 0) return this.#executor.write(address + byteOffset, bytes, lastUse);
+    this.#executor.assertAlive();
+    if (lastUse > this.#executor.retired) return false;
+    this.#weights.far?.write(target, byteOffset, bytes);
+    return true;
+  }
+
+  /** By way of the device's memory: only commands are in order with what is enqueued later. */
+  async #readFar(source: CpuBuffer, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    const near = this.#heap.allocate(byteLength);
+    this.copy(source, byteOffset, near, 0, byteLength);
+    const bytes = this.read(near, 0, byteLength);
+    this.#heap.release(near);
+    return bytes;
   }
 
   #kernelOf(operation: AnyOperation): AnyCpuKernel {

@@ -19,6 +19,7 @@ import { shortageRemedy } from '../device/shortages.ts';
 import { commandNames } from './commands/command-names.ts';
 import { CpuBackend } from './cpu-backend.ts';
 import { type HostKernels, instantiate } from './kernels.ts';
+import { FarMemory } from './memory/far-memory.ts';
 import { compileKernels, hasRelaxedSimd, requireSimd } from './modules.ts';
 import type { NativeFinding } from './native/finding.ts';
 import { withoutThread } from './native/functions.ts';
@@ -30,6 +31,8 @@ import { WorkerGroup } from './pool/worker-group.ts';
 
 /** Options of {@link open} beyond those of every backend; for tests and benchmarks. */
 export interface CpuOptions extends OpenOptions {
+  /** Bytes of weights that lie in WebAssembly's memory before others lie beside it. */
+  readonly nearWeightBytes?: number | undefined;
   /** False: as where SharedArrayBuffer is absent, one thread with a memory of its own. */
   readonly sharedMemory?: boolean | undefined;
   /** False: as where the engine lacks relaxed SIMD. */
@@ -106,7 +109,10 @@ export async function open(index: number, options: CpuOptions): Promise<Backend>
       fusedMultiplyAdd: isFused(host),
     },
   };
-  backend = new CpuBackend(info, executor, host, kernels, options.debug ?? false);
+  const far = found.pages && new FarMemory(found.pages, memory, executor);
+  const { nearWeightBytes } = options;
+  const weights = { far, nearWeightBytes };
+  backend = new CpuBackend(info, executor, host, kernels, options.debug ?? false, weights);
   return backend;
 }
 
@@ -115,6 +121,7 @@ const withoutCode: NativeFinding = {
   bf16Products: false,
   passedOver: [],
   start: undefined,
+  pages: undefined,
 };
 
 /** Machine code reaches shared memory only: a private one belongs to its thread. */

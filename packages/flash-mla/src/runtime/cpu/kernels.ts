@@ -25,6 +25,8 @@ export interface HostKernels {
     columns: number,
     depth: number,
   ): number;
+  /** Whether machine code multiplies rows of so many elements of a type. */
+  multipliesNatively(type: number, depth: number): number;
   multiplyAdd(a: number, b: number, c: number): number;
   probeFmasPerIteration(): number;
 }
@@ -54,6 +56,7 @@ export function instantiate<T>(
     attendNative: native?.attendNative ?? withoutCode,
     attendRowsNative: native?.attendRowsNative ?? withoutCode,
     dotsNative: native?.dotsNative ?? withoutCode,
+    copyNative: native?.copyNative ?? withoutCode,
     productsNative: native?.productsNative ?? withoutCode,
   };
   const env = { memory, ...code };

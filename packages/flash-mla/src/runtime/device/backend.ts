@@ -93,6 +93,12 @@ export interface BackendMeasurements {
   ceilings?(): Promise<DeviceCeilings>;
 }
 
+/**
+ * What memory is for, where a device has more than one kind. `weights`: large matrices that are written once and
+ * read by products.
+ */
+export type MemoryPurpose = 'weights';
+
 /** One opened device. */
 export interface Backend {
   readonly info: DeviceInfo;
@@ -104,7 +110,7 @@ export interface Backend {
   /** A stream whose work comes after what was enqueued on the default stream so far. */
   createStream(name: string): BackendStream;
   /** Throws {@link OutOfMemoryError}. The contents are undefined. */
-  allocate(byteLength: number): DeviceBuffer;
+  allocate(byteLength: number, purpose?: MemoryPurpose): DeviceBuffer;
   /** Gives memory back once the work enqueued so far, on all streams, is done. */
   release(buffer: DeviceBuffer): void;
   /** Enqueues a copy to the device; `bytes` may change as soon as this returns. */

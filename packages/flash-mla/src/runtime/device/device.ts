@@ -19,7 +19,7 @@ import { type CopyOptions, enqueueCopy } from '../tensor/copy.ts';
 import { allocationOf, PinnedBuffer } from '../tensor/pinned-buffer.ts';
 import { Recording } from '../tensor/recording.ts';
 import { areCounts, Tensor, type TensorHost } from '../tensor/tensor.ts';
-import type { Backend, BackendGraph, DeviceInfo, MemoryStats } from './backend.ts';
+import type { Backend, BackendGraph, DeviceInfo, MemoryPurpose, MemoryStats } from './backend.ts';
 import type { BackendOptions } from './registry.ts';
 import { queueOf, Stream, type StreamOptions, streamOf } from './stream.ts';
 
@@ -78,6 +78,11 @@ export class Graph implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Options of {@link Device.empty}. */
+export interface EmptyOptions {
+  readonly purpose?: MemoryPurpose | undefined;
 }
 
 /** An opened device. Calls only enqueue; `read()` and {@link synchronize} wait. */
@@ -165,11 +170,18 @@ export class Device implements TensorHost, AsyncDisposable {
    * A contiguous tensor with undefined contents. Throws {@link OutOfMemoryError}. WebGPU says late that
    * memory has run out: there this throws only where the device would hold more than 512 GiB, and else
    * the next `read()` or {@link synchronize} rejects.
+   *
+   * `purpose: 'weights'` says that the tensor is a large matrix that is written once and read by products: the
+   * processor may keep it outside WebAssembly's 4 GiB.
    */
-  empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
+  empty<D extends DType>(
+    shape: readonly number[],
+    dtype: D,
+    { purpose }: EmptyOptions = {},
+  ): Tensor<D> {
     checkShape(shape);
     checkDType(dtype);
-    return Tensor.allocate(this, shape, dtype);
+    return Tensor.allocate(this, shape, dtype, purpose);
   }
 
   /**

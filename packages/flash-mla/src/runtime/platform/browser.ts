@@ -15,7 +15,7 @@ export function allowRelaxedSimd(): void {}
 
 /** A page runs no machine code of its own. */
 export async function findNative(): Promise<NativeFinding> {
-  return { kind: 'wasm', bf16Products: false, passedOver: [], start: undefined };
+  return { kind: 'wasm', bf16Products: false, passedOver: [], start: undefined, pages: undefined };
 }
 
 export interface WorkerHandle {

@@ -1,5 +1,5 @@
 import { type DType, dtypeSize, numElements } from '@flash-mla/core';
-import type { Backend } from '../device/backend.ts';
+import type { Backend, MemoryPurpose } from '../device/backend.ts';
 import type { Recording } from './recording.ts';
 import type { DeviceBuffer } from './view.ts';
 
@@ -34,11 +34,12 @@ export function allocateMemory(
   host: AllocationHost,
   shape: readonly number[],
   dtype: DType,
+  purpose?: MemoryPurpose,
 ): Allocation {
   const { backend, recording } = host;
   const byteLength = numElements(shape) * dtypeSize(dtype);
   const allocation: Allocation = {
-    buffer: recording?.reuse(byteLength) ?? backend.allocate(byteLength),
+    buffer: recording?.reuse(byteLength) ?? backend.allocate(byteLength, purpose),
     dtype,
     shape,
     tracked: host.debug,

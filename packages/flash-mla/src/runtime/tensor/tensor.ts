@@ -16,7 +16,7 @@ import {
   storageFromBytes,
   typedArrayName,
 } from '@flash-mla/core';
-import type { Backend } from '../device/backend.ts';
+import type { Backend, MemoryPurpose } from '../device/backend.ts';
 import { type Stream, type StreamHost, type StreamOptions, streamOf } from '../device/stream.ts';
 import {
   type Allocation,
@@ -89,9 +89,14 @@ export class Tensor<D extends DType = DType> implements TensorView, Disposable {
   }
 
   /** Allocates memory for a contiguous tensor. Throws {@link OutOfMemoryError}. */
-  static allocate<D extends DType>(device: TensorHost, shape: readonly number[], dtype: D) {
+  static allocate<D extends DType>(
+    device: TensorHost,
+    shape: readonly number[],
+    dtype: D,
+    purpose?: MemoryPurpose,
+  ): Tensor<D> {
     const layout = contiguousLayout(shape);
-    const allocation = allocateMemory(device, layout.shape, dtype);
+    const allocation = allocateMemory(device, layout.shape, dtype, purpose);
     return new Tensor(device, allocation, dtype, layout.shape, layout.strides, 0);
   }
 

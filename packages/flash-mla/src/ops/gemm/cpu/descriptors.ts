@@ -21,6 +21,8 @@ export const gemm = defineCommand('gemm', {
   xBatchStride: 'usize',
   /** Of each column of the result; `transposed`: of each element of the depth. */
   weight: rows,
+  /** What machine code adds to its address: not 0 where the weights lie outside the memory of the device. */
+  weightBase: 'i64',
   weightBatchStride: 'usize',
   transposed: 'bool',
   /** Machine code multiplies tiles of bf16. */

@@ -1,7 +1,14 @@
-import { addressOf, elementCode, rowsOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
+import {
+  addressOf,
+  elementCode,
+  farRowsOf,
+  rowsOf,
+  strideOf,
+} from '../../../runtime/cpu/commands/address.ts';
 import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
+import type { TensorView } from '../../../runtime/tensor/view.ts';
 import { type GemmArgs, type GemmSizes, gemmOperation, gemmSizes } from '../operation.ts';
 import { gemm } from './descriptors.ts';
 
@@ -50,13 +57,31 @@ function columnsOf(columns: number, workers: number): number {
   return Math.max(16, Math.min(mostColumns, forAll));
 }
 
+/** Whether products of tiles do the work. */
+function goesByTiles({ kernels }: CommandContext, args: GemmArgs): boolean {
+  const { x, weight, transposed } = args;
+  const { columns, depth } = gemmSizes(args);
+  const types = [elementCode(x.dtype), elementCode(weight.dtype)] as const;
+  return kernels.multipliesByTiles(...types, transposed ? 1 : 0, columns, depth) !== 0;
+}
+
+/** Machine code reads weights in place. */
+function takesFar(context: CommandContext, args: GemmArgs, view: TensorView): boolean {
+  const { weight, transposed } = args;
+  const { depth } = gemmSizes(args);
+  const multiplies = () =>
+    context.kernels.multipliesNatively(elementCode(weight.dtype), depth) !== 0;
+  return view === weight && !transposed && (goesByTiles(context, args) || multiplies());
+}
+
 /** See assembly/gemm/gemm.ts. */
-function gemmCommand({ workers, kernels }: CommandContext, args: GemmArgs): Command {
+function gemmCommand(context: CommandContext, args: GemmArgs): Command {
+  const { workers } = context;
   const { x, weight, transposed, weightScales, bias, residual, scale, out } = args;
   const sizes = gemmSizes(args);
   const { rows: numRows, batch, columns, depth } = sizes;
-  const types = [elementCode(x.dtype), elementCode(weight.dtype)] as const;
-  const byTiles = kernels.multipliesByTiles(...types, transposed ? 1 : 0, columns, depth) !== 0;
+  const byTiles = goesByTiles(context, args);
+  const { rows: weightRows, base: weightBase } = farRowsOf(weight, 1);
   const cut = cutProduct(sizes, workers, byTiles);
   return commandOf(
     gemm,
@@ -68,7 +93,8 @@ function gemmCommand({ workers, kernels }: CommandContext, args: GemmArgs): Comm
       depth,
       x: rowsOf(x),
       xBatchStride: strideOf(x, 1),
-      weight: rowsOf(weight, 1),
+      weight: weightRows,
+      weightBase,
       weightBatchStride: strideOf(weight, 0),
       transposed,
       byTiles,
@@ -85,4 +111,6 @@ function gemmCommand({ workers, kernels }: CommandContext, args: GemmArgs): Comm
   );
 }
 
-export const gemmCpuKernels = [defineCpuKernel({ operation: gemmOperation, command: gemmCommand })];
+export const gemmCpuKernels = [
+  defineCpuKernel({ operation: gemmOperation, command: gemmCommand, takesFar }),
+];

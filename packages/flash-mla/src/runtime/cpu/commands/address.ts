@@ -11,7 +11,11 @@ export function asCpuBuffer(buffer: DeviceBuffer): CpuBuffer {
 
 /** Address of element [0, 0, …], or 0 for an absent tensor. */
 export function addressOf(view: TensorView | undefined): number {
-  return view ? asCpuBuffer(view.buffer).address + view.byteOffset : 0;
+  if (view === undefined) return 0;
+  const { address, base } = asCpuBuffer(view.buffer);
+  if (base !== 0)
+    throw new TypeError('the kernel was given memory that WebAssembly does not reach');
+  return address + view.byteOffset;
 }
 
 /** Bytes between neighbours along a dimension. */
@@ -44,4 +48,16 @@ export function rowsOf(view: TensorView | undefined, dimension = 0): Values<type
   if (view === undefined) return { type: f32, address: 0, stride: 0 };
   const stride = strideOf(view, dimension);
   return { type: elementCode(view.dtype), address: addressOf(view), stride };
+}
+
+/**
+ * As {@link rowsOf}, of a tensor that may lie outside the device's memory: machine code adds `base` to addresses.
+ */
+export function farRowsOf(
+  view: TensorView,
+  dimension = 0,
+): { readonly rows: Values<typeof rows.fields>; readonly base: number } {
+  const { address, base } = asCpuBuffer(view.buffer);
+  const place = { address: address + view.byteOffset, stride: strideOf(view, dimension) };
+  return { rows: { type: elementCode(view.dtype), ...place }, base };
 }

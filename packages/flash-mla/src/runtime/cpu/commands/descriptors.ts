@@ -16,6 +16,12 @@ export const copyBytes = defineCommand('copyBytes', {
   bytes: 'usize',
 });
 
+/**
+ * Copies memory of the process by machine code; addresses count from the beginning of the device's memory. The
+ * scratch of a thread is a job.
+ */
+export const copyFar = defineCommand('copyFar', { target: 'i64', source: 'i64', bytes: 'usize' });
+
 /** Multiplies and adds in registers. */
 export const probeFma = defineCommand('probeFma', { calls: 'i32', iterations: 'i32' });
 

@@ -6,10 +6,10 @@
  */
 
 /**
- * Types of fields, by AssemblyScript's names. `usize`: an address, or a number of bytes. `atomic`: an i32 that
- * threads change at once; its reader gives its address.
+ * Types of fields, by AssemblyScript's names. `usize`: an address, or a number of bytes. `i64`: an integer of up to
+ * 53 bits on the host. `atomic`: an i32 that threads change at once; its reader gives its address.
  */
-export type ScalarType = 'bool' | 'i32' | 'u32' | 'usize' | 'f32' | 'f64' | 'atomic';
+export type ScalarType = 'bool' | 'i32' | 'u32' | 'usize' | 'i64' | 'f32' | 'f64' | 'atomic';
 
 /** The fields of a record, in their order in memory; a field may be a record itself. */
 export interface Fields {
@@ -56,6 +56,7 @@ const sizes: Readonly<Record<ScalarType, number>> = {
   i32: 4,
   u32: 4,
   usize: 4,
+  i64: 8,
   f32: 4,
   f64: 8,
   atomic: 4,
@@ -108,6 +109,7 @@ export function writeRecord<F extends Fields>(
 
 function writeScalar(view: DataView, at: number, type: ScalarType, value: number | boolean): void {
   if (type === 'bool') view.setUint8(at, value ? 1 : 0);
+  else if (type === 'i64') view.setBigInt64(at, BigInt(value), true);
   else if (type === 'f64') view.setFloat64(at, Number(value), true);
   else if (type === 'f32') view.setFloat32(at, Number(value), true);
   else view.setInt32(at, Number(value), true);

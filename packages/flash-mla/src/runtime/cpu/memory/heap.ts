@@ -3,6 +3,11 @@ import { FreeList, type Span } from './free-list.ts';
 
 /** Device memory that a tensor or a workspace owns. */
 export interface CpuBuffer extends Span {
+  /**
+   * 0 in the device's memory. Else the buffer lies elsewhere in the process, where WebAssembly does not reach it, so
+   * many bytes from the beginning of the device's memory; its `address` is 0.
+   */
+  readonly base: number;
   /** What the owner asked for; {@link Span.byteLength} is rounded up. */
   readonly byteLength: number;
   readonly span: Span;
@@ -52,7 +57,7 @@ export class Heap {
           'comes back. The WebAssembly memory of a device holds 4 GiB at most.',
       );
     }
-    return { address: span.address, byteLength, span, lastUse: 0 };
+    return { address: span.address, base: 0, byteLength, span, lastUse: 0 };
   }
 
   /** Frees memory once all work issued so far is done. */

@@ -2,10 +2,12 @@
 
 import { defineRecord } from '../commands/schema.ts';
 import { attendJob } from './kernels/attend/job.ts';
+import { copyJob } from './kernels/copy/job.ts';
 import { dotsJob } from './kernels/dots/job.ts';
 import { productsJob } from './kernels/products/job.ts';
 import { rowsJob } from './kernels/rows/job.ts';
 
+export const copy = defineRecord('CopyJob', copyJob);
 export const attend = defineRecord('AttendJob', attendJob);
 export const rows = defineRecord('RowsJob', rowsJob);
 export const products = defineRecord('ProductsJob', productsJob);

@@ -1,3 +1,4 @@
+import type { FarPages } from '../memory/far-memory.ts';
 import type { NativeStart } from './functions.ts';
 import type { KernelKind, PassedOver } from './selection.ts';
 
@@ -10,4 +11,6 @@ export interface NativeFinding {
   readonly passedOver: readonly PassedOver[];
   /** What threads need to run them; undefined for `wasm`. */
   readonly start: NativeStart | undefined;
+  /** Memory beside the device's, where there is machine code for it. */
+  readonly pages: FarPages | undefined;
 }

@@ -8,6 +8,8 @@ export interface NativeStart {
   readonly attend: bigint;
   /** That of kernels/dots/dots.ts. */
   readonly dots: bigint;
+  /** That of kernels/copy/copy.ts. */
+  readonly copy: bigint;
   /** A kernel for bf16 tokens in place, and how many it takes at once. */
   readonly rows?: { readonly address: bigint; readonly tokens: number } | undefined;
   /** That of kernels/products/products-amx.ts. */
@@ -19,6 +21,7 @@ export interface NativeFunctions {
   attendNative(job: number): void;
   attendRowsNative(job: number): void;
   dotsNative(job: number): void;
+  copyNative(job: number): void;
   productsNative(job: number): void;
   /** Whether there are products of tiles. */
   readonly hasTiles: boolean;
@@ -28,7 +31,7 @@ export interface NativeFunctions {
 
 /** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
 export function nativeFunctions(
-  { koffi: path, attend, dots, rows, products }: NativeStart,
+  { koffi: path, attend, dots, copy, rows, products }: NativeStart,
   memory: WebAssembly.Memory,
 ): NativeFunctions {
   const koffi = requireKoffi(path);
@@ -44,6 +47,7 @@ export function nativeFunctions(
     attendNative: jobs(attend),
     attendRowsNative: rows ? jobs(rows.address) : withoutCode,
     dotsNative: jobs(dots),
+    copyNative: jobs(copy),
     productsNative: products === undefined ? withoutCode : jobs(products),
     hasTiles: products !== undefined,
     tokensInPlace: rows?.tokens ?? 0,
@@ -55,6 +59,7 @@ export const withoutThread = ({ rows, products }: NativeStart): NativeFunctions 
   attendNative: withoutCode,
   attendRowsNative: withoutCode,
   dotsNative: withoutCode,
+  copyNative: withoutCode,
   productsNative: withoutCode,
   hasTiles: products !== undefined,
   tokensInPlace: rows?.tokens ?? 0,

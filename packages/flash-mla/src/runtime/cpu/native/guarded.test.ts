@@ -1,6 +1,7 @@
 import type { Feature, Kernel } from '@flash-mla/machine-code';
 import { describe, expect, it } from 'vitest';
 import { attendKernels } from './kernels/attend/attend.ts';
+import { copyKernel } from './kernels/copy/copy.ts';
 import { dotsKernels } from './kernels/dots/dots.ts';
 import {
   rowsAmxFeatures,
@@ -13,6 +14,7 @@ import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
+import { copyProblem } from './self-test/copy-problem.ts';
 import { dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { productsProblem } from './self-test/products-problem.ts';
@@ -65,6 +67,7 @@ const kernels: [string, readonly Feature[], Pick<Kernel, 'assemble'>, () => Nati
   ['attend_avx2', vectorFeatures.avx2, attendKernels.avx2, () => attendProblems('avx2')],
   ['dots_avx512', vectorFeatures.avx512, dotsKernels.avx512, () => dotsProblems('avx512')],
   ['dots_avx2', vectorFeatures.avx2, dotsKernels.avx2, () => dotsProblems('avx2')],
+  ['copy_avx2', vectorFeatures.avx2, copyKernel, () => [1, 64, 301].map(copyProblem)],
   ['rows_bf16', rowsBf16Features, rowsBf16, () => rowsProblems(rowsBf16, rowsBf16Tokens)],
   ['rows_amx', rowsAmxFeatures, rowsAmx, () => rowsProblems(rowsAmx, rowsAmxTokens)],
   ['products_amx', rowsAmxFeatures, productsAmx, () => productsProblems(productsAmx)],
@@ -106,7 +109,7 @@ it.skipIf(!runs(vectorFeatures.avx2))('such a page ends the process that touches
   const problem = dotsProblem('avx2', { rows: 3, columns: 5, depth: 48, bf16: true });
   for (const i of problem.operands.keys()) {
     const operands = problem.operands.map((operand, j) =>
-      i === j ? { ...operand, bytes: operand.bytes - 4 } : operand,
+      i === j ? { ...operand, bytes: operand.bytes - 8 } : operand,
     );
     const { signal } = runGuarded(dotsKernels.avx2, [{ ...problem, operands }], 'end');
     expect({ i, signal }).toEqual({ i, signal: 'SIGSEGV' });

@@ -5,6 +5,7 @@
 
 import { BackendUnavailableError } from '@flash-mla/core';
 import { embeddedCode, type NativeCode } from './code.ts';
+import { farPages } from './far-pages.ts';
 import { findKoffi } from './find-koffi.ts';
 import type { NativeFinding } from './finding.ts';
 import type { NativeStart } from './functions.ts';
@@ -69,6 +70,7 @@ const without = (reason?: string): NativeFinding => ({
   bf16Products: false,
   passedOver: reason === undefined ? [] : nativeKinds.map((kind) => ({ kind, reason })),
   start: undefined,
+  pages: undefined,
 });
 
 async function findKernels(
@@ -89,12 +91,13 @@ async function findKernels(
   for (;;) {
     const selection = selectKernels({ name: processor, features }, failed);
     const { kind } = selection;
-    if (kind === 'wasm') return { ...selection, start: undefined };
+    if (kind === 'wasm') return { ...selection, start: undefined, pages: undefined };
     const names = kernelNames({ ...selection, kind });
     const refused = kind === 'amx' ? system.requestTiles() : undefined;
     const verdict = refused ?? (await verdictOnAll(names, code, [processor, path]));
     if (verdict === undefined) {
-      return { ...selection, start: startOf(names, code, path, system) };
+      const start = startOf(names, code, path, system);
+      return { ...selection, start, pages: farPages(koffi, system) };
     }
     failed.set(kind, verdict);
   }
@@ -118,7 +121,7 @@ async function verdictOnAll(
 }
 
 function startOf(
-  { attend, dots, rows, products }: KernelNames,
+  { attend, dots, copy, rows, products }: KernelNames,
   code: CodeOf,
   koffi: string,
   system: NativeSystem,
@@ -128,6 +131,7 @@ function startOf(
     koffi,
     attend: place(attend),
     dots: place(dots),
+    copy: place(copy),
     rows: rows && { address: place(rows.name), tokens: rows.tokens },
     products: products === undefined ? undefined : place(products),
   };

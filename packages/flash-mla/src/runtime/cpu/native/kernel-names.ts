@@ -7,6 +7,7 @@ export interface KernelNames {
   readonly dots: string;
   /** For bf16 tokens in place, and how many it takes at once. */
   readonly rows: { readonly name: string; readonly tokens: number } | undefined;
+  readonly copy: string;
   /** Products of rows of bf16 by tiles. */
   readonly products: string | undefined;
 }
@@ -24,11 +25,12 @@ export function kernelNames({
   return {
     attend: `attend_${vectors}`,
     dots: `dots_${vectors}`,
+    copy: 'copy_avx2',
     rows: bf16Products ? rows : undefined,
     products: kind === 'amx' ? 'products_amx' : undefined,
   };
 }
 
 /** All of them. */
-export const namesOf = ({ attend, dots, rows, products }: KernelNames): readonly string[] =>
-  [attend, dots, rows?.name, products].filter((name) => name !== undefined);
+export const namesOf = ({ attend, dots, copy, rows, products }: KernelNames): readonly string[] =>
+  [attend, dots, copy, rows?.name, products].filter((name) => name !== undefined);

@@ -2,12 +2,14 @@
 
 import { type AbiName, detectFeatures, type Kernel, type Program } from '@flash-mla/machine-code';
 import { attendKernels } from './kernels/attend/attend.ts';
+import { copyKernel } from './kernels/copy/copy.ts';
 import { dotsKernels } from './kernels/dots/dots.ts';
 import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
+import { copyProblem } from './self-test/copy-problem.ts';
 import { type DotsShape, dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { type ProductsShape, productsProblem } from './self-test/products-problem.ts';
@@ -43,6 +45,10 @@ const all: readonly NativeKernel[] = [
       problems: () => dotsShapes.map((shape) => dotsProblem(kind, shape)),
     },
   ]),
+  {
+    kernel: copyKernel,
+    problems: () => [copyProblem(301)],
+  },
   {
     kernel: rowsAmx,
     problems: () => shapes.map((shape) => rowsProblem(rowsAmx, rowsAmxTokens, shape)),

@@ -11,6 +11,9 @@ export interface NativeSystem {
    * @throws NativeRefusal where the operating system forbids it.
    */
   place(code: Uint8Array): bigint;
+  /** Pages of zeros that can be read and written. Undefined where the system has not so much to give. */
+  map(byteLength: number): bigint | undefined;
+  unmap(address: bigint, byteLength: number): void;
   /** Asks for the tile registers, for all threads of the process. Undefined: granted; else why not. */
   requestTiles(): string | undefined;
 }
@@ -20,6 +23,12 @@ export class NativeRefusal extends Error {}
 
 /** Pages of executable memory are multiples of this on every system. */
 const pageBytes = 65536;
+
+/** Large pages where Linux has them, and its name for asking: MADV_HUGEPAGE. */
+const largePageBytes = 2 ** 21;
+const largePages = 14;
+
+const roundUp = (bytes: number, unit: number) => Math.ceil(bytes / unit) * unit;
 
 /** Undefined where it is not known how to ask. */
 export function nativeSystem(koffi: Koffi, platform: string): NativeSystem | undefined {
@@ -35,8 +44,22 @@ function posix(koffi: Koffi, platform: 'linux' | 'darwin'): NativeSystem {
   const [readWrite, readExecute] = [3, 5];
   const privateAnonymous = platform === 'linux' ? 0x22 : 0x1002;
   const failed = 0xffffffffffffffffn;
+  const madvise = libc.func('madvise', 'int', ['void *', 'size_t', 'int']);
   return {
     abi: 'system-v',
+    map(byteLength) {
+      // Linux promises memory that it has not; whoever then writes to it ends.
+      if (byteLength > process.getBuiltinModule('node:os').freemem()) return undefined;
+      const size = roundUp(byteLength, largePageBytes);
+      const address = mmap(null, size, readWrite, privateAnonymous, -1, 0) as bigint | null;
+      if (address === null || address === failed) return undefined;
+      // Advice only: without large pages everything works, with more misses of the translation buffer.
+      if (platform === 'linux') madvise(address, size, largePages);
+      return address;
+    },
+    unmap(address, byteLength) {
+      munmap(address, roundUp(byteLength, largePageBytes));
+    },
     place(code) {
       const size = Math.ceil(code.length / pageBytes) * pageBytes;
       const address = mmap(null, size, readWrite, privateAnonymous, -1, 0) as bigint | null;
@@ -74,6 +97,13 @@ function windows(koffi: Koffi): NativeSystem {
   const thisProcess = -1;
   return {
     abi: 'windows',
+    map(byteLength) {
+      const address = alloc(null, byteLength, commitAndReserve, readWrite) as bigint | null;
+      return address ?? undefined;
+    },
+    unmap(address) {
+      free(address, 0, release);
+    },
     place(code) {
       const size = Math.ceil(code.length / pageBytes) * pageBytes;
       const address = alloc(null, size, commitAndReserve, readWrite) as bigint | null;

@@ -3,10 +3,10 @@
  * the next, sizes. packages/flash-mla/assembly/gemm/native.ts writes it.
  */
 export const dotsJob = {
+  /** Rows of bf16 or f32, in the device's memory or elsewhere in the process. */
+  weights: 'i64',
   /** Rows of f32. */
   x: 'u32',
-  /** Rows of bf16 or f32. */
-  weights: 'u32',
   /** Rows of f32: a sum for each row of x and of weights. */
   sums: 'u32',
   xStride: 'u32',

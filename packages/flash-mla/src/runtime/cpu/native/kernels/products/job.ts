@@ -3,10 +3,10 @@
  * memory, bytes from one row to the next, sizes. packages/flash-mla/assembly/gemm/native.ts writes it.
  */
 export const productsJob = {
+  /** Rows of bf16, in the device's memory or elsewhere in the process. */
+  weights: 'i64',
   /** Rows of bf16. */
   x: 'u32',
-  /** Rows of bf16. */
-  weights: 'u32',
   /** Rows of f32: a sum for each row of x and of weights. There is room for rows up to a multiple of 16. */
   sums: 'u32',
   /** Room for rows of x up to a multiple of 16, as the tiles take them. */

@@ -5,6 +5,9 @@ import { loadRows, pairBytes, type Rows } from './context.ts';
 const lowColumns = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23];
 const highColumns = [8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31];
 
+/** How far ahead tokens are asked for: what memory delivers while it answers. */
+const aheadBytes = 4608;
+
 /**
  * Values of two neighbouring tokens, side by side for each column: what a product over pairs of tokens takes.
  * The head dimension of values is a multiple of 32. Tokens are taken up to a multiple of `tokensTo`.
@@ -25,27 +28,28 @@ export function emitPackValues(a: Rows, tokensTo: 2 | 32 = 2): void {
     const target = k.gpr('target', job.valuePairs);
     k.add(target, base);
     const stride = k.gpr('stride', job.valueStride);
-    const column = k.gpr('column', 0);
-    const columns = k.gpr('columns', job.colTiles);
-    k.shr(columns, 1);
-    // Columns outside: so each line that is written follows the one before it.
+    const list = k.gpr('list', job.rowList);
+    k.add(list, base);
+    const count = k.gpr('pairs', job.tokens);
+    k.add(count, tokensTo - 1);
+    k.shr(count, Math.log2(tokensTo));
+    if (tokensTo > 2) k.shl(count, Math.log2(tokensTo) - 1);
+    // Tokens outside: they come from memory here for the first time, and so in the order in which they lie.
     k.loop(
-      columns,
+      count,
       () => {
-        const list = k.gpr('list', job.rowList);
-        k.add(list, base);
+        const rows: [Gpr64, Gpr64] = [k.gpr('row0'), k.gpr('row1')];
+        loadRows(a, rows, list);
         const to = k.gpr('to', target);
-        const count = k.gpr('pairs', job.tokens);
-        k.add(count, tokensTo - 1);
-        k.shr(count, Math.log2(tokensTo));
-        if (tokensTo > 2) k.shl(count, Math.log2(tokensTo) - 1);
+        const columns = k.gpr('columns', job.colTiles);
+        k.shr(columns, 1);
         k.loop(
-          count,
+          columns,
           () => {
-            const rows: [Gpr64, Gpr64] = [k.gpr('row0'), k.gpr('row1')];
-            loadRows(a, rows, list);
-            k.vmovdqu32(first, rows[0].at(column));
-            k.vmovdqu32(second, rows[1].at(column));
+            // The tokens behind these, in most places: where there is no memory nothing happens.
+            for (const row of rows) k.prefetcht0(row.at(aheadBytes));
+            k.vmovdqu32(first, rows[0].at());
+            k.vmovdqu32(second, rows[1].at());
             k.vpunpcklwd(pairs, first, second);
             k.vpunpckhwd(second, first, second);
             k.vmovdqa32(order, low);
@@ -53,15 +57,15 @@ export function emitPackValues(a: Rows, tokensTo: 2 | 32 = 2): void {
             k.vpermt2d(pairs, high, second);
             k.vmovdqu32(to.at(), order);
             k.vmovdqu32(to.at(stride), pairs);
-            k.add(to, pairBytes);
-            k.add(list, 8);
+            k.lea(to, to.at(stride.times(2)));
+            for (const row of rows) k.add(row, 64);
           },
-          { name: 'token_pairs', atLeastOnce: true },
+          { name: 'columns', atLeastOnce: true },
         );
-        k.lea(target, target.at(stride.times(2)));
-        k.add(column, 64);
+        k.add(target, pairBytes);
+        k.add(list, 8);
       },
-      { name: 'columns', atLeastOnce: true },
+      { name: 'token_pairs', atLeastOnce: true },
     );
   });
 }
