@@ -1,6 +1,7 @@
 // What an enqueued call costs the host, and which layer takes it. Needs a build:
 //   node bench/cuda/host-cost.mjs                  a driver that does nothing: this library alone
 //   node bench/cuda/host-cost.mjs --device cuda    a GPU: the driver's launches included
+// With the driver that does nothing, `--path` prints the functions that a launch comes through.
 // `--json FILE` keeps the figures; `--at-most MICROSECONDS` exits 1 if the median call takes longer.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     calls: { type: 'string', default: '3000' },
     json: { type: 'string' },
     'at-most': { type: 'string' },
+    path: { type: 'boolean', default: false },
   },
 });
 if (values.device !== 'null' && values.device !== 'cuda') {
@@ -24,7 +26,15 @@ if (values.device !== 'null' && values.device !== 'cuda') {
 }
 const calls = Number(values.calls);
 const warmUp = 20_000;
-const driver = values.device === 'null' ? await openNullDriver() : await openDriver(values.device);
+/** Where each launch comes from, while somebody asks. */
+let launches;
+const watch = (symbol) => {
+  if (launches && symbol.startsWith('cuLaunch')) launches.push(new Error().stack.split('\n'));
+};
+const driver =
+  values.device === 'null'
+    ? await openNullDriver(values.path ? watch : undefined)
+    : await openDriver(values.device);
 const device = await openDevice(driver);
 const { denseDecode } = await flashMla('ops/attention/operations.js');
 const { flashMlaWithKvCache, getMlaMetadata, Tensor } = await flashMla('index.js');
@@ -51,6 +61,19 @@ const [schedMeta] = getMlaMetadata();
 const first = flashMlaWithKvCache({ ...problem, schedMeta });
 await device.synchronize();
 
+if (values.path) {
+  flashMlaWithKvCache({ ...problem, schedMeta });
+  Error.stackTraceLimit = 60;
+  launches = [];
+  flashMlaWithKvCache({ ...problem, schedMeta });
+  for (const stack of launches) {
+    // Less the driver that does nothing, and this file.
+    const functions = stack.slice(1).filter((line) => line.includes('/packages/'));
+    console.log(`${functions.length} functions from the call to the driver's, both included:`);
+    console.log(functions.reverse().join('\n'));
+  }
+  launches = undefined;
+}
 const { q, kCache, blockTable, cacheSeqlens } = problem;
 const more = { headDimV: 512, causal: true };
 const args = {

@@ -29,11 +29,27 @@ const attributes = new Map([
 
 class NullLibrary {
   path = 'a driver that does nothing';
+  #watch;
   #buffers = new Map();
   #next = 0x5500_0000_0000;
   #device = 0x7f00_0000_0000;
 
+  /** `watch` is called with the name of each function before it does nothing. */
+  constructor(watch) {
+    this.#watch = watch;
+  }
+
   bind(symbol) {
+    const call = this.#bind(symbol);
+    const watch = this.#watch;
+    if (watch === undefined) return call;
+    return (...args) => {
+      watch(symbol);
+      return call(...args);
+    };
+  }
+
+  #bind(symbol) {
     if (symbol === 'cuMemAlloc_v2' || symbol === 'cuMemHostAlloc') {
       return (out, bytes) => {
         const address = symbol === 'cuMemAlloc_v2' ? this.#device : this.#host(bytes);
@@ -108,9 +124,9 @@ class NullLibrary {
 }
 
 /** A CudaDriver whose calls succeed at once, without effect. */
-export async function openNullDriver() {
+export async function openNullDriver(watch) {
   const { openLibcuda } = await flashMla('runtime/cuda/libcuda/load.js');
-  const library = new NullLibrary();
+  const library = new NullLibrary(watch);
   const environment = {
     platform: 'linux',
     variables: { FLASH_MLA_LIBCUDA: library.path, FLASH_MLA_CACHE_MB: '0' },
