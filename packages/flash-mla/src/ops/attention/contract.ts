@@ -8,7 +8,7 @@ import type { Schedule } from './schedule-contract.ts';
 export interface DenseDecodeInputs {
   /** (b, sQ, hQ, dQk) bf16, f16 or e4m3. */
   readonly q: TensorView;
-  /** (blocks, page, hK, dQk), the dtype of q. V is the first `headDimV` columns of a row. */
+  /** (blocks, page, hKv, dQk), the dtype of q. V is the first `headDimV` columns of a row. */
   readonly kCache: TensorView;
   /** i32 (b, maxBlocks). */
   readonly blockTable: TensorView;
@@ -93,9 +93,9 @@ export interface SparsePrefillArgs {
 export interface DenseAttentionArgs {
   /** (totalQ, hQ, dQk) bf16 or f16. */
   readonly q: TensorView;
-  /** (totalK, hK, dQk), or paged (blocks, page, hK, dQk) where `blockTable` is given. */
+  /** (totalK, hKv, dQk), or paged (blocks, page, hKv, dQk) where `blockTable` is given. */
   readonly k: TensorView;
-  /** (totalK, hK, dV), or paged (blocks, page, hK, dV). */
+  /** (totalK, hKv, dV), or paged (blocks, page, hKv, dV). */
   readonly v: TensorView;
   /** i32 (b + 1): where each request's queries begin and end; absent: each has `maxSeqlenQ`. */
   readonly cuSeqlensQ?: TensorView;

@@ -125,7 +125,7 @@ export function checkInnerStride(name: string, tensor: Tensor): void {
   );
 }
 
-/** One extent of a tensor. `label` names it, e.g. `hK`. */
+/** One extent of a tensor. `label` names it, e.g. `hKv`. */
 export function checkExtent(
   name: string,
   tensor: Tensor,
@@ -151,12 +151,12 @@ export function checkNotEmpty(name: string, tensor: Tensor, from = 0): void {
 }
 
 /** Query heads share KV heads evenly. */
-export function checkHeads(hQ: number, hK: number, kvName: string): void {
-  if (hQ % hK === 0) return;
+export function checkHeads(hQ: number, hKv: number, kvName: string): void {
+  if (hQ % hKv === 0) return;
   throw new InvalidArgumentError(
     `${kvName}`,
     `a number of KV heads that divides the ${hQ} query heads`,
-    `${hK}`,
+    `${hKv}`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** Checks of tensors that the public operations share, beyond those of `api/arguments.ts`. */
+/** Checks of tensors that the public operations share, beyond those of `arguments.ts`. */
 
 import { type DType, dtypeSize, InvalidArgumentError } from '@flash-mla/core';
 import { Tensor, type TensorHost } from '../tensor/tensor.ts';

@@ -1,4 +1,4 @@
-/** Sizes of the packed FP8 cache rows (DESIGN: `v32`, `model1`), for validation and allocation. */
+/** Sizes of the rows of packed FP8 caches, `v32` and `model1`, for validation and allocation. */
 export interface PackedRows {
   /** Columns of a row once decoded, and so of q. */
   readonly headDimQk: number;

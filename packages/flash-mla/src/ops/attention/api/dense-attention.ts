@@ -9,12 +9,12 @@ type NamedDim = readonly [name: string, value: number];
 
 export function checkAttentionHeads(
   hQ: number,
-  hK: number,
-  hKName: string,
+  hKv: number,
+  kvName: string,
   dQk: NamedDim,
   dV: NamedDim,
 ): void {
-  checkHeads(hQ, hK, hKName);
+  checkHeads(hQ, hKv, kvName);
   checkHeadDim(dQk[0], dQk[1], 8, 256);
   checkHeadDim(dV[0], dV[1], 8, 256);
 }

@@ -37,7 +37,7 @@ export interface DenseDecodeShape {
   readonly hasDescaleK: boolean;
   /** Strides (b, sQ, hQ). */
   readonly q: Placement;
-  /** Strides (block, token, hK). */
+  /** Strides (block, token, hKv). */
   readonly kCache: Placement;
 }
 
@@ -127,7 +127,7 @@ export interface DenseAttentionProblem {
   readonly blockTableStride: number;
   /** Strides (totalQ, hQ). */
   readonly q: Placement;
-  /** Strides (totalK, hK), or (block, token, hK) in a cache. */
+  /** Strides (totalK, hKv), or (block, token, hKv) in a cache. */
   readonly k: Placement;
   readonly v: Placement;
 }

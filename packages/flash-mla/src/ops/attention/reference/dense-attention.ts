@@ -6,9 +6,9 @@ import { cachedTokens, countBelow, gatherTokens, presentTokens } from './dense-d
 export interface VarlenAttentionProblem {
   /** (totalQ, hQ, dQk). */
   readonly q: HostTensor;
-  /** (totalK, hK, dQk). */
+  /** (totalK, hKv, dQk). */
   readonly k: HostTensor;
-  /** (totalK, hK, dV). */
+  /** (totalK, hKv, dV). */
   readonly v: HostTensor;
   /**
    * i32 (b + 1) each: where the queries and keys of a request begin and end. An offset outside
@@ -28,9 +28,9 @@ export interface VarlenAttentionProblem {
 export interface CacheAttentionProblem {
   /** (b, sQ, hQ, dQk). */
   readonly q: HostTensor;
-  /** (blocks, page, hK, dQk); without a block table request i owns block i. */
+  /** (blocks, page, hKv, dQk); without a block table request i owns block i. */
   readonly kCache: HostTensor;
-  /** (blocks, page, hK, dV). */
+  /** (blocks, page, hKv, dV). */
   readonly vCache: HostTensor;
   /** i32 (b): clamped to 0…maxBlocks·page. */
   readonly cacheSeqlens: HostTensor<'i32'>;
@@ -53,7 +53,7 @@ export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswe
   const { q, k, v, cuSeqlensQo, cuSeqlensKv, causal = false } = problem;
   const { maxSeqlenQo = Number.POSITIVE_INFINITY } = problem;
   const [totalQ, hQ, dQk] = extents('q', q, 3) as [number, number, number];
-  const [totalK, hK] = extents('k', k, 3) as [number, number, number];
+  const [totalK, hKv] = extents('k', k, 3) as [number, number, number];
   const dV = extents('v', v, 3)[2] as number;
   const scale = problem.softmaxScale ?? 1 / Math.sqrt(dQk);
   const out = new Float64Array(totalQ * hQ * dV);
@@ -63,18 +63,18 @@ export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswe
   for (let i = 0; i + 1 < cuSeqlensQo.data.length; i++) {
     const [beginQ, endQ] = packedSpan(cuSeqlensQo, i, totalQ);
     const [beginK, endK] = packedSpan(cuSeqlensKv, i, totalK);
-    for (let headK = 0; headK < hK; headK++) {
+    for (let headKv = 0; headKv < hKv; headKv++) {
       attendSequence({
         queries,
         beginQ,
         lengthQ: Math.min(endQ - beginQ, maxSeqlenQo),
         hQ,
         dQk,
-        keys: gatherPacked(k, beginK, endK, headK),
-        values: gatherPacked(v, beginK, endK, headK),
+        keys: gatherPacked(k, beginK, endK, headKv),
+        values: gatherPacked(v, beginK, endK, headKv),
         lengthK: endK - beginK,
-        firstHead: (headK * hQ) / hK,
-        group: hQ / hK,
+        firstHead: (headKv * hQ) / hKv,
+        group: hQ / hKv,
         dV,
         scale,
         causal,
@@ -92,7 +92,7 @@ export function varlenAttention(problem: VarlenAttentionProblem): AttentionAnswe
 export function cacheAttention(problem: CacheAttentionProblem): AttentionAnswer {
   const { q, kCache, vCache, cacheSeqlens, causal = false } = problem;
   const [b, sQ, hQ, dQk] = extents('q', q, 4) as [number, number, number, number];
-  const [, , hK] = extents('kCache', kCache, 4) as [number, number, number, number];
+  const [, , hKv] = extents('kCache', kCache, 4) as [number, number, number, number];
   const dV = extents('vCache', vCache, 4)[3] as number;
   const blockTable = problem.blockTable ?? ownBlocks(b);
   const scale = problem.softmaxScale ?? 1 / Math.sqrt(dQk);
@@ -103,19 +103,19 @@ export function cacheAttention(problem: CacheAttentionProblem): AttentionAnswer 
   for (let i = 0; i < b; i++) {
     const lengthK = cachedTokens(cacheSeqlens, i, kCache, blockTable);
     const tokens = presentTokens(kCache, blockTable, i, lengthK);
-    for (let headK = 0; headK < hK; headK++) {
+    for (let headKv = 0; headKv < hKv; headKv++) {
       attendSequence({
         queries,
         beginQ: i * sQ,
         lengthQ: sQ,
         hQ,
         dQk,
-        keys: gatherTokens(kCache, blockTable, i, tokens, headK),
-        values: gatherTokens(vCache, blockTable, i, tokens, headK),
+        keys: gatherTokens(kCache, blockTable, i, tokens, headKv),
+        values: gatherTokens(vCache, blockTable, i, tokens, headKv),
         tokens,
         lengthK,
-        firstHead: (headK * hQ) / hK,
-        group: hQ / hK,
+        firstHead: (headKv * hQ) / hKv,
+        group: hQ / hKv,
         dV,
         scale,
         causal,

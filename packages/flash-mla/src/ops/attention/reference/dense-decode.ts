@@ -5,7 +5,7 @@ import { attend } from './attend.ts';
 export interface DenseDecodeProblem {
   /** (b, sQ, hQ, dQk). */
   readonly q: HostTensor;
-  /** (blocks, page, hK, dQk), of any number of blocks, none included; V is the first `headDimV` columns. */
+  /** (blocks, page, hKv, dQk), of any number of blocks, none included; V is the first `headDimV` columns. */
   readonly kCache: HostTensor;
   /** i32 (b, maxBlocks); tokens of an entry outside 0…blocks − 1 are skipped. */
   readonly blockTable: HostTensor<'i32'>;
@@ -34,21 +34,21 @@ export function denseDecode(problem: DenseDecodeProblem): DecodeAnswer {
   const { q, kCache, blockTable, cacheSeqlens, headDimV, causal = false } = problem;
   const { descaleQ = 1, descaleK = 1 } = problem;
   const [b, sQ, hQ, d] = extents('q', q, 4) as [number, number, number, number];
-  const [, , hK] = extents('kCache', kCache, 4) as [number, number, number, number];
+  const [, , hKv] = extents('kCache', kCache, 4) as [number, number, number, number];
   const scale = (problem.softmaxScale ?? 1 / Math.sqrt(d)) * descaleQ * descaleK;
-  const group = hQ / hK;
+  const group = hQ / hKv;
   const queries = decodeAll(q);
   const out = new Float64Array(b * sQ * hQ * headDimV);
   const lse = new Float64Array(b * hQ * sQ);
 
   for (let i = 0; i < b; i++) {
     const seqlen = cachedTokens(cacheSeqlens, i, kCache, blockTable);
-    for (let headK = 0; headK < hK; headK++) {
+    for (let headKv = 0; headKv < hKv; headKv++) {
       const tokens = presentTokens(kCache, blockTable, i, seqlen);
-      const keys = gatherTokens(kCache, blockTable, i, tokens, headK);
+      const keys = gatherTokens(kCache, blockTable, i, tokens, headKv);
       for (let s = 0; s < sQ; s++) {
         const count = countBelow(tokens, causal ? seqlen - sQ + s + 1 : seqlen);
-        const first = (i * sQ + s) * hQ + headK * group;
+        const first = (i * sQ + s) * hQ + headKv * group;
         const answer = attend(
           queries.subarray(first * d, (first + group) * d),
           group,
@@ -59,7 +59,7 @@ export function denseDecode(problem: DenseDecodeProblem): DecodeAnswer {
           out[first * headDimV + c] = (answer.out[c] as number) * descaleK;
         }
         for (let h = 0; h < group; h++) {
-          lse[(i * hQ + headK * group + h) * sQ + s] = answer.lse[h] as number;
+          lse[(i * hQ + headKv * group + h) * sQ + s] = answer.lse[h] as number;
         }
       }
     }

@@ -8,7 +8,7 @@ import type { Piece } from '../pieces.ts';
 import { Consumer } from './dense/consume.ts';
 import { fetchKeys } from './dense/fetch-keys.ts';
 import { fetchQuery } from './dense/fetch-query.ts';
-import { type Blocks, hideBeyondEnd } from './dense/hide.ts';
+import { type Blocks, maskBeyondEnd } from './dense/mask.ts';
 import { heedMissing } from './dense/missing-pages.ts';
 import { type DecodeParams, decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
@@ -74,8 +74,8 @@ export function buildHopperDenseDecode(
         work.forEachPiece((piece) => fetchKeys(k, shared, tile, ring, work.keysOf(piece)));
       },
       fetchQueries() {
-        fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
-          fetchQuery(k, shared, { rows: tileRows, keyTiles }, source, parity, meanwhile),
+        fetchAllQueries(k, shared, work, (source, phase, meanwhile) =>
+          fetchQuery(k, shared, { rows: tileRows, keyTiles }, source, phase, meanwhile),
         );
       },
       consume() {
@@ -87,22 +87,22 @@ export function buildHopperDenseDecode(
           { ...tile, registerTiles: 1 },
           place,
           state,
-          (...hidden) => hideBeyondEnd(k, shared, geometry, place, ...hidden),
+          (...hidden) => maskBeyondEnd(k, shared, geometry, place, ...hidden),
         );
-        const parity = k.var('u32', 0).named('query_parity');
+        const phase = k.var('u32', 0).named('query_parity');
         const attend = (piece: Piece) => {
           const blocks = work.blocksOf(piece, p.scale);
           resetRows(state);
-          consumer.loadQuery(parity);
+          consumer.loadQuery(phase);
           consumer.attend(heedMissing(k, shared, blocks));
-          const target = awaitTarget(k, shared, parity);
+          const target = awaitTarget(k, shared, phase);
           consumer.releaseQuery();
-          releaseCombine(k, hasNext(shared, parity).not());
-          const results = { shared, place, state, piece, target, parity, work, outElement };
+          releaseCombine(k, hasNext(shared, phase).not());
+          const results = { shared, place, state, piece, target, parity: phase, work, outElement };
           writeResults(k, p, results);
-          parity.set(parity.xor(1));
+          phase.set(phase.xor(1));
         };
-        work.forEachPiece(attend, () => hasNext(shared, parity.xor(1)));
+        work.forEachPiece(attend, () => hasNext(shared, phase.xor(1)));
       },
     });
     // No CTA may end while another may still copy into it or arrive at its barriers.

@@ -15,7 +15,7 @@ import { initBarriers } from './e4m3/barriers.ts';
 import { E4m3Consumer } from './e4m3/consume.ts';
 import { fetchKeys } from './e4m3/fetch-keys.ts';
 import { fetchQuery } from './e4m3/fetch-query.ts';
-import { bothConsumers } from './e4m3/team.ts';
+import { groupOfBoth } from './e4m3/reduction-group.ts';
 import { consumerRegisters, type E4m3Tile, e4m3Layout, producerRegisters } from './e4m3/tile.ts';
 import { writeResults } from './swap-ab/results.ts';
 import { resetRows, rowState } from './swap-ab/row-state.ts';
@@ -68,29 +68,29 @@ export function buildE4m3DenseDecode(config: E4m3DenseDecodeConfig): Kernel<E4m3
         work.forEachPiece((piece) => fetchKeys(k, shared, ring, work.keysOf(piece)));
       },
       fetchQueries() {
-        fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
-          fetchQuery(k, shared, tile, source, parity, meanwhile),
+        fetchAllQueries(k, shared, work, (source, phase, meanwhile) =>
+          fetchQuery(k, shared, tile, source, phase, meanwhile),
         );
       },
       consume() {
         const place = consumerPlace(k, group);
         const state = rowState(k, tile.rows, ownValueTiles);
-        const team = bothConsumers(k, shared, place);
-        const consumer = new E4m3Consumer(k, shared, tile, team, place, state);
+        const reduction = groupOfBoth(k, shared, place);
+        const consumer = new E4m3Consumer(k, shared, tile, reduction, place, state);
         const columns = { first: firstColumn(k, place), offsets: [0, 16, 32, 48] };
-        const parity = k.var('u32', 0).named('query_parity');
+        const phase = k.var('u32', 0).named('query_parity');
         const factor = oneUnlessGiven(k, p.descaleK);
         const scale = descaledScale(k, p);
         const attend = (piece: Piece) => {
           const blocks = work.blocksOf(piece, scale);
           resetRows(state);
-          const target = consumer.attend(blocks, parity, () => awaitTarget(k, shared, parity));
-          releaseCombine(k, hasNext(shared, parity).not());
-          const where = { team, place, columns, piece, target, work };
+          const target = consumer.attend(blocks, phase, () => awaitTarget(k, shared, phase));
+          releaseCombine(k, hasNext(shared, phase).not());
+          const where = { group: reduction, place, columns, piece, target, work };
           writeResults(k, p, { ...where, state, outElement, factor });
-          parity.set(parity.xor(1));
+          phase.set(phase.xor(1));
         };
-        work.forEachPiece(attend, () => hasNext(shared, parity.xor(1)));
+        work.forEachPiece(attend, () => hasNext(shared, phase.xor(1)));
       },
     });
   });

@@ -16,7 +16,7 @@ import { initBarriers } from './few-rows/barriers.ts';
 import { FewRowsConsumer } from './few-rows/consume.ts';
 import { fetchKeys } from './few-rows/fetch-keys.ts';
 import { pairColumns } from './few-rows/neighbours.ts';
-import { ownConsumer } from './few-rows/team.ts';
+import { groupOfConsumer } from './few-rows/reduction-group.ts';
 import { fewRows, fewRowsLayout, keyPartsOf } from './few-rows/tile.ts';
 import { writeResults } from './swap-ab/results.ts';
 import { resetRows, rowState } from './swap-ab/row-state.ts';
@@ -66,26 +66,35 @@ export function buildFewRowsDenseDecode(
         work.forEachPiece((piece) => fetchKeys(k, shared, parts, ring, work.keysOf(piece)));
       },
       fetchQueries() {
-        fetchAllQueries(k, shared, work, (source, parity, meanwhile) =>
-          fetchQuery(k, shared, { rows: fewRows, keyTiles }, source, parity, meanwhile),
+        fetchAllQueries(k, shared, work, (source, phase, meanwhile) =>
+          fetchQuery(k, shared, { rows: fewRows, keyTiles }, source, phase, meanwhile),
         );
       },
       consume() {
         const place = consumerPlace(k, group);
         const state = rowState(k, fewRows, ownValueTiles);
-        const team = ownConsumer(k, shared, place);
-        const consumer = new FewRowsConsumer(k, shared, element, parts, team, place, state);
-        const parity = k.var('u32', 0).named('query_parity');
+        const reduction = groupOfConsumer(k, shared, place);
+        const consumer = new FewRowsConsumer(k, shared, element, parts, reduction, place, state);
+        const phase = k.var('u32', 0).named('query_parity');
         const attend = (piece: Piece) => {
           const blocks = work.blocksOf(piece, p.scale);
           resetRows(state);
-          const target = consumer.attend(blocks, parity, () => awaitTarget(k, shared, parity));
-          releaseCombine(k, hasNext(shared, parity).not());
+          const target = consumer.attend(blocks, phase, () => awaitTarget(k, shared, phase));
+          releaseCombine(k, hasNext(shared, phase).not());
           const columns = pairColumns(k, place, parts, state);
-          writeResults(k, p, { team, place, state, columns, piece, target, work, outElement });
-          parity.set(parity.xor(1));
+          writeResults(k, p, {
+            group: reduction,
+            place,
+            state,
+            columns,
+            piece,
+            target,
+            work,
+            outElement,
+          });
+          phase.set(phase.xor(1));
         };
-        work.forEachPiece(attend, () => hasNext(shared, parity.xor(1)));
+        work.forEachPiece(attend, () => hasNext(shared, phase.xor(1)));
       },
     });
   });

@@ -7,7 +7,7 @@ import {
   type Value,
 } from '@flash-mla/ptx';
 import type { Element } from '../element.ts';
-import { finish, type Steps } from './steps.ts';
+import { drain, type Steps } from './steps.ts';
 
 /** Largest power of two, at most 16, that divides every address to be read. */
 export type Alignment = 1 | 2 | 4 | 8 | 16;
@@ -127,7 +127,7 @@ export function* copyRowInSteps(k: Ops, row: RowCopy<Element>, wanted?: Value<'p
 
 /** Copies a row of 16-bit elements. */
 export function copyRow(k: Ops, row: RowCopy<Element>): void {
-  finish(copyRowInSteps(k, row));
+  drain(copyRowInSteps(k, row));
 }
 
 /** Copies a row of e4m3 elements as f16. */
@@ -137,7 +137,7 @@ export function copyRowFromE4m3(k: Ops, row: RowCopy<'e4m3'>): void {
     const pairs = words.flatMap((word) => e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }));
     to.as('b32').storeVec(pairs.map((pair) => pair.as('b32')));
   });
-  finish(steps);
+  drain(steps);
 }
 
 function* eachChunk<E extends MemType>(

@@ -5,7 +5,7 @@
 export type Steps = Generator<void, void, void>;
 
 /** Builds what is left. */
-export function finish(steps: Steps): void {
+export function drain(steps: Steps): void {
   while (steps.next().done !== true);
 }
 
@@ -23,7 +23,7 @@ export function* loadingAhead<T>(loads: Iterable<Load<T>>, ahead: number): Gener
 }
 
 /** Builds works piece by piece in turns, the first first, until all are done. */
-export function takeTurns(...works: readonly Steps[]): void {
+export function interleave(...works: readonly Steps[]): void {
   let open = works;
   while (open.length > 0) open = open.filter((work) => work.next().done !== true);
 }

@@ -43,7 +43,7 @@ export function writeResults(
           out.bytes(16 * j).store(packPair(k, tile.element, lo, hi).as('b32'));
         }
         k.if(column.eq(0), () => {
-          const lse = states[m].reference[r].add(k.lg2(sums[m][r])).mul(Math.LN2);
+          const lse = states[m].runningMax[r].add(k.lg2(sums[m][r])).mul(Math.LN2);
           const isEmpty = sums[m][r].eq(0);
           results.lse(row).store(k.select<'f32'>(isEmpty, Number.POSITIVE_INFINITY, lse));
         });

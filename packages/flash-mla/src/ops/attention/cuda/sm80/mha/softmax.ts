@@ -1,6 +1,6 @@
 import { type Ops, packPair, segmentMax, segmentSum, type Value } from '@flash-mla/ptx';
 import type { Fragment } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
-import { moveReference, newRowState, type RowState } from '../mla/softmax.ts';
+import { newRowState, type RowState, raiseRunningMax } from '../mla/softmax.ts';
 import type { Accumulators } from './scores.ts';
 import type { MhaTile } from './tile.ts';
 
@@ -40,7 +40,7 @@ export function softmaxStep(
         local.reduce((a, b) => a.max(b)),
         4,
       );
-      const { factor, base } = moveReference(k, state.reference[r], largest.mul(scale));
+      const { factor, base } = raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
       let sum = state.sum[r].mul(factor);
       rowScores.forEach((acc, j) => {
         const [p0, p1] = [acc[2 * r], acc[2 * r + 1]].map((s) =>

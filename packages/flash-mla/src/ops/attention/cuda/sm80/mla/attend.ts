@@ -1,5 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { finish, takeTurns } from '../../../../kernel-lib/cuda/sm80/steps.ts';
+import { drain, interleave } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { KeySource, ScoreMask } from './keys.ts';
 import type { WarpPlace } from './place.ts';
 import { fetchQuery, type QueryRows } from './query.ts';
@@ -72,7 +72,7 @@ function attendInTurn(k: Ops, attention: Attention): { state: RowState; outputs:
     const scores = splitsDepth
       ? scoresBySplitDepth(k, tile, shared, place, stage, copies)
       : scoresOfRows(k, tile, shared, place, query, stage, copies);
-    finish(copies);
+    drain(copies);
     k.cpAsyncCommit();
     keys.seek(next.add(1));
     k.section('softmax', () => {
@@ -83,7 +83,7 @@ function attendInTurn(k: Ops, attention: Attention): { state: RowState; outputs:
       k.barrier();
     });
     k.section('values', () => {
-      finish(addWeightedValues(k, tile, shared, place, outputs, stage));
+      drain(addWeightedValues(k, tile, shared, place, outputs, stage));
     });
     stage.set(stageAfter(k, stage, 1, tile.stages));
   });
@@ -91,16 +91,16 @@ function attendInTurn(k: Ops, attention: Attention): { state: RowState; outputs:
 }
 
 /**
- * A tile's values together with the scores of the next tile, whose instructions hide each other's latency;
- * between them only the softmax, which late values fill. Takes a ring of stages: one is used, the next has
- * arrived as well.
+ * A software-pipelined loop: the values (PV) of a tile are interleaved with the scores (QKᵀ) of the next one,
+ * so that their instructions hide each other's latency. The last steps of PV are deferred and overlap the
+ * softmax of the next tile. Needs at least two stages: one is used, and the next has arrived.
  */
 function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: Outputs } {
   const { tile, shared, place, keys, from, to } = attention;
   const ahead = tile.stages - 1;
   const valueSteps = tile.tokens / 16;
   const firstLate = valueSteps - tile.lateValueSteps;
-  // Before the first tile there are no late values: those of its own, weighted by zeros.
+  // Before the first tile nothing is deferred: its own values, weighted by zeros, stand for that.
   if (firstLate < valueSteps) clearWeights(k, shared, place);
   const query = startCopies(k, attention, ahead);
 
@@ -113,25 +113,25 @@ function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: 
   };
   const stage = k.var('u32', 0).named('stage');
   const lateStage = k.var('u32', 0).named('late_stage');
-  const lateValues = () => {
+  const deferredValues = () => {
     const steps = { from: firstLate, to: valueSteps, rescale: false };
     return addRawValues(k, tile, shared, place, outputs, lateStage, steps);
   };
   k.section('first scores', () => {
     k.cpAsyncWait(ahead - 1);
     k.barrier();
-    finish(scoresOf(stage));
+    drain(scoresOf(stage));
   });
   k.for({ from, to, name: 'tile', uniform: true, unroll: false }, (i) => {
     const next = i.add(ahead);
     const copies = keys.fetch(next, stageAfter(k, stage, ahead, tile.stages), next.lt(to));
     const start = () => {
-      finish(copies);
+      drain(copies);
       k.cpAsyncCommit();
       keys.seek(next.add(1));
     };
     k.section('softmax', () => {
-      const late = firstLate < valueSteps ? lateValues() : undefined;
+      const late = firstLate < valueSteps ? deferredValues() : undefined;
       const meanwhile = () => late?.next();
       const sums = sumChains(chains);
       const scores =
@@ -142,7 +142,7 @@ function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: 
       attention.observe?.(maxima);
       // All warps are done with the values of the tile before this one: its stage is free.
       if (ahead === 1) start();
-      if (late) finish(late);
+      if (late) drain(late);
       softmaxStep(k, tile, shared, place, state, scores, maxima, attention.scale);
       // The next tile has arrived.
       k.cpAsyncWait(Math.max(0, ahead - 2));
@@ -153,13 +153,13 @@ function attendAhead(k: Ops, attention: Attention): { state: RowState; outputs: 
     k.section('values and next scores', () => {
       const steps = { from: 0, to: firstLate, rescale: true };
       const values = addRawValues(k, tile, shared, place, outputs, stage, steps);
-      takeTurns(copies, scoresOf(nextStage), values);
+      interleave(copies, scoresOf(nextStage), values);
     });
     if (ahead > 1) start();
     lateStage.set(stage);
     stage.set(nextStage);
   });
-  if (firstLate < valueSteps) k.section('late values', () => finish(lateValues()));
+  if (firstLate < valueSteps) k.section('late values', () => drain(deferredValues()));
   return { state, outputs };
 }
 
@@ -186,7 +186,7 @@ function startCopies(k: Ops, attention: Attention, ahead: number): QueryFragment
     k.cpAsyncCommit();
     for (let i = 0; i < ahead; i++) {
       const next = from.add(i);
-      const fetch = () => finish(keys.fetch(next, k.constant('u32', i)));
+      const fetch = () => drain(keys.fetch(next, k.constant('u32', i)));
       k.if(next.lt(to), fetch, { uniform: true });
       k.cpAsyncCommit();
       keys.seek(next.add(1));

@@ -112,7 +112,7 @@ export function writeMergedResults(k: Ops, p: Params, results: MergedResults): v
     if (factor !== undefined) scale.set(scale.mul(factor));
     scale.set(k.select<'f32'>(sum.eq(0), 0, scale));
     for (const o of columns) o.set(o.mul(scale));
-    return k.var('f32', state.reference[r as 0 | 1].add(k.lg2(sum)));
+    return k.var('f32', state.runningMax[r as 0 | 1].add(k.lg2(sum)));
   });
 
   /** Whether the rows are finished here: 1. */

@@ -6,7 +6,7 @@ import {
   copyRowFromE4m3,
   segmentChunks,
 } from '../../../../kernel-lib/cuda/sm80/copy.ts';
-import { finish } from '../../../../kernel-lib/cuda/sm80/steps.ts';
+import { drain } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { WarpPlace } from './place.ts';
 import { copyRawRow, rowShare } from './raw-rows.ts';
 import type { MlaShared } from './shared.ts';
@@ -77,5 +77,5 @@ function fetchRawQuery(
   const from = rows.pointer(k.select(present, share.row, 0)).as('e4m3');
   const to = shared.rawKeys.row(transit, share.row);
   const { alignment } = rows;
-  finish(copyRawRow(k, { to, from, share, width: columns, columns, alignment, present }));
+  drain(copyRawRow(k, { to, from, share, width: columns, columns, alignment, present }));
 }

@@ -36,7 +36,7 @@ export function normalizeOutputs(
     sums.forEach((sum, r) => {
       const row = place.row.add(8 * r);
       const isEmpty = sum.eq(0);
-      const lse2 = state.reference[r].add(k.lg2(sum));
+      const lse2 = state.runningMax[r].add(k.lg2(sum));
       const factor = finish({ row, r, isEmpty, lse2 });
       shared.rowScale.at(row).store(k.select<'f32'>(isEmpty, 0, k.rcp(sum).mul(factor)));
     });

@@ -8,7 +8,7 @@ import {
   rightFragments,
   rowBytes,
 } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
-import { type Steps, takeTurns } from '../../../../kernel-lib/cuda/sm80/steps.ts';
+import { interleave, type Steps } from '../../../../kernel-lib/cuda/sm80/steps.ts';
 import type { WarpPlace } from './place.ts';
 import {
   keepRawFragments,
@@ -115,7 +115,7 @@ export function scoresOfRows(
 ): Scores {
   const chains = newChains(k, tile);
   const keys = keyUnits(k, tile, shared, place, stage);
-  takeTurns(copies, addScores(k, tile, chains, query, keys));
+  interleave(copies, addScores(k, tile, chains, query, keys));
   return sumChains(chains);
 }
 

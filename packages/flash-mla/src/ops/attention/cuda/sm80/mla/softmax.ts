@@ -13,15 +13,18 @@ import type { MlaShared } from './shared.ts';
 import { type MlaTile, tileShape } from './tile.ts';
 
 /**
- * How far, in powers of two, a row's scores may rise above its reference before the outputs are
+ * How far, in powers of two, a row's scores may rise above its running maximum before the outputs are
  * rescaled to a new one. Weights up to 2^8 cost no precision, and rescaling every output is rare.
  */
 const headroom = 8;
 
 /** Online softmax of the lane's two rows, 8 apart; all in base 2. */
 export interface RowState {
-  /** What weights are relative to: 2^(score − reference). −inf: nothing seen yet. */
-  readonly reference: readonly [Var<'f32'>, Var<'f32'>];
+  /**
+   * The running maximum m: weights are 2^(score − m). It stays behind the largest score by up to the
+   * headroom. −inf: nothing seen yet.
+   */
+  readonly runningMax: readonly [Var<'f32'>, Var<'f32'>];
   /** Sum of the weights that this lane computed. */
   readonly sum: readonly [Var<'f32'>, Var<'f32'>];
 }
@@ -29,7 +32,7 @@ export interface RowState {
 export function newRowState(k: Ops): RowState {
   const [r0, r1] = k.vars('f32', 2, Number.NEGATIVE_INFINITY);
   const [s0, s1] = k.vars('f32', 2, 0);
-  return { reference: [r0, r1], sum: [s0, s1] };
+  return { runningMax: [r0, r1], sum: [s0, s1] };
 }
 
 const pair = [0, 1] as const;
@@ -81,31 +84,31 @@ function acrossWarps(
   });
 }
 
-/** Whether a score rises so far above a row's reference that this must move. */
-export const risesAbove = (score: Value<'f32'>, reference: Value<'f32'>): Value<'pred'> =>
-  score.gt(reference.add(headroom));
+/** Whether a score rises so far above a row's running maximum that this must be raised. */
+export const risesAbove = (score: Value<'f32'>, runningMax: Value<'f32'>): Value<'pred'> =>
+  score.gt(runningMax.add(headroom));
 
 /** What a row's scores are added to for the exponents of its weights. */
-export function baseOf(k: Ops, reference: Value<'f32'>): Value<'f32'> {
+export function baseOf(k: Ops, runningMax: Value<'f32'>): Value<'f32'> {
   // Where all is −inf so far, −inf − −inf must not become NaN.
-  return k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference).neg();
+  return k.select<'f32'>(runningMax.eq(Number.NEGATIVE_INFINITY), 0, runningMax).neg();
 }
 
 /**
- * Moves a row's reference if its largest score rises too far above it. What was summed up so far must
+ * Raises a row's running maximum if its largest score rises too far above it. What was summed up so far must
  * be multiplied by `factor`; weights are 2^(score + base).
  */
-export function moveReference(
+export function raiseRunningMax(
   k: Ops,
   row: Var<'f32'>,
   largest: Value<'f32'>,
 ): { readonly factor: Value<'f32'>; readonly base: Value<'f32'> } {
   const before = k.copy<'f32'>(row);
   const rises = risesAbove(largest, before);
-  const reference = k.select(rises, largest, before);
-  const factor = k.select(rises, k.ex2(before.sub(reference), { ftz: true }), 1);
-  row.set(reference);
-  return { factor, base: baseOf(k, reference) };
+  const runningMax = k.select(rises, largest, before);
+  const factor = k.select(rises, k.ex2(before.sub(runningMax), { ftz: true }), 1);
+  row.set(runningMax);
+  return { factor, base: baseOf(k, runningMax) };
 }
 
 /**
@@ -126,7 +129,7 @@ export function softmaxStep(
   const { tokensPerWarp } = tileShape(tile);
   const firstToken = k.mad(place.group, tokensPerWarp, place.column);
   const factors = pair.map((r) => {
-    const { factor, base } = moveReference(k, state.reference[r], maxima[r].mul(scale));
+    const { factor, base } = raiseRunningMax(k, state.runningMax[r], maxima[r].mul(scale));
     const weights = shared.scratch.weights.row(place.row.add(8 * r));
     let sum = state.sum[r].mul(factor);
     scores.forEach((acc, j) => {

@@ -1,6 +1,6 @@
 import { type Ops, packPair, segmentMax, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import { moveReference } from '../../sm80/mla/softmax.ts';
+import { raiseRunningMax } from '../../sm80/mla/softmax.ts';
 
 const pair = [0, 1] as const;
 
@@ -59,7 +59,7 @@ export function weigh(
       combined(mine, (a, b) => a.max(b)),
       4,
     );
-    const { factor, base } = moveReference(k, reference[r], largest.mul(scale));
+    const { factor, base } = raiseRunningMax(k, reference[r], largest.mul(scale));
     const before = sum[r].mul(factor);
     const weights = mine.map((s) => {
       s.set(k.ex2(k.fma(s, scale, base), { ftz: true }));

@@ -6,7 +6,7 @@ import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import { scaleRows } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
 import { fragmentRows, mnMajorFrom } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
 import { partBarrier, weightsBarrier } from './ring.ts';
-import { meet, type RowState, type Weights, weigh } from './row-state.ts';
+import { type RowState, rescaleToCommonMax, softmaxStep, type Weights } from './row-state.ts';
 import {
   barrierId,
   consumers,
@@ -35,7 +35,7 @@ export interface BlockRange {
 }
 
 /** Hides tokens of `block`, whose scores are this thread's and wait to become weights. */
-export type HideTokens<B extends BlockRange> = (
+export type MaskTokens<B extends BlockRange> = (
   blocks: B,
   block: Value<'u32'>,
   scores: readonly Var<'f32'>[],
@@ -47,7 +47,7 @@ export interface ConsumerRegisters {
   readonly partnerWeights: readonly (readonly Var<'b32'>[])[];
   readonly query: readonly (readonly Var<'b32'>[])[];
   /**
-   * In one register: bit 0, whose block comes next; bits 1 and 2, the parities of the blocks that come next
+   * In one register: bit 0, whose block comes next; bits 1 and 2, the phases of the blocks that come next
    * in this consumer's stage and in its partner's.
    */
   readonly turn: Var<'u32'>;
@@ -83,7 +83,7 @@ export interface ConsumerTile extends Pick<HopperTile, 'element' | 'clusterSize'
 }
 
 /** A block's weights, and what the outputs are to be multiplied by before its values are added. */
-type Weighed = ReturnType<typeof weigh>;
+type SoftmaxStep = ReturnType<typeof softmaxStep>;
 
 /** What of a CTA's shared memory consumers use. */
 export type ConsumerShared = Pick<
@@ -105,7 +105,7 @@ export class Consumer<B extends BlockRange> {
   readonly #k: Ops;
   readonly #shared: ConsumerShared;
   readonly #tile: ConsumerTile;
-  readonly #hide: HideTokens<B>;
+  readonly #mask: MaskTokens<B>;
   readonly #registers: ConsumerRegisters;
   readonly #partner: Value<'u32'>;
 
@@ -115,7 +115,7 @@ export class Consumer<B extends BlockRange> {
     tile: ConsumerTile,
     place: ConsumerPlace,
     state: RowState,
-    hide: HideTokens<B>,
+    hide: MaskTokens<B>,
     registers: ConsumerRegisters = consumerRegistersOf(k, tile),
   ) {
     this.#k = k;
@@ -123,7 +123,7 @@ export class Consumer<B extends BlockRange> {
     this.#tile = tile;
     this.place = place;
     this.state = state;
-    this.#hide = hide;
+    this.#mask = hide;
     this.#registers = registers;
     this.#partner = place.consumer.xor(1).named('partner');
   }
@@ -137,10 +137,10 @@ export class Consumer<B extends BlockRange> {
   }
 
   /** Takes in the queries of a request. Both consumers must be done with the one before. */
-  loadQuery(parity: Value<'u32'>): void {
+  loadQuery(phase: Value<'u32'>): void {
     const k = this.#k;
     const { registerTiles } = this.#tile;
-    k.mbarrierWait(this.#shared.queryFull.at(0), parity);
+    k.mbarrierWait(this.#shared.queryFull.at(0), phase);
     for (let tile = 0; tile < registerTiles; tile++) {
       this.#fragmentRows(this.#shared.query.tile(tile)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
@@ -203,8 +203,8 @@ export class Consumer<B extends BlockRange> {
   #firstBlock(blocks: B, block: Value<'u32'>): void {
     this.#startScores();
     this.#k.wgmmaWait(0);
-    const weighed = this.#softmax(blocks, block);
-    this.#addValues(weighed);
+    const step = this.#softmax(blocks, block);
+    this.#addValues(step);
   }
 
   /** The partner's block, so that it is released early, and then the consumer's own. */
@@ -213,8 +213,8 @@ export class Consumer<B extends BlockRange> {
     this.#finishPartner();
     this.#startScores();
     this.#k.wgmmaWait(0);
-    const weighed = this.#softmax(blocks, block);
-    this.#addValues(weighed);
+    const step = this.#softmax(blocks, block);
+    this.#addValues(step);
   }
 
   /** The own scores, so that they are there when the partner's weights come, and values during the softmax. */
@@ -222,9 +222,9 @@ export class Consumer<B extends BlockRange> {
     this.#startScores();
     this.#startPartner();
     this.#k.wgmmaWait(1);
-    const weighed = this.#softmax(blocks, block);
+    const step = this.#softmax(blocks, block);
     this.#finishPartner();
-    this.#addValues(weighed);
+    this.#addValues(step);
   }
 
   /** Starts the scores of the own block. */
@@ -234,7 +234,7 @@ export class Consumer<B extends BlockRange> {
   }
 
   /** Turns the scores into weights, of which the partner gets a copy. */
-  #softmax(blocks: B, block: Value<'u32'>): Weighed {
+  #softmax(blocks: B, block: Value<'u32'>): SoftmaxStep {
     const k = this.#k;
     const { element, clusterSize } = this.#tile;
     const { valueTiles, releasedParts } = this.#geometry;
@@ -242,14 +242,14 @@ export class Consumer<B extends BlockRange> {
       const rest = partBarrier(this.#shared.empty, this.place.consumer, releasedParts - 1);
       releaseBuffer(k, clusterSize, rest);
     }
-    k.section('softmax', () => this.#hide(blocks, block, this.#registers.scores));
-    const weighed = weigh(k, element, this.state, this.#registers.scores, blocks.scale);
-    this.#handOver(weighed.weights);
-    return weighed;
+    k.section('softmax', () => this.#mask(blocks, block, this.#registers.scores));
+    const step = softmaxStep(k, element, this.state, this.#registers.scores, blocks.scale);
+    this.#handOver(step.weights);
+    return step;
   }
 
   /** Adds the own block's values to the outputs. */
-  #addValues({ weights, factors }: Weighed): void {
+  #addValues({ weights, factors }: SoftmaxStep): void {
     const k = this.#k;
     const { consumer } = this.place;
     scaleRows(k, this.state.outputs, factors);
@@ -316,7 +316,7 @@ export class Consumer<B extends BlockRange> {
       const references = [0, 8].map((r) =>
         this.#shared.references.at(this.#partner, this.place.row.add(r)).load(),
       );
-      meet(k, element, this.state, this.#registers.partnerWeights, references);
+      rescaleToCommonMax(k, element, this.state, this.#registers.partnerWeights, references);
       const { ownChunks } = this.#geometry;
       for (let chunk = 0; chunk < ownChunks; chunk++) {
         const full = partBarrier(this.#shared.full, this.#partner, chunk);
@@ -365,7 +365,7 @@ export class Consumer<B extends BlockRange> {
     });
     k.if(lane.and(3).eq(0), () => {
       [0, 1].forEach((r) => {
-        this.#shared.references.at(consumer, row.add(8 * r)).store(this.state.reference[r]);
+        this.#shared.references.at(consumer, row.add(8 * r)).store(this.state.runningMax[r]);
       });
     });
     k.mbarrierArrive(weightsBarrier(this.#shared, this.#geometry, consumer));

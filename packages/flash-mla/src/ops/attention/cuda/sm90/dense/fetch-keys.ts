@@ -21,7 +21,7 @@ export function fetchKeys(
   const options = { ...multicast, l2Policy: keyPolicy(k) };
   forEachBlock(k, blocks, (page, token) => {
     const isLeader = k.electSync();
-    const place = (tile: number | Value<'u32'>) => [0, token, tile, blocks.headK, page] as const;
+    const place = (tile: number | Value<'u32'>) => [0, token, tile, blocks.headKv, page] as const;
     /** The tiles of a part that this CTA loads, for all of its cluster. */
     const forShare = (part: KeyChunk, use: (tile: number | Value<'u32'>) => void) => {
       const { tiles, first } = part;

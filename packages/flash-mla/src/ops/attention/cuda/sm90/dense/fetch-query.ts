@@ -19,10 +19,10 @@ export function fetchQuery(
   shared: QueryShared,
   { rows, keyTiles }: { readonly rows: number; readonly keyTiles: number },
   source: QuerySource<Element>,
-  parity: Value<'u32'>,
+  phase: Value<'u32'>,
   meanwhile: () => void,
 ): void {
-  k.mbarrierWait(shared.queryEmpty.at(0), parity);
+  k.mbarrierWait(shared.queryEmpty.at(0), phase);
   const thread = k.threadIdx.x.sub(32);
   const chunk = thread.and(segmentThreads - 1);
   const rowsAtOnce = queryThreads / segmentThreads;

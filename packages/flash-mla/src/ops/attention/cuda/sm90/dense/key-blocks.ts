@@ -6,7 +6,7 @@ import { tileTokens } from './tile.ts';
 export interface KeyBlocks<S extends Element | 'e4m3'> {
   /** As `decodeParams` describes it. */
   readonly map: TensorMap<S>;
-  readonly headK: Value<'u32'>;
+  readonly headKv: Value<'u32'>;
   readonly pageSize: number;
   /** The request's row of the block table, and the row's last entry. */
   readonly pages: Pointer<'global', 'u32'>;

@@ -1,7 +1,7 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import type { Blocks } from './hide.ts';
 import type { KeyBlocks } from './key-blocks.ts';
+import type { Blocks } from './mask.ts';
 import { type HopperShared, queryThreads, queryWarps, tileTokens } from './tile.ts';
 
 /**

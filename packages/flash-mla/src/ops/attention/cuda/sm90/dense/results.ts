@@ -85,7 +85,7 @@ export function writeResults(
     const isThere = ownRow.lt(work.count);
     const { query, head } = work.queryAndHead(ownRow);
     const index = k.mad(query, p.numHeadsQ, head);
-    const lse2 = state.reference[r].add(k.lg2(sum));
+    const lse2 = state.runningMax[r].add(k.lg2(sum));
     const writesLse = isThere.and(isFirstLane).and(consumer.eq(0));
     /** The row of `batch` from this lane's columns on, as pairs. */
     const start = k.mad(consumer, ownColumns, lane.and(3).shl(3));

@@ -34,13 +34,13 @@ export function fetchAllQueries<S extends Element | 'e4m3'>(
   k: Ops,
   shared: TargetShared & MissingShared,
   work: Work<S>,
-  fetch: (source: QuerySource<S>, parity: Value<'u32'>, meanwhile: () => void) => void,
+  fetch: (source: QuerySource<S>, phase: Value<'u32'>, meanwhile: () => void) => void,
 ): void {
-  const parity = k.var('u32', 1);
+  const phase = k.var('u32', 1);
   work.forEachPiece((piece) => {
     const tell = lookForMissing(k, shared, work.keysOf(piece), () => work.lengthOf(piece));
-    fetch(work.queryOf(piece), parity, tell);
-    k.if(k.threadIdx.x.eq(32), () => publishTarget(k, shared, piece, parity.xor(1)));
-    parity.set(parity.xor(1));
+    fetch(work.queryOf(piece), phase, tell);
+    k.if(k.threadIdx.x.eq(32), () => publishTarget(k, shared, piece, phase.xor(1)));
+    phase.set(phase.xor(1));
   });
 }

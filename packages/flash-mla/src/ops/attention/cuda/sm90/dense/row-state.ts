@@ -7,43 +7,43 @@ import {
   rowMax,
   scaleRows,
 } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
-import { moveReference } from '../../sm80/mla/softmax.ts';
+import { raiseRunningMax } from '../../sm80/mla/softmax.ts';
 
 /** Fragments of a row tile's weights: 4 registers for every 16 tokens. */
 export type Weights = readonly (readonly Value<'f16x2' | 'bf16x2'>[])[];
 
 /**
  * A consumer's share of the attention of its lanes' two rows, 8 apart: half the columns of the output
- * over all blocks, and the sum of the weights of its own blocks, all relative to 2^reference.
+ * over all blocks, and the sum of the weights of its own blocks, all relative to 2^`runningMax`.
  */
 export interface RowState {
-  readonly reference: readonly Var<'f32'>[];
+  readonly runningMax: readonly Var<'f32'>[];
   readonly sum: readonly Var<'f32'>[];
   readonly outputs: RegisterTile;
 }
 
 export function rowState(k: Ops, columns: number): RowState {
   return {
-    reference: k.vars('f32', 2),
+    runningMax: k.vars('f32', 2),
     sum: k.vars('f32', 2),
     outputs: k.vars('f32', columns / 2),
   };
 }
 
-export function resetRows({ reference, sum, outputs }: RowState): void {
+export function resetRows({ runningMax, sum, outputs }: RowState): void {
   for (const r of laneRows) {
-    reference[r].set(Number.NEGATIVE_INFINITY);
+    runningMax[r].set(Number.NEGATIVE_INFINITY);
     sum[r].set(0);
   }
   for (const output of outputs) output.set(0);
 }
 
 /**
- * Turns a block's scores into weights. References move only where a score rises far above them, which
- * is rare. The sums are rescaled here, the outputs by who calls, with `factors`: multiplications may
+ * Online-softmax step of a block: P = 2^(S · scale − m). The running maximum m is raised only where a score
+ * exceeds it by far, which is rare. The sums are rescaled here, the outputs by who calls, with `factors`: multiplications may
  * still be adding to them.
  */
-export function weigh(
+export function softmaxStep(
   k: Ops,
   element: Element,
   state: RowState,
@@ -53,7 +53,7 @@ export function weigh(
   const factors = laneRows.map((r) => {
     const mine = registersOfRow(scores, r);
     const largest = rowMax(k, mine);
-    const { factor, base } = moveReference(k, state.reference[r], largest.mul(scale));
+    const { factor, base } = raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
     const before = state.sum[r].mul(factor);
     let sum: Value<'f32'> = k.constant('f32', 0);
     for (const s of mine) {
@@ -71,10 +71,10 @@ export function weigh(
 }
 
 /**
- * Brings the partner's weights and this consumer's outputs to the same references, the larger ones:
- * they differ in the first blocks of a request and where a reference has just moved.
+ * Rescales the partner's weights and this consumer's outputs to their common maximum. Maxima differ in the
+ * first blocks of a request and where one has just been raised.
  */
-export function meet(
+export function rescaleToCommonMax(
   k: Ops,
   element: Element,
   state: RowState,
@@ -82,17 +82,17 @@ export function meet(
   references: readonly Value<'f32'>[],
 ): void {
   const differ = k.any(
-    references[0].ne(state.reference[0]).or(references[1].ne(state.reference[1])),
+    references[0].ne(state.runningMax[0]).or(references[1].ne(state.runningMax[1])),
   );
   k.if(
     differ,
     () => {
       const factors = laneRows.map((r) => {
-        const reference = state.reference[r].max(references[r]);
-        const base = k.select<'f32'>(reference.eq(Number.NEGATIVE_INFINITY), 0, reference);
-        const own = k.ex2(state.reference[r].sub(base), { ftz: true });
+        const runningMax = state.runningMax[r].max(references[r]);
+        const base = k.select<'f32'>(runningMax.eq(Number.NEGATIVE_INFINITY), 0, runningMax);
+        const own = k.ex2(state.runningMax[r].sub(base), { ftz: true });
         const other = k.ex2(references[r].sub(base), { ftz: true });
-        state.reference[r].set(reference);
+        state.runningMax[r].set(runningMax);
         return { own, other };
       });
       const own = factors.map((factor) => factor.own);

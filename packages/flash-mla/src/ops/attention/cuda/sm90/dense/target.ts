@@ -9,16 +9,16 @@ export type TargetShared = Pick<HopperShared, 'targets' | 'targetFull'>;
  * Where a piece's results go, and whether another piece follows: a thread of the producer reads it
  * while the consumers compute, who would wait for it at their end. Two pieces take turns.
  */
-type Parity = Value<'u32'>;
+type Phase = Value<'u32'>;
 
 const flags = { isPartial: 1, hasNext: 2 } as const;
 
 /** By one thread, after it has fetched its share of the piece's queries. */
-export function publishTarget(k: Ops, shared: TargetShared, piece: Piece, parity: Parity): void {
+export function publishTarget(k: Ops, shared: TargetShared, piece: Piece, phase: Phase): void {
   const { isPartial, slot } = piece.target();
   const partial = k.select(isPartial, flags.isPartial, 0, 'u32');
   const next = k.select(piece.isLast(), 0, flags.hasNext, 'u32');
-  targetOf(shared, parity).storeVec([partial.or(next), slot]);
+  targetOf(shared, phase).storeVec([partial.or(next), slot]);
   k.mbarrierArrive(shared.targetFull.at(0));
 }
 
@@ -26,18 +26,18 @@ export function publishTarget(k: Ops, shared: TargetShared, piece: Piece, parity
 export function awaitTarget(
   k: Ops,
   shared: TargetShared,
-  parity: Parity,
+  phase: Phase,
 ): { readonly isPartial: Value<'pred'>; readonly slot: Value<'u32'> } {
-  k.mbarrierWait(shared.targetFull.at(0), parity);
-  const [bits, slot] = targetOf(shared, parity).loadVec(2);
+  k.mbarrierWait(shared.targetFull.at(0), phase);
+  const [bits, slot] = targetOf(shared, phase).loadVec(2);
   return { isPartial: bits.and(flags.isPartial).ne(0).named('is_partial'), slot };
 }
 
 /** Whether a piece follows the one whose target was awaited. */
-export function hasNext(shared: TargetShared, parity: Parity): Value<'pred'> {
-  return targetOf(shared, parity).load().and(flags.hasNext).ne(0);
+export function hasNext(shared: TargetShared, phase: Phase): Value<'pred'> {
+  return targetOf(shared, phase).load().and(flags.hasNext).ne(0);
 }
 
-function targetOf(shared: TargetShared, parity: Parity): Pointer<'shared', 'u32'> {
-  return shared.targets.at(parity, 0);
+function targetOf(shared: TargetShared, phase: Phase): Pointer<'shared', 'u32'> {
+  return shared.targets.at(phase, 0);
 }

@@ -2,8 +2,8 @@ import type { Ops, ParamValues, Pointer, Value } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { denseRequests, type QueryAndHead } from '../../dense-requests.ts';
 import { forEachPiece, type Piece } from '../../pieces.ts';
-import type { Blocks } from './hide.ts';
 import type { KeyBlocks } from './key-blocks.ts';
+import type { Blocks } from './mask.ts';
 import type { DecodeParams } from './params.ts';
 import { tileTokens } from './tile.ts';
 
@@ -38,7 +38,7 @@ export function workOf<S extends Element | 'e4m3'>(
   pageSize: number,
   firstRow?: Value<'u32'>,
 ): Work<S> {
-  const headK = k.blockIdx.y;
+  const headKv = k.blockIdx.y;
   const rows = p.seqLenQ.mul(p.groupSize);
   const count = (firstRow ? rows.sub(firstRow) : rows).named('row_count');
   const { queryAndHead, lengthOf, blocksOf, seenBy } = denseRequests(k, p, firstRow);
@@ -53,7 +53,7 @@ export function workOf<S extends Element | 'e4m3'>(
     keysOf({ request, from, end }) {
       const pages = pagesOf(request);
       const range = { from: from.as('u32'), end: () => end().as('u32') };
-      return { map: p.keys, headK, pageSize, pages, lastPage, numBlocks: p.numBlocks, ...range };
+      return { map: p.keys, headKv, pageSize, pages, lastPage, numBlocks: p.numBlocks, ...range };
     },
     lengthOf: ({ request }) => lengthOf(request).as('u32'),
     queryOf({ request }) {

@@ -5,13 +5,13 @@ import {
   type PipelineState,
 } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import type { Blocks } from '../dense/hide.ts';
+import type { Blocks } from '../dense/mask.ts';
 import { heedMissing } from '../dense/missing-pages.ts';
 import { headDimQk, tileTokens } from '../dense/tile.ts';
-import { hideScores } from '../swap-ab/hide.ts';
+import { maskScores } from '../swap-ab/mask.ts';
+import type { ReductionGroup } from '../swap-ab/reduction-group.ts';
 import type { RowState } from '../swap-ab/row-state.ts';
-import type { Team } from '../swap-ab/team.ts';
-import { weigh } from '../swap-ab/weigh.ts';
+import { softmaxStep } from '../swap-ab/softmax-step.ts';
 import { keyFragments } from './key-fragments.ts';
 import { type OperandSet, Operands } from './operands.ts';
 import { type E4m3Shared, type E4m3Tile, setDepth, stageBytes } from './tile.ts';
@@ -27,7 +27,7 @@ export class E4m3Consumer {
   readonly place: ConsumerPlace;
   readonly #k: Ops;
   readonly #shared: E4m3Shared;
-  readonly #team: Team;
+  readonly #group: ReductionGroup;
   readonly #scores: readonly Var<'f32'>[];
   readonly #operands: Operands;
   /** Of the weights of the pair at hand. */
@@ -40,13 +40,13 @@ export class E4m3Consumer {
     k: Ops,
     shared: E4m3Shared,
     tile: E4m3Tile,
-    team: Team,
+    group: ReductionGroup,
     place: ConsumerPlace,
     state: RowState,
   ) {
     this.#k = k;
     this.#shared = shared;
-    this.#team = team;
+    this.#group = group;
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', tile.rows / 2);
@@ -57,17 +57,17 @@ export class E4m3Consumer {
   }
 
   /**
-   * Attends to all blocks of a piece, whose queries arrive with this parity. Makes room for the next
+   * Attends to all blocks of a piece, whose queries arrive with this phase. Makes room for the next
    * piece's, whose target may follow: `takeTarget` takes this piece's before that.
    */
-  attend<T>(given: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
+  attend<T>(given: Blocks, queryPhase: Value<'u32'>, takeTarget: () => T): T {
     const k = this.#k;
-    k.mbarrierWait(this.#shared.queryFull.at(0), queryParity);
+    k.mbarrierWait(this.#shared.queryFull.at(0), queryPhase);
     const blocks = heedMissing(k, this.#shared, given);
     const { from, to } = blocks;
     this.#operands.multiply(this.#scoreSets(from, to));
-    this.#operands.finish();
-    this.#weigh(blocks, from);
+    this.#operands.drain();
+    this.#softmax(blocks, from);
     const pair = k.var('u32', from.add(2)).named('pair');
     k.while(
       () => pair.lt(to),
@@ -75,8 +75,8 @@ export class E4m3Consumer {
         const first = this.#valueSets(0, this.#behind, allTokens);
         const second = this.#valueSets(1, this.#behind.next(true), allTokens);
         this.#operands.multiply([...first, ...second, ...this.#scoreSets(pair, to)]);
-        this.#operands.finish();
-        this.#weigh(blocks, pair);
+        this.#operands.drain();
+        this.#softmax(blocks, pair);
         pair.addTo(2);
       },
       { uniform: true, name: 'pair', unroll: false },
@@ -89,7 +89,7 @@ export class E4m3Consumer {
       const valid = blocks.length.max(first).sub(first);
       const sets = this.#valueSets(block, this.#behind, selectors(k, this.place, valid));
       this.#operands.multiply(sets);
-      this.#operands.finish();
+      this.#operands.drain();
     };
     values(0);
     k.if(last.add(1).lt(to), () => values(1), { uniform: true });
@@ -121,21 +121,21 @@ export class E4m3Consumer {
   }
 
   /** Turns the scores of a pair into weights. */
-  #weigh(blocks: Blocks, pair: Value<'u32'>): void {
+  #softmax(blocks: Blocks, pair: Value<'u32'>): void {
     const k = this.#k;
     k.section('softmax', () => {
       const { place, state } = this;
       const scores = this.#scores;
-      hideScores(k, place, blocks, scores, pair.add(place.consumer));
+      maskScores(k, place, blocks, scores, pair.add(place.consumer));
       this.#buffer.set(this.#buffer.xor(1));
       const weights = this.#shared.weights.tile(this.#buffer, place.consumer, 0);
-      weigh(k, this.#team, place, state, { scores, scale: blocks.scale, weights });
+      softmaxStep(k, this.#group, place, state, { scores, scale: blocks.scale, weights });
     });
   }
 
   /**
-   * outputs += V × weights, 64 of this consumer's columns at a time, for a block of the pair that was last
-   * weighed; its stage is free when its values have been read.
+   * outputs += V × weights, 64 of this consumer's columns at a time, for a block of the pair whose weights
+   * were computed last; its stage is free when its values have been read.
    */
   #valueSets(
     block: 0 | 1,

@@ -20,7 +20,7 @@ export function fetchKeys(
       const full = shared.full.at(ring.stage);
       k.mbarrierArriveExpectTx(full, stageBytes);
       for (let tile = 0; tile < keyTiles; tile++) {
-        const place = [tile * tileColumns, token, blocks.headK, page] as const;
+        const place = [tile * tileColumns, token, blocks.headKv, page] as const;
         k.tensorLoad(shared.keys.tile(ring.stage, tile), blocks.map, place, full, { l2Policy });
       }
     });

@@ -19,10 +19,10 @@ export function fetchQuery(
   shared: E4m3Shared,
   { rows }: E4m3Tile,
   source: QuerySource<'e4m3'>,
-  parity: Value<'u32'>,
+  phase: Value<'u32'>,
   meanwhile: () => void,
 ): void {
-  k.mbarrierWait(shared.queryEmpty.at(0), parity);
+  k.mbarrierWait(shared.queryEmpty.at(0), phase);
   const range = { from: k.threadIdx.x.sub(32), to: rows * chunksPerRow } as const;
   const step = queryThreads * loadsAtOnce;
   k.for({ ...range, step, unroll: false }, (first) => {

@@ -46,7 +46,7 @@ export class Operands {
   }
 
   /** Waits for all multiplications. */
-  finish(): void {
+  drain(): void {
     this.#k.wgmmaWait(0);
     this.#used = 0;
   }

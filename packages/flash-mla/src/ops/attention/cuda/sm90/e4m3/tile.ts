@@ -38,8 +38,8 @@ export const e4m3Layout = ({ rows, stages }: E4m3Tile) => {
     query: field('f16', [rows, headDimQk], tiles),
     /** Of two pairs of blocks, in turn: one is written while a consumer still multiplies the other. */
     weights: field('f16', [2, consumers, rows, tileTokens], { swizzle: '128B' }),
-    /** What each warp found: largest scores, or sums of weights. */
-    found: field('f32', [rows, consumerWarps]),
+    /** Of each warp: largest scores, or sums of weights. */
+    partial: field('f32', [rows, consumerWarps]),
     /** Of two pieces: flags and a slot, see `../dense/target.ts`. */
     targets: field('u32', [2, 2]),
     /** See `../dense/missing-pages.ts`. */

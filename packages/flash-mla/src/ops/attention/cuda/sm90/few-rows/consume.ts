@@ -3,7 +3,7 @@ import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import { type PipelineState, twoStages } from '../../../../kernel-lib/cuda/sm90/pipeline-state.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 import { mnMajorFrom } from '../../../../kernel-lib/cuda/sm90/swizzled-tile.ts';
-import type { Blocks } from '../dense/hide.ts';
+import type { Blocks } from '../dense/mask.ts';
 import { heedMissing } from '../dense/missing-pages.ts';
 import {
   barrierId,
@@ -16,10 +16,10 @@ import {
   tokenStepBytes,
   warpGroupThreads,
 } from '../dense/tile.ts';
-import { hideScores } from '../swap-ab/hide.ts';
+import { maskScores } from '../swap-ab/mask.ts';
+import type { ReductionGroup } from '../swap-ab/reduction-group.ts';
 import type { RowState } from '../swap-ab/row-state.ts';
-import type { Team } from '../swap-ab/team.ts';
-import { weigh } from '../swap-ab/weigh.ts';
+import { softmaxStep } from '../swap-ab/softmax-step.ts';
 import { type FewRowsShared, fewRows, type KeyParts, type PartName } from './tile.ts';
 
 /** The parts of V in the order in which a consumer multiplies them. */
@@ -43,7 +43,7 @@ export class FewRowsConsumer {
   readonly #shared: FewRowsShared;
   readonly #element: Element;
   readonly #parts: KeyParts;
-  readonly #team: Team;
+  readonly #group: ReductionGroup;
   readonly #scores: readonly Var<'f32'>[];
   readonly #ring: PipelineState;
 
@@ -52,7 +52,7 @@ export class FewRowsConsumer {
     shared: FewRowsShared,
     element: Element,
     parts: KeyParts,
-    team: Team,
+    group: ReductionGroup,
     place: ConsumerPlace,
     state: RowState,
   ) {
@@ -60,7 +60,7 @@ export class FewRowsConsumer {
     this.#shared = shared;
     this.#element = element;
     this.#parts = parts;
-    this.#team = team;
+    this.#group = group;
     this.place = place;
     this.state = state;
     this.#scores = k.vars('f32', fewRows / 2);
@@ -68,12 +68,12 @@ export class FewRowsConsumer {
   }
 
   /**
-   * Attends to all blocks of a piece, whose queries arrive with this parity. Makes room for the next
+   * Attends to all blocks of a piece, whose queries arrive with this phase. Makes room for the next
    * piece's, whose target may follow: `takeTarget` takes this piece's before that.
    */
-  attend<T>(given: Blocks, queryParity: Value<'u32'>, takeTarget: () => T): T {
+  attend<T>(given: Blocks, queryPhase: Value<'u32'>, takeTarget: () => T): T {
     const k = this.#k;
-    k.mbarrierWait(this.#shared.queryFull.at(0), queryParity);
+    k.mbarrierWait(this.#shared.queryFull.at(0), queryPhase);
     const blocks = heedMissing(k, this.#shared, given);
     const { from, to } = blocks;
     k.for({ from, to, name: 'block', uniform: true, unroll: false }, (block) => {
@@ -82,7 +82,7 @@ export class FewRowsConsumer {
         const { place, state } = this;
         const first = block.mul(tileTokens);
         const scores = this.#scores;
-        hideScores(k, place, blocks, scores, block);
+        maskScores(k, place, blocks, scores, block);
         k.if(
           first.add(tileTokens).gt(blocks.length),
           () => {
@@ -91,7 +91,7 @@ export class FewRowsConsumer {
           { uniform: true },
         );
         const weights = this.#shared.weights.tile(this.#ring.stage, place.consumer, 0);
-        weigh(k, this.#team, place, state, { scores, scale: blocks.scale, weights });
+        softmaxStep(k, this.#group, place, state, { scores, scale: blocks.scale, weights });
       });
       k.section('values', () => this.#multiplyValues());
       this.#ring.advance();

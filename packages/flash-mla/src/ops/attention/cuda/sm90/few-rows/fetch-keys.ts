@@ -25,7 +25,7 @@ export function fetchKeys(
           const full = shared[`${name}Full`].at(stage, i);
           k.mbarrierArriveExpectTx(full, tiles * tileBytes);
           for (const end = tile + tiles; tile < end; tile++) {
-            const place = [0, token, tile, blocks.headK, page] as const;
+            const place = [0, token, tile, blocks.headKv, page] as const;
             k.tensorLoad(shared.keys.tile(stage, tile), blocks.map, place, full, { l2Policy });
           }
         });

@@ -50,8 +50,8 @@ export const fewRowsLayout = (element: Element, { headDimQk, ownChunks }: Decode
     query: field(element, [fewRows, headDimQk], tiles),
     /** Of two blocks in turn: one is written while a consumer's slower warps still multiply the other. */
     weights: field(element, [2, consumers, fewRows, tileTokens], { swizzle: '128B' }),
-    /** What each warp of a consumer found: largest scores, or sums of weights. */
-    found: field('f32', [consumers, fewRows, groupWarps]),
+    /** Of each warp of a consumer: largest scores, or sums of weights. */
+    partial: field('f32', [consumers, fewRows, groupWarps]),
     /** Of two pieces: flags and a slot, see `../dense/target.ts`. */
     targets: field('u32', [2, 2]),
     /** See `../dense/missing-pages.ts`. */

@@ -47,7 +47,7 @@ export function writeResults(
     const isEmpty = sum.eq(0);
     const isThere = ownRow.lt(work.count);
     const head = work.firstHead.add(ownRow);
-    const lse2 = state.reference[r].add(k.lg2(sum));
+    const lse2 = state.runningMax[r].add(k.lg2(sum));
     k.if(isThere.and(isFirstLane).and(consumer.eq(0)), () => {
       const at = k.mad(work.query, p.numHeadsQ, head);
       const natural = lse2.mul(Math.LN2);

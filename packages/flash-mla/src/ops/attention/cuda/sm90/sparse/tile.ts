@@ -46,7 +46,7 @@ export const partsInRegisters = 2;
 /** Two tiles of keys that a part becomes. */
 export const partTiles = 2;
 
-/** Hardware barriers beside those of `hopper/tile.ts`. */
+/** Hardware barriers beside those of `../dense/tile.ts`. */
 export const producerBarrier = 2;
 
 /** Elements in which keys are multiplied: `narrow`, where their scales allow it, or as wide as f32. */
@@ -58,7 +58,7 @@ export const wide = { element: 'bf16', ...single } as const;
 export const keyTilesOf = (layout: SparseLayout) =>
   layout === 'v32' ? valueTiles + 1 : valueTiles;
 
-/** Shared memory of a CTA: what `hopper/tile.ts` describes, and which tokens of each stage there are. */
+/** Shared memory of a CTA: what `../dense/tile.ts` describes, and which tokens of each stage there are. */
 export const sparseLayout = sharedLayout({
   weights: field('f16', [tileRows, tileColumns], { swizzle: '128B' }),
   query: field('f16', [tileRows, headDimQk], { swizzle: '128B', arrangement: 'tiles' }),

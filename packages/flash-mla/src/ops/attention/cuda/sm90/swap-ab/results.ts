@@ -5,12 +5,12 @@ import type { decodeResultParams } from '../../decode-results.ts';
 import type { Piece } from '../../pieces.ts';
 import { consumers, tileColumns } from '../dense/tile.ts';
 import type { Work } from '../dense/work.ts';
+import { plus, type ReductionGroup, reduceOverGroup } from './reduction-group.ts';
 import { queryRow, type RowState, registersOf } from './row-state.ts';
-import { acrossTeam, plus, type Team } from './team.ts';
 
 /** A piece's attention in both consumers, ready to be written. */
 export interface SwappedResults {
-  readonly team: Team;
+  readonly group: ReductionGroup;
   readonly place: ConsumerPlace;
   readonly state: RowState;
   /**
@@ -32,9 +32,9 @@ export function writeResults(
   p: ParamValues<ReturnType<typeof decodeResultParams<Element>>>,
   results: SwappedResults,
 ): void {
-  const { team, place, state, columns, piece, target, work, outElement } = results;
+  const { group, place, state, columns, piece, target, work, outElement } = results;
   const { consumer, thread } = place;
-  const sums = acrossTeam(k, team, place, state.sum, plus);
+  const sums = reduceOverGroup(k, group, place, state.sum, plus);
   const { slot } = target;
   const request = piece.request.as('u32');
   const rows = p.seqLenQ.mul(p.numHeadsQ);
@@ -51,7 +51,7 @@ export function writeResults(
         0,
         results.factor ? k.rcp(sum).mul(results.factor) : k.rcp(sum),
       );
-      const lse2 = state.reference[r].add(k.lg2(sum));
+      const lse2 = state.runningMax[r].add(k.lg2(sum));
       const firstOf = (batch: Value<'u32'>) =>
         k.mulWide(batch, rows).add(k.widen(index)).mul(valueColumns).add(k.widen(columns.first));
       const values = (step: number) =>

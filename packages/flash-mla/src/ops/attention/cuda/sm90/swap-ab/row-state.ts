@@ -2,12 +2,12 @@ import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
 
 /**
- * A consumer's share of the attention: half the columns of the output, relative to 2^reference. The
+ * A consumer's share of the attention: half the columns of the output, relative to 2^`runningMax`. The
  * operands are swapped: an accumulator has tokens or output columns for rows, 8 apart in a lane, and
  * query rows for columns, a pair in every 8. Lists count a lane's query rows.
  */
 export interface RowState {
-  readonly reference: readonly Var<'f32'>[];
+  readonly runningMax: readonly Var<'f32'>[];
   /** Of the lane's tokens alone. */
   readonly sum: readonly Var<'f32'>[];
   /** Accumulators of 64 output columns each. */
@@ -17,14 +17,14 @@ export interface RowState {
 /** State of a consumer that has `rows` query rows and so many tiles of 64 columns of V. */
 export function rowState(k: Ops, rows: 16 | 32, ownValueTiles: number): RowState {
   return {
-    reference: k.vars('f32', rows / 4),
+    runningMax: k.vars('f32', rows / 4),
     sum: k.vars('f32', rows / 4),
     outputs: Array.from({ length: ownValueTiles }, () => k.vars('f32', rows / 2)),
   };
 }
 
-export function resetRows({ reference, sum, outputs }: RowState): void {
-  for (const each of reference) each.set(Number.NEGATIVE_INFINITY);
+export function resetRows({ runningMax, sum, outputs }: RowState): void {
+  for (const each of runningMax) each.set(Number.NEGATIVE_INFINITY);
   for (const each of [...sum, ...outputs.flat()]) each.set(0);
 }
 

@@ -1,10 +1,10 @@
 import { type Ops, type Pointer, packPair, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import { baseOf, moveReference, risesAbove } from '../../sm80/mla/softmax.ts';
+import { baseOf, raiseRunningMax, risesAbove } from '../../sm80/mla/softmax.ts';
 import { tileTokens } from '../dense/tile.ts';
+import { larger, type ReductionGroup, reduceOverGroup } from './reduction-group.ts';
 import { type RowState, registersOf } from './row-state.ts';
-import { acrossTeam, larger, type Team } from './team.ts';
 
 /** What becomes weights, and where. */
 export interface Scored {
@@ -17,15 +17,15 @@ export interface Scored {
 }
 
 /**
- * Turns scores into weights in shared memory, where the team may multiply them afterwards; none of this
- * consumer's multiplications may be under way, but others of the team may still read the weights before
- * these, which must lie elsewhere. References move only where a score rises far above them. That is rare:
+ * Turns scores into weights in shared memory, where the group may multiply them afterwards; none of this
+ * consumer's multiplications may be under way, but others of the group may still read the weights before
+ * these, which must lie elsewhere. The running maximum is raised only where a score exceeds it by far. That is rare:
  * weights are computed as if it did not happen, and again if the barrier that everybody waits at anyway
  * tells that it did, to anybody.
  */
-export function weigh(
+export function softmaxStep(
   k: Ops,
-  team: Team,
+  group: ReductionGroup,
   place: ConsumerPlace,
   state: RowState,
   { scores, scale, weights }: Scored,
@@ -34,7 +34,7 @@ export function weigh(
   const own = mine.map(([a, b]) => a.max(b));
   const write = weightsWriter(k, place, weights);
   /** Stores weights; a lane's sums of them. */
-  const weighBy = (bases: readonly Value<'f32'>[]) => {
+  const weightsFor = (bases: readonly Value<'f32'>[]) => {
     const all = mine.map((tokens, r) =>
       tokens.map((score) => k.ex2(k.fma(score, scale, bases[r]), { ftz: true })),
     );
@@ -42,20 +42,20 @@ export function weigh(
     return all.map(([a, b]) => a.add(b));
   };
   const rises = own
-    .map((x, r) => risesAbove(x.mul(scale), state.reference[r]))
+    .map((x, r) => risesAbove(x.mul(scale), state.runningMax[r]))
     .reduce((a, b) => a.or(b));
-  const sums = weighBy(state.reference.map((reference) => baseOf(k, reference)));
+  const sums = weightsFor(state.runningMax.map((runningMax) => baseOf(k, runningMax)));
   k.if(
-    team.meetAny(rises),
+    group.syncAny(rises),
     () => {
-      const largest = acrossTeam(k, team, place, own, larger);
-      const moved = largest.map((x, r) => moveReference(k, state.reference[r], x.mul(scale)));
-      weighBy(moved.map(({ base }) => base)).forEach((x, r) => {
+      const largest = reduceOverGroup(k, group, place, own, larger);
+      const moved = largest.map((x, r) => raiseRunningMax(k, state.runningMax[r], x.mul(scale)));
+      weightsFor(moved.map(({ base }) => base)).forEach((x, r) => {
         state.sum[r].set(k.fma(state.sum[r], moved[r].factor, x));
       });
       const factors = moved.map(({ factor }) => factor);
       rescaleOutputs(state, factors);
-      team.meet();
+      group.sync();
     },
     () => {
       sums.forEach((x, r) => {

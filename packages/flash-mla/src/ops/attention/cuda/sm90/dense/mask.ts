@@ -20,7 +20,7 @@ export interface Blocks extends BlockRange {
  * Hides tokens that a row must not see. Behind the request's end there may be anything, NaN too, which
  * even a weight of 0 would not keep out of the outputs: values there become zeros.
  */
-export function hideBeyondEnd(
+export function maskBeyondEnd(
   k: Ops,
   shared: Pick<HopperShared, 'keys'>,
   geometry: DecodeGeometry,

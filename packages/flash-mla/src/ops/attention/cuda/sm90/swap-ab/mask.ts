@@ -1,6 +1,6 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import type { Blocks } from '../dense/hide.ts';
+import type { Blocks } from '../dense/mask.ts';
 import { limitsOf } from '../dense/missing-pages.ts';
 import { tileTokens } from '../dense/tile.ts';
 import { queryRow, registersOf } from './row-state.ts';
@@ -8,7 +8,7 @@ import { queryRow, registersOf } from './row-state.ts';
 /**
  * Hides the tokens of a block that a row must not see, and those that are not the piece's.
  */
-export function hideScores(
+export function maskScores(
   k: Ops,
   place: ConsumerPlace,
   blocks: Blocks,
