@@ -58,6 +58,7 @@ export class CudaBackend implements Backend, StreamOwner {
   readonly #order = new StreamOrder();
   readonly #streams = new Set<CudaStream>();
   readonly #host: HostBuffers;
+  readonly #launcher: Launcher;
   readonly #kernels: KernelTable;
   readonly #debug: { readonly checks: DebugChecks; readonly buffer: CudaBuffer } | undefined;
   readonly #graphs = new Set<CudaGraph>();
@@ -83,6 +84,7 @@ export class CudaBackend implements Backend, StreamOwner {
         // Graphs record programmatic launches since CUDA 12.3.
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
       });
+      this.#launcher = launcher;
       this.#kernels = new KernelTable(parts.kernels, launcher);
       this.defaultStream = this.#newStream('default stream');
       this.stream = this.defaultStream;
@@ -212,6 +214,7 @@ export class CudaBackend implements Backend, StreamOwner {
   run<Args extends object>(operation: Operation<Args, never, unknown>, args: Args): void {
     const { state } = this.stream;
     if (this.#debug !== undefined && !this.#passes(operation.checks?.(args) ?? [])) return;
+    this.#launcher.markComputed(operation.writes(args));
     try {
       this.#kernels.run(operation, args, state);
     } finally {

@@ -45,7 +45,8 @@ export interface LaunchPlan<Config extends object = object, P extends ParamDecls
   /**
    * Programmatic dependent launch: may start before the kernel ahead of it in the stream ends. The
    * kernel must run `griddepcontrol.wait` before it reads or writes anything that earlier work
-   * writes or reads. Ignored where the GPU (below sm_90) cannot do it.
+   * writes or reads; what is {@link BindContext.isConstant} it may read before. Ignored where the GPU
+   * (below sm_90) cannot do it.
    */
   readonly overlap?: boolean;
 }
@@ -89,6 +90,8 @@ export interface BindContext {
   ): PreparedLaunch<P>;
   /** Device address of a view's first element; 0 for an absent one. */
   address(view: TensorView | undefined): number;
+  /** Whether no kernel has been enqueued that writes to the memory of a view: weights that were uploaded. */
+  isConstant(view: TensorView): boolean;
 }
 
 /** One call of an operation, on one stream. */

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
 import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
-import {
-  type GemmProblem,
-  gemmCudaKernels,
-  mmaGemm,
-  streamGemm,
-  transposedGemm,
-} from './kernels.ts';
+import { limitsFor } from '../../kernel-lib/cuda/testing/sim-context.ts';
+import { gemmCudaKernels, mmaGemm, streamGemm, transposedGemm } from './kernels.ts';
+import type { GemmProblem } from './problem.ts';
+import { fewRowsGemm } from './sm80_few_rows_gemm_launch.ts';
+
+const limits = limitsFor('h200');
 
 const rows = (dtype: 'bf16' | 'f32' | 'e4m3', alignment = 16) => ({
   ...{ dtype, strides: [4096, 0], alignment },
@@ -19,13 +19,15 @@ const problem = (more: Partial<GemmProblem> = {}): GemmProblem => ({
 });
 
 /** The first kernel that takes a problem. */
-const chosen = (of: GemmProblem) =>
-  [mmaGemm, streamGemm, transposedGemm].find(({ accepts }) => accepts(of));
+const chosen = (of: GemmProblem, on: DeviceLimits = limits) =>
+  [fewRowsGemm, mmaGemm, streamGemm, transposedGemm].find((kernel) => kernel.accepts(of, on));
 
 describe('the kernel of a product', () => {
   it.each<[string, Partial<GemmProblem>, unknown]>([
-    ['few rows', { rows: 8 }, streamGemm],
-    ['many rows', { rows: 9 }, mmaGemm],
+    ['few rows', { rows: 16 }, fewRowsGemm],
+    ['few rows of e4m3 weights', { rows: 1, weight: rows('e4m3') }, fewRowsGemm],
+    ['few rows of other depths', { rows: 8, depth: 2044 }, streamGemm],
+    ['many rows', { rows: 33 }, mmaGemm],
     ['e4m3 weights', { rows: 100, weight: rows('e4m3', 8) }, mmaGemm],
     ['rows that are not aligned', { rows: 100, x: rows('bf16', 8) }, streamGemm],
     ['a depth of no whole chunks', { rows: 100, depth: 2044 }, streamGemm],
@@ -34,7 +36,7 @@ describe('the kernel of a product', () => {
     ['transposed weights', { rows: 100, transposed: true }, transposedGemm],
   ])('for %s', (_, more, kernel) => {
     expect(chosen(problem(more))).toBe(kernel);
-    expect(gemmCudaKernels).toHaveLength(3);
+    expect(gemmCudaKernels).toHaveLength(4);
   });
 
   it('has a key without sizes, but for the class of rows', () => {
@@ -52,12 +54,20 @@ describe('the kernel of a product', () => {
 describe('products as machine code', () => {
   const launch = (name: string, more: Partial<GemmProblem>) => ({
     name,
-    launch: () => chosen(problem(more))?.plan(problem(more)).launches.main,
+    launch: (_: string, maxSharedPerBlock: number) => {
+      const on = { ...limits, maxSharedPerBlock, maxSharedPerSm: maxSharedPerBlock + 1024 };
+      return chosen(problem(more), on)?.plan(problem(more), on).launches.main;
+    },
   });
   const all = { bias: 'bf16', residual: 'f32' } as const;
   itAssembles([
-    ...[1, 2, 4, 8].map((n) => launch(`${n} rows`, { rows: n, ...all })),
-    launch('1 row of e4m3', { weight: rows('e4m3') }),
+    ...[1, 16, 32].flatMap((n) => [
+      launch(`${n} rows`, { rows: n, ...all }),
+      launch(`${n} rows, deep`, { rows: n, depth: 7168, columns: 10_000, ...all }),
+      launch(`${n} rows of e4m3`, { rows: n, weight: rows('e4m3') }),
+    ]),
+    ...[1, 2, 4, 8].map((n) => launch(`${n} rows of another depth`, { rows: n, depth: 2044 })),
+    launch('1 row of e4m3, not aligned', { weight: rows('e4m3', 8) }),
     launch('8 rows of e4m3, not whole', { rows: 8, weight: rows('e4m3', 1), depth: 300 }),
     launch('8 rows of f32', { rows: 8, x: rows('f32'), weight: rows('f32'), out: 'f32' }),
     launch('8 rows, not aligned', {

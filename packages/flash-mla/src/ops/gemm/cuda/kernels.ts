@@ -2,48 +2,16 @@ import {
   type CudaKernel,
   defineCudaKernel,
   type KernelSpec,
-  type LaunchPlan,
-  type OperationPlan,
 } from '../../../runtime/cuda/kernel.ts';
 import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
-import {
-  layoutKey,
-  layoutOf,
-  type RowsProblem,
-  rowsOf,
-  strideBytes,
-} from '../../kernel-lib/cuda/rows/problem.ts';
-import { type GemmArgs, type GemmSizes, gemmOperation, gemmSizes } from '../operation.ts';
+import { layoutKey, layoutOf } from '../../kernel-lib/cuda/rows/problem.ts';
+import { type GemmArgs, gemmOperation } from '../operation.ts';
 import type { GemmConfig, GemmParams } from './config.ts';
+import { type GemmPlan, type GemmProblem, problemOf, setGemm } from './problem.ts';
+import { fewRowsGemm } from './sm80_few_rows_gemm_launch.ts';
 import { buildMmaGemm, mmaGrid } from './sm80_mma_gemm.ts';
 import { buildStreamGemm, streamGrid } from './sm80_stream_gemm.ts';
 import { buildTransposedGemm, transposedGrid } from './sm80_transposed_gemm.ts';
-
-/** What kernel selection sees of a call. */
-export interface GemmProblem extends GemmSizes {
-  readonly transposed: boolean;
-  /** Strides (rows, batch). */
-  readonly x: RowsProblem;
-  /** Strides (batch, rows of weights). */
-  readonly weight: RowsProblem;
-  readonly bias: RowDType | undefined;
-  readonly residual: RowDType | undefined;
-  readonly out: RowDType;
-}
-
-interface GemmPlan extends OperationPlan {
-  readonly launches: { readonly main: LaunchPlan<GemmConfig, GemmParams> };
-}
-
-function problemOf(args: GemmArgs): GemmProblem {
-  const { x, weight, transposed, bias, residual, out } = args;
-  return {
-    ...{ ...gemmSizes(args), transposed, x: rowsOf(x), weight: rowsOf(weight) },
-    bias: bias?.dtype as RowDType | undefined,
-    residual: residual?.dtype as RowDType | undefined,
-    out: out.dtype as RowDType,
-  };
-}
 
 /** How one kernel computes products. */
 interface Variant {
@@ -95,28 +63,8 @@ function variant({ spec, accepts, rowTile, grid }: Variant) {
     }),
     bind(context, { launches }) {
       const main = context.prepare(launches.main);
-      const { set } = main;
       return (args, problem, call) => {
-        const { x, weight, weightScales, bias, residual, out, scale } = args;
-        set.x(context.address(x));
-        set.weight(context.address(weight));
-        set.weightScales(context.address(weightScales));
-        set.bias(context.address(bias));
-        set.residual(context.address(residual));
-        set.out(context.address(out));
-        set.rows(problem.rows);
-        set.columns(problem.columns);
-        set.depth(problem.depth);
-        set.scalesStride(weightScales?.strides[0] ?? 0);
-        set.scale(scale);
-        set.xStride(strideBytes(x, 0));
-        set.xBatchStride(strideBytes(x, 1));
-        set.weightStride(strideBytes(weight, 1));
-        set.weightBatchStride(strideBytes(weight, 0));
-        set.residualStride(strideBytes(residual, 0));
-        set.residualBatchStride(strideBytes(residual, 1));
-        set.outStride(strideBytes(out, 0));
-        set.outBatchStride(strideBytes(out, 1));
+        setGemm(context, main.set, args, problem);
         main.enqueue(call, gridOf(problem));
       };
     },
@@ -160,6 +108,7 @@ export const transposedGemm = variant({
 
 /** Products on every GPU from Ampere on, in the order of preference. */
 export const gemmCudaKernels = [
+  defineCudaKernel(fewRowsGemm),
   defineCudaKernel(mmaGemm),
   defineCudaKernel(streamGemm),
   defineCudaKernel(transposedGemm),

@@ -63,6 +63,7 @@ export class CudaTrace extends TraceBackend {
       limits,
       address: (view) =>
         view === undefined ? 0 : asCudaBuffer(view.buffer).address + view.byteOffset,
+      isConstant: () => true,
       prepare: (plan) => this.#prepare(plan),
     };
     this.#table = new KernelTable(kernels, context);

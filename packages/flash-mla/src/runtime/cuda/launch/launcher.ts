@@ -13,6 +13,8 @@ export class Launcher implements BindContext {
   readonly #context: CudaContext;
   readonly #kernels: KernelStore;
   readonly #canOverlap: boolean;
+  /** Memory that kernels write to. Copies need no mark: no launch overlaps them. */
+  readonly #computed = new WeakSet<DeviceBuffer>();
 
   constructor(options: {
     readonly limits: DeviceLimits;
@@ -48,6 +50,15 @@ export class Launcher implements BindContext {
   address(view: TensorView | undefined): Address {
     if (view === undefined) return 0;
     return asCudaBuffer(view.buffer).address + view.byteOffset;
+  }
+
+  isConstant({ buffer }: TensorView): boolean {
+    return !this.#computed.has(buffer);
+  }
+
+  /** Remembers that kernels write to the memory of views. */
+  markComputed(views: readonly (TensorView | undefined)[]): void {
+    for (const view of views) if (view) this.#computed.add(view.buffer);
   }
 }
 

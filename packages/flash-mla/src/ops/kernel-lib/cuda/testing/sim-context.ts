@@ -96,6 +96,10 @@ export class SimContext implements BindContext, Call {
     return view === undefined ? 0 : (view.buffer as SimBuffer).address + view.byteOffset;
   }
 
+  isConstant(): boolean {
+    return true;
+  }
+
   workspace(bytes: number): number {
     return bytes === 0 ? 0 : Number(this.memory.alloc(bytes));
   }

@@ -1,0 +1,112 @@
+import { defineKernel, type Kernel, type ParamDecls } from '@flash-mla/ptx';
+import {
+  partRows,
+  streamLayout,
+  streamTiles,
+  streamWarps,
+  type TileStream,
+  tileWeights,
+} from '../../kernel-lib/cuda/rows/stream-tiles.ts';
+import {
+  elementOf,
+  finish,
+  type GemmConfig,
+  gemmParams,
+  matricesOf,
+  scaleShift,
+} from './config.ts';
+
+/** What the code depends on beside what that of every product does; `rowTile` is a multiple of 8. */
+export interface FewRowsConfig extends GemmConfig {
+  readonly stages: number;
+  /** The depth, where rows of x stay in shared memory; else 0. */
+  readonly keptDepth: number;
+}
+
+const params = {
+  ...gemmParams,
+  /** 1 where no kernel has written the weights: they are fetched before the kernels ahead have ended. */
+  fetchesEarly: 'u32',
+} as const satisfies ParamDecls;
+
+export type FewRowsParams = typeof params;
+
+/**
+ * For few rows on tensor cores: weights stream through shared memory once, in tiles of 16 of their rows, and
+ * rows of x are what they are multiplied with. Grid: (CTAs that share the tiles, tiles of rows, batch).
+ */
+export function buildFewRowsGemm(config: FewRowsConfig): Kernel<FewRowsParams> {
+  const { rowTile, stages, keptDepth, weight } = config;
+  const isScaled = weight.dtype === 'e4m3';
+  const stream: TileStream = {
+    ...{ stages, rows: rowTile, keptDepth },
+    weight: isScaled ? 'e4m3' : 'bf16',
+  };
+  const options = {
+    ...{ name: 'sm80_few_rows_gemm', params, block: [streamWarps * 32] as const },
+    shared: streamLayout(stream),
+    maxRegisters: 128,
+  } as const;
+  return defineKernel(options, (k, p) => {
+    const matrices = matricesOf(k, p);
+    const firstRow = k.blockIdx.y.mul(rowTile).named('first_row');
+    const lane = k.laneId.shr(2);
+    const zero = k.constant('u32', 0);
+    // What is beyond the end counts as the last: it is computed and not stored.
+    const xs = Array.from({ length: rowTile / partRows }, (_, part) => {
+      const row = firstRow
+        .add(lane)
+        .add(part * partRows)
+        .min(p.rows.sub(1));
+      return elementOf(k, matrices.x, 'bf16', p.xStride, row, zero).as('b32');
+    });
+    streamTiles(k, stream, k.shared, {
+      depth: p.depth,
+      first: k.blockIdx.x,
+      step: k.gridDim.x,
+      end: p.columns.add(tileWeights - 1).div(tileWeights),
+      fetchesEarly: p.fetchesEarly.ne(0),
+      source(tile) {
+        const column = tile.mul(tileWeights).add(lane);
+        const rowOf = (i: number) => {
+          const there = column.add(i * 8).min(p.columns.sub(1));
+          return elementOf(k, matrices.weight, weight.dtype, p.weightStride, there, zero).as('b32');
+        };
+        const block = k.mulWide(tile.mul(tileWeights).shr(scaleShift), p.scalesStride);
+        return {
+          weights: [rowOf(0), rowOf(1)],
+          xs,
+          ...(isScaled && { scales: p.weightScales.at(block) }),
+        };
+      },
+      finish(tile, sum) {
+        const threads = streamWarps * 32;
+        for (let begin = 0; begin < rowTile * tileWeights; begin += threads) {
+          const index = k.threadIdx.x.add(begin);
+          const own = () => {
+            const [row, weightRow] = [index.div(tileWeights), index.rem(tileWeights)];
+            const [at, column] = [firstRow.add(row), k.mad(tile, tileWeights, weightRow)];
+            k.if(at.lt(p.rows).and(column.lt(p.columns)), () =>
+              finish(k, config, p, matrices, sum(row, weightRow), at, column),
+            );
+          };
+          if (begin + threads <= rowTile * tileWeights) own();
+          else k.if(index.lt(rowTile * tileWeights), own);
+        }
+      },
+    });
+  });
+}
+
+/** How many CTAs share the tiles of 16 columns, where so many are at work at a time. */
+export function fewRowsGrid(
+  rowTile: number,
+  atOnce: number,
+  { rows, columns, batch }: { rows: number; columns: number; batch: number },
+): readonly [number, number, number] {
+  const tiles = Math.ceil(columns / tileWeights);
+  const rowTiles = Math.ceil(rows / rowTile);
+  const share = Math.max(1, Math.floor(atOnce / (rowTiles * batch)));
+  // All CTAs get as many tiles, or one less.
+  return [Math.ceil(tiles / Math.ceil(tiles / share)), rowTiles, batch];
+}
