@@ -137,6 +137,8 @@ const quickExperts: readonly ExpertParams[] = [
   { ...bf16, rows: 1, experts: 8, topK: 2, hidden: 256, width: 96 },
   { ...bf16, rows: 9, experts: 4, topK: 3, hidden: 64, width: 40, residual: 'bf16', gap: 8 },
   { ...bf16, rows: 30, experts: 3, topK: 2, hidden: 48, width: 33, out: 'f32' },
+  { ...bf16, rows: 5, experts: 6, topK: 3, hidden: 128, width: 64, out: 'f32' },
+  { ...bf16, rows: 33, experts: 3, topK: 2, hidden: 640, width: 192, residual: 'bf16', gap: 8 },
   { ...f32, rows: 5, experts: 4, topK: 2, hidden: 37, width: 21, residual: 'f32', inPlace: true },
   { ...f32, rows: 20, experts: 2, topK: 1, hidden: 64, width: 64, graph: true },
   { ...bf16, rows: 2, experts: 4, topK: 2, hidden: 256, width: 128, weight: 'e4m3' },

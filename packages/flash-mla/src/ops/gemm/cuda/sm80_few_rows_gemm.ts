@@ -60,25 +60,28 @@ export function buildFewRowsGemm(config: FewRowsConfig): Kernel<FewRowsParams> {
         .min(p.rows.sub(1));
       return elementOf(k, matrices.x, 'bf16', p.xStride, row, zero).as('b32');
     });
+    const overlaps = k.target.sm >= 90;
+    if (overlaps) {
+      k.launchDependents();
+      k.if(p.fetchesEarly.eq(0), () => k.waitForDependencies(), { uniform: true });
+    }
     streamTiles(k, stream, k.shared, {
       depth: p.depth,
       first: k.blockIdx.x,
       step: k.gridDim.x,
       end: p.columns.add(tileWeights - 1).div(tileWeights),
-      fetchesEarly: p.fetchesEarly.ne(0),
-      source(tile) {
+      weights(tile) {
         const column = tile.mul(tileWeights).add(lane);
         const rowOf = (i: number) => {
           const there = column.add(i * 8).min(p.columns.sub(1));
           return elementOf(k, matrices.weight, weight.dtype, p.weightStride, there, zero).as('b32');
         };
         const block = k.mulWide(tile.mul(tileWeights).shr(scaleShift), p.scalesStride);
-        return {
-          weights: [rowOf(0), rowOf(1)],
-          xs,
-          ...(isScaled && { scales: p.weightScales.at(block) }),
-        };
+        const scales = p.weightScales.at(block);
+        return { rows: [rowOf(0), rowOf(1)], ...(isScaled && { scales: [scales, scales] }) };
       },
+      rows: () => xs,
+      beforeRows: () => overlaps && k.waitForDependencies(),
       finish(tile, sum) {
         const threads = streamWarps * 32;
         for (let begin = 0; begin < rowTile * tileWeights; begin += threads) {

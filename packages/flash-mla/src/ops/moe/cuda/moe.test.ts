@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
+import { limitsFor } from '../../kernel-lib/cuda/testing/sim-context.ts';
 import { type ExpertProblem, portableExpertMlp } from './sm80_expert_mlp_launch.ts';
 import { portableRoute, type RouteProblem } from './sm80_route_experts_launch.ts';
+import { streamExpertMlp } from './sm80_stream_experts_launch.ts';
+
+const h200 = limitsFor('h200');
 
 const route = (more: Partial<RouteProblem> = {}): RouteProblem => ({
   ...{
@@ -36,6 +40,18 @@ describe('the kernels of experts', () => {
     expect(new Set([1, 10, 20, 40, 5000].map((n) => JSON.stringify(key(n)))).size).toBe(3);
   });
 
+  it('stream weights of bf16 and e4m3 where depths are whole', () => {
+    const takes = (more: Partial<ExpertProblem>) => streamExpertMlp.accepts(experts(more), h200);
+    expect(takes({ rows: 1000 })).toBe(true);
+    expect(takes({ gateUp: rows('e4m3'), down: rows('e4m3') })).toBe(true);
+    expect(takes({ hidden: 7168, width: 2048, experts: 256 })).toBe(true);
+    expect(takes({ width: 1400 })).toBe(false);
+    expect(takes({ x: rows('f32') })).toBe(false);
+    expect(takes({ down: rows('bf16', 8) })).toBe(false);
+    const tile = (n: number) => streamExpertMlp.plan(experts({ rows: n }), h200).tile.rows;
+    expect([1, 32, 64, 128, 5000].map(tile)).toEqual([8, 8, 16, 24, 32]);
+  });
+
   it('leave what lanes of a warp cannot do to others', () => {
     expect(portableRoute.accepts(route({ topK: 33 }))).toBe(false);
     expect(portableRoute.accepts(route({ topK: 30, sharedExperts: 3 }))).toBe(false);
@@ -57,7 +73,25 @@ describe('experts as machine code', () => {
     ['e4m3', experts({ rows: 500, gateUp: rows('e4m3'), down: rows('e4m3') })],
     ['f32, not whole', experts({ rows: 500, hidden: 37, width: 21, x: rows('f32', 4) })],
   ];
+  const streamed: [string, Partial<ExpertProblem>][] = [
+    ['one row', {}],
+    ['128 rows', { rows: 128 }],
+    ['many rows', { rows: 500 }],
+    ['e4m3', { rows: 128, gateUp: rows('e4m3'), down: rows('e4m3') }],
+    ['deep rows', { hidden: 7168, width: 2048, experts: 256 }],
+  ];
   itAssembles([
+    ...streamed.flatMap(([name, more]) =>
+      (['up', 'down'] as const).map((role) => ({
+        name: `streamed, ${name}: ${role}`,
+        launch: (_: string, maxSharedPerBlock: number) => {
+          const limits = { ...h200, maxSharedPerBlock, maxSharedPerSm: maxSharedPerBlock + 1024 };
+          const problem = experts(more);
+          if (!streamExpertMlp.accepts(problem, limits)) return undefined;
+          return streamExpertMlp.plan(problem, limits).launches[role];
+        },
+      })),
+    ),
     ...[route(), route({ scoring: 'softmax', experts: 1024, groups: 1, topGroups: 1 })].map(
       (each, i) => ({
         ...{ name: `routing ${i}`, launch: () => portableRoute.plan(each).launches.main },

@@ -36,6 +36,10 @@ export function buildCombineExperts(config: CombineConfig): Kernel<CombineParams
   const part: RowLayout<RowDType> = { dtype: 'f32', alignment: columns % 4 === 0 ? 16 : 4 };
   const options = { name: 'sm80_combine_experts', params, block: [mapThreads] } as const;
   return defineKernel(options, (k, p) => {
+    if (k.target.sm >= 90) {
+      k.launchDependents();
+      k.waitForDependencies();
+    }
     const { row, column, presence } = mappedColumns(k, columns);
     const sums = residual
       ? loadColumns(

@@ -44,7 +44,7 @@ export interface ExpertProblem {
   readonly out: RowsProblem;
 }
 
-const specs = {
+export const expertSpecs = {
   sort: { name: 'sm80_sort_pairs', build: buildSortPairs } satisfies KernelSpec<
     SortConfig,
     SortParams
@@ -73,7 +73,7 @@ interface ExpertPlan extends OperationPlan {
 }
 
 /** Bytes that intermediate results may take: of more rows, some at a time are computed. */
-const mostBytes = 256 * 2 ** 20;
+export const mostBytes = 256 * 2 ** 20;
 
 /** Rows that are computed at a time. */
 function rowsAtOnce({ rows, topK, hidden, width }: ExpertProblem): number {
@@ -122,17 +122,20 @@ function sizesOf({ topK, experts, hidden, width }: ExpertProblem, rowTile: numbe
   } as const;
 }
 
+export function expertProblem(args: ExpertMlpArgs): ExpertProblem {
+  const { x, experts, gateUp, down, residual, out } = args;
+  return {
+    ...{ rows: x.shape[0] ?? 0, topK: experts.shape[1] ?? 0, experts: gateUp.shape[0] ?? 0 },
+    ...{ hidden: x.shape[1] ?? 0, width: down.shape[2] ?? 0 },
+    ...{ x: rowsOf(x), gateUp: rowsOf(gateUp), down: rowsOf(down), out: rowsOf(out) },
+    residual: residual && rowsOf(residual),
+  };
+}
+
 /** The experts of rows on every GPU. */
 export const portableExpertMlp = {
   operation: expertMlpOperation,
-  problemOf({ x, experts, gateUp, down, residual, out }) {
-    return {
-      ...{ rows: x.shape[0] ?? 0, topK: experts.shape[1] ?? 0, experts: gateUp.shape[0] ?? 0 },
-      ...{ hidden: x.shape[1] ?? 0, width: down.shape[2] ?? 0 },
-      ...{ x: rowsOf(x), gateUp: rowsOf(gateUp), down: rowsOf(down), out: rowsOf(out) },
-      residual: residual && rowsOf(residual),
-    };
-  },
+  problemOf: expertProblem,
   accepts: (problem) => {
     const { grids } = sizesOf(problem, rowTileOf(problem), rowsAtOnce(problem));
     return problem.experts <= 1024 && grids.up[1] < 65_536;
@@ -153,10 +156,10 @@ export const portableExpertMlp = {
     const { grids, workspaceBytes } = sizesOf(problem, configs.sort.rowTile, rows);
     return {
       launches: {
-        sort: { kernel: specs.sort, config: configs.sort, grid: grids.sort },
-        up: { kernel: specs.up, config: configs.up, grid: grids.up },
-        down: { kernel: specs.down, config: configs.down, grid: grids.down },
-        combine: { kernel: specs.combine, config: configs.combine, grid: grids.combine },
+        sort: { kernel: expertSpecs.sort, config: configs.sort, grid: grids.sort },
+        up: { kernel: expertSpecs.up, config: configs.up, grid: grids.up },
+        down: { kernel: expertSpecs.down, config: configs.down, grid: grids.down },
+        combine: { kernel: expertSpecs.combine, config: configs.combine, grid: grids.combine },
       },
       workspaceBytes,
     };

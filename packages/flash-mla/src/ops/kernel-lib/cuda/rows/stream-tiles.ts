@@ -14,6 +14,8 @@ const loadBytes = 32 * 16;
 const wordsOfLoad = 4;
 /** Loads of a chunk of eight rows of x. */
 const partLoads = 2;
+/** Of the lanes of a warp. */
+const scaleBytes = 32 * 4;
 /** Floats between the sums of neighbouring rows of x: lanes that store together meet no bank twice. */
 const sumStride = tileWeights + 4;
 const scaleShift = 7;
@@ -34,9 +36,9 @@ const weightLoads = ({ weight }: Pick<TileStream, 'weight'>) => (weight === 'e4m
 const rowLoads = ({ keptDepth, rows }: Omit<TileStream, 'stages'>) =>
   keptDepth > 0 ? 0 : (rows / partRows) * partLoads;
 
-/** Bytes of a stage of all warps: weights, rows of x unless they are kept, and a scale for each lane. */
+/** Bytes of a stage of all warps: weights, rows of x unless they are kept, two scales for each lane. */
 export function stageBytes(stream: Omit<TileStream, 'stages'>): number {
-  const scales = stream.weight === 'e4m3' ? 32 * 4 : 0;
+  const scales = stream.weight === 'e4m3' ? 2 * scaleBytes : 0;
   return streamWarps * ((weightLoads(stream) + rowLoads(stream)) * loadBytes + scales);
 }
 
@@ -58,14 +60,12 @@ export function streamLayout(stream: TileStream) {
   } as const;
 }
 
-/** Where a tile's operands are. */
-export interface TileSource {
-  /** Of the lane's two rows of weights: lane / 4 and eight below. */
-  readonly weights: readonly [Pointer<'global', 'b32'>, Pointer<'global', 'b32'>];
-  /** Of the lane's row of x of each eight: lane / 4. */
-  readonly xs: readonly Pointer<'global', 'b32'>[];
-  /** For e4m3: of the block of rows that the tile's weights are in. */
-  readonly scales?: Pointer<'global', 'f32'>;
+/** Where the weights of a tile are. */
+export interface TileWeights {
+  /** The lane's two rows: lane / 4 and eight below. */
+  readonly rows: readonly [Pointer<'global', 'b32'>, Pointer<'global', 'b32'>];
+  /** For e4m3: of each, the scales of the block of rows that it is in. */
+  readonly scales?: readonly [Pointer<'global', 'f32'>, Pointer<'global', 'f32'>];
 }
 
 /** The parts of {@link streamLayout} in a kernel. */
@@ -81,13 +81,17 @@ export interface StreamShared {
 export interface Tiles {
   /** Multiple of {@link chunkDepth}. */
   readonly depth: Value<'u32'>;
-  /** The tiles of this CTA, which are `first` and at least one more step below `end`, or none. */
+  /** The tiles of this CTA: from `first` by steps to below `end`. */
   readonly first: Value<'u32'>;
   readonly step: Value<'u32'> | number;
   readonly end: Value<'u32'>;
-  source(tile: Value<'u32'>): TileSource;
-  /** Whether weights may be fetched before the kernels ahead have ended; all else waits for them. */
-  readonly fetchesEarly?: Value<'pred'> | undefined;
+  weights(tile: Value<'u32'>): TileWeights;
+  /** The lane's row of x of each eight of a tile: lane / 4. */
+  rows(tile: Value<'u32'>): readonly Pointer<'global', 'b32'>[];
+  /** Which rows of x a tile has, where rows are kept and tiles differ in them. */
+  rowsId?(tile: Value<'u32'>): Value<'u32'>;
+  /** Called when the first weights are on their way, before any row of x is read. */
+  beforeRows?(): void;
   /** By all threads: what to do with the sums of a tile, of which `sum` gives one. */
   finish(tile: Value<'u32'>, sum: (row: Value<'u32'>, weight: Value<'u32'>) => Value<'f32'>): void;
 }
@@ -131,25 +135,30 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
   const addresses = {
     weights: k.vars('u64', 2, 0n),
     xs: k.vars('u64', keepsRows ? 0 : parts, 0n),
-    scales: k.var('u64', 0n),
+    scales: k.vars('u64', isScaled ? 2 : 0, 0n),
   };
   const at = (address: Var<'u64'> | undefined) =>
     new Pointer('global', 'b32', address as Value<'u64'>);
-  const rowPointers = ({ xs }: TileSource) => xs.map((pointer) => pointer.bytes(ofLane.mul(2)));
-  const aim = (): TileSource => {
-    const source = tiles.source(nextTile);
-    source.weights.forEach((pointer, i) => {
+  const rowsOf = (tile: Value<'u32'>) =>
+    tiles.rows(tile).map((pointer) => pointer.bytes(ofLane.mul(2)));
+  const aim = () => {
+    const { rows: ofLanes, scales } = tiles.weights(nextTile);
+    ofLanes.forEach((pointer, i) => {
       addresses.weights[i]?.set(pointer.bytes(ofLane.mul(weightBytes)).address());
     });
-    rowPointers(source).forEach((pointer, i) => {
+    scales?.forEach((pointer, i) => {
+      addresses.scales[i]?.set(pointer.address());
+    });
+    if (keepsRows) return;
+    rowsOf(nextTile).forEach((pointer, i) => {
       addresses.xs[i]?.set(pointer.address());
     });
-    if (source.scales) addresses.scales.set(source.scales.address());
-    return source;
   };
-  /** The place of a lane's scale of a stage. */
-  const scaleOf = (stage: Pointer<'shared', 'b32'>) =>
-    new Pointer('shared', 'b32', stage.address().sub(k.laneId.mul(12)), scaleOffset);
+  /** The place of the scale of a lane's row of a stage. */
+  const scaleOf = (stage: Pointer<'shared', 'b32'>, half: number) => {
+    const lane = stage.address().sub(k.laneId.mul(12));
+    return new Pointer('shared', 'b32', lane, scaleOffset + half * scaleBytes);
+  };
   const loadWeights = (to: Pointer<'shared', 'b32'>) => {
     addresses.weights.forEach((address, half) => {
       const from = at(address).bytes(k.widen(nextDepth).mul(weightBytes));
@@ -158,9 +167,9 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
         k.cpAsync(place, from.bytes(run * weightBytes), 16, { l2Prefetch: 128 });
       });
     });
-    if (isScaled) {
-      k.cpAsync(scaleOf(to), at(addresses.scales).at(nextDepth.shr(scaleShift)), 4);
-    }
+    addresses.scales.forEach((address, half) => {
+      k.cpAsync(scaleOf(to, half), at(address).at(nextDepth.shr(scaleShift)), 4);
+    });
   };
   const loadRows = (
     to: Pointer<'shared', 'b32'>,
@@ -171,7 +180,7 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       const there = row.bytes(k.widen(begin).mul(2));
       runs.forEach((run, j) => {
         const place = to.bytes((part * partLoads + j) * loadBytes);
-        k.cpAsync(place, there.bytes(run * 2), 16, { cacheL1: true });
+        k.cpAsync(place, there.bytes(run * 2), 16);
       });
     });
   };
@@ -182,23 +191,24 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       () => {
         nextDepth.set(ofWarp);
         nextTile.set(nextTile.add(tiles.step));
-        k.if(nextTile.lt(tiles.end), () => void aim(), { uniform: true });
+        k.if(nextTile.lt(tiles.end), aim, { uniform: true });
       },
       { uniform: true },
     );
   };
   const hasNext = () => nextTile.lt(tiles.end).and(nextDepth.lt(depth));
 
+  const keepRows = (tile: Value<'u32'>) => {
+    const from = rowsOf(tile);
+    k.for({ from: ofWarp, to: depth, step, uniform: true, unroll: false }, (begin) => {
+      const to = kept.bytes(begin.div(step).mul(parts * partLoads * loadBytes));
+      loadRows(to, from, begin);
+    });
+  };
+
   k.section('first copies', () => {
-    const { fetchesEarly } = tiles;
-    const canWait = k.target.sm >= 90;
-    if (canWait) {
-      k.launchDependents();
-      if (fetchesEarly) k.if(fetchesEarly.not(), () => k.waitForDependencies(), { uniform: true });
-      else k.waitForDependencies();
-    }
-    const first = rowPointers(aim());
     const eachStage = (load: (to: Pointer<'shared', 'b32'>) => void) => {
+      k.if(nextTile.lt(tiles.end), aim, { uniform: true });
       for (let stage = 0; stage < stages; stage++) {
         const to = stageOf(k.constant('u32', stage));
         k.if(hasNext(), () => load(to), { uniform: true });
@@ -206,28 +216,37 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       }
     };
     eachStage(loadWeights);
-    if (canWait && fetchesEarly) k.waitForDependencies();
-    if (keepsRows) {
-      k.for({ from: ofWarp, to: depth, step, uniform: true, unroll: false }, (begin) => {
-        const to = kept.bytes(begin.div(step).mul(parts * partLoads * loadBytes));
-        loadRows(to, first, begin);
-      });
-    } else {
+    tiles.beforeRows?.();
+    if (!keepsRows) {
       nextTile.set(tiles.first);
       nextDepth.set(ofWarp);
-      aim();
       eachStage((to) => loadRows(to.bytes(rowsOffset), addresses.xs.map(at), nextDepth));
+    } else if (tiles.rowsId === undefined) {
+      k.if(tiles.first.lt(tiles.end), () => keepRows(tiles.first), { uniform: true });
     }
-    k.cpAsyncCommit();
   });
 
   const accumulators = Array.from({ length: parts }, () => k.vars('f32', 4, 0));
   const stage = k.var('u32', 0).named('stage');
   const buffer = k.var('u32', 0).named('buffer');
   const range = { from: tiles.first, to: tiles.end, step: tiles.step, name: 'tile' } as const;
+  const keptId = k.var('u32', 0xffffffff).named('kept_id');
   // The first stages were copied as one.
   k.cpAsyncWaitAll();
   k.for({ ...range, uniform: true, unroll: false }, (tile) => {
+    const id = tiles.rowsId?.(tile);
+    if (id) {
+      const isOther = id.ne(keptId);
+      k.if(
+        isOther,
+        () => {
+          keepRows(tile);
+          k.cpAsyncWaitAll();
+          keptId.set(id);
+        },
+        { uniform: true },
+      );
+    }
     for (const acc of accumulators) for (const sum of acc) sum.set(k.constant('f32', 0));
     const depths = { from: ofWarp, to: depth, step, name: 'depth', uniform: true } as const;
     const ofKept = k.var('u32', kept.address());
@@ -288,11 +307,11 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       });
     }
     if (isScaled) {
-      const scale = scaleOf(place).as('f32').load();
+      const scales = [0, 1].map((half) => scaleOf(place, half).as('f32').load());
       target.forEach((ofPart, part) => {
         ofPart.forEach((sum, i) => {
           const total = accumulators[part]?.[i] as Var<'f32'>;
-          total.set(k.fma(sum, scale, total));
+          total.set(k.fma(sum, scales[i >> 1] as Value<'f32'>, total));
         });
       });
     }
