@@ -14,7 +14,14 @@ const rows = (dtype: 'bf16' | 'f32' | 'e4m3', alignment = 16) => ({
 
 const problem = (more: Partial<GemmProblem> = {}): GemmProblem => ({
   ...{ rows: 1, batch: 1, columns: 2048, depth: 2048, transposed: false },
-  ...{ x: rows('bf16'), weight: rows('bf16'), out: 'bf16', bias: undefined, residual: undefined },
+  ...{
+    x: rows('bf16'),
+    weight: rows('bf16'),
+    out: 'bf16',
+    outAlignment: 16,
+    bias: undefined,
+    residual: undefined,
+  },
   ...more,
 });
 

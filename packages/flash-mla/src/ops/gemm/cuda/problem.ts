@@ -19,6 +19,8 @@ export interface GemmProblem extends GemmSizes {
   readonly bias: RowDType | undefined;
   readonly residual: RowDType | undefined;
   readonly out: RowDType;
+  /** Divides the address of every row of the result. */
+  readonly outAlignment: number;
 }
 
 /** A product is one launch. */
@@ -33,20 +35,34 @@ export function problemOf(args: GemmArgs): GemmProblem {
     bias: bias?.dtype as RowDType | undefined,
     residual: residual?.dtype as RowDType | undefined,
     out: out.dtype as RowDType,
+    outAlignment: rowsOf(out).alignment,
   };
 }
 
-/** Writes a call's addresses, sizes, and strides to a launch. */
+/** Parameters of every product. */
+type CommonParams = Omit<GemmParams, 'x' | 'weight' | 'weightScales'>;
+
+/** Writes a call's addresses, sizes and strides to a launch. */
 export function setGemm(
   context: BindContext,
   set: ParamSetters<GemmParams>,
   args: GemmArgs,
   problem: GemmProblem,
 ): void {
+  set.x(context.address(args.x));
+  set.weight(context.address(args.weight));
+  set.weightScales(context.address(args.weightScales));
+  setCommon(context, set, args, problem);
+}
+
+/** Those of them that do not say where operands are. */
+export function setCommon(
+  context: BindContext,
+  set: ParamSetters<CommonParams>,
+  args: GemmArgs,
+  problem: GemmProblem,
+): void {
   const { x, weight, weightScales, bias, residual, out, scale } = args;
-  set.x(context.address(x));
-  set.weight(context.address(weight));
-  set.weightScales(context.address(weightScales));
   set.bias(context.address(bias));
   set.residual(context.address(residual));
   set.out(context.address(out));
