@@ -1,15 +1,22 @@
 import { defineKernel, type Kernel, type ParamDecls, tensorMap } from '@flash-mla/ptx';
+import { consume } from '../../kernel-lib/cuda/sm90/products/consume.ts';
+import { type Operand, produce } from '../../kernel-lib/cuda/sm90/products/produce.ts';
+import { initRing } from '../../kernel-lib/cuda/sm90/products/ring.ts';
+import {
+  consumersOf,
+  groupThreads,
+  type ProductTile,
+  productLayout,
+  type TilePlace,
+} from '../../kernel-lib/cuda/sm90/products/tile.ts';
 import { type GemmConfig, gemmParams } from './config.ts';
-import { consume } from './sm90/consume.ts';
 import { finishTile } from './sm90/finish.ts';
-import { produce } from './sm90/produce.ts';
-import { initRing } from './sm90/ring.ts';
-import { consumersOf, type GemmTile, gemmLayout, groupThreads } from './sm90/tile.ts';
+import { walkOf } from './sm90/walk.ts';
 
 /** What the code depends on. `wholeUnits`: rows of the result are stored in 16 bytes. */
 export interface HopperGemmConfig
   extends Pick<GemmConfig, 'bias' | 'residual' | 'out' | 'wholeUnits'> {
-  readonly tile: GemmTile;
+  readonly tile: ProductTile;
 }
 
 const { x: _x, weight: _weight, weightScales: _scales, ...common } = gemmParams;
@@ -37,7 +44,7 @@ export function buildHopperGemm(config: HopperGemmConfig): Kernel<HopperGemmPara
   const { tile } = config;
   const consumers = consumersOf(tile);
   const options = {
-    ...{ name: 'sm90_gemm', params, shared: gemmLayout(tile), minBlocksPerSm: 1 },
+    ...{ name: 'sm90_gemm', params, shared: productLayout(tile), minBlocksPerSm: 1 },
     block: [(1 + consumers) * groupThreads] as const,
     cluster: [tile.cluster],
   } as const;
@@ -45,7 +52,8 @@ export function buildHopperGemm(config: HopperGemmConfig): Kernel<HopperGemmPara
     const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
     k.launchDependents();
     initRing(k, k.shared, tile);
-    const sizes = { rowTiles: p.rowTiles, columnTiles: p.columnTiles, depth: p.depth };
+    const { depth } = p;
+    const walk = walkOf(k, tile, { rowTiles: p.rowTiles, columnTiles: p.columnTiles });
     k.if(
       group.eq(0),
       () => {
@@ -55,10 +63,16 @@ export function buildHopperGemm(config: HopperGemmConfig): Kernel<HopperGemmPara
             k.prefetchTensorMap(p.x);
             k.prefetchTensorMap(p.weight);
           });
-          const { x, weight, depth } = p;
-          const batch = k.blockIdx.y;
           const fetchesEarly = p.fetchesEarly.ne(0);
-          produce(k, k.shared, tile, sizes, { x, weight, depth, batch, fetchesEarly });
+          const x: Operand<TilePlace> = {
+            map: p.x,
+            rowsOf: ({ row, batch }) => [{ count: tile.rows, row, batch }],
+          };
+          const weight: Operand<TilePlace> = {
+            map: p.weight,
+            rowsOf: ({ column, batch }) => [{ count: tile.columns, row: column, batch }],
+          };
+          produce(k, k.shared, tile, { walk, x, weight, depth, fetchesEarly });
         });
       },
       () => {
@@ -69,9 +83,9 @@ export function buildHopperGemm(config: HopperGemmConfig): Kernel<HopperGemmPara
           residual: p.residual.bytes(batch.mul(p.residualBatchStride)),
           out: p.out.bytes(batch.mul(p.outBatchStride)),
         };
-        const consumer = group.sub(1);
-        consume(k, k.shared, tile, sizes, consumer, (sums, place) =>
-          k.section('finish', () => finishTile(k, { config, p, matrices }, sums, place, consumer)),
+        const own = { walk, depth, group: group.sub(1) };
+        consume(k, k.shared, tile, own, (sums, place) =>
+          k.section('finish', () => finishTile(k, { config, p, matrices }, sums, place, own.group)),
         );
       },
       { uniform: true },

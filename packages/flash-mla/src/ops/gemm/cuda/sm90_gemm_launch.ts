@@ -6,10 +6,11 @@ import type {
   OperationPlan,
 } from '../../../runtime/cuda/kernel.ts';
 import { strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
+import { depthTile, type ProductTile } from '../../kernel-lib/cuda/sm90/products/tile.ts';
 import { type GemmArgs, gemmOperation } from '../operation.ts';
 import { type GemmProblem, problemOf, setCommon } from './problem.ts';
 import { chooseTile } from './sm90/choose-tile.ts';
-import { depthTile, type GemmTile, tileCounts } from './sm90/tile.ts';
+import { tileCounts } from './sm90/counts.ts';
 import { buildHopperGemm, type HopperGemmConfig, type HopperGemmParams } from './sm90_gemm.ts';
 
 export const hopperGemmSpec: KernelSpec<HopperGemmConfig, HopperGemmParams> = {
@@ -28,12 +29,12 @@ const isMapped = ({ alignment, strides, dtype }: GemmProblem['x'], counts: reado
   alignment === 16 &&
   strides.every((stride, d) => (counts[d] ?? 1) < 2 || (stride >= 8 && stride < 2 ** 38));
 
-function configOf(problem: GemmProblem, tile: GemmTile): HopperGemmConfig {
+function configOf(problem: GemmProblem, tile: ProductTile): HopperGemmConfig {
   const { bias, residual, out, columns, outAlignment } = problem;
   return { tile, bias, residual, out, wholeUnits: columns % 8 === 0 && outAlignment === 16 };
 }
 
-function gridOf(problem: GemmProblem, tile: GemmTile, smCount: number) {
+function gridOf(problem: GemmProblem, tile: ProductTile, smCount: number) {
   const { rowTiles, columnTiles } = tileCounts(tile, problem.rows, problem.columns);
   const atOnce = Math.max(1, Math.floor(smCount / tile.cluster));
   const clusters = Math.min(
@@ -91,7 +92,8 @@ export const hopperGemm = {
   bind(context, { launches }) {
     const main = context.prepare(launches.main);
     const { tile } = launches.main.config;
-    const ofCluster = (shares: GemmTile['shares']) => (tile.shares === shares ? tile.cluster : 1);
+    const ofCluster = (shares: ProductTile['shares']) =>
+      tile.shares === shares ? tile.cluster : 1;
     return (args, problem, call) => {
       const { x, weight } = args;
       const { rows, columns, depth, batch } = problem;

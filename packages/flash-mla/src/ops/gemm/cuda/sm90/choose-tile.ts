@@ -1,5 +1,10 @@
 import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
-import { depthTile, type GemmTile, stagesWithin, tileCounts } from './tile.ts';
+import {
+  depthTile,
+  type ProductTile,
+  stagesWithin,
+} from '../../../kernel-lib/cuda/sm90/products/tile.ts';
+import { tileCounts } from './counts.ts';
 
 const columnChoices = [256, 224, 192, 160, 128, 96, 64, 48, 32, 16] as const;
 const sharings = [
@@ -29,16 +34,16 @@ export const rowClass = (rows: number): number =>
 export function chooseTile(
   { rows, columns, depth, batch }: { rows: number; columns: number; depth: number; batch: number },
   limits: Pick<DeviceLimits, 'smCount' | 'maxSharedPerBlock'>,
-): GemmTile {
+): ProductTile {
   const wanted = rowClass(rows);
   const steps = Math.ceil(depth / depthTile);
-  let best: { readonly tile: GemmTile; readonly cycles: number } | undefined;
+  let best: { readonly tile: ProductTile; readonly cycles: number } | undefined;
   for (const tileColumns of columnChoices) {
     for (const sharing of sharings) {
       const tileRows = wanted <= 64 ? 64 : 128;
       const size = { rows: tileRows, columns: tileColumns } as const;
       const stages = stagesWithin(limits.maxSharedPerBlock, size);
-      const tile: GemmTile = { ...size, ...sharing, stages };
+      const tile: ProductTile = { ...size, ...sharing, stages };
       const { rowTiles, columnTiles } = tileCounts(tile, wanted, columns);
       const clusters = Math.max(1, Math.floor(limits.smCount / tile.cluster));
       const rounds = Math.ceil((rowTiles * columnTiles * batch) / clusters);

@@ -1,5 +1,6 @@
 import type { Ops, ParamValues, Pointer, Value, Var } from '@flash-mla/ptx';
 import { loadOne, type RowDType } from '../../../kernel-lib/cuda/rows/columns.ts';
+import type { TilePlace } from '../../../kernel-lib/cuda/sm90/products/tile.ts';
 import { transposeQuad } from '../../../kernel-lib/cuda/sm90/quad.ts';
 import {
   bytesOfRow,
@@ -8,7 +9,6 @@ import {
   type GemmParams,
   type Matrices,
 } from '../config.ts';
-import type { TilePlace } from './walk.ts';
 
 /** What the results of a tile depend on beside its sums. */
 export interface Results {

@@ -1,4 +1,4 @@
-import { field, type SharedAccess } from '@flash-mla/ptx';
+import { field, type SharedAccess, type Value } from '@flash-mla/ptx';
 
 /** Columns of a tile's operands in shared memory: 128 bytes of bf16. */
 export const depthTile = 64;
@@ -7,7 +7,7 @@ export const groupThreads = 128;
 const groupRows = 64;
 
 /** How a product is cut into tiles, and how tiles share operands. */
-export interface GemmTile {
+export interface ProductTile {
   /** 64 or 128: each 64 are a warp group's. */
   readonly rows: number;
   /** A multiple of 16, at most 256. */
@@ -18,10 +18,10 @@ export interface GemmTile {
   readonly stages: number;
 }
 
-export const consumersOf = ({ rows }: Pick<GemmTile, 'rows'>) => rows / groupRows;
+export const consumersOf = ({ rows }: Pick<ProductTile, 'rows'>) => rows / groupRows;
 
 /** Bytes of a stage of both operands. */
-export const stageBytes = ({ rows, columns }: Pick<GemmTile, 'rows' | 'columns'>) =>
+export const stageBytes = ({ rows, columns }: Pick<ProductTile, 'rows' | 'columns'>) =>
   (rows + columns) * depthTile * 2;
 
 const mostStages = 10;
@@ -29,11 +29,11 @@ const mostStages = 10;
 const spare = 2048;
 
 /** As many stages as fit into so many bytes. */
-export function stagesWithin(bytes: number, tile: Pick<GemmTile, 'rows' | 'columns'>): number {
+export function stagesWithin(bytes: number, tile: Pick<ProductTile, 'rows' | 'columns'>): number {
   return Math.min(mostStages, Math.floor((bytes - spare) / stageBytes(tile)));
 }
 
-export function gemmLayout({ rows, columns, stages }: GemmTile) {
+export function productLayout({ rows, columns, stages }: ProductTile) {
   const swizzled = { swizzle: '128B', arrangement: 'tiles' } as const;
   return {
     a: field('bf16', [stages, rows, depthTile], swizzled),
@@ -43,17 +43,14 @@ export function gemmLayout({ rows, columns, stages }: GemmTile) {
   } as const;
 }
 
-export type GemmShared = SharedAccess<ReturnType<typeof gemmLayout>>;
+export type ProductShared = SharedAccess<ReturnType<typeof productLayout>>;
 
-/** Tiles of a product: those of a cluster count as one. */
-export function tileCounts(tile: GemmTile, rows: number, columns: number) {
-  const sharesWeights = tile.shares === 'weights';
-  const ofCluster = {
-    rows: tile.rows * (sharesWeights ? tile.cluster : 1),
-    columns: tile.columns * (sharesWeights ? 1 : tile.cluster),
-  };
-  return {
-    rowTiles: Math.ceil(rows / ofCluster.rows),
-    columnTiles: Math.ceil(columns / ofCluster.columns),
-  };
+/** Where a tile is: coordinates of its first row of x, of its first column, and of its matrices. */
+export interface TilePlace {
+  readonly row: Value<'u32'>;
+  readonly column: Value<'u32'>;
+  readonly batch: Value<'u32'>;
 }
+
+/** Visits the tiles of this CTA, one after another: by producer and consumers alike. */
+export type Walk<P extends TilePlace> = (visit: (place: P) => void) => void;

@@ -1,30 +1,42 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import { release, ringPlace } from './ring.ts';
-import { depthTile, type GemmShared, type GemmTile } from './tile.ts';
-import { eachTile, type TilePlace, type WalkSizes } from './walk.ts';
+import {
+  depthTile,
+  type ProductShared,
+  type ProductTile,
+  type TilePlace,
+  type Walk,
+} from './tile.ts';
 
 /** Depth of one multiplication of bf16. */
 const stepDepth = 16;
 
+/** What a warp group multiplies. */
+export interface Multiplication<P extends TilePlace> {
+  readonly walk: Walk<P>;
+  readonly depth: Value<'u32'>;
+  /** Its number among those that multiply. */
+  readonly group: Value<'u32'>;
+}
+
 /**
- * Multiplies all tiles of a CTA; a whole warp group, `group`, which has 64 rows of each. `finish` gets
+ * Multiplies all tiles of a CTA; a whole warp group, which has 64 rows of each. `finish` gets
  * the sums of a tile, two neighbouring columns of each eight for two rows eight apart.
  */
-export function consume(
+export function consume<P extends TilePlace>(
   k: Ops,
-  shared: GemmShared,
-  tile: GemmTile,
-  sizes: WalkSizes & { readonly depth: Value<'u32'> },
-  group: Value<'u32'>,
-  finish: (sums: readonly Var<'f32'>[], place: TilePlace) => void,
+  shared: ProductShared,
+  tile: ProductTile,
+  { walk, depth, group }: Multiplication<P>,
+  finish: (sums: readonly Var<'f32'>[], place: P) => void,
 ): void {
   const { cluster, stages } = tile;
   const sums = k.vars('f32', tile.columns / 2);
   const ring = ringPlace(k, stages, 0);
   const firstRow = group.mul(64);
-  eachTile(k, tile, sizes, (place) => {
+  walk((place) => {
     const before = k.var('u32', 0).named('before');
-    const steps = { to: sizes.depth, step: depthTile, name: 'depth', uniform: true } as const;
+    const steps = { to: depth, step: depthTile, name: 'depth', uniform: true } as const;
     k.for({ ...steps, unroll: false }, (at) => {
       k.mbarrierWait(shared.full.at(ring.stage), ring.parity, { cluster: cluster > 1 });
       k.wgmmaFence();
