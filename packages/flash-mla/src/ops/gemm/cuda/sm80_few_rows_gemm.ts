@@ -52,13 +52,10 @@ export function buildFewRowsGemm(config: FewRowsConfig): Kernel<FewRowsParams> {
     const firstRow = k.blockIdx.y.mul(rowTile).named('first_row');
     const lane = k.laneId.shr(2);
     const zero = k.constant('u32', 0);
-    // What is beyond the end counts as the last: it is computed and not stored.
     const xs = Array.from({ length: rowTile / partRows }, (_, part) => {
-      const row = firstRow
-        .add(lane)
-        .add(part * partRows)
-        .min(p.rows.sub(1));
-      return elementOf(k, matrices.x, 'bf16', p.xStride, row, zero).as('b32');
+      const at = firstRow.add(lane).add(part * partRows);
+      const row = elementOf(k, matrices.x, 'bf16', p.xStride, at.min(p.rows.sub(1)), zero);
+      return { row: row.as('b32'), isThere: at.lt(p.rows) };
     });
     const overlaps = k.target.sm >= 90;
     if (overlaps) {

@@ -4,6 +4,7 @@ import { limitsFor } from '../../kernel-lib/cuda/testing/sim-context.ts';
 import { type ExpertProblem, portableExpertMlp } from './sm80_expert_mlp_launch.ts';
 import { portableRoute, type RouteProblem } from './sm80_route_experts_launch.ts';
 import { streamExpertMlp } from './sm80_stream_experts_launch.ts';
+import { hopperExpertMlp } from './sm90_expert_mlp_launch.ts';
 
 const h200 = limitsFor('h200');
 
@@ -80,7 +81,24 @@ describe('experts as machine code', () => {
     ['e4m3', { rows: 128, gateUp: rows('e4m3'), down: rows('e4m3') }],
     ['deep rows', { hidden: 7168, width: 2048, experts: 256 }],
   ];
+  const many: [string, Partial<ExpertProblem>][] = [
+    ['tiles of 64 rows', { rows: 500 }],
+    ['tiles of 128 rows', { rows: 8192, topK: 8, experts: 66 }],
+  ];
   itAssembles([
+    ...many.flatMap(([name, more]) =>
+      (['gather', 'up', 'down'] as const).map((role) => ({
+        name: `${name}: ${role}`,
+        launch: (target: string) => {
+          const limits = { ...h200, specificTarget: 'sm_90a' };
+          const problem = experts(more);
+          expect(hopperExpertMlp.accepts(problem, limits)).toBe(true);
+          return target === 'sm_90a'
+            ? hopperExpertMlp.plan(problem, limits).launches[role]
+            : undefined;
+        },
+      })),
+    ),
     ...streamed.flatMap(([name, more]) =>
       (['up', 'down'] as const).map((role) => ({
         name: `streamed, ${name}: ${role}`,

@@ -108,7 +108,7 @@ function sizesOf({ topK, experts, hidden, width }: ExpertProblem, rowTile: numbe
   const pairs = rows * topK;
   const tiles = Math.min(pairs, experts + Math.floor(pairs / rowTile));
   const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
-  const bytes = [pairs * width * 4, pairs * hidden * 4, pairs * 4, tiles * tileWords * 4, 4];
+  const bytes = [pairs * width * 4, pairs * hidden * 4, pairs * 4, tiles * tileWords * 4, 8];
   const starts = bytes.map((_, i) => bytes.slice(0, i).reduce((sum, n) => sum + align(n), 0));
   const [activations = 0, parts = 0, order = 0, tileList = 0, numTiles = 0] = starts;
   return {

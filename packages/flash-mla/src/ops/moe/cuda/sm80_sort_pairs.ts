@@ -22,6 +22,7 @@ const params = {
   order: global('u32'),
   /** Of each tile the expert, the place of its first pair in `order`, and its pairs. */
   tiles: global('u32'),
+  /** How many tiles there are, and how many pairs of experts. */
   numTiles: global('u32'),
 } as const satisfies ParamDecls;
 
@@ -82,6 +83,8 @@ export function buildSortPairs({ experts, rowTile }: SortConfig): Kernel<SortPar
       .add(31)
       .and(0xffffffe0)
       .named('share');
+    /** Warps that have pairs. */
+    const used = p.count.add(share.sub(1)).div(share).named('used');
     const begin = warp.mul(share).min(p.count);
     const end = k.select(warp.lt(counters), begin.add(share).min(p.count), begin, 'u32');
     const before = k.special('lanemask_lt').as('b32');
@@ -111,7 +114,7 @@ export function buildSortPairs({ experts, rowTile }: SortConfig): Kernel<SortPar
     const isOwner = expert.lt(experts);
     k.section('places of shares within an expert', () => {
       k.if(isOwner, () => {
-        k.for({ to: counters, unroll: false }, (w) => {
+        k.for({ to: used, unroll: false }, (w) => {
           const at = k.shared.counts.at(w, expert);
           const count = at.load();
           at.store(own);
@@ -137,7 +140,7 @@ export function buildSortPairs({ experts, rowTile }: SortConfig): Kernel<SortPar
     const first = pairsTo.sub(own);
     k.section('tiles', () => {
       k.if(isOwner, () => {
-        k.for({ to: counters, unroll: false }, (w) => {
+        k.for({ to: used, unroll: false }, (w) => {
           const at = k.shared.counts.at(w, expert);
           at.store(at.load().add(first));
         });
@@ -150,7 +153,10 @@ export function buildSortPairs({ experts, rowTile }: SortConfig): Kernel<SortPar
           tile.set(tile.add(1));
         });
       });
-      k.if(expert.eq(experts - 1), () => p.numTiles.at(0).store(tilesTo));
+      k.if(expert.eq(experts - 1), () => {
+        p.numTiles.at(0).store(tilesTo);
+        p.numTiles.at(1).store(pairsTo);
+      });
       k.barrier();
     });
     k.section('order', () => {

@@ -158,10 +158,11 @@ function buildProduct(
       rows(tile) {
         const [place, count] = [wordOf(tile, 1), wordOf(tile, 2)];
         return Array.from({ length: rows / partRows }, (_, i) => {
-          // What is beyond the end counts as the last: it is computed and not stored.
-          const at = place.add(lane.add(i * partRows).min(count.sub(1)));
+          const own = lane.add(i * partRows);
+          const at = place.add(own.min(count.sub(1)));
           const row = isUp ? p.order.at(at).load({ relaxed: 'gpu' }).div(topK) : at;
-          return p.x.bytes(k.widen(row).mul(p.xStride)).as('b32');
+          const from = p.x.bytes(k.widen(row).mul(p.xStride)).as('b32');
+          return { row: from, isThere: own.lt(count) };
         });
       },
       rowsId: part,

@@ -124,7 +124,7 @@ function sizesOf(problem: ExpertProblem, tile: ExpertTile, rows: number, smCount
   const pairs = rows * topK;
   const parts = Math.min(pairs, experts + Math.floor(pairs / tile.rows));
   const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
-  const bytes = [pairs * width * 2, pairs * hidden * 4, pairs * 4, parts * tileWords * 4, 4];
+  const bytes = [pairs * width * 2, pairs * hidden * 4, pairs * 4, parts * tileWords * 4, 8];
   const starts = bytes.map((_, i) => bytes.slice(0, i).reduce((sum, n) => sum + align(n), 0));
   const [activations = 0, results = 0, order = 0, tileList = 0, numTiles = 0] = starts;
   const grid = ({ ctasPerSm }: ProductTile, columnTiles: number) =>

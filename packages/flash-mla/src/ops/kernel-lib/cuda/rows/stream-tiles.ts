@@ -68,6 +68,12 @@ export interface TileWeights {
   readonly scales?: readonly [Pointer<'global', 'f32'>, Pointer<'global', 'f32'>];
 }
 
+/** A row of x. One that is not there counts as zeros, and is not read. */
+export interface TileRow {
+  readonly row: Pointer<'global', 'b32'>;
+  readonly isThere: Value<'pred'>;
+}
+
 /** The parts of {@link streamLayout} in a kernel. */
 export interface StreamShared {
   readonly stages: { readonly pointer: Pointer<'shared', 'b32'> };
@@ -87,7 +93,7 @@ export interface Tiles {
   readonly end: Value<'u32'>;
   weights(tile: Value<'u32'>): TileWeights;
   /** The lane's row of x of each eight of a tile: lane / 4. */
-  rows(tile: Value<'u32'>): readonly Pointer<'global', 'b32'>[];
+  rows(tile: Value<'u32'>): readonly TileRow[];
   /** Which rows of x a tile has, where rows are kept and tiles differ in them. */
   rowsId?(tile: Value<'u32'>): Value<'u32'>;
   /** Called when the first weights are on their way, before any row of x is read. */
@@ -135,12 +141,17 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
   const addresses = {
     weights: k.vars('u64', 2, 0n),
     xs: k.vars('u64', keepsRows ? 0 : parts, 0n),
+    rowBytes: k.vars('u32', keepsRows ? 0 : parts, 0),
     scales: k.vars('u64', isScaled ? 2 : 0, 0n),
   };
   const at = (address: Var<'u64'> | undefined) =>
     new Pointer('global', 'b32', address as Value<'u64'>);
   const rowsOf = (tile: Value<'u32'>) =>
-    tiles.rows(tile).map((pointer) => pointer.bytes(ofLane.mul(2)));
+    tiles.rows(tile).map(({ row, isThere }) => ({
+      row: row.bytes(ofLane.mul(2)),
+      // Many lanes and CTAs that read a row again in place of one that is not there wait for one another.
+      bytes: k.select<'u32'>(isThere, 16, 0, 'u32'),
+    }));
   const aim = () => {
     const { rows: ofLanes, scales } = tiles.weights(nextTile);
     ofLanes.forEach((pointer, i) => {
@@ -150,8 +161,9 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       addresses.scales[i]?.set(pointer.address());
     });
     if (keepsRows) return;
-    rowsOf(nextTile).forEach((pointer, i) => {
-      addresses.xs[i]?.set(pointer.address());
+    rowsOf(nextTile).forEach(({ row, bytes }, i) => {
+      addresses.xs[i]?.set(row.address());
+      addresses.rowBytes[i]?.set(bytes);
     });
   };
   /** The place of the scale of a lane's row of a stage. */
@@ -173,17 +185,22 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
   };
   const loadRows = (
     to: Pointer<'shared', 'b32'>,
-    from: readonly Pointer<'global', 'b32'>[],
+    from: ReturnType<typeof rowsOf>,
     begin: Value<'u32'>,
   ) => {
-    from.forEach((row, part) => {
+    from.forEach(({ row, bytes: sourceBytes }, part) => {
       const there = row.bytes(k.widen(begin).mul(2));
       runs.forEach((run, j) => {
         const place = to.bytes((part * partLoads + j) * loadBytes);
-        k.cpAsync(place, there.bytes(run * 2), 16);
+        k.cpAsync(place, there.bytes(run * 2), 16, { sourceBytes });
       });
     });
   };
+  const nextRows = () =>
+    addresses.xs.map((address, i) => ({
+      row: at(address),
+      bytes: addresses.rowBytes[i] as Value<'u32'>,
+    }));
   const advance = () => {
     nextDepth.set(nextDepth.add(step));
     k.if(
@@ -203,6 +220,7 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
     k.for({ from: ofWarp, to: depth, step, uniform: true, unroll: false }, (begin) => {
       const to = kept.bytes(begin.div(step).mul(parts * partLoads * loadBytes));
       loadRows(to, from, begin);
+      k.cpAsyncCommit();
     });
   };
 
@@ -212,6 +230,7 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       for (let stage = 0; stage < stages; stage++) {
         const to = stageOf(k.constant('u32', stage));
         k.if(hasNext(), () => load(to), { uniform: true });
+        k.cpAsyncCommit();
         advance();
       }
     };
@@ -220,7 +239,7 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
     if (!keepsRows) {
       nextTile.set(tiles.first);
       nextDepth.set(ofWarp);
-      eachStage((to) => loadRows(to.bytes(rowsOffset), addresses.xs.map(at), nextDepth));
+      eachStage((to) => loadRows(to.bytes(rowsOffset), nextRows(), nextDepth));
     } else if (tiles.rowsId === undefined) {
       k.if(tiles.first.lt(tiles.end), () => keepRows(tiles.first), { uniform: true });
     }
@@ -231,8 +250,9 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
   const buffer = k.var('u32', 0).named('buffer');
   const range = { from: tiles.first, to: tiles.end, step: tiles.step, name: 'tile' } as const;
   const keptId = k.var('u32', 0xffffffff).named('kept_id');
-  // The first stages were copied as one.
-  k.cpAsyncWaitAll();
+  // Chunks of rows of x that all warps have: one after another they are a group of copies.
+  const keptChunks = Math.floor(keptDepth / step);
+  const isFresh = k.var('u32', 1).named('is_fresh');
   k.for({ ...range, uniform: true, unroll: false }, (tile) => {
     const id = tiles.rowsId?.(tile);
     if (id) {
@@ -241,7 +261,7 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
         isOther,
         () => {
           keepRows(tile);
-          k.cpAsyncWaitAll();
+          isFresh.set(1);
           keptId.set(id);
         },
         { uniform: true },
@@ -251,7 +271,15 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
     const depths = { from: ofWarp, to: depth, step, name: 'depth', uniform: true } as const;
     const ofKept = k.var('u32', kept.address());
     k.for({ ...depths, unroll: false }, () => {
-      k.cpAsyncWait(stages - 1);
+      // As many groups were begun after the one that holds a chunk's weights; and while rows of x arrive,
+      // as many after the one that holds its rows.
+      const pending = keepsRows ? Math.min(stages, Math.max(1, keptChunks)) : 1;
+      k.if(
+        isFresh.ne(0),
+        () => k.cpAsyncWait(pending - 1),
+        () => k.cpAsyncWait(stages - 1),
+        { uniform: true },
+      );
       const place = stageOf(stage).folded();
       const rowsAt = keepsRows
         ? new Pointer('shared', 'b32', ofKept as Value<'u32'>)
@@ -260,13 +288,14 @@ export function streamTiles(k: Ops, config: TileStream, shared: StreamShared, ti
       if (keepsRows) ofKept.set(ofKept.add(parts * partLoads * loadBytes));
       const load = () => {
         loadWeights(place);
-        if (!keepsRows) loadRows(place.bytes(rowsOffset), addresses.xs.map(at), nextDepth);
+        if (!keepsRows) loadRows(place.bytes(rowsOffset), nextRows(), nextDepth);
       };
       k.if(hasNext(), load, { uniform: true });
       k.cpAsyncCommit();
       advance();
       stage.set(k.select(stage.eq(stages - 1), 0, stage.add(1), 'u32'));
     });
+    isFresh.set(0);
     k.section('add up', () => {
       accumulators.forEach((acc, part) => {
         acc.forEach((sum, i) => {

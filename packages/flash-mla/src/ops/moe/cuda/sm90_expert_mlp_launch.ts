@@ -1,0 +1,266 @@
+import type { TensorMapDescription } from '@flash-mla/ptx';
+import type {
+  CudaKernel,
+  KernelSpec,
+  LaunchPlan,
+  OperationPlan,
+} from '../../../runtime/cuda/kernel.ts';
+import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
+import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
+import { mapGrid } from '../../kernel-lib/cuda/rows/map.ts';
+import { layoutKey, layoutOf, strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
+import {
+  depthTile,
+  type ProductTile,
+  stagesWithin,
+} from '../../kernel-lib/cuda/sm90/products/tile.ts';
+import { type ExpertMlpArgs, expertMlpOperation } from '../operation.ts';
+import type { CombineConfig, CombineParams } from './sm80_combine_experts.ts';
+import { type ExpertProblem, expertProblem, expertSpecs } from './sm80_expert_mlp_launch.ts';
+import {
+  buildGatherRows,
+  type GatherConfig,
+  type GatherParams,
+  gatherGrid,
+} from './sm80_gather_rows.ts';
+import { type SortConfig, type SortParams, tileWords } from './sm80_sort_pairs.ts';
+import {
+  buildHopperDown,
+  buildHopperUp,
+  type HopperExpertsConfig,
+  type HopperExpertsParams,
+} from './sm90_expert_products.ts';
+
+const specs = {
+  gather: { name: 'sm80_gather_rows', build: buildGatherRows } satisfies KernelSpec<
+    GatherConfig,
+    GatherParams
+  >,
+  up: { name: 'sm90_expert_up', architectureSpecific: true, build: buildHopperUp },
+  down: { name: 'sm90_expert_down', architectureSpecific: true, build: buildHopperDown },
+} satisfies Record<string, unknown>;
+
+type ProductLaunch = LaunchPlan<HopperExpertsConfig, HopperExpertsParams>;
+
+interface HopperExpertsPlan extends OperationPlan {
+  readonly launches: {
+    readonly sort: LaunchPlan<SortConfig, SortParams>;
+    readonly gather: LaunchPlan<GatherConfig, GatherParams>;
+    readonly up: ProductLaunch;
+    readonly down: ProductLaunch;
+    readonly combine: LaunchPlan<CombineConfig, CombineParams>;
+  };
+}
+
+/** Mean pairs of an expert from which tiles of 64 rows, and of 128, are full enough. */
+const leastMean = 40;
+const manyMean = 96;
+/** Bytes that intermediate results may take: of more rows, some at a time are computed. */
+const mostBytes = 512 * 2 ** 20;
+
+/** Rows that are computed at a time. */
+function rowsAtOnce({ rows, topK, hidden, width }: ExpertProblem): number {
+  const bytes = topK * (hidden * 6 + width * 2);
+  return Math.max(1, Math.min(rows, Math.floor(mostBytes / bytes)));
+}
+
+const meanOf = (problem: ExpertProblem) =>
+  (rowsAtOnce(problem) * problem.topK) / Math.max(1, problem.experts);
+
+function tileOf(problem: ExpertProblem, limits: DeviceLimits): ProductTile {
+  const rows = meanOf(problem) < manyMean ? 64 : 128;
+  const size = { rows, columns: 256 };
+  const stages = stagesWithin(limits.maxSharedPerBlock, size);
+  return { ...size, cluster: 1, shares: 'weights', stages };
+}
+
+/** Launch sizes and the parts of the workspace, in bytes, for some rows. */
+function sizesOf(problem: ExpertProblem, tile: ProductTile, rows: number, smCount: number) {
+  const { topK, experts, hidden, width } = problem;
+  const pairs = rows * topK;
+  const parts = Math.min(pairs, experts + Math.floor(pairs / tile.rows));
+  const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
+  const bytes = [
+    ...[pairs * hidden * 2, pairs * width * 2, pairs * hidden * 4],
+    ...[pairs * 4, parts * tileWords * 4, 8],
+  ];
+  const starts = bytes.map((_, i) => bytes.slice(0, i).reduce((sum, n) => sum + align(n), 0));
+  const [gathered = 0, activations = 0, results = 0, order = 0, tileList = 0, numTiles = 0] =
+    starts;
+  const grid = (columnTiles: number) => [Math.min(smCount, parts * columnTiles), 1, 1] as const;
+  return {
+    ...{ pairs, gathered, activations, results, order, tileList, numTiles },
+    workspaceBytes: numTiles + 256,
+    grids: {
+      sort: [1, 1, 1],
+      gather: gatherGrid(pairs),
+      up: grid(Math.ceil(width / (tile.columns / 2))),
+      down: grid(Math.ceil(hidden / tile.columns)),
+      combine: mapGrid(rows, hidden),
+    },
+  } as const;
+}
+
+function configsOf(problem: ExpertProblem, tile: ProductTile) {
+  const { topK, experts, hidden, width, residual, out } = problem;
+  return {
+    sort: { experts, rowTile: tile.rows },
+    gather: { columns: hidden, topK, width },
+    up: { tile, columns: width },
+    down: { tile, columns: hidden },
+    combine: {
+      ...{ columns: hidden, topK, experts, out: layoutOf<RowDType>(out) },
+      residual: residual && layoutOf<RowDType>(residual),
+    },
+  };
+}
+
+/** Rows of a matrix, or of each expert's, in boxes. */
+function mapOf(
+  address: number,
+  dims: readonly [depth: number, rows: number, matrices: number],
+  strides: readonly [rows: number, matrices: number],
+  boxRows: number,
+): TensorMapDescription {
+  return {
+    ...{ element: 'bf16', dims, address, swizzle: '128B', l2Promotion: '256B' },
+    // Strides along what has one element are nobody's, but must be valid.
+    strides: strides.map((stride, i) => ((dims[i + 1] as number) > 1 ? stride : dims[0] * 2)),
+    box: [depthTile, boxRows, 1],
+  };
+}
+
+const isMapped = ({ dtype, alignment, strides }: ExpertProblem['gateUp']) =>
+  dtype === 'bf16' && alignment === 16 && strides.every((n) => n >= 8 && n < 2 ** 38);
+
+/** Experts that many rows pass, on warp groups. */
+export const hopperExpertMlp = {
+  operation: expertMlpOperation,
+  problemOf: expertProblem,
+  accepts(problem, limits) {
+    const { experts, hidden, width, x, gateUp, down } = problem;
+    return (
+      limits.specificTarget === 'sm_90a' &&
+      experts <= 1024 &&
+      meanOf(problem) >= leastMean &&
+      x.dtype === 'bf16' &&
+      x.alignment === 16 &&
+      hidden % 8 === 0 &&
+      width % 8 === 0 &&
+      isMapped(gateUp) &&
+      isMapped(down)
+    );
+  },
+  keyOf(problem, limits) {
+    const { rows, columns, stages } = tileOf(problem, limits);
+    return {
+      ...{ experts: problem.experts, topK: problem.topK, hidden: problem.hidden },
+      ...{ width: problem.width, rows, columns, stages, out: layoutKey(layoutOf(problem.out)) },
+      residual: layoutKey(problem.residual && layoutOf(problem.residual)),
+    };
+  },
+  plan(problem, limits) {
+    const tile = tileOf(problem, limits);
+    const configs = configsOf(problem, tile);
+    const { smCount } = limits;
+    const { grids, workspaceBytes } = sizesOf(problem, tile, rowsAtOnce(problem), smCount);
+    const overlap = true;
+    return {
+      launches: {
+        sort: { kernel: expertSpecs.sort, config: configs.sort, grid: grids.sort, overlap },
+        gather: { kernel: specs.gather, config: configs.gather, grid: grids.gather, overlap },
+        up: { kernel: specs.up, config: configs.up, grid: grids.up, overlap },
+        down: { kernel: specs.down, config: configs.down, grid: grids.down, overlap },
+        combine: {
+          ...{ kernel: expertSpecs.combine, config: configs.combine, grid: grids.combine, overlap },
+        },
+      },
+      workspaceBytes,
+    };
+  },
+  bind(context, { launches }) {
+    const sort = context.prepare(launches.sort);
+    const gather = context.prepare(launches.gather);
+    const up = context.prepare(launches.up);
+    const down = context.prepare(launches.down);
+    const combine = context.prepare(launches.combine);
+    const { tile } = launches.up.config;
+    const { smCount } = context.limits;
+    return (args, problem, call) => {
+      const { x, experts, weights, gateUp, residual, out } = args;
+      const { rows, topK, hidden, width } = problem;
+      const count = problem.experts;
+      const most = rowsAtOnce(problem);
+      const workspace = call.workspace(sizesOf(problem, tile, most, smCount).workspaceBytes);
+      up.set.weight(
+        mapOf(
+          context.address(gateUp),
+          [hidden, 2 * width, count],
+          [strideBytes(gateUp, 1), strideBytes(gateUp, 0)],
+          tile.columns / 2,
+        ),
+      );
+      down.set.weight(
+        mapOf(
+          context.address(args.down),
+          [width, hidden, count],
+          [strideBytes(args.down, 1), strideBytes(args.down, 0)],
+          tile.columns,
+        ),
+      );
+      for (let first = 0; first < rows; first += most) {
+        const some = Math.min(most, rows - first);
+        const { grids, pairs, ...places } = sizesOf(problem, tile, some, smCount);
+        const [ids, factors] = [experts, weights].map(
+          (view) => context.address(view) + first * topK * 4,
+        ) as [number, number];
+        const order = workspace + places.order;
+        const tileList = workspace + places.tileList;
+        const numTiles = workspace + places.numTiles;
+        sort.set.ids(ids);
+        sort.set.count(pairs);
+        sort.set.order(order);
+        sort.set.tiles(tileList);
+        sort.set.numTiles(numTiles);
+        sort.enqueue(call, grids.sort);
+
+        gather.set.x(context.address(x) + first * strideBytes(x));
+        gather.set.order(order);
+        gather.set.counts(numTiles);
+        gather.set.out(workspace + places.gathered);
+        gather.set.activations(workspace + places.activations);
+        gather.set.count(pairs);
+        gather.set.xStride(strideBytes(x));
+        gather.enqueue(call, grids.gather);
+
+        for (const { set } of [up, down]) {
+          set.order(order);
+          set.tiles(tileList);
+          set.numTiles(numTiles);
+        }
+        const rowsOf = (from: number, columns: number) =>
+          mapOf(workspace + from, [columns, pairs, 1], [columns * 2, 0], tile.rows);
+        up.set.x(rowsOf(places.gathered, hidden));
+        up.set.out(workspace + places.activations);
+        up.set.depth(hidden);
+        up.enqueue(call, grids.up);
+
+        down.set.x(rowsOf(places.activations, width));
+        down.set.out(workspace + places.results);
+        down.set.depth(width);
+        down.enqueue(call, grids.down);
+
+        combine.set.ids(ids);
+        combine.set.weights(factors);
+        combine.set.parts(workspace + places.results);
+        combine.set.residual(
+          residual ? context.address(residual) + first * strideBytes(residual) : 0,
+        );
+        combine.set.out(context.address(out) + first * strideBytes(out));
+        combine.set.residualStride(strideBytes(residual));
+        combine.set.outStride(strideBytes(out));
+        combine.enqueue(call, grids.combine);
+      }
+    };
+  },
+} satisfies CudaKernel<ExpertMlpArgs, ExpertProblem, HopperExpertsPlan>;
