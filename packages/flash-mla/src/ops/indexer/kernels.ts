@@ -5,6 +5,10 @@ export const indexerKernels: KernelLibrary = {
   name: 'indexer',
   cuda: [
     {
+      ...{ name: 'sm90', from: 90, to: 90 },
+      load: async () => (await import('./cuda/hopper-kernels.ts')).hopperIndexerKernels,
+    },
+    {
       ...{ name: 'sm80', from: 80 },
       load: async () => (await import('./cuda/kernels.ts')).indexerCudaKernels,
     },

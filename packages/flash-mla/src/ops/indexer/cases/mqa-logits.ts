@@ -33,6 +33,8 @@ const quick: readonly MqaLogitsParams[] = [
   { ...paged, requests: 3, queries: 1, heads: 32, columns: 70, page: 16 },
   { ...paged, requests: 1, queries: 9, heads: 8, columns: 100, page: 16 },
   { ...paged, requests: 2, queries: 2, heads: 5, columns: 300, page: 48, graph: true },
+  { ...paged, requests: 2, queries: 6, heads: 16, columns: 700, page: 64 },
+  { ...paged, requests: 2, queries: 1, heads: 12, columns: 900, page: 128 },
   { ...ragged, requests: 1, queries: 6, heads: 64, columns: 130 },
   { ...ragged, requests: 1, queries: 3, heads: 12, columns: 77 },
 ];

@@ -6,6 +6,7 @@ import type {
 } from '../../../runtime/cuda/kernel.ts';
 import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
 import { type MqaLogitsArgs, mqaLogitsOperation } from '../operations.ts';
+import { chunkOf } from './logits-chunk.ts';
 import {
   buildMqaLogits,
   logitsWarps,
@@ -36,20 +37,12 @@ const unit = 16 * logitsWarps;
 const [ctasPerSm, leastChunk] = [3, 4 * unit];
 const mostRows = 65_535;
 
-/** How many columns a CTA computes, so that all SMs have work and few start twice. */
-export function chunkOf(
-  { rows, columns, queries }: MqaLogitsKernelProblem,
-  smCount: number,
-): number {
-  const groups = Math.ceil(rows / queries);
-  const chunks = Math.max(1, Math.floor((smCount * ctasPerSm) / groups));
-  return Math.max(leastChunk, Math.ceil(columns / chunks / unit) * unit);
-}
-
 function gridOf(problem: MqaLogitsKernelProblem, { smCount }: DeviceLimits) {
-  const chunk = chunkOf(problem, smCount);
-  const groups = Math.ceil(problem.rows / problem.queries);
-  return { chunk, grid: [Math.ceil(problem.columns / chunk), groups, 1] as const };
+  const { rows, columns, queries } = problem;
+  const groups = Math.ceil(rows / queries);
+  const slots = smCount * ctasPerSm;
+  const chunk = chunkOf({ groups, columns, slots, unit, least: leastChunk });
+  return { chunk, grid: [Math.ceil(columns / chunk), groups, 1] as const };
 }
 
 /** Logits of the indexer on every GPU. */

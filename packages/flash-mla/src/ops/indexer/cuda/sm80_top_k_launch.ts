@@ -99,13 +99,14 @@ export const portableTopK = {
       kernel: select,
       config: { topK, hasStarts, mapped, listed },
       grid: [some, 1, 1] as const,
+      overlap: true,
     };
     if (!listed) return { launches: { select: last }, workspaceBytes: 0 };
     const config = { topK, hasStarts };
-    const grid = [parts, some, 1] as const;
+    const shape = { config, grid: [parts, some, 1] as const, overlap: true };
     const launches = {
-      histogram: { kernel: histogram, config, grid },
-      partition: { kernel: partition, config, grid },
+      histogram: { kernel: histogram, ...shape },
+      partition: { kernel: partition, ...shape },
       select: last,
     };
     return { launches, workspaceBytes: bytes };
