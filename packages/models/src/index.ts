@@ -84,6 +84,8 @@ export type {
 export type { PlainMatrix } from './plain/matrix.ts';
 export { PlainOperations } from './plain/plain-operations.ts';
 export { type ChatMessage, type ChatOptions, ChatTemplate } from './tokenizer/chat-template.ts';
+export { DeepSeekV32Format } from './tokenizer/deepseek-v32-format.ts';
 export { Detokenizer } from './tokenizer/detokenizer.ts';
+export type { PromptFormat } from './tokenizer/prompt-format.ts';
 export { type StopResult, StopStrings } from './tokenizer/stop-strings.ts';
 export { Tokenizer, type TokenizerFiles } from './tokenizer/tokenizer.ts';

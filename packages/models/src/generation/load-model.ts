@@ -11,6 +11,7 @@ import { matricesOf, matricesOfCache } from '../layers/map-weights.ts';
 import type { Operations, WeightStore } from '../layers/operations.ts';
 import type { ModelWeights } from '../layers/weights.ts';
 import { PlainOperations } from '../plain/plain-operations.ts';
+import { DeepSeekV32Format } from '../tokenizer/deepseek-v32-format.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { DecoderRunner } from './decoder-runner.ts';
 import { LanguageModel } from './language-model.ts';
@@ -147,6 +148,7 @@ export async function readModelFiles(files: ModelFiles) {
     tokenizer: tokenizerText,
     ...(tokenizerConfig !== undefined && { config: tokenizerConfig }),
     ...(chatTemplate !== undefined && { chatTemplate }),
+    ...(config.family === 'deepseek_v32' && { promptFormat: new DeepSeekV32Format() }),
   });
   return { config, generationConfig, tokenizer };
 }

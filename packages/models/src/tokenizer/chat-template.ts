@@ -1,5 +1,6 @@
 import { Template } from '@huggingface/jinja';
 import { messageOf, TokenizerError } from '../errors.ts';
+import type { PromptFormat } from './prompt-format.ts';
 
 /** One message of a conversation, in the form that chat templates expect. */
 export interface ChatMessage {
@@ -19,7 +20,7 @@ export interface ChatOptions {
 }
 
 /** A model's own way to write a conversation as one text. */
-export class ChatTemplate {
+export class ChatTemplate implements PromptFormat {
   /** The Jinja source. */
   readonly source: string;
   readonly #template: Template;
@@ -29,7 +30,7 @@ export class ChatTemplate {
   constructor(source: string, specialTokens: Readonly<Record<string, string>> = {}) {
     this.source = source;
     this.#specialTokens = specialTokens;
-    this.#template = guard('a Jinja template', () => new Template(source));
+    this.#template = guardTemplate('a Jinja template', () => new Template(source));
   }
 
   /**
@@ -39,7 +40,7 @@ export class ChatTemplate {
   render(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
     const { addGenerationPrompt = true, tools, variables = {} } = options;
     const tokens = this.#specialTokens;
-    return guard('a template that takes these messages', () =>
+    return guardTemplate('a template that takes these messages', () =>
       this.#template.render({
         ...tokens,
         ...variables,
@@ -51,7 +52,8 @@ export class ChatTemplate {
   }
 }
 
-function guard<Result>(expected: string, run: () => Result): Result {
+/** What goes wrong in `run` as a {@link TokenizerError}. */
+export function guardTemplate<Result>(expected: string, run: () => Result): Result {
   try {
     return run();
   } catch (error) {

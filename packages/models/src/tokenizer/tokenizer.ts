@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { messageOf, TokenizerError } from '../errors.ts';
 import { ChatTemplate } from './chat-template.ts';
+import type { PromptFormat } from './prompt-format.ts';
 
 /** The files of a checkpoint that say how text becomes tokens, as text. */
 export interface TokenizerFiles {
@@ -10,12 +11,14 @@ export interface TokenizerFiles {
   readonly config?: string;
   /** chat_template.jinja; it wins over the template in tokenizer_config.json. */
   readonly chatTemplate?: string;
+  /** Of a model that comes without a template. */
+  readonly promptFormat?: PromptFormat;
 }
 
 /** Text to token ids and back, by the rules of a checkpoint's tokenizer.json. */
 export class Tokenizer {
   /** Undefined where the checkpoint has none. */
-  readonly chatTemplate: ChatTemplate | undefined;
+  readonly chatTemplate: PromptFormat | undefined;
   readonly #inner: HuggingFaceTokenizer;
   readonly #special: ReadonlySet<number>;
 
@@ -27,7 +30,9 @@ export class Tokenizer {
     this.#special = new Set([...added].flatMap(([id, token]) => (token.special ? [id] : [])));
     const template = files.chatTemplate ?? defaultTemplate(config.chat_template);
     this.chatTemplate =
-      template === undefined ? undefined : new ChatTemplate(template, specialTokens(config));
+      template === undefined
+        ? files.promptFormat
+        : new ChatTemplate(template, specialTokens(config));
   }
 
   /**
