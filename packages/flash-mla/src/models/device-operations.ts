@@ -22,6 +22,7 @@ import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import { AbsorbedAttention } from './absorbed-attention.ts';
 import { DeviceRunner } from './device-runner.ts';
+import { ExpandedAttention } from './expanded-attention.ts';
 import { type StepInputs, StepTensors } from './step-tensors.ts';
 import { TokenChoice } from './token-choice.ts';
 import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
@@ -37,13 +38,14 @@ export type DeviceMatrix = Tensor<'bf16' | 'f32'>;
  */
 export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<DeviceMatrix> {
   readonly pageSize = 64;
-  readonly forms: readonly AttentionForm[] = ['absorbed'];
+  readonly forms: readonly AttentionForm[];
   readonly createRunner?: Operations<DeviceMatrix>['createRunner'];
   /** Of what lies between the operations. */
   readonly #activations: 'bf16' | 'f32';
   readonly #device: Device;
   readonly #step: StepTensors;
   readonly #absorbed: AbsorbedAttention;
+  readonly #expanded: ExpandedAttention;
   readonly #choice: TokenChoice;
   /** Of weights in e4m3. */
   readonly #scales = new WeakMap<DeviceMatrix, Tensor<'f32'>>();
@@ -59,6 +61,9 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
         decoder.config.indexer ? undefined : new DeviceRunner(device, this, decoder, cache);
     }
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
+    this.#expanded = new ExpandedAttention(this.#step, this.pageSize);
+    // Dense attention takes no float32.
+    this.forms = this.#activations === 'bf16' ? ['absorbed', 'expanded'] : ['absorbed'];
     this.#choice = new TokenChoice(this.#step, this.pageSize);
   }
 
@@ -193,8 +198,9 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     return writeLatents(this.#step, write, this.pageSize);
   }
 
-  attend(_form: AttentionForm, call: AttentionCall<DeviceMatrix>): void {
-    this.#absorbed.run(call);
+  attend(form: AttentionForm, call: AttentionCall<DeviceMatrix>): void {
+    if (form === 'expanded' && this.#expanded.takes(call)) this.#expanded.run(call);
+    else this.#absorbed.run(call);
   }
 
   takeRows(x: DeviceMatrix, rows: Int32Array): DeviceMatrix {
