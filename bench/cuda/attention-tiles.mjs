@@ -37,7 +37,7 @@ portableDenseAttention.plan = (problem, limits) => {
   const chosen = plan(problem, limits);
   if (trial === undefined) return chosen;
   const { main } = chosen.launches;
-  const rows = (problem.maxSeqlenQ * problem.numHeadsQ) / problem.numHeadsKv;
+  const rows = (problem.maxSeqLenQ * problem.numHeadsQ) / problem.numHeadsKv;
   const tile = { ...main.config.tile, ...trial };
   const grid = [Math.ceil(rows / mhaShape(tile).rows) * problem.batch, main.grid[1], 1];
   return { ...chosen, launches: { main: { ...main, config: { ...main.config, tile }, grid } } };

@@ -97,7 +97,7 @@ export interface DenseAttentionArgs {
   readonly k: TensorView;
   /** (totalK, hKv, dV), or paged (blocks, page, hKv, dV). */
   readonly v: TensorView;
-  /** i32 (b + 1): where each request's queries begin and end; absent: each has `maxSeqlenQ`. */
+  /** i32 (b + 1): where each request's queries begin and end; absent: each has `maxSeqLenQ`. */
   readonly cuSeqlensQ?: TensorView;
   /** i32 (b + 1): where each request's keys begin and end; absent where `seqlensK` is given. */
   readonly cuSeqlensK?: TensorView;
@@ -105,8 +105,8 @@ export interface DenseAttentionArgs {
   readonly seqlensK?: TensorView;
   /** i32 (b, maxBlocks): pages of each request; absent means request i owns block i of k and v. */
   readonly blockTable?: TensorView;
-  readonly maxSeqlenQ: number;
-  readonly maxSeqlenK: number;
+  readonly maxSeqLenQ: number;
+  readonly maxSeqLenK: number;
   readonly softmaxScale: number;
   /** Aligned to the end: the last query sees all keys. */
   readonly causal: boolean;

@@ -118,11 +118,11 @@ export function flashAttnVarlenFunc<D extends 'bf16' | 'f16'>(
   }
   checkVector('cuSeqlensQo', cuSeqlensQo, 'i32', device, b + 1, 'b + 1');
   checkVector('cuSeqlensKv', cuSeqlensKv, 'i32', device, b + 1, 'b + 1');
-  const maxSeqlenQ = checkInteger('maxSeqlenQo', given.maxSeqlenQo, 0, totalQ);
-  const maxSeqlenK = checkInteger('maxSeqlenKv', given.maxSeqlenKv, 0, totalK);
+  const maxSeqLenQ = checkInteger('maxSeqlenQo', given.maxSeqlenQo, 0, totalQ);
+  const maxSeqLenK = checkInteger('maxSeqlenKv', given.maxSeqlenKv, 0, totalK);
   if (!checkFlag('isVarlen', given.isVarlen, true)) {
-    checkUniform('q', q, b, 'maxSeqlenQo', maxSeqlenQ);
-    checkUniform('k', k, b, 'maxSeqlenKv', maxSeqlenK);
+    checkUniform('q', q, b, 'maxSeqlenQo', maxSeqLenQ);
+    checkUniform('k', k, b, 'maxSeqlenKv', maxSeqLenK);
   }
   const softmaxScale = checkScale('softmaxScale', given.softmaxScale, dQk);
   const causal = checkFlag('causal', given.causal, false);
@@ -140,8 +140,8 @@ export function flashAttnVarlenFunc<D extends 'bf16' | 'f16'>(
       v,
       cuSeqlensQ: cuSeqlensQo,
       cuSeqlensK: cuSeqlensKv,
-      maxSeqlenQ,
-      maxSeqlenK,
+      maxSeqLenQ,
+      maxSeqLenK,
       softmaxScale,
       causal,
       out,

@@ -35,8 +35,8 @@ describe('flashAttnVarlenFunc', () => {
     expect([out.shape, out.dtype, lse.shape]).toEqual([[10, 8, 128], 'bf16', [8, 10]]);
     const args = backend.calls[0]?.args as DenseAttentionArgs;
     expect(args).toMatchObject({
-      maxSeqlenQ: 7,
-      maxSeqlenK: 12,
+      maxSeqLenQ: 7,
+      maxSeqLenK: 12,
       causal: true,
       softmaxScale: 1 / Math.sqrt(192),
     });
@@ -121,7 +121,7 @@ describe('flashAttnWithKvCache', () => {
       [3, 6, 1],
     ]);
     const args = backend.calls[0]?.args as DenseAttentionArgs;
-    expect(args).toMatchObject({ maxSeqlenQ: 3, maxSeqlenK: 64, softmaxScale: 0.3, causal: false });
+    expect(args).toMatchObject({ maxSeqLenQ: 3, maxSeqLenK: 64, softmaxScale: 0.3, causal: false });
     expect(args.cuSeqlensQ).toBeUndefined();
     expect(args.q).toMatchObject({ shape: [6, 8, 64], strides: [512, 64, 1] });
     expect(args.out).toMatchObject({ shape: [6, 8, 128], strides: [1024, 128, 1] });
@@ -135,7 +135,7 @@ describe('flashAttnWithKvCache', () => {
 
   it('needs no block table where every request owns a block', () => {
     flashAttnWithKvCache(cached({ blockTable: undefined }) as never);
-    expect(backend.calls[0]?.args).toMatchObject({ blockTable: undefined, maxSeqlenK: 16 });
+    expect(backend.calls[0]?.args).toMatchObject({ blockTable: undefined, maxSeqLenK: 16 });
   });
 
   it('takes queries with gaps between requests only where they have one query', () => {

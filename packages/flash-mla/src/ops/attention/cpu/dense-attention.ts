@@ -12,7 +12,7 @@ import { scratchOf } from './workspace.ts';
 export function denseAttentionCommand(context: CommandContext, args: DenseAttentionArgs): Command {
   const { q, k, v, blockTable } = args;
   const [totalQ = 0, numHeadsQ = 0, headDimQk = 0] = q.shape;
-  const batch = args.cuSeqlensQ ? extentOf(args.cuSeqlensQ, 0) - 1 : totalQ / args.maxSeqlenQ;
+  const batch = args.cuSeqlensQ ? extentOf(args.cuSeqlensQ, 0) - 1 : totalQ / args.maxSeqLenQ;
   const paged = args.seqlensK !== undefined;
   const at = paged ? 1 : 0;
   const headDimV = extentOf(v, at + 2);
@@ -52,7 +52,7 @@ export function denseAttentionCommand(context: CommandContext, args: DenseAttent
       tableRowStride: blockTable ? strideOf(blockTable, 0) : 0,
       tableEntryStride: blockTable ? strideOf(blockTable, 1) : 0,
       tableWidth: blockTable ? extentOf(blockTable, 1) : 0,
-      maxSeqLenQ: args.maxSeqlenQ,
+      maxSeqLenQ: args.maxSeqLenQ,
       cuSeqlensQ: addressOf(args.cuSeqlensQ),
       cuSeqlensK: addressOf(args.cuSeqlensK),
       seqlensK: addressOf(args.seqlensK),

@@ -115,8 +115,8 @@ export interface DenseAttentionProblem {
   readonly headDimV: number;
   readonly causal: boolean;
   readonly softmaxScale: number;
-  readonly maxSeqlenQ: number;
-  readonly maxSeqlenK: number;
+  readonly maxSeqLenQ: number;
+  readonly maxSeqLenK: number;
   readonly hasCuSeqlensQ: boolean;
   /** `packed`: cuSeqlensK; `paged`: seqlensK and a block table; `blocks`: seqlensK, one block each. */
   readonly keys: 'packed' | 'paged' | 'blocks';

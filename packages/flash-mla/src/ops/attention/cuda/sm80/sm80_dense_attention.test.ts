@@ -195,8 +195,8 @@ function problemOf(given: Partial<DenseAttentionProblem>): DenseAttentionProblem
     headDimV: 128,
     causal: true,
     softmaxScale: 1,
-    maxSeqlenQ: 4096,
-    maxSeqlenK: 4096,
+    maxSeqLenQ: 4096,
+    maxSeqLenK: 4096,
     hasCuSeqlensQ: true,
     keys: 'packed',
     numBlocks: 0,
@@ -223,7 +223,7 @@ describe('dense attention as machine code', () => {
   ];
   const problems = dims.flatMap(([headDimQk, headDimV]) => [
     problemOf({ headDimQk, headDimV }),
-    problemOf({ headDimQk, headDimV, maxSeqlenQ: 1, keys: 'paged', pageSize: 16 }),
+    problemOf({ headDimQk, headDimV, maxSeqLenQ: 1, keys: 'paged', pageSize: 16 }),
   ]);
   problems.push(
     problemOf({ headDimQk: 192, keys: 'paged', pageSize: 64, dtype: 'f16' }),
@@ -236,7 +236,7 @@ describe('dense attention as machine code', () => {
   );
   itAssembles(
     problems.map((problem) => ({
-      name: `(${problem.headDimQk}, ${problem.headDimV}), ${problem.maxSeqlenQ} queries, ${problem.keys}, alignment ${problem.k.alignment}`,
+      name: `(${problem.headDimQk}, ${problem.headDimV}), ${problem.maxSeqLenQ} queries, ${problem.keys}, alignment ${problem.k.alignment}`,
       launch: (target, maxSharedPerBlock) => {
         const limits = { ...limitsFor('h200'), target, maxSharedPerBlock };
         return portableDenseAttention.plan(problem, limits).launches.main;
@@ -250,8 +250,8 @@ describe('dense attention as machine code', () => {
     ['a100', { headDimQk: 192 }, { warps: 4, rowTiles: 2, tokens: 32, query: 'shared' }],
     ['ada', { headDimQk: 192 }, { warps: 4, rowTiles: 2, tokens: 32, query: 'shared' }],
     ['ada', { headDimQk: 256, headDimV: 256 }, { warps: 4, rowTiles: 1, query: 'shared' }],
-    ['h200', { maxSeqlenQ: 128 }, { warps: 4, rowTiles: 1, query: 'registers' }],
-    ['h200', { maxSeqlenQ: 2, numHeadsQ: 32, batch: 99 }, { warps: 4, rowTiles: 1 }],
+    ['h200', { maxSeqLenQ: 128 }, { warps: 4, rowTiles: 1, query: 'registers' }],
+    ['h200', { maxSeqLenQ: 2, numHeadsQ: 32, batch: 99 }, { warps: 4, rowTiles: 1 }],
   ] as const)('selects for %s and %o', (gpu, given, tile: Partial<MhaTile>) => {
     const { config } = portableDenseAttention.plan(problemOf(given), limitsFor(gpu)).launches.main;
     expect(config).toMatchObject({ tile });

@@ -107,7 +107,7 @@ export const portableDenseAttention = {
       set.kStrides(withBlocks(problem.k));
       set.vStrides(withBlocks(problem.v));
       set.cuSeqlensQ(context.address(args.cuSeqlensQ));
-      set.lengthQ(problem.maxSeqlenQ);
+      set.lengthQ(problem.maxSeqLenQ);
       set.lengthsK(context.address(args.seqlensK ?? args.cuSeqlensK));
       set.capacity(Math.min(longest, capacityOf(problem)));
       set.numBlocks(problem.numBlocks);
@@ -138,8 +138,8 @@ function capacityOf({ keys, totalK, maxBlocks, pageSize }: DenseAttentionProblem
 }
 
 /** The most rows (queries × heads that share a KV head) of a request. */
-function rowsPerRequest({ maxSeqlenQ, numHeadsQ, numHeadsKv }: DenseAttentionProblem): number {
-  return (maxSeqlenQ * numHeadsQ) / numHeadsKv;
+function rowsPerRequest({ maxSeqLenQ, numHeadsQ, numHeadsKv }: DenseAttentionProblem): number {
+  return (maxSeqLenQ * numHeadsQ) / numHeadsKv;
 }
 
 /** Strides of (block, token, head); packed rows have no blocks. */

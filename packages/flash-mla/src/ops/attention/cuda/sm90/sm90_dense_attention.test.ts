@@ -29,8 +29,8 @@ function problemOf(given: Partial<DenseAttentionProblem>): DenseAttentionProblem
     headDimV: 128,
     causal: true,
     softmaxScale: 1,
-    maxSeqlenQ: 4096,
-    maxSeqlenK: 4096,
+    maxSeqLenQ: 4096,
+    maxSeqLenK: 4096,
     hasCuSeqlensQ: true,
     keys: 'packed',
     numBlocks: 0,
@@ -60,8 +60,8 @@ describe('dense attention on warp groups', () => {
     expect([16, 64, 128, 384].map((size) => takes(paged(size)))).toEqual(Array(4).fill(true));
     expect([1, 8, 48, 192].map((size) => takes(paged(size)))).toEqual(Array(4).fill(false));
     // Few rows would leave tiles mostly empty.
-    expect(takes({ maxSeqlenQ: 63 })).toBe(false);
-    expect(takes({ maxSeqlenQ: 8, numHeadsKv: 2 })).toBe(true);
+    expect(takes({ maxSeqLenQ: 63 })).toBe(false);
+    expect(takes({ maxSeqLenQ: 8, numHeadsKv: 2 })).toBe(true);
   });
 
   it('puts as many heads of a group into a tile as a power of two can', () => {
@@ -71,7 +71,7 @@ describe('dense attention on warp groups', () => {
       main({ numHeadsQ, numHeadsKv }).config.tile.heads;
     expect([heads(16, 16), heads(16, 2), heads(20, 1), heads(15, 5)]).toEqual([1, 8, 4, 1]);
     expect(main({}).grid).toEqual([132, 1, 1]);
-    expect(main({ batch: 1, totalQ: 70, maxSeqlenQ: 70 }).grid).toEqual([16, 1, 1]);
+    expect(main({ batch: 1, totalQ: 70, maxSeqLenQ: 70 }).grid).toEqual([16, 1, 1]);
   });
 
   it('gives out no more registers than the three warp groups start with', () => {

@@ -71,14 +71,14 @@ const isMapped = ({ strides, alignment }: Placement): boolean =>
   alignment >= 16 && strides.every((stride) => stride * 2 < 2 ** 40);
 
 function sizesOf(problem: DenseAttentionProblem, config: HopperMhaConfig, limits: DeviceLimits) {
-  const { numHeadsQ, batch, totalQ, maxSeqlenQ, maxSeqlenK, headDimQk, headDimV } = problem;
+  const { numHeadsQ, batch, totalQ, maxSeqLenQ, maxSeqLenK, headDimQk, headDimV } = problem;
   const units = numHeadsQ / config.tile.heads;
   const queries = tileQueries(config);
   const most = Math.min(
-    batch * Math.ceil(maxSeqlenQ / queries),
+    batch * Math.ceil(maxSeqLenQ / queries),
     Math.floor(totalQ / queries) + batch,
   );
-  const headBytes = Math.max(1, maxSeqlenK) * (headDimQk + headDimV) * 2;
+  const headBytes = Math.max(1, maxSeqLenK) * (headDimQk + headDimV) * 2;
   const headsCached = Math.max(1, Math.floor(cachedBytes / headBytes));
   const unitsPerHead = groupSizeOf(problem) / config.tile.heads;
   return {
@@ -94,10 +94,10 @@ export const hopperDenseAttention = {
   problemOf: denseAttentionProblem,
 
   accepts(problem) {
-    const { q, k, v, keys, totalQ, totalK, maxSeqlenQ, numBlocks, pageSize } = problem;
+    const { q, k, v, keys, totalQ, totalK, maxSeqLenQ, numBlocks, pageSize } = problem;
     const tokens = blockTokens[dimsOf(problem)];
     if (tokens === undefined || totalQ === 0) return false;
-    if (maxSeqlenQ * groupSizeOf(problem) < fewestRows) return false;
+    if (maxSeqLenQ * groupSizeOf(problem) < fewestRows) return false;
     if (![q, k, v].every(isMapped)) return false;
     if (keys === 'paged') return mapsPages(problem, tokens.paged);
     return keys === 'packed' ? totalK > 0 : numBlocks > 0 && pageSize > 0;
@@ -128,7 +128,7 @@ export const hopperDenseAttention = {
       set.k(keyMap(problem, config, 'k', context.address(args.k)));
       set.v(keyMap(problem, config, 'v', context.address(args.v)));
       set.cuSeqlensQ(context.address(args.cuSeqlensQ));
-      set.lengthQ(problem.maxSeqlenQ);
+      set.lengthQ(problem.maxSeqLenQ);
       set.lengthsK(context.address(args.seqlensK ?? args.cuSeqlensK));
       set.capacity(Math.min(longest, capacityOf(problem)));
       set.blockTable(context.address(args.blockTable));

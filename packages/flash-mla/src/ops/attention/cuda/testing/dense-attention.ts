@@ -171,8 +171,8 @@ export function expectPacked(kernel: DenseAttentionKernel, options: PackedAttent
     v: upload(context, v, gap),
     cuSeqlensQ: ints(context, cuSeqlensQo.data),
     cuSeqlensK: ints(context, cuSeqlensKv.data),
-    maxSeqlenQ: Math.max(...lengthsQ),
-    maxSeqlenK: Math.max(...lengthsK),
+    maxSeqLenQ: Math.max(...lengthsQ),
+    maxSeqLenK: Math.max(...lengthsK),
     softmaxScale: 1 / Math.sqrt(dQk),
     causal,
   });
@@ -235,8 +235,8 @@ export function expectCached(kernel: DenseAttentionKernel, options: CachedAttent
     v: upload(context, vCache, gap),
     seqlensK: ints(context, lengths),
     ...(paged ? { blockTable: ints(context, table, [b, maxBlocks]) } : {}),
-    maxSeqlenQ: sQ,
-    maxSeqlenK: maxBlocks * page,
+    maxSeqLenQ: sQ,
+    maxSeqLenK: maxBlocks * page,
     softmaxScale: 1 / Math.sqrt(dQk),
     causal,
   });

@@ -16,7 +16,7 @@ import { launchAttention, log2e } from './attention.ts';
 
 /** Dense attention: one workgroup for some query rows of a request and KV head. */
 export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs): void {
-  const { q, k, v, seqlensK, blockTable, maxSeqlenQ, causal, out, lse } = args;
+  const { q, k, v, seqlensK, blockTable, maxSeqLenQ, causal, out, lse } = args;
   const { capabilities } = runtime;
   const [totalQ, numHeadsQ, headDimQk] = q.shape as [number, number, number];
   const paged = k.shape.length === 4;
@@ -36,7 +36,7 @@ export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs):
   const config = selectAttention(
     {
       work: 'dense-attention',
-      numRows: maxSeqlenQ * group,
+      numRows: maxSeqLenQ * group,
       headDimQk,
       headDimV,
       query: dtype,
@@ -50,7 +50,7 @@ export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs):
     capabilities,
   );
   const batch = batchOf(args);
-  const rowTiles = Math.ceil((maxSeqlenQ * group) / config.rows);
+  const rowTiles = Math.ceil((maxSeqLenQ * group) / config.rows);
   const items = batch * numHeadsKv * rowTiles;
   if (items === 0) return;
   const lseBound = bindWhole('lse', rangeOf(lse), capabilities);
@@ -69,11 +69,11 @@ export function denseAttention(runtime: LaunchTarget, args: DenseAttentionArgs):
         numHeadsQ,
         group,
         totalQ,
-        maxSeqLenQ: maxSeqlenQ,
+        maxSeqLenQ,
         ...(blockTable && { tableStride: strideOf(blockTable, 0) }),
         ...(!paged && { totalK: k.shape[0] as number }),
         ...(paged && {
-          capacity: Math.min(args.maxSeqlenK, 2 ** 31 - 1),
+          capacity: Math.min(args.maxSeqLenK, 2 ** 31 - 1),
           page: k.shape[1] as number,
           numBlocks: k.shape[0] as number,
           keyBlock: keyRows.block,
