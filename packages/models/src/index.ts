@@ -38,6 +38,7 @@ export { modelTypes } from './families/index.ts';
 export { DecoderRunner } from './generation/decoder-runner.ts';
 export { LanguageModel, type LanguageModelParts } from './generation/language-model.ts';
 export {
+  hiSparseFor,
   type LoadedRunner,
   type LoadModelOptions,
   loadModel,
@@ -57,6 +58,7 @@ export type {
 export type { LayerCache } from './layers/attention.ts';
 export { type Batch, makeBatch, type Sequence, type SequenceTokens } from './layers/batch.ts';
 export { Decoder } from './layers/decoder.ts';
+export type { HotCache, HotCacheShape } from './layers/hot-cache.ts';
 export { mapWeights, matricesOf, matricesOfCache } from './layers/map-weights.ts';
 export type {
   AttentionCall,

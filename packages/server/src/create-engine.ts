@@ -15,6 +15,12 @@ export interface CreateEngineOptions {
   readonly maxModelLength?: number;
   /** What the KV cache holds, of all sequences together. Default: four of the longest, at most 32 768. */
   readonly maxTokens?: number;
+  /**
+   * Keeps K/V in memory of the host and a hot buffer for each sequence on the device: true, or a JSON object with
+   * any of `top_k`, `device_buffer_size`, `host_to_device_ratio` and `swap_in_block_size`. `maxTokens` are then
+   * those of the device. For models with an indexer, on the operations of a device. Default false.
+   */
+  readonly hisparse?: boolean | string;
   /** Sequences that are computed together. Default 32. */
   readonly maxRunning?: number;
   /**
@@ -47,7 +53,7 @@ export async function createEngine(
   pathOrPackage: string,
   options: CreateEngineOptions = {},
 ): Promise<TextEngine> {
-  const { engine, maxRunning = 32, maxTokens, name, operations } = options;
+  const { engine, hisparse = false, maxRunning = 32, maxTokens, name, operations } = options;
   if (engine?.deterministic && operations !== undefined) {
     throw new ServerOptionError({
       subject: 'engine.deterministic',
@@ -56,6 +62,14 @@ export async function createEngine(
       remedy:
         'The products of a device depend in their last bits on how many rows are computed together: leave ' +
         'operations out (--dtype f32 of the command), or deterministic.',
+    });
+  }
+  if (hisparse !== false && operations === undefined) {
+    throw new ServerOptionError({
+      subject: 'hisparse',
+      expected: 'the operations of a device beside it',
+      actual: 'none',
+      remedy: 'Add operations (--dtype bf16 of the command), or leave HiSparse out.',
     });
   }
   const longest = options.maxModelLength ?? maxTokens;
@@ -68,6 +82,7 @@ export async function createEngine(
     model: pathOrPackage,
     maxModelLength,
     maxTokens: maxTokens ?? Math.max(maxModelLength, Math.min(4 * maxModelLength, 32_768)),
+    ...(hisparse !== false && { hisparse }),
     vocabulary: grammarVocabulary(model),
     ...(operations !== undefined && { operations }),
     engine: { ...engine, maxRunning, model: model.id },

@@ -25,6 +25,7 @@ const usageErrors = new Set([
   'CheckpointError',
   'TokenizerError',
   'ModelOptionError',
+  'EngineOptionError',
   'ServerOptionError',
   'MissingPackageError',
 ]);

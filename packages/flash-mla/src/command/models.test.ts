@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, openSafetensors } from '@flash-mla/safetensors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tinyConfig } from '../../../models/src/testing/data.ts';
 import { binary, runCli } from './testing/run-cli.ts';
 
 const reference = fileURLToPath(
@@ -77,6 +78,11 @@ describe('generate', () => {
     [['generate', 'no/model', '--prompt', 'a'], /neither\. Get a model with/],
     [['check', tales, 'no.safetensors'], /a file that can be read/],
     [['estimate', '--memory', 'much'], /a number from/],
+    [['generate', '--prompt', 'a', '--hisparse'], /one with an indexer/],
+    [['generate', '--prompt', 'a', '--hisparse-config', '{}'], /configures --hisparse/],
+    [['serve', '--hisparse-config', '{}'], /configures --hisparse/],
+    [['serve', '--hisparse', '--dtype', 'f32'], /the operations of a device/],
+    [['estimate', '--hisparse', '--hisparse-config', '{'], /a JSON object/],
   ])('%j is answered with what is wrong', async (args, message) => {
     const { code, stdout, stderr } = await runCli(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -165,6 +171,26 @@ describe('estimate', () => {
     });
     expect(weightBytes).toBe(parameters.total * 2);
     expect(tokensPerSecond).toBeCloseTo(100e9 / (parameters.active * 2 + 1000 * 4608), 3);
+    const indexed = join(folder, 'indexed');
+    mkdirSync(indexed);
+    writeFileSync(join(indexed, 'config.json'), tinyConfig('deepseek-v32'));
+    const sparse = [
+      '--dtype',
+      'bf16',
+      '--memory',
+      '1',
+      '--context',
+      '4096',
+      '--hisparse',
+      '--json',
+    ];
+    const { hisparse } = JSON.parse((await runCli(['estimate', indexed, ...sparse])).stdout);
+    // Three layers: rows of 1,152 bytes and keys of 132; a buffer of 64 tokens and a page.
+    expect(hisparse).toMatchObject({
+      deviceBytesPerSequence: 3 * (4096 * 132 + 128 * 1152),
+      hostBytesPerSequence: 3 * 4096 * 1152,
+    });
+    expect(hisparse.sequences).toBeGreaterThan(7 * hisparse.sequencesWithout);
     const tight = await runCli(['estimate', tales, '--memory', '0.01']);
     expect(tight.stdout).toMatch(/does not fit into 10.2 MiB/);
   });

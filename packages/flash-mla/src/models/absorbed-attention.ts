@@ -3,6 +3,7 @@ import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../ops/a
 import { batchedLinear } from '../ops/gemm/index.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import type { DeviceMatrix } from './device-operations.ts';
+import type { DeviceHotCache } from './hot-cache.ts';
 import { type Run, runsOf } from './runs.ts';
 import type { StepTensors } from './step-tensors.ts';
 
@@ -11,6 +12,8 @@ const mostDecoded = 4;
 
 /** Attention over the latents: one key and value for all heads, as decoding kernels of MLA compute it. */
 export class AbsorbedAttention {
+  /** With HiSparse. */
+  hot: DeviceHotCache | undefined;
   readonly #step: StepTensors;
   readonly #pageSize: number;
 
@@ -62,15 +65,18 @@ export class AbsorbedAttention {
   /** Few queries share what they attend to among many CTAs; many have one each. */
   #attendChosen(
     { cache, config }: AttentionCall<DeviceMatrix>,
-    { row, count, sequences }: Run,
+    run: Run,
     queries: Tensor<'bf16'>,
     chosen: Tensor<'i32'>,
   ): Tensor<'bf16'> {
+    const { row, count, sequences } = run;
     const { numHeads, kvLoraRank: headDimV, softmaxScale } = config;
     const { 1: columns = 0, 0: tokens = 0 } = cache.shape;
     const { 1: topK = 0 } = chosen.shape;
     const b = sequences.length;
-    const own = chosen.slice(0, row, row + b * count);
+    const given = chosen.slice(0, row, row + b * count);
+    const isHot = sequences[0]?.hotRow !== undefined;
+    const own = isHot && this.hot ? this.hot.locate(cache, given, run) : given;
     if (count <= mostDecoded) {
       const schedMeta = this.#step.share(`sparse schedule ${row}`, () => {
         const [made] = getMlaMetadata();

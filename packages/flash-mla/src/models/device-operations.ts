@@ -23,6 +23,7 @@ import type { Tensor } from '../runtime/tensor/tensor.ts';
 import { AbsorbedAttention } from './absorbed-attention.ts';
 import { DeviceRunner } from './device-runner.ts';
 import { ExpandedAttention } from './expanded-attention.ts';
+import { DeviceHotCache } from './hot-cache.ts';
 import { type StepInputs, StepTensors } from './step-tensors.ts';
 import { TokenChoice } from './token-choice.ts';
 import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
@@ -40,6 +41,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   readonly pageSize = 64;
   readonly forms: readonly AttentionForm[];
   readonly createRunner?: Operations<DeviceMatrix>['createRunner'];
+  readonly createHotCache?: NonNullable<Operations<DeviceMatrix>['createHotCache']>;
   /** Of what lies between the operations. */
   readonly #activations: 'bf16' | 'f32';
   readonly #device: Device;
@@ -65,6 +67,13 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     // Dense attention takes no float32.
     this.forms = this.#activations === 'bf16' ? ['absorbed', 'expanded'] : ['absorbed'];
     this.#choice = new TokenChoice(this.#step, this.pageSize);
+    // A GPU in a browser cannot read memory of the host.
+    if (backend === 'webgpu') return;
+    this.createHotCache = (cache, shape) => {
+      const hot = new DeviceHotCache(this.#step, this.pageSize, cache, shape);
+      this.#absorbed.hot = hot;
+      return hot;
+    };
   }
 
   empty(rows: number, columns: number): DeviceMatrix {
@@ -195,7 +204,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   }
 
   writeLatents(write: LatentWrite<DeviceMatrix>): DeviceMatrix {
-    return writeLatents(this.#step, write, this.pageSize);
+    return writeLatents(this.#step, write, this.pageSize, this.#absorbed.hot);
   }
 
   attend(form: AttentionForm, call: AttentionCall<DeviceMatrix>): void {

@@ -14,7 +14,8 @@ export function runsOf(sequences: readonly Sequence[]): Run[] {
     const { row, count } = sequence;
     const last = runs.at(-1);
     const end = last === undefined ? -1 : last.row + last.count * last.sequences.length;
-    if (last?.count === count && end === row) last.sequences.push(sequence);
+    const isAlike = (last?.sequences[0]?.hotRow === undefined) === (sequence.hotRow === undefined);
+    if (last?.count === count && end === row && isAlike) last.sequences.push(sequence);
     else runs.push({ row, count, sequences: [sequence] });
   }
   return runs;

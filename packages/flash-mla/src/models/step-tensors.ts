@@ -129,19 +129,37 @@ export class StepTensors {
     };
   }
 
-  /** Where the cache keeps the step's tokens. */
-  slots(sequences: readonly Sequence[], pageSize: number): Tensor<'i32'> {
-    return this.share('slots', () => {
-      if (this.#inputs !== undefined) return this.#inputs.slots;
-      const slots: number[] = [];
-      for (const { pages, start, count, row } of sequences) {
-        for (let i = 0; i < count; i++) {
-          const position = start + i;
-          const page = pages[Math.floor(position / pageSize)] ?? 0;
-          slots[row + i] = page * pageSize + (position % pageSize);
-        }
-      }
-      return this.integers(Int32Array.from(slots));
-    });
+  /** Where the cache keeps the step's tokens; `slotOf` gives that of a position. */
+  slots(
+    sequences: readonly Sequence[],
+    slotOf: (sequence: Sequence, position: number) => number,
+  ): Tensor<'i32'> {
+    return this.share('slots', () => this.#inputs?.slots ?? this.#slotsOf(sequences, slotOf));
   }
+
+  /** Where the caches of index keys keep them. */
+  indexSlots(sequences: readonly Sequence[], pageSize: number): Tensor<'i32'> {
+    return this.share('index slots', () =>
+      this.#slotsOf(sequences, ({ pages, indexPages = pages }, position) =>
+        slotIn(indexPages, position, pageSize),
+      ),
+    );
+  }
+
+  #slotsOf(
+    sequences: readonly Sequence[],
+    slotOf: (sequence: Sequence, position: number) => number,
+  ): Tensor<'i32'> {
+    const slots: number[] = [];
+    for (const sequence of sequences) {
+      const { start, count, row } = sequence;
+      for (let i = 0; i < count; i++) slots[row + i] = slotOf(sequence, start + i);
+    }
+    return this.integers(Int32Array.from(slots));
+  }
+}
+
+/** The row of a cache that a position has in these pages. */
+export function slotIn(pages: ArrayLike<number>, position: number, pageSize: number): number {
+  return (pages[Math.floor(position / pageSize)] ?? 0) * pageSize + (position % pageSize);
 }

@@ -1,4 +1,4 @@
-import type { IndexKeysCall, IndexQueriesCall } from '@flash-mla/models';
+import type { IndexKeysCall, IndexQueriesCall, Sequence } from '@flash-mla/models';
 import {
   fp8PagedMqaLogits,
   indexTopK,
@@ -40,13 +40,14 @@ export class TokenChoice {
       normWeight: norm.reshape([indexDim]) as Tensor<'f32'>,
       normBias: bias.reshape([indexDim]) as Tensor<'f32'>,
       indexCache: cache as Tensor as Tensor<'u8'>,
-      slots: this.#step.slots(sequences, this.#pageSize),
+      slots: this.#step.indexSlots(sequences, this.#pageSize),
     });
   }
 
   /**
-   * i32 (rows, topK): rows of the layer's cache, −1 where there are fewer; only of the sequences' rows. All
-   * layers of a step write to the same tensor: a choice holds until the next one.
+   * i32 (rows, topK): rows of the layer's cache, −1 where there are fewer; only of the sequences' rows. Of
+   * sequences in the tables of hot buffers they are positions. All layers of a step write to the same tensor: a
+   * choice holds until the next one.
    */
   choose(call: IndexQueriesCall<DeviceMatrix>): DeviceMatrix {
     const { queries, weights, rotation, config, sequences } = call;
@@ -73,7 +74,8 @@ export class TokenChoice {
     const { row, count, sequences } = part;
     const b = sequences.length;
     const rows = b * count;
-    const { blockTable, contextLens, longest } = this.#tables(part);
+    const { blockTable, contextLens, longest, cacheTable } = this.#tables(part);
+    const isHot = sequences[0]?.hotRow !== undefined;
     const logits = fp8PagedMqaLogits({
       q: q.slice(0, row, row + rows).reshape([b, count, numHeads, indexDim]),
       weights: weights.slice(0, row, row + rows).reshape([b, count, numHeads]),
@@ -82,7 +84,7 @@ export class TokenChoice {
     });
     indexTopK({
       ...{ logits, k: topK, ends: contextLens.reshape([rows]) },
-      ...{ blockTable, pageSize: this.#pageSize },
+      ...(!isHot && { blockTable: cacheTable, pageSize: this.#pageSize }),
       out: chosen.slice(0, row, row + rows),
     });
     // What is enqueued afterwards may use its memory again.
@@ -94,16 +96,25 @@ export class TokenChoice {
     return this.#step.share(`index tables ${row}`, () => {
       const longest = Math.max(...sequences.map(({ start }) => start + count));
       const width = Math.ceil(longest / this.#pageSize);
-      const table = new Int32Array(sequences.length * width).fill(-1);
+      const tableOf = (pagesOf: (sequence: Sequence) => ArrayLike<number>) => {
+        const table = new Int32Array(sequences.length * width).fill(-1);
+        for (const [i, sequence] of sequences.entries()) {
+          const used = Math.ceil((sequence.start + count) / this.#pageSize);
+          const pages = pagesOf(sequence);
+          for (let j = 0; j < used; j++) table[i * width + j] = pages[j] ?? -1;
+        }
+        return this.#step.integers(table).reshape([sequences.length, width]);
+      };
       const lengths = new Int32Array(sequences.length * count);
-      for (const [i, { pages, start }] of sequences.entries()) {
-        const used = Math.ceil((start + count) / this.#pageSize);
-        for (let j = 0; j < used; j++) table[i * width + j] = pages[j] ?? -1;
+      for (const [i, { start }] of sequences.entries()) {
         for (let j = 0; j < count; j++) lengths[i * count + j] = start + j + 1;
       }
+      const cacheTable = tableOf(({ pages }) => pages);
+      const isSame = sequences.every(({ indexPages }) => indexPages === undefined);
       return {
         longest,
-        blockTable: this.#step.integers(table).reshape([sequences.length, width]),
+        cacheTable,
+        blockTable: isSame ? cacheTable : tableOf(({ pages, indexPages = pages }) => indexPages),
         contextLens: this.#step.integers(lengths).reshape([sequences.length, count]),
       };
     });

@@ -5,10 +5,11 @@ import { rmsNorm } from '../ops/norm/index.ts';
 import { applyRope } from '../ops/rope/index.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import type { DeviceMatrix } from './device-operations.ts';
-import type { StepTensors } from './step-tensors.ts';
+import type { DeviceHotCache } from './hot-cache.ts';
+import { type StepTensors, slotIn } from './step-tensors.ts';
 
 /**
- * Norms latents, rotates keys, writes both to the cache, and rotates queries: in one launch where the device
+ * Norms latents, rotates keys, writes both to the cache (with HiSparse to the host's as well), and rotates queries: in one launch where the device
  * has a kernel for all of it.
  *
  * @returns (rows, heads, latent + rope), bf16: queries in the space of the cache's rows, of which the rotated
@@ -18,6 +19,7 @@ export function writeLatents(
   step: StepTensors,
   { cache, latents, norm, queries, rotation, sequences, config }: LatentWrite<DeviceMatrix>,
   pageSize: number,
+  hot: DeviceHotCache | undefined,
 ): DeviceMatrix {
   const { numHeads, kvLoraRank, nopeDim, ropeDim, latentNormEps: eps } = config;
   const { 0: rows = 0, 1: columns = 0 } = latents.shape;
@@ -27,7 +29,11 @@ export function writeLatents(
   const all = step.empty([rows, numHeads, columns], 'bf16');
   const rotatedQueries = all.slice(2, kvLoraRank, columns);
   const { cos, sin, pairs } = step.rotation(rotation);
-  const slots = step.slots(sequences, pageSize);
+  const slots = step.slots(sequences, ({ pages, hotRow }, position) =>
+    hotRow === undefined
+      ? slotIn(pages, position, pageSize)
+      : (hot?.deviceRowOf(hotRow, position) ?? -1),
+  );
   const { 0: tokens = 0 } = cache.shape;
   const paged = cache.reshape([tokens / pageSize, pageSize, 1, columns]) as Tensor<'bf16'>;
   const weight = norm.reshape([kvLoraRank]);
@@ -37,6 +43,7 @@ export function writeLatents(
     appendLatents({
       ...{ latents, weight, eps, ...angles, queries: own, rotatedQueries, kCache: paged, slots },
     });
+    hot?.keepNewest(cache, slots, sequences);
     return all;
   }
   applyRope({ x: own, out: rotatedQueries, cos, sin, pairs });
@@ -47,5 +54,6 @@ export function writeLatents(
     of.asStrided([rows, 1, ropeDim], [of.strides[0] ?? 0, ropeDim, 1], kvLoraRank);
   applyRope({ x: keys(latents), out: keys(made), cos, sin, pairs });
   appendKvCache({ kCache: paged, rows: made, slots });
+  hot?.keepNewest(cache, slots, sequences);
   return all;
 }

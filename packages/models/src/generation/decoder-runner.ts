@@ -1,6 +1,7 @@
 import {
   type BatchPlan,
   type ModelRunner,
+  type PageTransfers,
   Sampler,
   type StepOutput,
   type TokenLogprobs,
@@ -8,6 +9,7 @@ import {
 import type { LayerCache } from '../layers/attention.ts';
 import { makeBatch, type SequenceTokens } from '../layers/batch.ts';
 import type { Decoder } from '../layers/decoder.ts';
+import type { HotCache } from '../layers/hot-cache.ts';
 
 /** A row of the batch: how its tokens are drawn, and the last one. */
 interface Row {
@@ -28,12 +30,20 @@ export class DecoderRunner<Matrix> implements ModelRunner {
   readonly #decoder: Decoder<Matrix>;
   readonly #cache: readonly LayerCache<Matrix>[];
   readonly #rows = new Map<number, Row>();
+  /** With HiSparse. */
+  readonly transfers?: PageTransfers;
+  readonly #hot: HotCache | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param cache of {@link Decoder.createCache}, with as many pages as the engine gives out. */
-  constructor(decoder: Decoder<Matrix>, cache: readonly LayerCache<Matrix>[]) {
+  /**
+   * @param cache of {@link Decoder.createCache}, with as many pages as the engine gives out.
+   * @param hot HiSparse's part of it.
+   */
+  constructor(decoder: Decoder<Matrix>, cache: readonly LayerCache<Matrix>[], hot?: HotCache) {
     this.#decoder = decoder;
     this.#cache = cache;
+    this.#hot = hot;
+    if (hot !== undefined) this.transfers = hot.transfers;
   }
 
   /** Steps take effect in the order in which they come. */
@@ -47,7 +57,9 @@ export class DecoderRunner<Matrix> implements ModelRunner {
     const started = performance.now();
     for (const start of plan.starts) {
       this.#rows.set(start.slot, { sampler: new Sampler(start), lastToken: 0 });
+      this.#hot?.start(start.slot);
     }
+    this.#hot?.begin(plan.decodes);
     const work = this.#workOf(plan);
     const batch = makeBatch(work.map(({ sequence }) => sequence));
     const sampling = work.flatMap(({ slot, samples }, i) => {
@@ -60,6 +72,7 @@ export class DecoderRunner<Matrix> implements ModelRunner {
       this.#cache,
       Int32Array.from(lastRows),
     );
+    const swapIn = await this.#hot?.end();
     // Until here the masks may be unknown: they depend on the step before.
     const masks = await plan.masks;
     const tokens: number[] = [];
@@ -73,17 +86,23 @@ export class DecoderRunner<Matrix> implements ModelRunner {
       tokens.push(sampled.token);
       logprobs.push(sampled.logprobs);
     }
-    return { tokens, logprobs, durationMs: performance.now() - started };
+    const durationMs = performance.now() - started;
+    return { tokens, logprobs, durationMs, ...(swapIn && { swapIn }) };
   }
 
   #workOf({ decodes, prefills }: BatchPlan): Work[] {
     return [
-      ...decodes.map(({ slot, position, token, pages }) => {
+      ...decodes.map(({ slot, position, token, pages, devicePages }) => {
         const tokens = [token ?? this.#row(slot).lastToken];
-        return { slot, sequence: { tokens, start: position, pages }, samples: true };
+        const own = { tokens, start: position };
+        const places = devicePages
+          ? { pages: devicePages, indexPages: pages, hotRow: slot }
+          : { pages };
+        return { slot, sequence: { ...own, ...places }, samples: true };
       }),
-      ...prefills.map(({ slot, start, tokens, pages, samples }) => {
-        return { slot, sequence: { tokens, start, pages }, samples };
+      ...prefills.map(({ slot, start, tokens, pages, devicePages, samples }) => {
+        const places = devicePages ? { pages: devicePages, indexPages: pages } : { pages };
+        return { slot, sequence: { tokens, start, ...places }, samples };
       }),
     ];
   }

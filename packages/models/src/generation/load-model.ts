@@ -1,4 +1,10 @@
-import { Engine, type EngineOptions, type ModelRunner } from '@flash-mla/engine';
+import {
+  Engine,
+  type EngineOptions,
+  type HiSparseOptions,
+  type ModelRunner,
+  parseHiSparseConfig,
+} from '@flash-mla/engine';
 import { loadWeights } from '../checkpoint/load-weights.ts';
 import { findModel, type ModelFiles } from '../checkpoint/model-files.ts';
 import { defaultGenerationConfig, parseGenerationConfig } from '../config/generation-config.ts';
@@ -26,6 +32,12 @@ export interface LoadModelOptions {
   readonly maxSequences?: number;
   /** Results do not depend on what else is computed at the same time. Default false. */
   readonly deterministic?: boolean;
+  /**
+   * Keeps K/V in memory of the host and a hot buffer for each sequence on the device, for models with an indexer:
+   * true, or a JSON object as `parseHiSparseConfig` of `@flash-mla/engine` reads it. `maxTokens` are then those of
+   * the device. Default false.
+   */
+  readonly hisparse?: boolean | string;
   /** Called as weights arrive, with elements. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the loading; its reason is thrown. */
@@ -60,8 +72,9 @@ export async function loadModelOn<Matrix>(
   const { config, generationConfig, tokenizer } = await readModelFiles(files);
   const engineOptions = engineOptionsOf(config, ops, options);
   const { runner, release: releaseRunner } = await loadRunner(ops, files, config, {
-    ...options,
     ...engineOptions,
+    ...(options.onProgress && { onProgress: options.onProgress }),
+    ...(options.signal && { signal: options.signal }),
   });
   const engine = new Engine(runner, engineOptions);
   const release = async () => {
@@ -96,19 +109,31 @@ export async function loadRunner<Matrix>(
   {
     maxModelLength,
     totalPages,
-    ...options
-  }: Pick<EngineOptions, 'maxModelLength' | 'totalPages'> &
+    maxRunning = 256,
+    hisparse,
+    onProgress,
+    signal,
+  }: Pick<EngineOptions, 'maxModelLength' | 'totalPages' | 'maxRunning' | 'hisparse'> &
     Pick<LoadModelOptions, 'onProgress' | 'signal'>,
 ): Promise<LoadedRunner> {
-  const weights = await loadWeights(files, config, ops, options);
+  const progress = { ...(onProgress && { onProgress }), ...(signal && { signal }) };
+  const weights = await loadWeights(files, config, ops, progress);
   const decoder = new Decoder(config, ops, weights, maxModelLength);
-  const cache = makeCache(ops, decoder, weights, totalPages);
-  const own = ops.createRunner?.(decoder, cache);
+  const hostPages = Math.floor(totalPages * (hisparse?.hostToDeviceRatio ?? 1));
+  const cache = makeCache(ops, decoder, weights, totalPages, hostPages);
+  const hot =
+    hisparse &&
+    ops.createHotCache?.(cache, {
+      ...{ hisparse, maxRunning, maxModelLength },
+      ...{ numDevicePages: totalPages, numHostPages: hostPages },
+    });
+  const own = hot ? undefined : ops.createRunner?.(decoder, cache);
   const release = () => {
     own?.[Symbol.dispose]();
+    hot?.[Symbol.dispose]();
     for (const matrix of [...matricesOf(weights), ...matricesOfCache(cache)]) ops.release(matrix);
   };
-  return { runner: own ?? new DecoderRunner(decoder, cache), release };
+  return { runner: own ?? new DecoderRunner(decoder, cache, hot), release };
 }
 
 /** Reads a model's config.json. Throws UnsupportedModelError and ModelConfigError. */
@@ -153,24 +178,60 @@ export async function readModelFiles(files: ModelFiles) {
   return { config, generationConfig, tokenizer };
 }
 
+/**
+ * HiSparse's options for a model and the operations of a device. Throws EngineOptionError for what the model
+ * cannot have, and {@link ModelOptionError} for operations that keep nothing in memory of the host.
+ */
+export function hiSparseFor(
+  { indexer }: ModelConfig,
+  { pageSize, createHotCache }: DeviceTraits,
+  wanted: boolean | string | undefined,
+): HiSparseOptions | undefined {
+  if (wanted === undefined || wanted === false) return undefined;
+  const json = wanted === true ? '{}' : wanted;
+  const options = parseHiSparseConfig(json, { indexTopK: indexer?.topK, pageSize });
+  if (createHotCache !== undefined) return options;
+  throw new ModelOptionError({
+    subject: 'hisparse',
+    expected: 'a device with hot buffers (cpu, cuda or sim, in bf16)',
+    actual: 'operations without',
+    remedy: 'Use such a device, or leave HiSparse out.',
+  });
+}
+
+/** What of a device's operations decides about options. */
+interface DeviceTraits {
+  readonly pageSize: number;
+  readonly createRunner?: unknown;
+  readonly createHotCache?: unknown;
+}
+
 function engineOptionsOf(
-  { maxPositions }: ModelConfig,
-  { pageSize, createRunner }: Pick<Operations<unknown>, 'pageSize'> & { createRunner?: unknown },
-  { maxTokens, maxSequences = 32, deterministic = false }: LoadModelOptions,
+  config: ModelConfig,
+  ops: DeviceTraits,
+  { maxTokens, maxSequences = 32, deterministic = false, hisparse: wanted }: LoadModelOptions,
 ): EngineOptions {
+  const { maxPositions } = config;
+  const { pageSize, createRunner } = ops;
+  const hisparse = hiSparseFor(config, ops, wanted);
   const tokens = maxTokens ?? Math.min(maxPositions, defaultCacheTokens);
   checkCount('maxTokens', tokens, 2);
   checkCount('maxSequences', maxSequences, 1);
   return {
     // One more: the engine keeps page 0 for itself.
     totalPages: Math.ceil(tokens / pageSize) + 1,
-    maxModelLength: Math.max(2, Math.min(maxPositions, tokens)),
+    // With HiSparse a sequence has to fit on the host only.
+    maxModelLength: Math.max(
+      2,
+      Math.min(maxPositions, Math.floor(tokens * (hisparse?.hostToDeviceRatio ?? 1))),
+    ),
     pageSize,
     maxRunning: maxSequences,
     maxBatchTokens: Math.max(8192, 2 * maxSequences + 512),
     // Where host and device are the same processor, nothing would be gained.
     overlap: createRunner !== undefined,
     deterministic,
+    ...(hisparse && { hisparse }),
   };
 }
 
@@ -189,9 +250,10 @@ function makeCache<Matrix>(
   decoder: Decoder<Matrix>,
   weights: ModelWeights<Matrix>,
   pages: number,
+  indexPages: number,
 ): LayerCache<Matrix>[] {
   try {
-    return decoder.createCache(pages);
+    return decoder.createCache(pages, indexPages);
   } catch (cause) {
     for (const matrix of matricesOf(weights)) ops.release(matrix);
     if (!(cause instanceof RangeError)) throw cause;

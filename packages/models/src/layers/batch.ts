@@ -8,6 +8,10 @@ export interface Sequence {
   readonly count: number;
   /** The first one's row in the batch. */
   readonly row: number;
+  /** Pages of the index keys, where these are not `pages`: with HiSparse they are those of the host. */
+  readonly indexPages?: ArrayLike<number>;
+  /** With HiSparse, of a sequence that is decoded: its row in the tables of the hot buffers. */
+  readonly hotRow?: number;
 }
 
 /** What a model computes in one step: new tokens of several sequences, one row each. */
@@ -23,6 +27,8 @@ export interface SequenceTokens {
   readonly tokens: ArrayLike<number>;
   readonly start: number;
   readonly pages: ArrayLike<number>;
+  readonly indexPages?: ArrayLike<number>;
+  readonly hotRow?: number;
 }
 
 /** Puts the new tokens of sequences one after the other. */
@@ -31,8 +37,12 @@ export function makeBatch(parts: readonly SequenceTokens[]): Batch {
   const tokens = new Int32Array(rows);
   const positions = new Int32Array(rows);
   let row = 0;
-  const sequences = parts.map(({ tokens: own, start, pages }) => {
-    const sequence: Sequence = { pages, start, count: own.length, row };
+  const sequences = parts.map(({ tokens: own, start, pages, indexPages, hotRow }) => {
+    const sequence: Sequence = {
+      ...{ pages, start, count: own.length, row },
+      ...(indexPages !== undefined && { indexPages }),
+      ...(hotRow !== undefined && { hotRow }),
+    };
     tokens.set(own, row);
     for (let i = 0; i < own.length; i++) positions[row + i] = start + i;
     row += own.length;

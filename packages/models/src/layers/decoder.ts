@@ -41,8 +41,12 @@ export class Decoder<Matrix> {
     return kvLoraRank + ropeDim;
   }
 
-  /** An empty cache of so many pages in each layer. */
-  createCache(pages: number): LayerCache<Matrix>[] {
+  /**
+   * An empty cache of so many pages in each layer.
+   *
+   * @param indexPages pages of the index keys, where these are other ones.
+   */
+  createCache(pages: number, indexPages = pages): LayerCache<Matrix>[] {
     const made: Matrix[] = [];
     const keep = (matrix: Matrix) => {
       made.push(matrix);
@@ -51,7 +55,7 @@ export class Decoder<Matrix> {
     try {
       return this.#weights.layers.map(({ attention }) => ({
         latents: keep(this.#ops.createCache(pages, this.cacheColumns)),
-        ...(attention.indexer && { indexKeys: keep(this.#ops.createIndexCache(pages)) }),
+        ...(attention.indexer && { indexKeys: keep(this.#ops.createIndexCache(indexPages)) }),
       }));
     } catch (error) {
       for (const matrix of made) this.#ops.release(matrix);

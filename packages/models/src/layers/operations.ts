@@ -3,6 +3,7 @@ import type { AttentionConfig, IndexerConfig, RoutingConfig } from '../config/mo
 import type { LayerCache } from './attention.ts';
 import type { Sequence } from './batch.ts';
 import type { Decoder } from './decoder.ts';
+import type { HotCache, HotCacheShape } from './hot-cache.ts';
 import type { Rotation } from './rotary.ts';
 import type { Linear, MlpWeights, MoeWeights } from './weights.ts';
 
@@ -166,6 +167,16 @@ export interface Operations<Matrix> {
 
   /** Releases a matrix that was made outside of a scope, such as weights. */
   release(x: Matrix): void;
+
+  /**
+   * Keeps K/V in memory of the host, with hot buffers in the pages of `cache`. From then on the steps of this
+   * model have sequences with {@link Sequence.indexPages} and {@link Sequence.hotRow}. Without it there is no
+   * HiSparse on the device.
+   */
+  readonly createHotCache?: (
+    cache: readonly LayerCache<Matrix>[],
+    shape: HotCacheShape,
+  ) => HotCache;
 
   /**
    * A runner of the device's own, which may take a step while another one is computed. Without it a

@@ -1,6 +1,7 @@
-import type { ModelRunner } from '@flash-mla/engine';
+import type { HiSparseOptions, ModelRunner } from '@flash-mla/engine';
 import {
   findModel,
+  hiSparseFor,
   loadRunner as loadModelRunner,
   type ModuleOperations,
   type OperationsModule,
@@ -12,6 +13,7 @@ export interface LoadedRunner {
   readonly runner: ModelRunner;
   readonly pageSize: number;
   readonly totalPages: number;
+  readonly hisparse: HiSparseOptions | undefined;
   /** Gives up the device. The runner must be idle. */
   dispose(): Promise<void>;
 }
@@ -24,19 +26,26 @@ export interface OperationsSource {
   readonly options?: unknown;
 }
 
+/** What a runner has to have room for. */
+export interface RunnerSizes {
+  readonly maxModelLength: number;
+  /** What the KV cache holds, of all sequences together: with HiSparse, on the device. */
+  readonly maxTokens: number;
+  readonly maxRunning: number;
+  /** As {@link CreateEngineOptions.hisparse}. */
+  readonly hisparse?: boolean | string;
+}
+
 /**
  * Loads the weights of a checkpoint and makes what runs them.
  *
- * @param maxTokens what the KV cache holds, of all sequences together
  * @param source default: float32 in TypeScript, on the thread that calls it
  */
 export async function loadRunner(
   pathOrPackage: string,
-  maxModelLength: number,
-  maxTokens: number,
+  sizes: RunnerSizes,
   source?: OperationsSource,
 ): Promise<LoadedRunner> {
-  const sizes = { maxModelLength, maxTokens };
   if (source === undefined) {
     const plain = { operations: new PlainOperations(), dispose: async () => {} };
     return loadOn(plain, pathOrPackage, sizes);
@@ -48,7 +57,7 @@ export async function loadRunner(
 async function loadOn<Matrix>(
   { operations, dispose }: ModuleOperations<Matrix>,
   pathOrPackage: string,
-  { maxModelLength, maxTokens }: { readonly maxModelLength: number; readonly maxTokens: number },
+  { maxModelLength, maxTokens, maxRunning, hisparse: wanted }: RunnerSizes,
 ): Promise<LoadedRunner> {
   try {
     const files = await findModel(pathOrPackage);
@@ -56,9 +65,10 @@ async function loadOn<Matrix>(
     const { pageSize } = operations;
     // One more: page 0 belongs to nobody.
     const totalPages = Math.ceil(maxTokens / pageSize) + 1;
-    const sizes = { maxModelLength, totalPages };
+    const hisparse = hiSparseFor(config, operations, wanted);
+    const sizes = { maxModelLength, totalPages, maxRunning, ...(hisparse && { hisparse }) };
     const { runner } = await loadModelRunner(operations, files, config, sizes);
-    return { runner, pageSize, totalPages, dispose };
+    return { runner, pageSize, totalPages, hisparse, dispose };
   } catch (error) {
     await dispose();
     throw error;

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { EngineStats } from '@flash-mla/engine';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { TextEngine } from '../generate/text-engine.ts';
 import { buckets } from './buckets.ts';
@@ -115,6 +116,7 @@ export class Metrics {
       'Tokens sampled and dropped.',
       () => stats().wastedTokens,
     );
+    if (stats().hisparse !== undefined) this.#observeHiSparse(() => stats().hisparse);
     const { total } = stats().pages;
     new Gauge({
       name: 'vllm:cache_config_info',
@@ -131,6 +133,43 @@ export class Metrics {
       this.#loopDelay.reset();
       return Number.isFinite(p99) ? p99 : 0;
     });
+  }
+
+  #observeHiSparse(stats: () => EngineStats['hisparse']): void {
+    const share = (of: 'device' | 'host') => () => {
+      const { usedTokens = 0, totalTokens = 1 } = stats()?.[of] ?? {};
+      return usedTokens / totalTokens;
+    };
+    this.#gauge(
+      'mla:hisparse_device_usage_perc',
+      'Share of the device pool in use, 0 to 1.',
+      share('device'),
+    );
+    this.#gauge(
+      'mla:hisparse_host_usage_perc',
+      'Share of the host pool in use, 0 to 1.',
+      share('host'),
+    );
+    this.#gauge(
+      'mla:hisparse_requests_staging',
+      'Requests whose prompts are copied to the host.',
+      () => stats()?.staging ?? 0,
+    );
+    this.#total(
+      'mla:hisparse_hits_total',
+      'Chosen tokens that were in hot buffers.',
+      () => stats()?.hits ?? 0,
+    );
+    this.#total(
+      'mla:hisparse_misses_total',
+      'Chosen tokens that were copied from the host.',
+      () => stats()?.misses ?? 0,
+    );
+    this.#total(
+      'mla:hisparse_swapped_in_bytes_total',
+      'Bytes copied from the host for them.',
+      () => stats()?.bytesSwappedIn ?? 0,
+    );
   }
 
   /** Labels of every series of the engine, with further ones. */

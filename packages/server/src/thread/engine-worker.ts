@@ -22,12 +22,15 @@ const loop = await load().catch((error: unknown) => {
 const grammars = new WorkerGrammars(data.vocabulary);
 
 async function load(): Promise<EngineLoop> {
-  const { maxModelLength, maxTokens, model, operations } = data;
-  const loaded = await loadRunner(model, maxModelLength, maxTokens, operations);
-  const { pageSize, runner, totalPages } = loaded;
+  const { hisparse: wanted, maxModelLength, maxTokens, model, operations } = data;
+  const { maxRunning = 32 } = data.engine;
+  const sizes = { maxModelLength, maxTokens, maxRunning, ...(wanted && { hisparse: wanted }) };
+  const loaded = await loadRunner(model, sizes, operations);
+  const { hisparse, pageSize, runner, totalPages } = loaded;
   release = loaded.dispose;
   // Tokens are drawn on the host, so the next step cannot begin before this one's are known.
-  const options = { overlap: false, ...data.engine, maxModelLength, pageSize, totalPages };
+  const own = { maxModelLength, pageSize, totalPages, hisparse };
+  const options = { overlap: false, ...data.engine, ...own };
   const made = new EngineLoop(new Engine(runner, options), {
     onFailure: (error) => send({ kind: 'stopped', error: sendError(error) }),
     onStep: () => send({ kind: 'stats', stats: made.stats }),

@@ -11,6 +11,7 @@ export interface EngineThreadData {
   readonly maxModelLength: number;
   /** What the KV cache holds. */
   readonly maxTokens: number;
+  readonly hisparse?: boolean | string;
   readonly operations?: OperationsSource;
   readonly engine: Partial<EngineOptions>;
   readonly vocabulary: GrammarVocabulary;

@@ -6,12 +6,12 @@ import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { copyBandwidth } from '../models/copy-bandwidth.ts';
-import { demoModel } from '../models/options.ts';
+import { addHiSparseOptions, demoModel, hiSparseOf, type ModelFlags } from '../models/options.ts';
 import { integer, number } from '../option-values.ts';
 import { addNotes } from '../terminal/help.ts';
 import { formatTable } from '../terminal/table.ts';
 
-interface EstimateFlags {
+interface EstimateFlags extends Pick<ModelFlags, 'hisparse' | 'hisparseConfig'> {
   readonly dtype: 'f32' | 'bf16' | 'fp8';
   readonly context: number;
   readonly memory?: number;
@@ -22,6 +22,8 @@ interface EstimateFlags {
 const weightBytes = { f32: 4, bf16: 2, fp8: 1 } as const;
 /** The cache of an FP8 model is bf16 still. */
 const cacheBytes = { f32: 4, bf16: 2, fp8: 2 } as const;
+/** Tokens of a page on every device. */
+const pageSize = 64;
 /** Of an index key, with its scale. */
 const indexKeyBytes = { f32: 512, e4m3: 132 };
 
@@ -41,6 +43,7 @@ export function define(command: Command): void {
     )
     .option('--bandwidth <GB/s>', 'of its memory (default: measured here)', number(0.001, 1e6))
     .option('--json', 'print JSON only');
+  addHiSparseOptions(command);
   addNotes(command, [
     'Reads config.json only. The ceiling of decoding is the memory’s bandwidth divided by the bytes that a ' +
       'token reads: the weights it uses and the cache before it. Computing takes its time beside that.',
@@ -59,7 +62,19 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     indexKeys:
       indexKeysPerToken(config) * (flags.dtype === 'f32' ? indexKeyBytes.f32 : indexKeyBytes.e4m3),
   };
-  const found = estimate(config, parameters, cache, flags);
+  const wanted = hiSparseOf(flags);
+  const json = wanted === true ? '{}' : wanted;
+  const options =
+    json === false
+      ? undefined
+      : (await import('@flash-mla/engine')).parseHiSparseConfig(json, {
+          ...{ indexTopK: config.indexer?.topK, pageSize },
+        });
+  const whole = estimate(config, parameters, cache, flags);
+  const found = {
+    ...whole,
+    ...(options && { hisparse: hiSparse(whole, cache, flags.context, options.deviceBufferSize) }),
+  };
   if (flags.json) context.write(jsonText({ model: name, family: config.family, ...found }));
   else context.write(text(name, config, found, flags, context));
   return exitCodes.ok;
@@ -95,10 +110,33 @@ function estimate(
   };
 }
 
+/** How many sequences of a context fit, with hot buffers of so many tokens and without. */
+function hiSparse(
+  { memoryBytes, weightBytes: weights, cacheBytesPerToken }: ReturnType<typeof estimate>,
+  cache: { readonly rows: number; readonly indexKeys: number },
+  context: number,
+  bufferTokens: number,
+) {
+  const pages = Math.ceil(context / pageSize) * pageSize;
+  // The newest token has a page of its own behind a full buffer.
+  const kept = Math.min(pages, bufferTokens + pageSize);
+  const deviceBytes = pages * cache.indexKeys + kept * cache.rows;
+  const room = Math.max(0, memoryBytes - weights);
+  return {
+    deviceBytesPerSequence: deviceBytes,
+    hostBytesPerSequence: pages * cache.rows,
+    sequences: Math.floor(room / deviceBytes),
+    sequencesWithout: Math.floor(room / (pages * cacheBytesPerToken)),
+  };
+}
+
+/** What is known of a model, with HiSparse's part where it was asked for. */
+type Found = ReturnType<typeof estimate> & { readonly hisparse?: ReturnType<typeof hiSparse> };
+
 function text(
   name: string,
   config: ModelConfig,
-  found: ReturnType<typeof estimate>,
+  found: Found,
   flags: EstimateFlags,
   { colors, width }: CommandContext,
 ): string {
@@ -128,8 +166,14 @@ function text(
   const ceiling =
     `ceiling of decoding at a context of ${found.context}: ` +
     `${significant(found.tokensPerSecond)} tokens/s (${significant(found.bandwidth / 1e9)} GB/s)`;
+  const { hisparse } = found;
+  const hosted = hisparse
+    ? `HiSparse: ${hisparse.sequences} sequences of ${found.context} tokens fit, ${hisparse.sequencesWithout} ` +
+      `without; each takes ${byteSize(hisparse.deviceBytesPerSequence)} of the device and ` +
+      `${byteSize(hisparse.hostBytesPerSequence)} of the host\n`
+    : '';
   const table = formatTable(columns, rows, { dim: colors.dim, width });
-  return `${colors.bold(name)} (${config.family}, ${config.numLayers} layers)\n\n${table}\n${fits}\n${ceiling}\n`;
+  return `${colors.bold(name)} (${config.family}, ${config.numLayers} layers)\n\n${table}\n${fits}\n${ceiling}\n${hosted}`;
 }
 
 /** `15.7 B`, `8.39 M`. */

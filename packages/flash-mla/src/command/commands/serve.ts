@@ -5,12 +5,18 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../../ops/bench/usage-error.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
-import { addDTypeAndDevice, demoModel, type ModelFlags } from '../models/options.ts';
+import {
+  addDTypeAndDevice,
+  addHiSparseOptions,
+  demoModel,
+  hiSparseOf,
+  type ModelFlags,
+} from '../models/options.ts';
 import { integer, list, number } from '../option-values.ts';
 import { loadServer } from '../server-package.ts';
 import { addNotes } from '../terminal/help.ts';
 
-interface ServeFlags extends Pick<ModelFlags, 'device' | 'dtype'> {
+interface ServeFlags extends Pick<ModelFlags, 'device' | 'dtype' | 'hisparse' | 'hisparseConfig'> {
   readonly name?: string;
   readonly alias?: string[];
   readonly reasoningField: 'both' | 'reasoning' | 'reasoning_content' | 'none';
@@ -39,7 +45,7 @@ export function define(command: Command): void {
   command
     .argument('[model]', `a Hugging Face folder or an installed package (default: ${demoModel})`)
     .optionsGroup('Model:');
-  addDTypeAndDevice(command, 'bf16')
+  addHiSparseOptions(addDTypeAndDevice(command, 'bf16'))
     .option('--name <name>', 'its name in requests (default: the last part of its path)')
     .option('--alias <names>', 'further names', list)
     .addOption(
@@ -108,6 +114,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
     ...(flags.context !== undefined && { maxTokens: flags.context }),
     ...(flags.maxLength !== undefined && { maxModelLength: flags.maxLength }),
     maxRunning: flags.maxRunning,
+    hisparse: hiSparseOf(flags),
     ...operationsFor(flags),
     engine: {
       prefixCache: flags.prefixCache,

@@ -16,6 +16,28 @@ export interface ModelFlags {
   readonly device: string;
   readonly dtype: ModelDType;
   readonly context?: number;
+  readonly hisparse?: boolean;
+  readonly hisparseConfig?: string;
+}
+
+/** HiSparse, for commands that run a model. */
+export function addHiSparseOptions(command: Command): Command {
+  return command
+    .option('--hisparse', 'K/V in memory of the host, hot buffers on the device; needs an indexer')
+    .option(
+      '--hisparse-config <json>',
+      'top_k, device_buffer_size, host_to_device_ratio, swap_in_block_size',
+    );
+}
+
+/** What the flags ask for. Throws {@link UsageError} for a configuration without HiSparse. */
+export function hiSparseOf({
+  hisparse = false,
+  hisparseConfig,
+}: Pick<ModelFlags, 'hisparse' | 'hisparseConfig'>): boolean | string {
+  if (hisparseConfig === undefined) return hisparse;
+  if (hisparse) return hisparseConfig;
+  throw new UsageError('--hisparse-config configures --hisparse, which is not given.');
 }
 
 /** `dtype`: of the command's default. */
@@ -34,11 +56,12 @@ export function addModelOptions(command: Command): Command {
     '[model]',
     `a Hugging Face folder or an installed package (default: ${demoModel})`,
   );
-  return addDTypeAndDevice(command, 'bf16').option(
+  addDTypeAndDevice(command, 'bf16').option(
     '--context <n>',
     'tokens that the cache holds (default: what the model can, at most 8192)',
     integer(2, 2 ** 26),
   );
+  return addHiSparseOptions(command);
 }
 
 /** The device of a command line; undefined: the library opens the processor, or needs none. */
@@ -104,9 +127,10 @@ export function samplingOptions(flags: SamplingFlags): GenerateOptions {
 /** Loads a model with a bar, and disposes of it when the process ends. */
 export async function loadFor(
   name: string | undefined,
-  { context: maxTokens, device: spec, dtype }: ModelFlags,
+  { context: maxTokens, device: spec, dtype, ...flags }: ModelFlags,
   context: CommandContext,
 ): Promise<LanguageModel> {
+  const hisparse = hiSparseOf(flags);
   const { loadModel } = await import('../../models/load-model.ts');
   const device = await deviceFor({ device: spec, dtype }, context);
   const progress = startProgress(context.progress);
@@ -115,6 +139,7 @@ export async function loadFor(
     dtype,
     ...(device !== undefined && { device }),
     ...(maxTokens !== undefined && { maxTokens }),
+    ...(hisparse !== false && { hisparse }),
     signal: context.signal,
     onProgress: (done, total) => {
       const share = Math.round((100 * done) / total);
