@@ -99,11 +99,10 @@ export const portableTopK = {
       kernel: select,
       config: { topK, hasStarts, mapped, listed },
       grid: [some, 1, 1] as const,
-      overlap: true,
     };
     if (!listed) return { launches: { select: last }, workspaceBytes: 0 };
     const config = { topK, hasStarts };
-    const shape = { config, grid: [parts, some, 1] as const, overlap: true };
+    const shape = { config, grid: [parts, some, 1] as const };
     const launches = {
       histogram: { kernel: histogram, ...shape },
       partition: { kernel: partition, ...shape },

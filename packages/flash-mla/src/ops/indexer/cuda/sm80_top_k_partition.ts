@@ -11,7 +11,6 @@ import {
   rangeOfRow,
   scan,
   scanFields,
-  startAfterEarlier,
   sumOfWarps,
   topKThreads,
 } from './top-k-parts.ts';
@@ -51,7 +50,6 @@ export function buildTopKHistogram({ hasStarts }: TopKPartConfig): Kernel<TopKPa
   const shared = { histogram };
   const options = { name: 'sm80_top_k_histogram', params, shared, block: [topKThreads] as const };
   return defineKernel(options, (k, p) => {
-    startAfterEarlier(k);
     const row = k.blockIdx.y;
     const range = rangeOfRow(k, p, row, hasStarts);
     clearHistogram(k, k.shared.histogram);
@@ -79,7 +77,6 @@ export function buildTopKPartition({ topK, hasStarts }: TopKPartConfig): Kernel<
   const shared = { partial, partialBefore, found };
   const options = { name: 'sm80_top_k_partition', params, shared, block: [topKThreads] as const };
   return defineKernel(options, (k, p) => {
-    startAfterEarlier(k);
     const [row, part] = [k.blockIdx.y, k.blockIdx.x];
     const range = rangeOfRow(k, p, row, hasStarts);
     const from = part.mul(p.partLength).min(range.count).named('from');

@@ -20,7 +20,6 @@ import {
   rangeOfRow,
   scan,
   scanFields,
-  startAfterEarlier,
   sumOfWarps,
   topKThreads,
 } from './top-k-parts.ts';
@@ -72,7 +71,6 @@ export function buildTopKSelect(config: TopKSelectConfig): Kernel<TopKSelectPara
   };
   const options = { name: 'sm80_top_k_select', params, shared, block: [topKThreads] as const };
   return defineKernel(options, (k, p) => {
-    startAfterEarlier(k);
     const row = k.blockIdx.x.named('row');
     const thread = k.threadIdx.x;
     const { histogram, partial, partialBefore, found } = k.shared;

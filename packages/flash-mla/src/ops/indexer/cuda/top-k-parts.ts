@@ -22,13 +22,6 @@ export const scanFields = {
   found: field('u32', [8]),
 };
 
-/** The next kernel may be launched while this one runs, and this one while the one before does. */
-export function startAfterEarlier(k: Ops): void {
-  if (k.target.sm < 90) return;
-  k.launchDependents();
-  k.waitForDependencies();
-}
-
 /** Integers that are ordered as floats are; NaN is as small as −∞, and −0 is 0. */
 export function orderOf(value: Value<'f32'>): Value<'u32'> {
   const bits = value.max(Number.NEGATIVE_INFINITY).add(0).as('s32');
