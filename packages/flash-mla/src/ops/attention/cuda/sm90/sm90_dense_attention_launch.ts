@@ -54,7 +54,7 @@ function configOf(problem: DenseAttentionProblem): HopperMhaConfig {
   const groupSize = groupSizeOf(problem);
   const heads = Math.min(tileRows, groupSize & -groupSize);
   return {
-    tile: { element: dtype, headDimQk, headDimV, tokens, heads },
+    tile: { element: dtype, headDimQk, headDimV, tokens, heads, leavesHalf: problem.causal && tokens > 64 },
     hasCuSeqlensQ,
     keys,
     pageSize: keys === 'paged' ? pageSize : 0,
