@@ -61,6 +61,18 @@ export const quickAttention: readonly (VarlenParams | CacheParams)[] = [
       ...{ causal: true, missingBlocks: true },
     }),
   ),
+  // Many rows: Hopper has kernels of its own for them.
+  varlen({ b: 3, sQ: 40, sK: 70, hQ: 8, hKv: 2, dQk: 128, dV: 128, outOfRange: true }),
+  varlen({ b: 2, sQ: 70, sK: 200, hQ: 1, hKv: 1, dQk: 256, dV: 256, causal: true, dtype: 'f16' }),
+  cached({
+    ...{ b: 3, sQ: 35, sK: 200, hQ: 4, hKv: 2, dQk: 192, dV: 128, page: 16 },
+    ...{ causal: true, missingBlocks: true },
+  }),
+  cached({
+    ...{ b: 3, sQ: 70, sK: 150, hQ: 2, hKv: 2, dQk: 256, dV: 256, page: 64 },
+    ...{ missingBlocks: true, graph: true },
+  }),
+  cached({ b: 3, sQ: 33, sK: 130, hQ: 6, hKv: 2, dQk: 128, dV: 128, causal: true, gap: 16 }),
   cached({ b: 2, sQ: 1, sK: 9, hQ: 4, hKv: 1, dQk: 64, dV: 64, page: 16, empty: 'blocks' }),
   cached({ b: 2, sQ: 1, sK: 9, hQ: 4, hKv: 1, dQk: 64, dV: 64, page: 16, empty: 'table' }),
 ];
