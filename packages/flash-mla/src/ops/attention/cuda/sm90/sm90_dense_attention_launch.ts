@@ -54,7 +54,14 @@ function configOf(problem: DenseAttentionProblem): HopperMhaConfig {
   const groupSize = groupSizeOf(problem);
   const heads = Math.min(tileRows, groupSize & -groupSize);
   return {
-    tile: { element: dtype, headDimQk, headDimV, tokens, heads, leavesHalf: problem.causal && tokens > 64 },
+    tile: {
+      element: dtype,
+      headDimQk,
+      headDimV,
+      tokens,
+      heads,
+      leavesHalf: problem.causal && tokens > 64,
+    },
     hasCuSeqlensQ,
     keys,
     pageSize: keys === 'paged' ? pageSize : 0,
