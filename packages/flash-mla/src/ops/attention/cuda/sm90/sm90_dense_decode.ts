@@ -9,7 +9,7 @@ import { Consumer } from './dense/consume.ts';
 import { fetchKeys } from './dense/fetch-keys.ts';
 import { fetchQuery } from './dense/fetch-query.ts';
 import { type Blocks, maskBeyondEnd } from './dense/mask.ts';
-import { heedMissing } from './dense/missing-pages.ts';
+import { heedMissing, readLengthLate } from './dense/missing-pages.ts';
 import { type DecodeParams, decodeParams } from './dense/params.ts';
 import { releaseCombine } from './dense/release-combine.ts';
 import { writeResults } from './dense/results.ts';
@@ -94,7 +94,7 @@ export function buildHopperDenseDecode(
           const blocks = work.blocksOf(piece, p.scale);
           resetRows(state);
           consumer.loadQuery(phase);
-          consumer.attend(heedMissing(k, shared, blocks));
+          consumer.attend(readLengthLate(shared, heedMissing(k, shared, blocks)));
           const target = awaitTarget(k, shared, phase);
           consumer.releaseQuery();
           releaseCombine(k, hasNext(shared, phase).not());

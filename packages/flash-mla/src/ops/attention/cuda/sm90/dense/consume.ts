@@ -22,10 +22,6 @@ import {
   warpGroupThreads,
 } from './tile.ts';
 
-/** See {@link ConsumerRegisters}. */
-const ownBlockBit = 2;
-const partnerBlockBit = 4;
-
 /** Blocks of a request. */
 export interface BlockRange {
   readonly from: Value<'u32'>;
@@ -46,11 +42,11 @@ export interface ConsumerRegisters {
   readonly scores: readonly Var<'f32'>[];
   readonly partnerWeights: readonly (readonly Var<'b32'>[])[];
   readonly query: readonly (readonly Var<'b32'>[])[];
-  /**
-   * In one register: bit 0, whose block comes next; bits 1 and 2, the phases of the blocks that come next
-   * in this consumer's stage and in its partner's.
-   */
+  /** Whose block comes next. */
   readonly turn: Var<'u32'>;
+  /** The phases of the blocks that come next in this consumer's stage and in its partner's. */
+  readonly ownPhase: Var<'u32'>;
+  readonly partnerPhase: Var<'u32'>;
 }
 
 export function consumerRegistersOf(
@@ -63,6 +59,8 @@ export function consumerRegistersOf(
     partnerWeights: fragments(tileTokens / 16),
     query: fragments(registerTiles * stepsPerTile),
     turn: k.var('u32', 0).named('turn'),
+    ownPhase: k.var('u32', 0).named('own_phase'),
+    partnerPhase: k.var('u32', 0).named('partner_phase'),
   };
 }
 
@@ -158,7 +156,7 @@ export class Consumer<B extends BlockRange> {
     const { from, to } = blocks;
     const block = k.var('u32', from).named('block');
     k.if(
-      this.#registers.turn.and(1).eq(this.place.consumer),
+      this.#registers.turn.eq(this.place.consumer),
       () => {
         this.#firstBlock(blocks, from);
         block.addTo(2);
@@ -257,7 +255,7 @@ export class Consumer<B extends BlockRange> {
     k.wgmmaCommit();
     k.wgmmaWait(0);
     this.#releaseValues(consumer);
-    this.#registers.turn.set(this.#registers.turn.xor(ownBlockBit));
+    this.#registers.ownPhase.set(this.#registers.ownPhase.xor(1));
   }
 
   /** Waits until the partner's block has been added, and lets it go. */
@@ -279,7 +277,7 @@ export class Consumer<B extends BlockRange> {
       if (part >= 0) {
         k.mbarrierWait(
           partBarrier(shared.full, this.place.consumer, part),
-          this.#registers.turn.shr(1).and(1),
+          this.#registers.ownPhase,
         );
         // The assembler wants one in every run of multiplications.
         k.wgmmaFence();
@@ -306,7 +304,7 @@ export class Consumer<B extends BlockRange> {
     k.section('partner', () => {
       k.mbarrierWait(
         weightsBarrier(this.#shared, this.#geometry, this.#partner),
-        this.#registers.turn.shr(2),
+        this.#registers.partnerPhase,
       );
       this.#fragmentRows(this.#weights(this.#partner)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
@@ -321,9 +319,9 @@ export class Consumer<B extends BlockRange> {
       for (let chunk = 0; chunk < ownChunks; chunk++) {
         const full = partBarrier(this.#shared.full, this.#partner, chunk);
         const own = this.place.consumer.shl(Math.log2(consumers * ownChunks));
-        k.mbarrierWait(full.at(own), this.#registers.turn.shr(2));
+        k.mbarrierWait(full.at(own), this.#registers.partnerPhase);
       }
-      this.#registers.turn.set(this.#registers.turn.xor(partnerBlockBit));
+      this.#registers.partnerPhase.set(this.#registers.partnerPhase.xor(1));
       const weights = this.#registers.partnerWeights.map((words) => asFragments(element, words));
       this.#multiplyValues(weights, this.#partner);
     });

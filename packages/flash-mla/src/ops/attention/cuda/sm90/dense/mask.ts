@@ -7,11 +7,12 @@ import { barrierId, type HopperShared, tileTokens, warpGroupThreads } from './ti
 
 /** What a consumer needs to know of a request's blocks. */
 export interface Blocks extends BlockRange {
-  /** Tokens that some row sees, and that this row of the CTA sees. */
-  readonly length: Value<'u32'>;
+  /** Tokens that some row sees. A kernel that has no register to keep it in reads it anew at each call. */
+  length(): Value<'u32'>;
   /** Tokens that all rows see; 0 as well where a block's page may be missing. */
   readonly seenByAll: Value<'u32'>;
-  limitOfRow(row: Value<'u32'>): Value<'u32'>;
+  /** Tokens that a row of the CTA sees of a request of this length. */
+  limitOfRow(row: Value<'u32'>, length: Value<'u32'>): Value<'u32'>;
   /** Whether the page of a block is missing; reads the block table. */
   isMissing(block: Value<'u32'>): Value<'pred'>;
 }
@@ -34,16 +35,16 @@ export function maskBeyondEnd(
   k.if(
     end.gt(blocks.seenByAll),
     () => {
-      const limitOf = limitsOf(k, blocks, block);
+      const length = blocks.length();
+      const limitOf = limitsOf(k, blocks, block, length);
       const limits = [0, 8].map((r) => limitOf(place.row.add(r)));
       scores.forEach((score, i) => {
         const token = first.add(place.column).add((i >> 2) * 8 + (i & 1));
         const limit = limits[(i >> 1) & 1];
         score.set(k.select<'f32'>(token.lt(limit), score, Number.NEGATIVE_INFINITY));
       });
-      const clear = () =>
-        clearValues(k, shared, geometry, place, blocks.length.max(first).sub(first));
-      k.if(end.gt(blocks.length), clear, { uniform: true });
+      const clear = () => clearValues(k, shared, geometry, place, length.max(first).sub(first));
+      k.if(end.gt(length), clear, { uniform: true });
     },
     { uniform: true },
   );

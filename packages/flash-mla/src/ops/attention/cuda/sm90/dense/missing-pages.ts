@@ -9,7 +9,7 @@ import { type HopperShared, queryThreads, queryWarps, tileTokens } from './tile.
  * queries look at its entries meanwhile and tell the consumers whether any is missing: then these ask of
  * every block, else of none, so that their loop has no work for it.
  */
-export type MissingShared = Pick<HopperShared, 'missing'>;
+export type MissingShared = Pick<HopperShared, 'missing'> & Partial<Pick<HopperShared, 'length'>>;
 
 /** Pages that a thread reads at once. */
 const pagesAtOnce = 4;
@@ -20,7 +20,7 @@ const pagesAtOnce = 4;
  */
 export function lookForMissing<S extends Element | 'e4m3'>(
   k: Ops,
-  { missing }: MissingShared,
+  { missing, length: lengthWord }: MissingShared,
   { pageSize, pages, lastPage, numBlocks, from, end }: KeyBlocks<S>,
   length: () => Value<'u32'>,
 ): () => void {
@@ -30,7 +30,9 @@ export function lookForMissing<S extends Element | 'e4m3'>(
   // On its way before it is known where the piece ends.
   const entry = k.copy(entryOf(first));
   return () => {
-    const tokens = end().mul(tileTokens).min(length());
+    const all = length();
+    if (lengthWord) k.if(thread.eq(0), () => lengthWord.at(0).store(all));
+    const tokens = end().mul(tileTokens).min(all);
     const endPage = tokens.add(pageSize - 1).div(pageSize);
     const found = k.var('u32', 0);
     const look = (page: Value<'u32'>, at: Value<'u32'>) =>
@@ -56,6 +58,14 @@ export function heedMissing(k: Ops, { missing }: MissingShared, blocks: Blocks):
 }
 
 /**
+ * The blocks of a piece, for a consumer that needs the request's length only where a block is not seen in
+ * whole: it stands in shared memory until the consumers release the piece's queries.
+ */
+export function readLengthLate({ length }: Pick<HopperShared, 'length'>, blocks: Blocks): Blocks {
+  return { ...blocks, length: () => length.at(0).load() };
+}
+
+/**
  * Up to which token a row sees of a block that not all rows see in whole: 0 where its page is missing.
  * It takes a look at the table only where the piece may lack a page.
  */
@@ -63,9 +73,10 @@ export function limitsOf(
   k: Ops,
   { seenByAll, limitOfRow, isMissing }: Blocks,
   block: Value<'u32'>,
-): Blocks['limitOfRow'] {
+  length: Value<'u32'>,
+): (row: Value<'u32'>) => Value<'u32'> {
   const most = k.var('u32', 2 ** 32 - 1);
   const ask = () => most.set(k.select<'u32'>(isMissing(block), 0, most));
   k.if(seenByAll.eq(0), ask, { uniform: true });
-  return (row) => limitOfRow(row).min(most);
+  return (row) => limitOfRow(row, length).min(most);
 }

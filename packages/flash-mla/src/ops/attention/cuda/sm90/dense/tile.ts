@@ -73,6 +73,7 @@ export const hopperLayout = (
     targets: field('u32', [2, 2]),
     /** See `missing-pages.ts`. */
     missing: field('u32', [queryWarps]),
+    length: field('u32', [1]),
     /** Of the parts of a key block, and of a consumer's weights. */
     full: field('b64', [consumers * (chunks.length + 1)]),
     empty: field('b64', [consumers * releasedParts]),

@@ -66,13 +66,13 @@ export function workOf<S extends Element | 'e4m3'>(
     },
     blocksOf({ request, from, end }, scale) {
       const to = end();
-      const length = lengthOf(request).named('length');
+      const length = lengthOf(request).as('u32').named('length');
       return {
         from: from.as('u32'),
         to: to.as('u32'),
-        length: length.as('u32'),
-        seenByAll: seenBy(length, 0),
-        limitOfRow: (row) => seenBy(length, queryAndHead(row).query),
+        length: () => length,
+        seenByAll: seenBy(length.as('s32'), 0),
+        limitOfRow: (row, of) => seenBy(of.as('s32'), queryAndHead(row).query),
         isMissing(block) {
           const page = block.div(pageSize / tileTokens).min(lastPage);
           return pagesOf(request).at(page).load({ nc: true }).ge(p.numBlocks);

@@ -86,7 +86,7 @@ export class E4m3Consumer {
     const last = pair.sub(2);
     const values = (block: 0 | 1) => {
       const first = last.add(block).mul(tileTokens);
-      const valid = blocks.length.max(first).sub(first);
+      const valid = blocks.length().max(first).sub(first);
       const sets = this.#valueSets(block, this.#behind, selectors(k, this.place, valid));
       this.#operands.multiply(sets);
       this.#operands.drain();

@@ -84,9 +84,9 @@ export class FewRowsConsumer {
         const scores = this.#scores;
         maskScores(k, place, blocks, scores, block);
         k.if(
-          first.add(tileTokens).gt(blocks.length),
+          first.add(tileTokens).gt(blocks.length()),
           () => {
-            this.#clearValues(blocks.length.max(first).sub(first));
+            this.#clearValues(blocks.length().max(first).sub(first));
           },
           { uniform: true },
         );

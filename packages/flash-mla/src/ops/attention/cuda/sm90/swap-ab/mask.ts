@@ -19,7 +19,7 @@ export function maskScores(
   const end = blocks.to.mul(tileTokens);
   const hide = () => {
     const token = first.add(place.row);
-    const limitOf = limitsOf(k, blocks, block);
+    const limitOf = limitsOf(k, blocks, block, blocks.length());
     for (let r = 0; r < scores.length / 2; r++) {
       const limit = limitOf(queryRow(place, r)).min(end);
       registersOf(r).forEach((i, half) => {
