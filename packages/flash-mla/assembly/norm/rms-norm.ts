@@ -53,7 +53,18 @@ function addRow(row: usize, other: usize, count: i32): void {
   for (; i < bytes; i += 4) store<f32>(row + i, load<f32>(row + i) + load<f32>(other + i));
 }
 
+/** Columns whose squares are added in float32: over many more, rounding would show in a result of float32. */
+const SUM_COLUMNS: i32 = 1024;
+
 function sumOfSquares(row: usize, count: i32): f32 {
+  let sum: f64 = 0;
+  for (let begin = 0; begin < count; begin += SUM_COLUMNS) {
+    sum += sumOfFew(row + (<usize>begin << 2), min(SUM_COLUMNS, count - begin));
+  }
+  return <f32>sum;
+}
+
+function sumOfFew(row: usize, count: i32): f32 {
   let a = f32x4.splat(0);
   let b = f32x4.splat(0);
   let i: usize = 0;
