@@ -68,7 +68,7 @@ export function batchedLinear<D extends LinearDType = LinearDType>(
     checkApart('out', out, { x, weight });
     if (rows > 0) {
       device.backend.run(gemmOperation, {
-        ...{ x, weight, transposed, out, scale: 1 },
+        ...{ x, weight, transposed, out, scale: 1, allowsE4m3Rows: false },
         ...{ weightScales: undefined, bias: undefined, residual: undefined },
       });
     }

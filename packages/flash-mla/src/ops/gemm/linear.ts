@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '@flash-mla/core';
 import {
+  checkFlag,
   checkNotEmpty,
   optionNames,
   readOptions,
@@ -39,6 +40,11 @@ export interface LinearOptions<D extends LinearDType = LinearDType> {
   readonly residual?: Tensor<LinearDType> | null | undefined;
   /** Multiplies the product and the bias, not the residual; default 1. */
   readonly scale?: number | null | undefined;
+  /**
+   * Whether a device may round rows of x to e4m3, with a scale for each 128 of the depth, where that is
+   * faster: for e4m3 weights, whose models are trained for it. Default false.
+   */
+  readonly allowE4m3Rows?: boolean | null | undefined;
   /** Of the result; default that of `out`, or else of `x`. */
   readonly dtype?: D | null | undefined;
   /** (rows, columns) to write to; rows may be apart. Default: a new tensor. */
@@ -47,6 +53,7 @@ export interface LinearOptions<D extends LinearDType = LinearDType> {
 
 const known = optionNames<keyof LinearOptions>(
   ...(['x', 'weight', 'weightScales', 'bias', 'residual', 'scale', 'dtype', 'out'] as const),
+  'allowE4m3Rows',
 );
 export const linearDTypes = ['bf16', 'f32'] as const;
 const weightDTypes = ['bf16', 'f32', 'e4m3'] as const;
@@ -83,6 +90,8 @@ export function linear<D extends LinearDType = LinearDType>(options: LinearOptio
     checkShape('bias', bias, [columns], '(columns)');
   }
   const scale = checkNumber('scale', given.scale ?? 1, -mostScale, mostScale);
+  const allowsE4m3Rows =
+    checkFlag('allowE4m3Rows', given.allowE4m3Rows, false) && weight.dtype === 'e4m3';
   const residual = given.residual ?? undefined;
   if (residual !== undefined) {
     checkMatrix('residual', residual, 2, linearDTypes, device);
@@ -100,7 +109,7 @@ export function linear<D extends LinearDType = LinearDType>(options: LinearOptio
       device.backend.run(gemmOperation, {
         x: asBatch(x),
         weight: viewOf(weight, [1, columns, depth], [0, weightStride, 1]),
-        ...{ transposed: false, weightScales, bias, scale },
+        ...{ transposed: false, weightScales, bias, scale, allowsE4m3Rows },
         residual: residual && asBatch(residual),
         out: asBatch(out),
       });

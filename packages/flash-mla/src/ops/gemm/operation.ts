@@ -18,6 +18,8 @@ export interface GemmArgs {
   /** bf16 or f32 (rows, batch, columns). May be `out`. */
   readonly residual: TensorView | undefined;
   readonly scale: number;
+  /** Whether rows of x may be rounded to e4m3, with a scale for each 128 of the depth; e4m3 weights only. */
+  readonly allowsE4m3Rows: boolean;
   /** bf16 or f32 (rows, batch, columns): `scale · (x · weightᵀ + bias) + residual`. */
   readonly out: TensorView;
 }

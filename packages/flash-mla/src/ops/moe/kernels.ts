@@ -5,6 +5,10 @@ export const moeKernels: KernelLibrary = {
   name: 'moe',
   cuda: [
     {
+      ...{ name: 'sm90', from: 90, to: 90 },
+      load: async () => (await import('./cuda/sm90.ts')).hopperMoeKernels,
+    },
+    {
       ...{ name: 'sm80', from: 80 },
       load: async () => (await import('./cuda/kernels.ts')).moeCudaKernels,
     },

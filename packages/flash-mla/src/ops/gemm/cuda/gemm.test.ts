@@ -13,7 +13,7 @@ const rows = (dtype: 'bf16' | 'f32' | 'e4m3', alignment = 16) => ({
 });
 
 const problem = (more: Partial<GemmProblem> = {}): GemmProblem => ({
-  ...{ rows: 1, batch: 1, columns: 2048, depth: 2048, transposed: false },
+  ...{ rows: 1, batch: 1, columns: 2048, depth: 2048, transposed: false, allowsE4m3Rows: false },
   ...{
     x: rows('bf16'),
     weight: rows('bf16'),

@@ -16,6 +16,7 @@ export interface GemmProblem extends GemmSizes {
   readonly x: RowsProblem;
   /** Strides (batch, rows of weights). */
   readonly weight: RowsProblem;
+  readonly allowsE4m3Rows: boolean;
   readonly bias: RowDType | undefined;
   readonly residual: RowDType | undefined;
   readonly out: RowDType;
@@ -29,9 +30,9 @@ export interface GemmPlan extends OperationPlan {
 }
 
 export function problemOf(args: GemmArgs): GemmProblem {
-  const { x, weight, transposed, bias, residual, out } = args;
+  const { x, weight, transposed, allowsE4m3Rows, bias, residual, out } = args;
   return {
-    ...{ ...gemmSizes(args), transposed, x: rowsOf(x), weight: rowsOf(weight) },
+    ...{ ...gemmSizes(args), transposed, allowsE4m3Rows, x: rowsOf(x), weight: rowsOf(weight) },
     bias: bias?.dtype as RowDType | undefined,
     residual: residual?.dtype as RowDType | undefined,
     out: out.dtype as RowDType,

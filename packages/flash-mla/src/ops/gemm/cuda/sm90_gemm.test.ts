@@ -5,6 +5,7 @@ import { limitsFor, SimContext } from '../../kernel-lib/cuda/testing/sim-context
 import type { GemmArgs } from '../operation.ts';
 import type { GemmProblem } from './problem.ts';
 import { chooseTile } from './sm90/choose-tile.ts';
+import { hopperE4m3Gemm } from './sm90_e4m3_gemm_launch.ts';
 import { hopperGemm } from './sm90_gemm_launch.ts';
 
 const limits: DeviceLimits = { ...limitsFor('h200'), specificTarget: 'sm_90a' };
@@ -14,7 +15,7 @@ const rows = (dtype: 'bf16' | 'f32' | 'e4m3', alignment = 16) => ({
 });
 
 const problem = (more: Partial<GemmProblem> = {}): GemmProblem => ({
-  ...{ rows: 4096, batch: 1, columns: 2048, depth: 2048, transposed: false },
+  ...{ rows: 4096, batch: 1, columns: 2048, depth: 2048, transposed: false, allowsE4m3Rows: false },
   ...{ x: rows('bf16'), weight: rows('bf16'), out: 'bf16', outAlignment: 16 },
   ...{ bias: undefined, residual: undefined, ...more },
 });
@@ -48,7 +49,7 @@ function compute({ rows: m, columns: n, depth: d, batch = 1, smCount = 4, all, o
   const dtype = out ?? 'bf16';
   const args: GemmArgs = {
     ...{ x: put(x, [m, batch, d]), weight: put(weight, [batch, n, d]), weightScales: undefined },
-    ...{ transposed: false, scale: 0.5 },
+    ...{ transposed: false, scale: 0.5, allowsE4m3Rows: false },
     bias: all ? put(bias, [n]) : undefined,
     residual: all ? put(residual, [m, batch, n]) : undefined,
     out: context.empty(dtype, [m, batch, n], m * batch * n * (dtype === 'f32' ? 4 : 2)),
@@ -98,7 +99,7 @@ describe('products on warp groups', () => {
         columns,
         cluster,
         shares,
-      } = chooseTile({ rows: m, columns: n, depth: 2048, batch: 1 }, limits);
+      } = chooseTile('bf16', { rows: m, columns: n, depth: 2048, batch: 1 }, limits);
       return [r, columns, cluster, cluster > 1 ? shares : ''].join(' ');
     };
     expect([64, 128, 512, 4096].map((m) => tile(m, 3648))).toMatchInlineSnapshot(`
@@ -140,7 +141,21 @@ describe('products on warp groups as machine code', () => {
     launch: (target: string) =>
       target === 'sm_90a' ? hopperGemm.plan(problem(more), limits).launches.main : undefined,
   });
+  const ofE4m3 = (name: string, more: Partial<GemmProblem>) => ({
+    name,
+    launch: (target: string) => {
+      const each = problem({ weight: rows('e4m3'), allowsE4m3Rows: true, ...more });
+      expect(hopperE4m3Gemm.accepts(each, limits)).toBe(true);
+      return target === 'sm_90a' ? hopperE4m3Gemm.plan(each, limits).launches.main : undefined;
+    },
+  });
   itAssembles([
+    ...[64, 128, 512, 4096].map((n) => ofE4m3(`${n} rows of e4m3`, { rows: n, columns: 3648 })),
+    {
+      name: 'rows become e4m3',
+      launch: () =>
+        hopperE4m3Gemm.plan(problem({ weight: rows('e4m3') }), limits).launches.quantize,
+    },
     ...[64, 128, 512, 4096].map((n) => launch(`${n} rows`, { rows: n, columns: 3648 })),
     launch('bias and residual', { ...all, columns: 22_528 }),
     launch('64 rows of f32', { ...all, rows: 64, out: 'f32' }),

@@ -53,16 +53,16 @@ export function buildHopperGemm(config: HopperGemmConfig): Kernel<HopperGemmPara
           k.prefetchTensorMap(p.x);
           k.prefetchTensorMap(p.weight);
         });
-        const fetchesEarly = p.fetchesEarly.ne(0);
-        const x: Operand<TilePlace> = {
+        const early = { operand: 'b', isAllowed: p.fetchesEarly.ne(0) } as const;
+        const a: Operand<TilePlace> = {
           map: p.x,
-          rowsOf: ({ row, batch }) => [{ count: tile.rows, row, batch }],
+          rowsOf: ({ row, batch }) => [{ count: tile.rows, at: [row, batch] }],
         };
-        const weight: Operand<TilePlace> = {
+        const b: Operand<TilePlace> = {
           map: p.weight,
-          rowsOf: ({ column, batch }) => [{ count: tile.columns, row: column, batch }],
+          rowsOf: ({ column, batch }) => [{ count: tile.columns, at: [column, batch] }],
         };
-        produce(k, k.shared, tile, { walk, x, weight, depth, fetchesEarly });
+        produce(k, k.shared, tile, { walk, a, b, depth, early });
       },
       consume(group) {
         k.waitForDependencies();

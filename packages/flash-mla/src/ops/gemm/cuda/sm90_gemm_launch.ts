@@ -6,7 +6,12 @@ import type {
   OperationPlan,
 } from '../../../runtime/cuda/kernel.ts';
 import { strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
-import { depthTile, type ProductTile } from '../../kernel-lib/cuda/sm90/products/tile.ts';
+import {
+  depthOf,
+  type ProductElement,
+  type ProductTile,
+  rowBytes,
+} from '../../kernel-lib/cuda/sm90/products/tile.ts';
 import { type GemmArgs, gemmOperation } from '../operation.ts';
 import { type GemmProblem, problemOf, setCommon } from './problem.ts';
 import { chooseTile } from './sm90/choose-tile.ts';
@@ -34,7 +39,11 @@ function configOf(problem: GemmProblem, tile: ProductTile): HopperGemmConfig {
   return { tile, bias, residual, out, wholeUnits: columns % 8 === 0 && outAlignment === 16 };
 }
 
-function gridOf(problem: GemmProblem, tile: ProductTile, smCount: number) {
+export function hopperGrid(
+  problem: GemmProblem,
+  tile: ProductTile<ProductElement>,
+  smCount: number,
+) {
   const { rowTiles, columnTiles } = tileCounts(tile, problem.rows, problem.columns);
   const atOnce = Math.max(1, Math.floor(smCount / tile.cluster));
   const clusters = Math.min(
@@ -45,19 +54,21 @@ function gridOf(problem: GemmProblem, tile: ProductTile, smCount: number) {
 }
 
 /** An operand as (depth, rows, batch), in boxes of `rows`. */
-function mapOf(
+export function hopperMap(
+  element: ProductElement,
   address: number,
   sizes: { depth: number; rows: number; batch: number; rowStride: number; batchStride: number },
   boxRows: number,
 ): TensorMapDescription {
   const { depth, rows, batch, rowStride, batchStride } = sizes;
+  const depthBytes = (depth * rowBytes) / depthOf(element);
   // Strides along what has one element are nobody's, but must be valid.
-  const ofRows = rows > 1 ? rowStride : depth * 2;
+  const ofRows = rows > 1 ? rowStride : depthBytes;
   return {
-    element: 'bf16',
+    element,
     dims: [depth, rows, batch],
     strides: [Math.max(16, ofRows), batch > 1 ? batchStride : 16],
-    box: [depthTile, boxRows, 1],
+    box: [depthOf(element), boxRows, 1],
     swizzle: '128B',
     l2Promotion: '256B',
     address,
@@ -76,13 +87,13 @@ export const hopperGemm = {
     isMapped(x, [rows, batch]) &&
     isMapped(weight, [batch, columns]),
   keyOf(problem, limits) {
-    const { tile, ...others } = configOf(problem, chooseTile(problem, limits));
+    const { tile, ...others } = configOf(problem, chooseTile('bf16', problem, limits));
     return { ...tile, ...others };
   },
   plan(problem, limits) {
-    const tile = chooseTile(problem, limits);
+    const tile = chooseTile('bf16', problem, limits);
     const config = configOf(problem, tile);
-    const grid = gridOf(problem, tile, limits.smCount);
+    const grid = hopperGrid(problem, tile, limits.smCount);
     const cluster = tile.cluster > 1 ? { cluster: [tile.cluster, 1, 1] as const } : {};
     return {
       launches: { main: { kernel: hopperGemmSpec, config, grid, overlap: true, ...cluster } },
@@ -100,12 +111,18 @@ export const hopperGemm = {
       setCommon(context, main.set, args, problem);
       const ofX = { rows, rowStride: strideBytes(x, 0), batchStride: strideBytes(x, 1) };
       main.set.x(
-        mapOf(context.address(x), { ...ofX, depth, batch }, tile.rows / ofCluster('rows')),
+        hopperMap(
+          'bf16',
+          context.address(x),
+          { ...ofX, depth, batch },
+          tile.rows / ofCluster('rows'),
+        ),
       );
       const [batchStride, rowStride] = [strideBytes(weight, 0), strideBytes(weight, 1)];
       const ofWeight = { rows: columns, rowStride, batchStride };
       main.set.weight(
-        mapOf(
+        hopperMap(
+          'bf16',
           context.address(weight),
           { ...ofWeight, depth, batch },
           tile.columns / ofCluster('weights'),
@@ -115,7 +132,7 @@ export const hopperGemm = {
       main.set.rowTiles(rowTiles);
       main.set.columnTiles(columnTiles);
       main.set.fetchesEarly(context.isConstant(weight) ? 1 : 0);
-      main.enqueue(call, gridOf(problem, tile, context.limits.smCount));
+      main.enqueue(call, hopperGrid(problem, tile, context.limits.smCount));
     };
   },
 } satisfies CudaKernel<GemmArgs, GemmProblem, HopperGemmPlan>;

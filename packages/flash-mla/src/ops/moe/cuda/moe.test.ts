@@ -53,6 +53,31 @@ describe('the kernels of experts', () => {
     expect([1, 32, 64, 128, 5000].map(tile)).toEqual([8, 8, 16, 24, 32]);
   });
 
+  it('take few pairs as columns of multiplications on Hopper, many as their rows', () => {
+    const on = { ...h200, specificTarget: 'sm_90a' };
+    const takes = (more: Partial<ExpertProblem>) => hopperExpertMlp.accepts(experts(more), on);
+    expect([takes({}), takes({ rows: 5000 }), takes({ width: 1400 })]).toEqual([true, true, true]);
+    expect([takes({ width: 1404 }), takes({ gateUp: rows('e4m3') })]).toEqual([false, false]);
+    expect(hopperExpertMlp.accepts(experts(), h200)).toBe(false);
+    const tile = (n: number) => {
+      const { isSwapped, pairs } = hopperExpertMlp.plan(experts({ rows: n }), on).tile;
+      return `${pairs} as ${isSwapped ? 'columns' : 'rows'}`;
+    };
+    expect([1, 32, 64, 128, 400, 500, 5000].map(tile)).toMatchInlineSnapshot(`
+      [
+        "8 as columns",
+        "8 as columns",
+        "16 as columns",
+        "24 as columns",
+        "56 as columns",
+        "64 as rows",
+        "128 as rows",
+      ]
+    `);
+    const { workspaceBytes } = hopperExpertMlp.plan(experts({ rows: 100_000 }), on);
+    expect(workspaceBytes).toBeLessThan(600 * 2 ** 20);
+  });
+
   it('leave what lanes of a warp cannot do to others', () => {
     expect(portableRoute.accepts(route({ topK: 33 }))).toBe(false);
     expect(portableRoute.accepts(route({ topK: 30, sharedExperts: 3 }))).toBe(false);
@@ -81,14 +106,16 @@ describe('experts as machine code', () => {
     ['e4m3', { rows: 128, gateUp: rows('e4m3'), down: rows('e4m3') }],
     ['deep rows', { hidden: 7168, width: 2048, experts: 256 }],
   ];
-  const many: [string, Partial<ExpertProblem>][] = [
+  const onWarpGroups: [string, Partial<ExpertProblem>][] = [
+    ['one row', {}],
+    ['128 rows', { rows: 128 }],
     ['tiles of 64 rows', { rows: 500 }],
     ['tiles of 128 rows', { rows: 8192, topK: 8, experts: 66 }],
   ];
   itAssembles([
-    ...many.flatMap(([name, more]) =>
+    ...onWarpGroups.flatMap(([name, more]) =>
       (['gather', 'up', 'down'] as const).map((role) => ({
-        name: `${name}: ${role}`,
+        name: `on warp groups, ${name}: ${role}`,
         launch: (target: string) => {
           const limits = { ...h200, specificTarget: 'sm_90a' };
           const problem = experts(more);

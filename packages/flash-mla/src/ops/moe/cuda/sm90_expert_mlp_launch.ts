@@ -10,7 +10,7 @@ import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 import { mapGrid } from '../../kernel-lib/cuda/rows/map.ts';
 import { layoutKey, layoutOf, strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
 import {
-  depthTile,
+  depthOf,
   type ProductTile,
   stagesWithin,
 } from '../../kernel-lib/cuda/sm90/products/tile.ts';
@@ -24,12 +24,9 @@ import {
   gatherGrid,
 } from './sm80_gather_rows.ts';
 import { type SortConfig, type SortParams, tileWords } from './sm80_sort_pairs.ts';
-import {
-  buildHopperDown,
-  buildHopperUp,
-  type HopperExpertsConfig,
-  type HopperExpertsParams,
-} from './sm90_expert_products.ts';
+import type { HopperExpertsConfig, HopperExpertsParams } from './sm90_expert_product.ts';
+import { buildHopperDown, buildHopperUp } from './sm90_expert_products.ts';
+import { buildFewDown, buildFewUp } from './sm90_few_expert_products.ts';
 
 const specs = {
   gather: { name: 'sm80_gather_rows', build: buildGatherRows } satisfies KernelSpec<
@@ -38,6 +35,8 @@ const specs = {
   >,
   up: { name: 'sm90_expert_up', architectureSpecific: true, build: buildHopperUp },
   down: { name: 'sm90_expert_down', architectureSpecific: true, build: buildHopperDown },
+  fewUp: { name: 'sm90_few_expert_up', architectureSpecific: true, build: buildFewUp },
+  fewDown: { name: 'sm90_few_expert_down', architectureSpecific: true, build: buildFewDown },
 } satisfies Record<string, unknown>;
 
 type ProductLaunch = LaunchPlan<HopperExpertsConfig, HopperExpertsParams>;
@@ -50,11 +49,17 @@ interface HopperExpertsPlan extends OperationPlan {
     readonly down: ProductLaunch;
     readonly combine: LaunchPlan<CombineConfig, CombineParams>;
   };
+  readonly tile: ExpertTile;
 }
 
-/** Mean pairs of an expert from which tiles of 64 rows, and of 128, are full enough. */
+/**
+ * Mean pairs of an expert from which they are the rows of multiplications, 64 and 128 of them; of fewer, the
+ * rows are weights.
+ */
 const leastMean = 40;
 const manyMean = 96;
+/** Rows of weights of a tile, where they are the rows of multiplications. */
+const weightRows = 128;
 /** Bytes that intermediate results may take: of more rows, some at a time are computed. */
 const mostBytes = 512 * 2 ** 20;
 
@@ -67,18 +72,40 @@ function rowsAtOnce({ rows, topK, hidden, width }: ExpertProblem): number {
 const meanOf = (problem: ExpertProblem) =>
   (rowsAtOnce(problem) * problem.topK) / Math.max(1, problem.experts);
 
-function tileOf(problem: ExpertProblem, limits: DeviceLimits): ProductTile {
-  const rows = meanOf(problem) < manyMean ? 64 : 128;
-  const size = { rows, columns: 256 };
+/** How the pairs of an expert are multiplied. */
+interface ExpertTile {
+  readonly tile: ProductTile;
+  /** Whether weights are the rows of multiplications. */
+  readonly isSwapped: boolean;
+  /** Pairs, and columns of each product, of a tile. */
+  readonly pairs: number;
+  readonly upColumns: number;
+  readonly downColumns: number;
+}
+
+function tileOf(problem: ExpertProblem, limits: DeviceLimits): ExpertTile {
+  const mean = meanOf(problem);
+  const isSwapped = mean < leastMean;
+  // Most experts have no more than a tile of pairs.
+  const few = Math.ceil((mean + 2.5 * Math.sqrt(mean)) / 8) * 8;
+  const size = isSwapped
+    ? {
+        rows: weightRows,
+        columns: Math.max(8, Math.min(few, problem.rows + 7 - ((problem.rows + 7) % 8))),
+      }
+    : { rows: mean < manyMean ? 64 : 128, columns: 256 };
   const stages = stagesWithin(limits.maxSharedPerBlock, size);
-  return { ...size, cluster: 1, shares: 'weights', stages };
+  const tile = { element: 'bf16', ...size, cluster: 1, shares: 'weights', stages } as const;
+  return isSwapped
+    ? { tile, isSwapped, pairs: size.columns, upColumns: weightRows / 2, downColumns: weightRows }
+    : { tile, isSwapped, pairs: size.rows, upColumns: size.columns / 2, downColumns: size.columns };
 }
 
 /** Launch sizes and the parts of the workspace, in bytes, for some rows. */
-function sizesOf(problem: ExpertProblem, tile: ProductTile, rows: number, smCount: number) {
+function sizesOf(problem: ExpertProblem, tile: ExpertTile, rows: number, smCount: number) {
   const { topK, experts, hidden, width } = problem;
   const pairs = rows * topK;
-  const parts = Math.min(pairs, experts + Math.floor(pairs / tile.rows));
+  const parts = Math.min(pairs, experts + Math.floor(pairs / tile.pairs));
   const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
   const bytes = [
     ...[pairs * hidden * 2, pairs * width * 2, pairs * hidden * 4],
@@ -94,17 +121,17 @@ function sizesOf(problem: ExpertProblem, tile: ProductTile, rows: number, smCoun
     grids: {
       sort: [1, 1, 1],
       gather: gatherGrid(pairs),
-      up: grid(Math.ceil(width / (tile.columns / 2))),
-      down: grid(Math.ceil(hidden / tile.columns)),
+      up: grid(Math.ceil(width / tile.upColumns)),
+      down: grid(Math.ceil(hidden / tile.downColumns)),
       combine: mapGrid(rows, hidden),
     },
   } as const;
 }
 
-function configsOf(problem: ExpertProblem, tile: ProductTile) {
+function configsOf(problem: ExpertProblem, { tile, pairs }: ExpertTile) {
   const { topK, experts, hidden, width, residual, out } = problem;
   return {
-    sort: { experts, rowTile: tile.rows },
+    sort: { experts, rowTile: pairs },
     gather: { columns: hidden, topK, width },
     up: { tile, columns: width },
     down: { tile, columns: hidden },
@@ -115,7 +142,7 @@ function configsOf(problem: ExpertProblem, tile: ProductTile) {
   };
 }
 
-/** Rows of a matrix, or of each expert's, in boxes. */
+/** (depth, rows, matrices) in boxes of so many rows. */
 function mapOf(
   address: number,
   dims: readonly [depth: number, rows: number, matrices: number],
@@ -126,14 +153,28 @@ function mapOf(
     ...{ element: 'bf16', dims, address, swizzle: '128B', l2Promotion: '256B' },
     // Strides along what has one element are nobody's, but must be valid.
     strides: strides.map((stride, i) => ((dims[i + 1] as number) > 1 ? stride : dims[0] * 2)),
-    box: [depthTile, boxRows, 1],
+    box: [depthOf('bf16'), boxRows, 1],
+  };
+}
+
+/** Gates and what they are multiplied with in turn, by eights: (depth, 8, 2, eights, experts). */
+function interleavedMap(
+  address: number,
+  { hidden, width, experts }: ExpertProblem,
+  [rowStride, expertStride]: readonly [number, number],
+): TensorMapDescription {
+  return {
+    ...{ element: 'bf16', address, swizzle: '128B', l2Promotion: '256B' },
+    dims: [hidden, 8, 2, width / 8, experts],
+    strides: [rowStride, width * rowStride, 8 * rowStride, experts > 1 ? expertStride : rowStride],
+    box: [depthOf('bf16'), 8, 2, weightRows / 16, 1],
   };
 }
 
 const isMapped = ({ dtype, alignment, strides }: ExpertProblem['gateUp']) =>
   dtype === 'bf16' && alignment === 16 && strides.every((n) => n >= 8 && n < 2 ** 38);
 
-/** Experts that many rows pass, on warp groups. */
+/** Experts on warp groups. */
 export const hopperExpertMlp = {
   operation: expertMlpOperation,
   problemOf: expertProblem,
@@ -142,7 +183,6 @@ export const hopperExpertMlp = {
     return (
       limits.specificTarget === 'sm_90a' &&
       experts <= 1024 &&
-      meanOf(problem) >= leastMean &&
       x.dtype === 'bf16' &&
       x.alignment === 16 &&
       hidden % 8 === 0 &&
@@ -152,10 +192,12 @@ export const hopperExpertMlp = {
     );
   },
   keyOf(problem, limits) {
-    const { rows, columns, stages } = tileOf(problem, limits);
+    const { tile, isSwapped } = tileOf(problem, limits);
+    const { rows, columns, stages } = tile;
     return {
       ...{ experts: problem.experts, topK: problem.topK, hidden: problem.hidden },
-      ...{ width: problem.width, rows, columns, stages, out: layoutKey(layoutOf(problem.out)) },
+      ...{ width: problem.width, isSwapped, rows, columns, stages },
+      out: layoutKey(layoutOf(problem.out)),
       residual: layoutKey(problem.residual && layoutOf(problem.residual)),
     };
   },
@@ -165,26 +207,27 @@ export const hopperExpertMlp = {
     const { smCount } = limits;
     const { grids, workspaceBytes } = sizesOf(problem, tile, rowsAtOnce(problem), smCount);
     const overlap = true;
+    const [up, down] = tile.isSwapped ? [specs.fewUp, specs.fewDown] : [specs.up, specs.down];
     return {
       launches: {
         sort: { kernel: expertSpecs.sort, config: configs.sort, grid: grids.sort, overlap },
         gather: { kernel: specs.gather, config: configs.gather, grid: grids.gather, overlap },
-        up: { kernel: specs.up, config: configs.up, grid: grids.up, overlap },
-        down: { kernel: specs.down, config: configs.down, grid: grids.down, overlap },
+        up: { kernel: up, config: configs.up, grid: grids.up, overlap },
+        down: { kernel: down, config: configs.down, grid: grids.down, overlap },
         combine: {
           ...{ kernel: expertSpecs.combine, config: configs.combine, grid: grids.combine, overlap },
         },
       },
-      workspaceBytes,
+      ...{ tile, workspaceBytes },
     };
   },
-  bind(context, { launches }) {
+  bind(context, { launches, tile }) {
     const sort = context.prepare(launches.sort);
     const gather = context.prepare(launches.gather);
     const up = context.prepare(launches.up);
     const down = context.prepare(launches.down);
     const combine = context.prepare(launches.combine);
-    const { tile } = launches.up.config;
+    const { rows: rowsOfTile, columns: columnsOfTile } = tile.tile;
     const { smCount } = context.limits;
     return (args, problem, call) => {
       const { x, experts, weights, gateUp, residual, out } = args;
@@ -192,20 +235,19 @@ export const hopperExpertMlp = {
       const count = problem.experts;
       const most = rowsAtOnce(problem);
       const workspace = call.workspace(sizesOf(problem, tile, most, smCount).workspaceBytes);
+      const upStrides = [strideBytes(gateUp, 1), strideBytes(gateUp, 0)] as const;
+      const upAddress = context.address(gateUp);
       up.set.weight(
-        mapOf(
-          context.address(gateUp),
-          [hidden, 2 * width, count],
-          [strideBytes(gateUp, 1), strideBytes(gateUp, 0)],
-          tile.columns / 2,
-        ),
+        tile.isSwapped
+          ? interleavedMap(upAddress, problem, upStrides)
+          : mapOf(upAddress, [hidden, 2 * width, count], upStrides, columnsOfTile / 2),
       );
       down.set.weight(
         mapOf(
           context.address(args.down),
           [width, hidden, count],
           [strideBytes(args.down, 1), strideBytes(args.down, 0)],
-          tile.columns,
+          tile.isSwapped ? rowsOfTile : columnsOfTile,
         ),
       );
       for (let first = 0; first < rows; first += most) {
@@ -239,7 +281,7 @@ export const hopperExpertMlp = {
           set.numTiles(numTiles);
         }
         const rowsOf = (from: number, columns: number) =>
-          mapOf(workspace + from, [columns, pairs, 1], [columns * 2, 0], tile.rows);
+          mapOf(workspace + from, [columns, pairs, 1], [columns * 2, 0], tile.pairs);
         up.set.x(rowsOf(places.gathered, hidden));
         up.set.out(workspace + places.activations);
         up.set.depth(hidden);

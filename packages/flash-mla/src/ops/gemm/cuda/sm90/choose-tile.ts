@@ -1,12 +1,18 @@
 import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
 import {
-  depthTile,
+  depthOf,
+  type ProductElement,
   type ProductTile,
+  rowBytes,
   stagesWithin,
 } from '../../../kernel-lib/cuda/sm90/products/tile.ts';
 import { tileCounts } from './counts.ts';
 
-const columnChoices = [256, 224, 192, 160, 128, 96, 64, 48, 32, 16] as const;
+/** Columns of tiles; those of e4m3 have one scale for 128 of the depth. */
+const columnChoices = {
+  bf16: [256, 224, 192, 160, 128, 96, 64, 48, 32, 16],
+  e4m3: [128, 64, 32, 16],
+} as const;
 const sharings = [
   { cluster: 1, shares: 'weights' },
   { cluster: 2, shares: 'weights' },
@@ -14,8 +20,8 @@ const sharings = [
   { cluster: 4, shares: 'rows' },
 ] as const;
 
-/** What an SM does in a cycle: multiplications of bf16 by their operations, bytes from the L2 cache. */
-const operationsPerCycle = 4096;
+/** What an SM does in a cycle: operations of multiplications, bytes from the L2 cache. */
+const operationsPerCycle = { bf16: 4096, e4m3: 8192 } as const;
 const l2BytesPerCycle = 36;
 /** Cycles that a step of the depth takes at least, and those of a tile beside its steps. */
 const leastStep = 160;
@@ -31,19 +37,21 @@ export const rowClass = (rows: number): number =>
  * The tile that an estimate of cycles likes best: rounds of tiles times what a tile takes, which is the
  * largest of its multiplications and its bytes. Pure: the sizes of a problem decide.
  */
-export function chooseTile(
+export function chooseTile<E extends ProductElement>(
+  element: E,
   { rows, columns, depth, batch }: { rows: number; columns: number; depth: number; batch: number },
   limits: Pick<DeviceLimits, 'smCount' | 'maxSharedPerBlock'>,
-): ProductTile {
+): ProductTile<E> {
+  const depthTile = depthOf(element);
   const wanted = rowClass(rows);
   const steps = Math.ceil(depth / depthTile);
-  let best: { readonly tile: ProductTile; readonly cycles: number } | undefined;
-  for (const tileColumns of columnChoices) {
+  let best: { readonly tile: ProductTile<E>; readonly cycles: number } | undefined;
+  for (const tileColumns of columnChoices[element]) {
     for (const sharing of sharings) {
       const tileRows = wanted <= 64 ? 64 : 128;
       const size = { rows: tileRows, columns: tileColumns } as const;
       const stages = stagesWithin(limits.maxSharedPerBlock, size);
-      const tile: ProductTile = { ...size, ...sharing, stages };
+      const tile: ProductTile<E> = { element, ...size, ...sharing, stages };
       const { rowTiles, columnTiles } = tileCounts(tile, wanted, columns);
       const clusters = Math.max(1, Math.floor(limits.smCount / tile.cluster));
       const rounds = Math.ceil((rowTiles * columnTiles * batch) / clusters);
@@ -51,8 +59,8 @@ export function chooseTile(
       const ofColumns = tileColumns / (tile.shares === 'weights' ? tile.cluster : 1);
       const step = Math.max(
         leastStep,
-        (2 * tileRows * tileColumns * depthTile) / operationsPerCycle,
-        ((ofRows + ofColumns) * depthTile * 2) / l2BytesPerCycle,
+        (2 * tileRows * tileColumns * depthTile) / operationsPerCycle[element],
+        ((ofRows + ofColumns) * rowBytes) / l2BytesPerCycle,
       );
       const cycles = rounds * (steps * step + ofTile + tileColumns * 4);
       if (best === undefined || cycles < best.cycles * 0.999) best = { tile, cycles };

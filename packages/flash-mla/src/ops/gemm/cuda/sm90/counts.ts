@@ -1,7 +1,7 @@
-import type { ProductTile } from '../../../kernel-lib/cuda/sm90/products/tile.ts';
+import type { ProductElement, ProductTile } from '../../../kernel-lib/cuda/sm90/products/tile.ts';
 
 /** Tiles of a product: those of a cluster count as one. */
-export function tileCounts(tile: ProductTile, rows: number, columns: number) {
+export function tileCounts(tile: ProductTile<ProductElement>, rows: number, columns: number) {
   const sharesWeights = tile.shares === 'weights';
   const ofCluster = {
     rows: tile.rows * (sharesWeights ? tile.cluster : 1),

@@ -1,5 +1,10 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import type { ProductTile, TilePlace, Walk } from '../../../kernel-lib/cuda/sm90/products/tile.ts';
+import type {
+  ProductElement,
+  ProductTile,
+  TilePlace,
+  Walk,
+} from '../../../kernel-lib/cuda/sm90/products/tile.ts';
 
 /** Tiles of rows that are computed at about the same time, against each tile of columns. */
 const band = 8;
@@ -17,7 +22,7 @@ export interface WalkSizes {
  */
 export function walkOf(
   k: Ops,
-  { rows, columns, cluster, shares }: ProductTile,
+  { rows, columns, cluster, shares }: ProductTile<ProductElement>,
   { rowTiles, columnTiles }: WalkSizes,
 ): Walk<TilePlace> {
   const rank = cluster > 1 ? k.clusterCtaRank : undefined;

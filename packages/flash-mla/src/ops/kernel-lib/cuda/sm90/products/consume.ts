@@ -1,13 +1,14 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
 import { release, ringPlace } from './ring.ts';
 import {
-  depthTile,
+  depthOf,
   type ProductShared,
   type ProductTile,
   type TilePlace,
   type Walk,
 } from './tile.ts';
 
+const depthTile = depthOf('bf16');
 /** Depth of one multiplication of bf16. */
 const stepDepth = 16;
 

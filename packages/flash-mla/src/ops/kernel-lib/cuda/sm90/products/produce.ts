@@ -1,96 +1,105 @@
 import type { Ops, TensorMap, Value } from '@flash-mla/ptx';
 import { ringPlace } from './ring.ts';
 import {
-  depthTile,
+  depthOf,
+  type ProductElement,
   type ProductShared,
   type ProductTile,
+  rowBytes,
   stageBytes,
   type TilePlace,
   type Walk,
 } from './tile.ts';
 
-const rowBytes = depthTile * 2;
-
-/** Rows of a matrix of an operand: of its third dimension, from `row` on. */
+/** A run of rows of an operand. */
 export interface OperandRows {
   readonly count: number;
-  readonly row: Value<'u32'>;
-  readonly batch: Value<'u32'>;
+  /** Where it begins, along all dimensions of the map but the depth. */
+  readonly at: readonly [Value<'u32'>, ...Value<'u32'>[]];
 }
 
-/** An operand: (depth, rows, matrices), and what of it a tile has. What CTAs share is one run of rows. */
-export interface Operand<P extends TilePlace> {
-  readonly map: TensorMap<'bf16'>;
+/** An operand: (depth, rows, …), and what of it a tile has. What CTAs share is one run along its rows. */
+export interface Operand<P extends TilePlace, E extends ProductElement = 'bf16'> {
+  readonly map: TensorMap<E>;
   rowsOf(place: P): readonly OperandRows[];
 }
 
-/** What tiles are made of. */
-export interface Operands<P extends TilePlace> {
+/** What tiles are made of: `a` is the rows of multiplications, `b` their columns. */
+export interface Operands<P extends TilePlace, E extends ProductElement = 'bf16'> {
   readonly walk: Walk<P>;
-  readonly x: Operand<P>;
-  readonly weight: Operand<P>;
+  readonly a: Operand<P, E>;
+  readonly b: Operand<P, E>;
   readonly depth: Value<'u32'>;
+  /** What comes into a stage beside `a` and `b`, with what of them is not asked for ahead. */
+  readonly more?: {
+    readonly bytes: number;
+    copy(stage: Value<'u32'>, place: P, at: Value<'u32'>): void;
+  };
   /**
-   * Whether weights may be fetched before the kernels ahead have ended; absent: all has been waited for.
+   * What may be fetched before the kernels ahead have ended, unless a condition says no. Absent: all has been
+   * waited for.
    */
-  readonly fetchesEarly?: Value<'pred'>;
+  readonly early?: { readonly operand: 'a' | 'b'; readonly isAllowed?: Value<'pred'> };
 }
 
 /**
  * Brings the operands of all tiles of a CTA; a whole warp, of which one lane starts the copies. What the
  * CTAs of a cluster share each brings a part of, for all of them.
  */
-export function produce<P extends TilePlace>(
+export function produce<P extends TilePlace, E extends ProductElement>(
   k: Ops,
-  shared: ProductShared,
-  tile: ProductTile,
-  { walk, x, weight, depth, fetchesEarly }: Operands<P>,
+  shared: ProductShared<E>,
+  tile: ProductTile<E>,
+  { walk, a, b, depth, more, early }: Operands<P, E>,
 ): void {
-  const { cluster, shares, stages } = tile;
+  const { element, cluster, shares, stages } = tile;
+  const depthTile = depthOf(element);
+  const bytes = stageBytes(tile) + (more?.bytes ?? 0);
   const rank = cluster > 1 ? k.clusterCtaRank : undefined;
   const isLeader = k.electSync();
   const ring = ringPlace(k, stages, 1);
-  const copy = (to: 'a' | 'b', stage: Value<'u32'>, place: P, at: Value<'u32'>) => {
-    const { map, rowsOf } = to === 'a' ? x : weight;
+  const copy = (which: 'a' | 'b', stage: Value<'u32'>, place: P, at: Value<'u32'>) => {
+    const { map, rowsOf } = which === 'a' ? a : b;
     const full = shared.full.at(stage);
-    const isShared = (to === 'b') === (shares === 'weights');
+    const isShared = (which === 'b') === (shares === 'weights');
     let first = 0;
-    for (const { count, row, batch } of rowsOf(place)) {
-      const target = shared[to].tile(stage, 0).bytes(first * rowBytes);
+    for (const { count, at: start } of rowsOf(place)) {
+      const target = shared[which].tile(stage, 0).bytes(first * rowBytes);
       first += count;
       if (rank === undefined || !isShared) {
-        k.tensorLoad(target, map, [at, row, batch], full);
+        k.tensorLoad(target, map, [at, ...start], full);
         continue;
       }
       const own = rank.mul(count / cluster);
       const multicast = 2 ** cluster - 1;
-      k.tensorLoad(target.bytes(own.mul(rowBytes)), map, [at, row.add(own), batch], full, {
-        multicast,
-      });
+      const [row, ...others] = start;
+      const to = target.bytes(own.mul(rowBytes));
+      k.tensorLoad(to, map, [at, row.add(own), ...others], full, { multicast });
     }
   };
-  // Steps whose weights have been asked for already: those of the first tile that the ring takes.
-  const ahead = k.var('u32', 0).named('ahead');
+  const [ahead, behind] = early?.operand === 'a' ? (['a', 'b'] as const) : (['b', 'a'] as const);
+  // Steps of the first tile that the ring takes have one operand asked for before all others.
+  const hasBegun = k.var('u32', 0).named('has_begun');
   walk((place) => {
-    const isFirst = ahead.eq(0);
+    const isFirst = hasBegun.eq(0);
     const head = depth
       .add(depthTile - 1)
       .div(depthTile)
       .min(stages);
     const announce = (stage: Value<'u32'>, at: Value<'u32'>) => {
-      k.mbarrierArriveExpectTx(shared.full.at(stage), stageBytes(tile));
-      copy('b', stage, place, at);
+      k.mbarrierArriveExpectTx(shared.full.at(stage), bytes);
+      copy(ahead, stage, place, at);
     };
     k.if(
       isFirst,
       () => {
-        if (fetchesEarly) {
-          k.if(fetchesEarly.not(), () => k.waitForDependencies(), { uniform: true });
+        if (early?.isAllowed) {
+          k.if(early.isAllowed.not(), () => k.waitForDependencies(), { uniform: true });
         }
         k.if(isLeader, () => {
           k.for({ to: head, unroll: false }, (i) => announce(i, i.mul(depthTile)));
         });
-        if (fetchesEarly) k.waitForDependencies();
+        if (early) k.waitForDependencies();
       },
       { uniform: true },
     );
@@ -107,9 +116,12 @@ export function produce<P extends TilePlace>(
         },
         { uniform: true },
       );
-      k.if(isLeader, () => copy('a', ring.stage, place, at));
+      k.if(isLeader, () => {
+        copy(behind, ring.stage, place, at);
+        more?.copy(ring.stage, place, at);
+      });
       ring.advance();
     });
-    ahead.set(1);
+    hasBegun.set(1);
   });
 }

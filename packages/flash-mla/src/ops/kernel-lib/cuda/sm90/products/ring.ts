@@ -1,7 +1,9 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
-import { consumersOf, type ProductTile } from './tile.ts';
+import { consumersOf, type ProductElement, type ProductTile } from './tile.ts';
 
 const warpsOfGroup = 4;
+
+type AnyTile = ProductTile<ProductElement>;
 
 /** The barriers of a ring of stages. */
 export interface RingShared {
@@ -10,7 +12,7 @@ export interface RingShared {
 }
 
 /** Initialises the barriers; ends with a barrier of the CTA or cluster, behind which all see them. */
-export function initRing(k: Ops, shared: RingShared, tile: ProductTile): void {
+export function initRing(k: Ops, shared: RingShared, tile: AnyTile): void {
   k.if(k.threadIdx.x.eq(0), () => {
     for (let stage = 0; stage < tile.stages; stage++) {
       k.mbarrierInit(shared.full.at(stage), 1);

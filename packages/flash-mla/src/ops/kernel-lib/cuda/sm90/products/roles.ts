@@ -1,11 +1,12 @@
 import type { Ops, Value } from '@flash-mla/ptx';
-import { initRing } from './ring.ts';
-import { consumersOf, groupThreads, type ProductShared, type ProductTile } from './tile.ts';
+import { initRing, type RingShared } from './ring.ts';
+import { consumersOf, groupThreads, type ProductElement, type ProductTile } from './tile.ts';
 
 const registers = { producer: 40, consumer: 232 } as const;
 
 /** Threads of a CTA: a warp group that fetches, and those that multiply. */
-export const threadsOf = (tile: ProductTile): number => (1 + consumersOf(tile)) * groupThreads;
+export const threadsOf = (tile: ProductTile<ProductElement>): number =>
+  (1 + consumersOf(tile)) * groupThreads;
 
 /** What the warp groups of a CTA do. */
 export interface Roles {
@@ -18,8 +19,8 @@ export interface Roles {
 /** Makes the ring ready and gives each warp its role. */
 export function takeRoles(
   k: Ops,
-  shared: ProductShared,
-  tile: ProductTile,
+  shared: RingShared,
+  tile: ProductTile<ProductElement>,
   { produce, consume }: Roles,
 ): void {
   const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');

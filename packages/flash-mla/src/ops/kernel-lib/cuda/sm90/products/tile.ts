@@ -1,13 +1,19 @@
 import { field, type SharedAccess, type Value } from '@flash-mla/ptx';
 
-/** Columns of a tile's operands in shared memory: 128 bytes of bf16. */
-export const depthTile = 64;
+/** What is multiplied. */
+export type ProductElement = 'bf16' | 'e4m3';
+
+/** Bytes of a row of an operand in a stage. */
+export const rowBytes = 128;
+/** Elements of the depth in a stage. */
+export const depthOf = (element: ProductElement): number => rowBytes / (element === 'bf16' ? 2 : 1);
 /** Threads of a warp group, which multiplies 64 rows. */
 export const groupThreads = 128;
 const groupRows = 64;
 
 /** How a product is cut into tiles, and how tiles share operands. */
-export interface ProductTile {
+export interface ProductTile<E extends ProductElement = 'bf16'> {
+  readonly element: E;
   /** 64 or 128: each 64 are a warp group's. */
   readonly rows: number;
   /** A multiple of 16, at most 256. */
@@ -18,32 +24,37 @@ export interface ProductTile {
   readonly stages: number;
 }
 
+type Extent = Pick<ProductTile, 'rows' | 'columns'>;
+
 export const consumersOf = ({ rows }: Pick<ProductTile, 'rows'>) => rows / groupRows;
 
 /** Bytes of a stage of both operands. */
-export const stageBytes = ({ rows, columns }: Pick<ProductTile, 'rows' | 'columns'>) =>
-  (rows + columns) * depthTile * 2;
+export const stageBytes = ({ rows, columns }: Extent): number => (rows + columns) * rowBytes;
 
 const mostStages = 10;
 /** Barriers and alignment. */
 const spare = 2048;
 
 /** As many stages as fit into so many bytes. */
-export function stagesWithin(bytes: number, tile: Pick<ProductTile, 'rows' | 'columns'>): number {
+export function stagesWithin(bytes: number, tile: Extent): number {
   return Math.min(mostStages, Math.floor((bytes - spare) / stageBytes(tile)));
 }
 
-export function productLayout({ rows, columns, stages }: ProductTile) {
+export function productLayout<E extends ProductElement>(tile: ProductTile<E>) {
+  const { element, rows, columns, stages } = tile;
+  const depth = depthOf(element);
   const swizzled = { swizzle: '128B', arrangement: 'tiles' } as const;
   return {
-    a: field('bf16', [stages, rows, depthTile], swizzled),
-    b: field('bf16', [stages, columns, depthTile], swizzled),
+    a: field(element, [stages, rows, depth], swizzled),
+    b: field(element, [stages, columns, depth], swizzled),
     full: field('b64', [stages]),
     empty: field('b64', [stages]),
   } as const;
 }
 
-export type ProductShared = SharedAccess<ReturnType<typeof productLayout>>;
+export type ProductShared<E extends ProductElement = 'bf16'> = SharedAccess<
+  ReturnType<typeof productLayout<E>>
+>;
 
 /** Where a tile is: coordinates of its first row of x, of its first column, and of its matrices. */
 export interface TilePlace {
