@@ -1,13 +1,11 @@
 import type { KernelLibrary } from '../../runtime/device/kernel-library.ts';
+import { optionalHopper } from '../kernel-lib/cuda/sm90/products/opt-in.ts';
 
 /** Kernels of matrix products. */
 export const gemmKernels: KernelLibrary = {
   name: 'gemm',
   cuda: [
-    {
-      ...{ name: 'sm90', from: 90, to: 90 },
-      load: async () => (await import('./cuda/sm90.ts')).hopperGemmKernels,
-    },
+    optionalHopper(async () => (await import('./cuda/warp-groups.ts')).hopperGemmKernels),
     {
       ...{ name: 'sm80', from: 80 },
       load: async () => (await import('./cuda/kernels.ts')).gemmCudaKernels,

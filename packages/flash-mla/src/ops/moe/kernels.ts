@@ -1,13 +1,11 @@
 import type { KernelLibrary } from '../../runtime/device/kernel-library.ts';
+import { optionalHopper } from '../kernel-lib/cuda/sm90/products/opt-in.ts';
 
 /** Kernels of mixtures of experts. */
 export const moeKernels: KernelLibrary = {
   name: 'moe',
   cuda: [
-    {
-      ...{ name: 'sm90', from: 90, to: 90 },
-      load: async () => (await import('./cuda/sm90.ts')).hopperMoeKernels,
-    },
+    optionalHopper(async () => (await import('./cuda/warp-groups.ts')).hopperMoeKernels),
     {
       ...{ name: 'sm80', from: 80 },
       load: async () => (await import('./cuda/kernels.ts')).moeCudaKernels,
