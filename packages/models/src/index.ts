@@ -63,6 +63,7 @@ export { mapWeights, matricesOf, matricesOfCache } from './layers/map-weights.ts
 export type {
   AttentionCall,
   AttentionForm,
+  Head,
   IndexKeysCall,
   IndexQueriesCall,
   LatentWrite,

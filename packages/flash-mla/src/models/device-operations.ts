@@ -1,6 +1,7 @@
 import type {
   AttentionCall,
   AttentionForm,
+  Head,
   IndexKeysCall,
   IndexQueriesCall,
   LatentWrite,
@@ -52,10 +53,12 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   /** Of weights in e4m3. */
   readonly #scales = new WeakMap<DeviceMatrix, Tensor<'f32'>>();
 
-  constructor(device: Device) {
+  /** `activations`: default bf16 on CUDA, float32 elsewhere. */
+  constructor(device: Device, { activations }: { readonly activations?: 'bf16' | 'f32' } = {}) {
     this.#device = device;
     const { backend } = device.info;
-    this.#activations = backend === 'cuda' || backend === 'sim' ? 'bf16' : 'f32';
+    const isCuda = backend === 'cuda' || backend === 'sim';
+    this.#activations = activations ?? (isCuda ? 'bf16' : 'f32');
     this.#step = new StepTensors(device);
     if (recordsSteps(device)) {
       // A recorded step attends to all tokens: it cannot tell when a sequence becomes too long for that.
@@ -127,6 +130,28 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
 
   logits(x: DeviceMatrix, weight: DeviceMatrix, scale: number): DeviceMatrix {
     return this.#step.keep(linear({ x, scale, dtype: 'f32', ...this.#mapOf({ weight }) }));
+  }
+
+  /**
+   * The hidden state's last rounding would decide between tokens that are nearly as likely. Where products
+   * take bf16, its rows are two: what bf16 holds of them, and what it leaves over. Both pass the weights at
+   * once, which is what costs time.
+   */
+  head(hidden: DeviceMatrix, { norm, eps, weight, scale }: Head<DeviceMatrix>): DeviceMatrix {
+    const gain = asVector(norm);
+    const normed = this.#step.keep(rmsNorm({ x: hidden, weight: gain, eps, dtype: 'f32' }).out);
+    if (this.#activations === 'f32') return this.logits(normed, weight, scale);
+    const { 0: rows = 0, 1: columns = 0 } = hidden.shape;
+    const parts = this.#step.empty([2 * rows, columns], 'bf16');
+    const [first, second] = [parts.slice(0, 0, rows), parts.slice(0, rows, 2 * rows)];
+    rmsNorm({ x: hidden, weight: gain, eps, dtype: 'bf16', out: first });
+    addScaled({ target: normed, x: first, scale: -1 });
+    second.fill(0);
+    addScaled({ target: second, x: normed });
+    const both = linear({ x: parts, scale, dtype: 'f32', ...this.#mapOf({ weight }) });
+    const logits = this.#step.keep(both.slice(0, 0, rows));
+    addScaled({ target: logits, x: both.slice(0, rows, 2 * rows) });
+    return logits;
   }
 
   addLinear(target: DeviceMatrix, x: DeviceMatrix, map: Linear<DeviceMatrix>, scale: number): void {

@@ -24,6 +24,13 @@ import { type DeviceMatrix, DeviceOperations } from './device-operations.ts';
 const name = 'deepseek-v2-lite';
 const totalPages = 8;
 
+interface Answer {
+  readonly tokens: number[];
+  /** The likeliest tokens of each place, and log-probabilities. */
+  readonly best: number[];
+  readonly logprobs: number[];
+}
+
 describe('DeviceRunner', () => {
   let device: Device;
   let ops: DeviceOperations;
@@ -50,12 +57,12 @@ describe('DeviceRunner', () => {
     runner: ModelRunner,
     samplings: readonly SamplingParams[],
     options: Partial<EngineOptions>,
-  ): Promise<number[][]> {
+  ): Promise<Answer[]> {
     const engine = new Engine(runner, {
-      ...{ totalPages, maxModelLength: 192, pageSize: ops.pageSize, maxRunning: 2 },
+      ...{ totalPages, maxModelLength: 192, pageSize: ops.pageSize, maxRunning: 3 },
       ...{ maxBatchTokens: 512, ...options },
     });
-    const answers = samplings.map((): number[] => []);
+    const answers = samplings.map((): Answer => ({ tokens: [], best: [], logprobs: [] }));
     const waiting = [...samplings.entries()];
     while (waiting.length > 0 || engine.hasWork) {
       const next = waiting.shift();
@@ -66,24 +73,40 @@ describe('DeviceRunner', () => {
       }
       const events = await engine.step();
       for (const event of events) {
-        if (event.kind === 'token') answers[Number(event.id)]?.push(event.token);
+        if (event.kind !== 'token') continue;
+        const answer = answers[Number(event.id)];
+        answer?.tokens.push(event.token);
+        if (event.logprobs === undefined) continue;
+        const { top, logprob } = event.logprobs;
+        answer?.best.push(...top.map(({ token }) => token));
+        answer?.logprobs.push(logprob, ...top.map((each) => each.logprob));
       }
     }
     return answers;
   }
 
-  const greedy = { temperature: 0 };
-  const drawn = { temperature: 0.8, seed: 3, topK: 20, logprobs: 2 };
+  const even = Array.from({ length: 256 }, (_, i) => 2 * i);
+  const samplings: SamplingParams[] = [
+    { temperature: 0 },
+    { temperature: 0.8, seed: 3, topK: 20, topP: 0.9, logprobs: 2, allowedTokens: even },
+    { temperature: 0, repetitionPenalty: 1.3 },
+  ];
 
   it('gives the tokens that steps call by call give, with steps that overlap', async () => {
-    const samplings = [greedy, drawn];
     const expected = await generate(new DecoderRunner(decoder, cache), samplings, {
       overlap: false,
     });
-    expect(expected.map((tokens) => tokens.length)).toEqual([3, 3]);
+    expect(expected.map(({ tokens }) => tokens.length)).toEqual([3, 3, 3]);
+    expect(expected.map(({ logprobs }) => logprobs.length)).toEqual([0, 9, 0]);
     const before = device.memoryStats().allocated;
     const runner = ops.createRunner?.(decoder, cache);
-    expect(await generate(runner as ModelRunner, samplings, { overlap: true })).toEqual(expected);
+    const actual = await generate(runner as ModelRunner, samplings, { overlap: true });
+    for (const [i, { tokens, best, logprobs }] of actual.entries()) {
+      expect({ tokens, best }).toEqual({ tokens: expected[i]?.tokens, best: expected[i]?.best });
+      for (const [j, logprob] of logprobs.entries()) {
+        expect(logprob).toBeCloseTo(expected[i]?.logprobs[j] as number, 4);
+      }
+    }
     runner?.[Symbol.dispose]();
     expect(device.memoryStats().allocated).toBe(before);
     release();

@@ -12,32 +12,40 @@ import { sampleTokens } from '../ops/sampling/index.ts';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import type { DeviceMatrix, DeviceOperations } from './device-operations.ts';
+import {
+  type DrawnLogprobs,
+  type DrawnRow,
+  drawTokens,
+  isLikeliest,
+  isOfHost,
+} from './draw-tokens.ts';
 import { allOf, RecordedStep, RotationTable } from './recorded-step.ts';
 
 /** A row of the batch: how its tokens are drawn, and the last one. */
 interface Row {
   readonly start: SlotStart;
   readonly sampler: Sampler;
-  /** Whether the likeliest token is all that it takes. */
-  readonly isGreedy: boolean;
+  /** What is drawn depends on it where the request names no seed. */
+  readonly ownSeed: number;
   lastToken: number;
 }
 
-/** Rows of logits, and the likeliest token of each, on their way to the host. */
+/** Rows of logits, and the token of each, on their way to the host. */
 interface Draw {
   readonly slots: readonly number[];
   readonly rows: readonly Row[];
   /** Of the tokens that are drawn. */
   readonly positions: readonly number[];
-  readonly likeliest: Promise<Int32Array>;
+  readonly tokens: Promise<Int32Array>;
+  readonly logprobs: Promise<DrawnLogprobs | undefined>;
   /** Of rows whose tokens are drawn on the host. */
   readonly logits: ReadonlyMap<number, Promise<Float32Array>>;
 }
 
 /**
  * Runs the steps of an engine on a device. Decodes are recorded once for each size of the batch and replayed;
- * prompts are enqueued call by call. The likeliest tokens never leave the device before the next step, which
- * may be enqueued while this one is computed.
+ * prompts are enqueued call by call. Tokens are drawn on the device, but for those with penalties or biases, so
+ * that the next step may be enqueued while this one is computed.
  */
 export class DeviceRunner implements ModelRunner, Disposable {
   readonly #device: Device;
@@ -179,14 +187,20 @@ export class DeviceRunner implements ModelRunner, Disposable {
     tokens: Tensor<'i32'>,
     masks: StepMasks | undefined,
   ): Draw {
-    const onHost = new Map<number, Promise<Float32Array>>();
     const rows = slots.map((slot) => this.#row(slot));
-    for (const [i, slot] of slots.entries()) {
-      if (rows[i]?.isGreedy && !masks?.has(slot)) continue;
-      onHost.set(i, logits.slice(0, i, i + 1).readFloat32());
+    const drawn = rows.map(({ start, ownSeed }, i): DrawnRow => {
+      const position = positions[i] as number;
+      return { start, ownSeed, position, mask: masks?.get(slots[i] as number) };
+    });
+    const onHost = new Map<number, Promise<Float32Array>>();
+    for (const [i, { start }] of rows.entries()) {
+      if (isOfHost(start)) onHost.set(i, logits.slice(0, i, i + 1).readFloat32());
     }
-    const likeliest = tokens.read();
-    return { slots, rows, positions, likeliest, logits: onHost };
+    // The likeliest tokens are there already.
+    const logprobs = drawn.every(isLikeliest)
+      ? Promise.resolve(undefined)
+      : drawTokens(this.#device, logits, tokens, drawn);
+    return { slots, rows, positions, tokens: tokens.read(), logprobs, logits: onHost };
   }
 
   async #finish(
@@ -196,20 +210,22 @@ export class DeviceRunner implements ModelRunner, Disposable {
     started: number,
   ): Promise<StepOutput> {
     await Promise.all([
-      ...[done, ...draws.map(({ likeliest }) => likeliest)],
+      ...[done, ...draws.flatMap((draw): Promise<unknown>[] => [draw.tokens, draw.logprobs])],
       ...draws.flatMap(({ logits }) => [...logits.values()]),
     ]);
     const tokens: number[] = [];
     const logprobs: (TokenLogprobs | undefined)[] = [];
-    for (const { slots, rows, positions, likeliest, logits } of draws) {
-      const best = await likeliest;
+    for (const draw of draws) {
+      const { slots, rows, positions } = draw;
+      const ofDevice = await draw.tokens;
+      const report = await draw.logprobs;
       for (const [i, row] of rows.entries()) {
-        const own = await logits.get(i);
-        const sampled =
-          own && row.sampler.sample(own, positions[i] as number, masks?.get(slots[i] as number));
-        row.lastToken = sampled?.token ?? (best[i] as number);
+        const logits = await draw.logits.get(i);
+        const mask = masks?.get(slots[i] as number);
+        const sampled = logits && row.sampler.sample(logits, positions[i] as number, mask);
+        row.lastToken = sampled?.token ?? (ofDevice[i] as number);
         tokens.push(row.lastToken);
-        logprobs.push(sampled?.logprobs);
+        logprobs.push(sampled ? sampled.logprobs : report?.read(i, row.lastToken));
       }
     }
     // Of a step that was enqueued while another one was computed, only its own time counts.
@@ -227,17 +243,6 @@ export class DeviceRunner implements ModelRunner, Disposable {
 }
 
 function rowOf(start: SlotStart): Row {
-  return { start, sampler: new Sampler(start), isGreedy: isGreedy(start), lastToken: 0 };
-}
-
-function isGreedy({ sampling, suppressed }: SlotStart): boolean {
-  const { temperature, logitBias, allowedTokens, logprobs } = sampling;
-  const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = sampling;
-  return (
-    temperature === 0 &&
-    ![logitBias, allowedTokens, logprobs, suppressed].some((given) => given !== undefined) &&
-    repetitionPenalty === 1 &&
-    presencePenalty === 0 &&
-    frequencyPenalty === 0
-  );
+  const ownSeed = Math.floor(Math.random() * 2 ** 48);
+  return { start, sampler: new Sampler(start), ownSeed, lastToken: 0 };
 }

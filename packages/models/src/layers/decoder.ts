@@ -111,8 +111,9 @@ export class Decoder<Matrix> {
     }
     if (logitRows.length === 0) return { hidden, logits: undefined };
     const last = this.#ops.takeRows(hidden, logitRows);
-    const normed = this.#ops.rmsNorm(last, this.#weights.norm, rmsNormEps);
-    return { hidden, logits: this.#ops.logits(normed, this.#weights.head, scales.head) };
+    const { norm, head: weight } = this.#weights;
+    const head = { norm, eps: rmsNormEps, weight, scale: scales.head };
+    return { hidden, logits: this.#ops.head(last, head) };
   }
 
   /** The angles of rows at these positions. */

@@ -10,6 +10,14 @@ import type { Linear, MlpWeights, MoeWeights } from './weights.ts';
 /** How attention is computed: over the latents as they are, or over keys and values made from them. */
 export type AttentionForm = 'absorbed' | 'expanded';
 
+/** The last norm and the output head: scale · (x / √(mean(x²) + eps) · norm) · weightᵀ. */
+export interface Head<Matrix> {
+  readonly norm: Matrix;
+  readonly eps: number;
+  readonly weight: Matrix;
+  readonly scale: number;
+}
+
 /** New rows of a layer's cache, and the queries that belong to them. */
 export interface LatentWrite<Matrix> {
   readonly cache: Matrix;
@@ -95,8 +103,11 @@ export interface Operations<Matrix> {
   /** x · weightᵀ + bias */
   linear(x: Matrix, map: Linear<Matrix>): Matrix;
 
-  /** scale · x · weightᵀ in float32, for the router and the output head. */
+  /** scale · x · weightᵀ in float32, for routers. */
   logits(x: Matrix, weight: Matrix, scale: number): Matrix;
+
+  /** The logits of hidden states: normed and multiplied in float32, or as near to it as makes no difference. */
+  head(hidden: Matrix, head: Head<Matrix>): Matrix;
 
   /** target += scale · (x · weightᵀ + bias), in place. */
   addLinear(target: Matrix, x: Matrix, map: Linear<Matrix>, scale: number): void;

@@ -4,6 +4,7 @@ import { type Sequence, slotOf } from '../layers/batch.ts';
 import type {
   AttentionCall,
   AttentionForm,
+  Head,
   IndexKeysCall,
   IndexQueriesCall,
   LatentWrite,
@@ -92,6 +93,10 @@ export class PlainOperations implements Operations<PlainMatrix>, WeightStore<Pla
     const out = this.linear(x, { weight });
     if (scale !== 1) scaleBy(out, scale);
     return out;
+  }
+
+  head(hidden: PlainMatrix, { norm, eps, weight, scale }: Head<PlainMatrix>): PlainMatrix {
+    return this.logits(this.rmsNorm(hidden, norm, eps), weight, scale);
   }
 
   addLinear(target: PlainMatrix, x: PlainMatrix, map: Linear<PlainMatrix>, scale: number): void {

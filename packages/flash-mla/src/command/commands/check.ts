@@ -18,6 +18,9 @@ import { formatTable } from '../terminal/table.ts';
  */
 const bounds = { f32: 2e-4, bf16: { relative: 2e-2, gap: 0.1 } } as const;
 
+/** Prompts of which one may part from the recorded tokens in bf16, and one of fewer. */
+const promptsOfOneParted = 8;
+
 export function define(command: Command): void {
   command
     .argument('<model>', 'a Hugging Face folder or an installed package')
@@ -28,7 +31,8 @@ export function define(command: Command): void {
       'last positions), and i.greedy, the tokens that follow greedily.',
     `Exits 1 outside of the bounds. f32: no logit is off by more than ${bounds.f32}, and greedy tokens are the ` +
       `same up to the end token. bf16: logits are off by ${bounds.bf16.relative} of their norm at most, and where ` +
-      `the likeliest token is another one, or greedy tokens part, the two lie within ${bounds.bf16.gap}.`,
+      `the likeliest token is another one, or greedy tokens part, the two lie within ${bounds.bf16.gap}; ` +
+      'they part in one prompt of eight at most.',
   ]);
 }
 
@@ -58,7 +62,7 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   }
   progress.stop();
   if (checks.length === 0) throw new UsageError(`${file}: expected 0.input_ids, got no answers.`);
-  const pass = checks.every((check) => passes(check, dtype));
+  const pass = passesAll(checks, dtype);
   if (json) {
     const bound = bounds[dtype];
     context.write(jsonText({ model, answers: file, dtype, bound, pass, prompts: checks }));
@@ -72,6 +76,13 @@ function passes(check: PromptCheck, dtype: ModelDType): boolean {
   const { relative, gap } = bounds.bf16;
   const parts = check.greedyGap === undefined || check.greedyGap <= gap;
   return relativeError <= relative && bestDisagreeClearly === 0 && parts;
+}
+
+/** Every prompt within the bounds; of eight prompts, one may part from the recorded tokens in bf16. */
+function passesAll(checks: readonly PromptCheck[], dtype: ModelDType): boolean {
+  const parted = checks.filter(({ greedyAgree, greedyTokens }) => greedyAgree < greedyTokens);
+  const mayPart = Math.max(1, Math.floor(checks.length / promptsOfOneParted));
+  return checks.every((check) => passes(check, dtype)) && parted.length <= mayPart;
 }
 
 function table(checks: readonly PromptCheck[], dtype: ModelDType, context: CommandContext): string {
@@ -96,7 +107,7 @@ function table(checks: readonly PromptCheck[], dtype: ModelDType, context: Comma
     `${check.greedyAgree}/${check.greedyTokens}`,
     passes(check, dtype) ? green('pass') : red('FAIL'),
   ]);
-  const pass = checks.every((check) => passes(check, dtype));
+  const pass = passesAll(checks, dtype);
   const verdict = pass ? green('pass') : red('outside of the bounds');
   return `${formatTable(columns, rows, { dim, width: context.width })}${verdict}\n`;
 }

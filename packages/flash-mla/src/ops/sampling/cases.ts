@@ -24,7 +24,6 @@ interface SampleParams {
   readonly graph?: boolean;
 }
 
-const noKernel = 'only the processor draws tokens and reports the likeliest ones';
 const f32 = { op: 'sample-tokens', logits: 'f32' } as const;
 
 const quick: readonly SampleParams[] = [
@@ -69,10 +68,7 @@ export const sampleCases = defineCases<SampleParams, SampleProblem>({
   quick,
   full: [1, 8, 64].map((rows) => ({ ...f32, rows, vocabulary: 32_000, topP: true, numTop: 3 })),
   cost: ({ rows, vocabulary }) => rows * vocabulary * 40,
-  excluded: ({ greedy, numTop }) =>
-    greedy && !numTop
-      ? { webgpu: 'WebGPU has no kernel for tokens' }
-      : { cuda: noKernel, sim: noKernel, webgpu: noKernel },
+  excluded: () => ({ webgpu: 'WebGPU has no kernel for tokens' }),
 
   problem(params, random) {
     const { rows, vocabulary, penalties, greedy, topK, topP, minP, bias, allowed } = params;

@@ -8,6 +8,7 @@ import {
 import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 import { strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
 import { type SampleTokensArgs, sampleTokensOperation } from '../operation.ts';
+import { portableDrawTokens, restrictionsOfCall } from './draw_launch.ts';
 import { buildGreedyTokens, type GreedyConfig, type GreedyParams } from './sm80_greedy_tokens.ts';
 
 /** What kernel selection sees of a call. */
@@ -36,13 +37,7 @@ export const portableGreedyTokens = {
     ...{ rows: args.logits.shape[0] ?? 0, vocabulary: args.logits.shape[1] ?? 0 },
     isGreedy: args.temperature === undefined && args.topTokens === undefined,
     logits: args.logits.dtype as RowDType,
-    ...{ hasBias: args.bias !== undefined, hasAllowed: args.allowed !== undefined },
-    // Bits and counts mean something only together with their penalties.
-    hasInSequence: args.inSequence !== undefined && args.repetitionPenalty !== undefined,
-    hasRepetition: args.repetitionPenalty !== undefined,
-    hasGenerated: args.generated !== undefined,
-    ...{ hasPresence: args.presencePenalty !== undefined },
-    hasFrequency: args.frequencyPenalty !== undefined,
+    ...restrictionsOfCall(args),
   }),
   accepts: ({ isGreedy }) => isGreedy,
   keyOf: (problem) => ({ ...configOf(problem) }),
@@ -73,4 +68,8 @@ export const portableGreedyTokens = {
   },
 } satisfies CudaKernel<SampleTokensArgs, GreedyProblem, GreedyPlan>;
 
-export const samplingCudaKernels = [defineCudaKernel(portableGreedyTokens)];
+/** Tokens on every GPU, in the order of preference. */
+export const samplingCudaKernels = [
+  defineCudaKernel(portableGreedyTokens),
+  defineCudaKernel(portableDrawTokens),
+];

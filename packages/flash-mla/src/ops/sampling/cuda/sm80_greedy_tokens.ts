@@ -9,31 +9,23 @@ import {
 } from '@flash-mla/ptx';
 import { beginOverlapped } from '../../kernel-lib/cuda/overlap.ts';
 import { loadOne, type RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
+import {
+  lowest,
+  type RestrictionConfig,
+  restrictionParams,
+  restrictionsOf,
+} from './restrictions.ts';
 
 /** What the code depends on. */
-export interface GreedyConfig {
+export interface GreedyConfig extends RestrictionConfig {
   readonly logits: RowDType;
-  readonly hasBias: boolean;
-  readonly hasAllowed: boolean;
-  readonly hasInSequence: boolean;
-  readonly hasGenerated: boolean;
-  readonly hasRepetition: boolean;
-  readonly hasPresence: boolean;
-  readonly hasFrequency: boolean;
 }
 
 const params = {
+  ...restrictionParams,
   logits: global('u8'),
-  bias: global('f32'),
-  allowed: global('u32'),
-  inSequence: global('u32'),
-  generated: global('s32'),
-  repetition: global('f32'),
-  presence: global('f32'),
-  frequency: global('f32'),
   tokens: global('u32'),
   logprobs: global('f32'),
-  vocabulary: 'u32',
   /** Bytes between rows of logits. */
   stride: 'u64',
 } as const satisfies ParamDecls;
@@ -42,7 +34,6 @@ export type GreedyParams = typeof params;
 
 const warps = 16;
 const threads = warps * 32;
-const lowest = Number.NEGATIVE_INFINITY;
 const nowhere = 0x7fffffff;
 
 /** The best score so far and its token; the largest logit, and the sum of powers below it. */
@@ -67,8 +58,6 @@ export function buildGreedyTokens(config: GreedyConfig): Kernel<GreedyParams> {
   return defineKernel(options, (k, p) => {
     beginOverlapped(k);
     const row = k.blockIdx.x.named('row');
-    const first = k.mulWide(row, p.vocabulary);
-    const words = k.mulWide(row, p.vocabulary.add(31).shr(5));
     const logits = p.logits.bytes(k.widen(row).mul(p.stride));
     const size = config.logits === 'f32' ? 4 : 2;
     const own = {
@@ -77,11 +66,7 @@ export function buildGreedyTokens(config: GreedyConfig): Kernel<GreedyParams> {
       most: k.var('f32', lowest),
       sum: k.var('f32', 0),
     };
-    const penalty = (has: boolean, from: typeof p.presence, none: number) =>
-      has ? from.at(row).load() : k.constant('f32', none);
-    const repetition = penalty(config.hasRepetition, p.repetition, 1);
-    const presence = penalty(config.hasPresence, p.presence, 0);
-    const frequency = penalty(config.hasFrequency, p.frequency, 0);
+    const scoreOf = restrictionsOf(k, config, p, row);
 
     k.for({ from: k.threadIdx.x, to: p.vocabulary, step: threads, unroll: false }, (token) => {
       const logit = loadOne(logits.bytes(k.widen(token).mul(size)), config.logits);
@@ -91,20 +76,7 @@ export function buildGreedyTokens(config: GreedyConfig): Kernel<GreedyParams> {
       own.sum.set(k.select(most.eq(lowest), 0, scaled.add(added), 'f32'));
       own.most.set(most);
 
-      let score: Value<'f32'> = logit;
-      if (config.hasBias) score = score.add(p.bias.at(first).at(token).load());
-      const bitOf = (bits: typeof p.allowed) =>
-        bits.at(words).at(token.shr(5)).load().shr(token.and(31)).and(1).eq(1);
-      if (config.hasInSequence) {
-        const punished = k.select(score.gt(0), k.divRn(score, repetition), score.mul(repetition));
-        score = k.select(bitOf(p.inSequence), punished, score);
-      }
-      if (config.hasGenerated) {
-        const count = p.generated.at(first).at(token).load();
-        const less = score.sub(presence).sub(k.toF32(count).mul(frequency));
-        score = k.select(count.gt(0), less, score);
-      }
-      if (config.hasAllowed) score = k.select(bitOf(p.allowed), score, lowest, 'f32');
+      const score = scoreOf(logit, token);
       const better = score.gt(own.score);
       own.token.set(k.select(better, token, own.token));
       own.score.set(k.select(better, score, own.score));
