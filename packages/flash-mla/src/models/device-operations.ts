@@ -144,13 +144,12 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     const { 0: rows = 0, 1: columns = 0 } = hidden.shape;
     const parts = this.#step.empty([2 * rows, columns], 'bf16');
     const [first, second] = [parts.slice(0, 0, rows), parts.slice(0, rows, 2 * rows)];
-    rmsNorm({ x: hidden, weight: gain, eps, dtype: 'bf16', out: first });
-    addScaled({ target: normed, x: first, scale: -1 });
-    second.fill(0);
-    addScaled({ target: second, x: normed });
+    for (const out of [first, second]) rmsNorm({ x: hidden, weight: gain, eps, out });
+    // Less than nothing of what is left over: subtracted again from the logits.
+    addScaled({ target: second, x: normed, scale: -1 });
     const both = linear({ x: parts, scale, dtype: 'f32', ...this.#mapOf({ weight }) });
     const logits = this.#step.keep(both.slice(0, 0, rows));
-    addScaled({ target: logits, x: both.slice(0, rows, 2 * rows) });
+    addScaled({ target: logits, x: both.slice(0, rows, 2 * rows), scale: -1 });
     return logits;
   }
 
