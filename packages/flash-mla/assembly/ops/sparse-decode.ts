@@ -2,10 +2,13 @@
 
 import { attendBlock } from '../attend/block';
 import { setLse, setOutput } from '../attend/finish';
-import { packQueries, setQueries } from '../attend/pack';
-import { BLOCK, begin, keyStride, keys, layOut } from '../attend/tile';
+import { attendRows, attendsInPlace, setRow } from '../attend/in-place';
+import { packPairs, packQueries, setQueries } from '../attend/pack';
+import { BLOCK, begin, keyStride, keys, layOut, placeTokens } from '../attend/tile';
+import { nameModel1, nameV32, unpackRows } from '../attend/unpack';
 import { SparseCache, SparseDecode } from '../generated/attention';
 import { BF16 } from '../generated/commands';
+import { BF16_ROWS, MODEL1, V32 } from '../generated/kernel-lib';
 import { LOG2E } from '../scalar';
 import {
   COMBINE,
@@ -22,8 +25,15 @@ import { rowsPerTile, tileCount } from './rows';
 import { decodeSparseRow } from './sparse-rows';
 import { beginBlock, endBlock, scheduleIsSound } from './splits';
 
+/** Rows of bf16 for which there is room where keys of float32 go. */
+const UNPACKED: i32 = 2 * BLOCK;
+
 // The group at work.
 let position: i32 = 0;
+/** Whether machine code takes rows of bf16: as they lie, or as they were unpacked, as long as that is exact. */
+let inPlace: bool = false;
+/** Keys that are attended to at once. */
+let atOnce: i32 = BLOCK;
 
 export function sparseDecode(command: SparseDecode): void {
   const plan = command.plan;
@@ -86,23 +96,46 @@ function attendSplit(command: SparseDecode, firstRow: i32): void {
     <usize>request * command.qBatchStride +
     <usize>position * command.qPositionStride;
   setQueries(from, 0, command.qHeadStride, command.numHeadsQ);
-  packQueries(BF16, firstRow);
+  inPlace = attendsInPlace(BF16);
+  if (inPlace) packPairs(firstRow);
+  else packQueries(BF16, firstRow);
+  atOnce = !inPlace ? BLOCK : command.layout == BF16_ROWS ? placeTokens : min(placeTokens, UNPACKED);
 
   const ofMain = mainBlocks(command, request);
   let count = 0;
   for (let block = beginBlock; block < endBlock; block++) {
     const isMain = block < ofMain;
     const cache = isMain ? command.main : command.extra;
-    count = gather(command, cache, isMain ? block : block - ofMain, count);
+    count = gather(command, cache, isMain ? block : block - ofMain, count, firstRow);
   }
-  if (count > 0) attendBlock(count, false, 0);
+  if (count > 0) attendKeys(command, count);
+}
+
+/** Attends to the keys that wait. */
+function attendKeys(command: SparseDecode, count: i32): void {
+  if (!inPlace) {
+    attendBlock(count, false, 0);
+    return;
+  }
+  if (command.layout != BF16_ROWS) {
+    const stride = <usize>command.headDimQk << 1;
+    unpackRows(count, command.layout == V32, stride);
+    for (let i = 0; i < count; i++) setRow(i, keys + <usize>i * stride);
+  }
+  attendRows(count, false, 0);
 }
 
 /**
- * Decodes the tokens that a block of a cache's list names behind `count` keys already there, and attends
- * whenever a block is full. Returns how many keys wait.
+ * Gets the tokens that a block of a cache's list names, behind `count` keys already there, and attends
+ * whenever there are enough. Returns how many keys wait.
  */
-function gather(command: SparseDecode, cache: SparseCache, block: i32, count: i32): i32 {
+function gather(
+  command: SparseDecode,
+  cache: SparseCache,
+  block: i32,
+  count: i32,
+  firstRow: i32,
+): i32 {
   const list =
     cache.indices +
     <usize>request * cache.indicesBatchStride +
@@ -116,11 +149,26 @@ function gather(command: SparseDecode, cache: SparseCache, block: i32, count: i3
   for (let entry = first; entry < end; entry++) {
     const index = load<u32>(list + (<usize>entry << 2));
     if (index >= tokens) continue;
-    const target = keys + <usize>count * keyStride;
     const from = cache.address + <usize>(index / <u32>page) * cache.blockStride;
-    decodeSparseRow(layout, target, from, index % <u32>page, cache.tokenStride, page, headDimQk);
-    if (++count == BLOCK) {
-      attendBlock(BLOCK, false, 0);
+    const offset = index % <u32>page;
+    if (inPlace) {
+      const row = from + <usize>offset * cache.tokenStride;
+      if (layout == BF16_ROWS) setRow(count, row);
+      else if (layout == MODEL1) nameModel1(count, from, offset, page);
+      else if (!nameV32(count, row)) {
+        if (count > 0) attendKeys(command, count);
+        count = 0;
+        inPlace = false;
+        atOnce = BLOCK;
+        packQueries(BF16, firstRow);
+      }
+    }
+    if (!inPlace) {
+      const target = keys + <usize>count * keyStride;
+      decodeSparseRow(layout, target, from, offset, cache.tokenStride, page, headDimQk);
+    }
+    if (++count == atOnce) {
+      attendKeys(command, count);
       count = 0;
     }
   }

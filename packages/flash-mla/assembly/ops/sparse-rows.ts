@@ -5,12 +5,12 @@ import { decodeE4m3 } from '../decode/e4m3';
 import { MODEL1, V32 } from '../generated/kernel-lib';
 
 /** Value bytes of a model1 token; its scales lie behind all values of the block. */
-const MODEL1_VALUES: usize = 576;
+export const MODEL1_VALUES: usize = 576;
 
 /** 2^(code − 127); 255 is NaN. */
 // @ts-ignore: decorator
 @inline
-function decodeE8m0(code: u8): f32 {
+export function decodeE8m0(code: u8): f32 {
   if (code == 255) return f32.NaN;
   // Code 0 is a subnormal float32.
   return reinterpret<f32>(code == 0 ? 0x400000 : <u32>code << 23);

@@ -10,6 +10,7 @@ import { labels } from './report.ts';
 const uses: Readonly<Record<keyof KernelNames, string>> = {
   rows: 'bf16 tokens in place, where products of bf16 pairs are faster (AMX, AMD) and head dimensions are multiples of 32',
   attend: 'a block of decoded tokens and 5 query rows or more that share it',
+  unpack: 'packed rows whose scales are powers of two, before tokens are attended to in place',
   copy: 'memory of the process that WebAssembly does not reach',
   products:
     'rows and weights of bf16, a depth that is a multiple of 32, weights of 16 rows or more that are not transposed (AMX)',

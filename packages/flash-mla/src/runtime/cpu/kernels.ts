@@ -57,6 +57,7 @@ export function instantiate<T>(
     attendRowsNative: native?.attendRowsNative ?? withoutCode,
     dotsNative: native?.dotsNative ?? withoutCode,
     copyNative: native?.copyNative ?? withoutCode,
+    unpackNative: native?.unpackNative ?? withoutCode,
     productsNative: native?.productsNative ?? withoutCode,
   };
   const env = { memory, ...code };

@@ -205,7 +205,7 @@ export const sparseDecode = defineBench<SparseDecodeProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
-  machineCode: ['attend'],
+  machineCode: ['rows', 'unpack', 'attend'],
   operation: sparseDecodeOperation,
 
   call(device: Device, problem: SparseDecodeProblem): void {

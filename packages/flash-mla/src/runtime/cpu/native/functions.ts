@@ -10,6 +10,8 @@ export interface NativeStart {
   readonly dots: bigint;
   /** That of kernels/copy/copy.ts. */
   readonly copy: bigint;
+  /** That of kernels/unpack/unpack.ts. */
+  readonly unpack?: bigint | undefined;
   /** A kernel for bf16 tokens in place, and how many it takes at once. */
   readonly rows?: { readonly address: bigint; readonly tokens: number } | undefined;
   /** That of kernels/products/products-amx.ts. */
@@ -22,6 +24,7 @@ export interface NativeFunctions {
   attendRowsNative(job: number): void;
   dotsNative(job: number): void;
   copyNative(job: number): void;
+  unpackNative(job: number): void;
   productsNative(job: number): void;
   /** Whether there are products of tiles. */
   readonly hasTiles: boolean;
@@ -31,7 +34,7 @@ export interface NativeFunctions {
 
 /** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
 export function nativeFunctions(
-  { koffi: path, attend, dots, copy, rows, products }: NativeStart,
+  { koffi: path, attend, dots, copy, unpack, rows, products }: NativeStart,
   memory: WebAssembly.Memory,
 ): NativeFunctions {
   const koffi = requireKoffi(path);
@@ -48,6 +51,7 @@ export function nativeFunctions(
     attendRowsNative: rows ? jobs(rows.address) : withoutCode,
     dotsNative: jobs(dots),
     copyNative: jobs(copy),
+    unpackNative: unpack === undefined ? withoutCode : jobs(unpack),
     productsNative: products === undefined ? withoutCode : jobs(products),
     hasTiles: products !== undefined,
     tokensInPlace: rows?.tokens ?? 0,
@@ -60,6 +64,7 @@ export const withoutThread = ({ rows, products }: NativeStart): NativeFunctions 
   attendRowsNative: withoutCode,
   dotsNative: withoutCode,
   copyNative: withoutCode,
+  unpackNative: withoutCode,
   productsNative: withoutCode,
   hasTiles: products !== undefined,
   tokensInPlace: rows?.tokens ?? 0,

@@ -13,12 +13,14 @@ import {
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
+import { unpackKernel } from './kernels/unpack/unpack.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { copyProblem } from './self-test/copy-problem.ts';
 import { dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
+import { unpackProblem } from './self-test/unpack-problem.ts';
 import { emulatedKernels } from './testing/emulated-amx.ts';
 import { guardedTiles, runGuarded } from './testing/guarded.ts';
 import { runs } from './testing/machine.ts';
@@ -68,6 +70,16 @@ const kernels: [string, readonly Feature[], Pick<Kernel, 'assemble'>, () => Nati
   ['dots_avx512', vectorFeatures.avx512, dotsKernels.avx512, () => dotsProblems('avx512')],
   ['dots_avx2', vectorFeatures.avx2, dotsKernels.avx2, () => dotsProblems('avx2')],
   ['copy_avx2', vectorFeatures.avx2, copyKernel, () => [1, 64, 301].map(copyProblem)],
+  [
+    'unpack_avx512',
+    vectorFeatures.avx512,
+    unpackKernel,
+    () =>
+      [1, 2, 7].flatMap((rows) => [
+        unpackProblem({ rows, tiles: 4, tileValues: 128 }),
+        unpackProblem({ rows, tiles: 7, tileValues: 64 }),
+      ]),
+  ],
   ['rows_bf16', rowsBf16Features, rowsBf16, () => rowsProblems(rowsBf16, rowsBf16Tokens)],
   ['rows_amx', rowsAmxFeatures, rowsAmx, () => rowsProblems(rowsAmx, rowsAmxTokens)],
   ['products_amx', rowsAmxFeatures, productsAmx, () => productsProblems(productsAmx)],

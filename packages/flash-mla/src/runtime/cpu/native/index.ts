@@ -121,7 +121,7 @@ async function verdictOnAll(
 }
 
 function startOf(
-  { attend, dots, copy, rows, products }: KernelNames,
+  { attend, dots, copy, unpack, rows, products }: KernelNames,
   code: CodeOf,
   koffi: string,
   system: NativeSystem,
@@ -132,6 +132,7 @@ function startOf(
     attend: place(attend),
     dots: place(dots),
     copy: place(copy),
+    unpack: unpack === undefined ? undefined : place(unpack),
     rows: rows && { address: place(rows.name), tokens: rows.tokens },
     products: products === undefined ? undefined : place(products),
   };

@@ -8,6 +8,8 @@ export interface KernelNames {
   /** For bf16 tokens in place, and how many it takes at once. */
   readonly rows: { readonly name: string; readonly tokens: number } | undefined;
   readonly copy: string;
+  /** Packed rows to bf16, for `rows`. */
+  readonly unpack: string | undefined;
   /** Products of rows of bf16 by tiles. */
   readonly products: string | undefined;
 }
@@ -26,11 +28,19 @@ export function kernelNames({
     attend: `attend_${vectors}`,
     dots: `dots_${vectors}`,
     copy: 'copy_avx2',
+    unpack: bf16Products ? 'unpack_avx512' : undefined,
     rows: bf16Products ? rows : undefined,
     products: kind === 'amx' ? 'products_amx' : undefined,
   };
 }
 
 /** All of them. */
-export const namesOf = ({ attend, dots, copy, rows, products }: KernelNames): readonly string[] =>
-  [attend, dots, copy, rows?.name, products].filter((name) => name !== undefined);
+export const namesOf = ({
+  attend,
+  dots,
+  copy,
+  unpack,
+  rows,
+  products,
+}: KernelNames): readonly string[] =>
+  [attend, dots, copy, unpack, rows?.name, products].filter((name) => name !== undefined);

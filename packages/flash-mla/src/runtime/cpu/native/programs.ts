@@ -8,12 +8,14 @@ import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
+import { unpackKernel } from './kernels/unpack/unpack.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { copyProblem } from './self-test/copy-problem.ts';
 import { type DotsShape, dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { type ProductsShape, productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
+import { unpackProblem } from './self-test/unpack-problem.ts';
 
 /** Few, small, and yet every part of a kernel: whole and cut tiles, rows and columns, a mask. */
 const shapes: readonly AttendShape[] = [
@@ -48,6 +50,13 @@ const all: readonly NativeKernel[] = [
   {
     kernel: copyKernel,
     problems: () => [copyProblem(301)],
+  },
+  {
+    kernel: unpackKernel,
+    problems: () => [
+      unpackProblem({ rows: 4, tiles: 4, tileValues: 128 }),
+      unpackProblem({ rows: 5, tiles: 7, tileValues: 64 }),
+    ],
   },
   {
     kernel: rowsAmx,

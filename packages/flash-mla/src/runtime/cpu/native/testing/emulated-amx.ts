@@ -7,6 +7,7 @@ import { productsJob } from '../kernels/products/job.ts';
 import { emitProductsAmx } from '../kernels/products/products-amx.ts';
 import { rowsJob } from '../kernels/rows/job.ts';
 import { emitRowsAmx } from '../kernels/rows/rows-amx.ts';
+import { unpackKernel } from '../kernels/unpack/unpack.ts';
 import { emulatedTileBytes, withEmulatedTiles } from './emulated-tiles.ts';
 import { addressOf, place } from './machine.ts';
 
@@ -39,5 +40,6 @@ export const { rows: emulatedRows, products: emulatedProducts } = emulatedKernel
 export function emulatedAmx(found: NativeFinding): NativeFinding {
   if (found.start === undefined) throw new Error('this process runs no machine code');
   const rows = { address: place(emulatedRows), tokens: rowsAmxTokens };
-  return { ...found, start: { ...found.start, rows, products: place(emulatedProducts) } };
+  const [unpack, products] = [place(unpackKernel), place(emulatedProducts)];
+  return { ...found, start: { ...found.start, rows, unpack, products } };
 }
