@@ -54,14 +54,7 @@ function configOf(problem: DenseAttentionProblem): HopperMhaConfig {
   const groupSize = groupSizeOf(problem);
   const heads = Math.min(tileRows, groupSize & -groupSize);
   return {
-    tile: {
-      element: dtype,
-      headDimQk,
-      headDimV,
-      tokens,
-      heads,
-      leavesHalf: problem.causal && tokens > 64,
-    },
+    tile: { element: dtype, headDimQk, headDimV, tokens, heads },
     hasCuSeqlensQ,
     keys,
     pageSize: keys === 'paged' ? pageSize : 0,

@@ -31,7 +31,6 @@ export function consume(
   group: Value<'u32'>,
 ): void {
   const { element, headDimQk, headDimV, tokens } = config.tile;
-  const partTokens = Math.ceil(tokens / 2 / stepDepth) * stepDepth;
   const place = consumerPlace(k, group);
   const { consumer } = place;
   const state = mhaState(k, headDimV);
@@ -50,40 +49,26 @@ export function consume(
     k.if(k.laneId.eq(0), () => k.mbarrierArrive(bars.at(at)));
 
   const awaitKeys = () => k.mbarrierWait(shared.keysFull.at(stageOf(taken)), parityOf(taken));
-  /** Scores of a block, or of its first keys. */
-  const multiplyKeys = (count: number) =>
+  const multiplyKeys = () =>
     k.section('scores', () => {
-      const some = scores.slice(0, count / 2);
       const keys = shared.keys.kMajor(stageOf(taken), 0, 0);
       k.wgmmaFence();
       for (let d = 0; d < headDimQk; d += stepDepth) {
-        k.wgmma(element, some, query.at(0, d), keys.at(0, d), { accumulate: d > 0 });
+        k.wgmma(element, scores, query.at(0, d), keys.at(0, d), { accumulate: d > 0 });
       }
       k.wgmmaCommit();
     });
-  const multiplyValues = (block: Value<'u32'>, count: number) =>
+  const multiplyValues = (block: Value<'u32'>) =>
     k.section('values', () => {
       k.mbarrierWait(shared.valuesFull.at(stageOf(block)), parityOf(block));
       const values = shared.values.mnMajor(stageOf(block), 0, 0);
       k.wgmmaFence();
-      fragments.slice(0, count / stepDepth).forEach((words, i) => {
+      fragments.forEach((words, i) => {
         const left = words.map((word) => word.as(type));
         k.wgmma(element, state.outputs, left, values.at(i * stepDepth, 0));
       });
       k.wgmmaCommit();
     });
-  /** Runs code for the first keys of a block where a mask leaves no others, else for all. */
-  const forSeen = (isPart: Value<'pred'>, body: (count: number) => void) => {
-    if (!config.tile.leavesHalf) body(tokens);
-    else {
-      k.if(
-        isPart,
-        () => body(partTokens),
-        () => body(tokens),
-        { uniform: true },
-      );
-    }
-  };
   const missingOf = () =>
     config.keys === 'paged' ? k.copy(shared.missing.at(stageOf(taken)).load()) : undefined;
 
@@ -101,7 +86,6 @@ export function consume(
       const seen = {
         work,
         byAll: k.copy(seenBy(p, work, queryOf(config, firstRow))).named('seen_by_all'),
-        byAny: seenBy(p, work, queryOf(config, firstRow.add(consumerRows - 1))),
         row: firstRow.add(place.row),
       };
       /** Scores to weights; the keys are released, and values before may still be multiplied. */
@@ -114,19 +98,14 @@ export function consume(
       k.if(
         work.blocks.ne(0),
         () => {
-          const left = k.var('u32', work.blocks.sub(1)).named('blocks_left');
-          // Where a causal mask leaves this consumer the first keys of the block only.
-          const isPart = k.var('pred', seen.byAny.le(left.mul(tokens).add(partTokens)));
           awaitKeys();
           const missing = missingOf();
-          forSeen(isPart, (count) => {
-            multiplyKeys(count);
-            k.wgmmaWait(0);
-            for (const s of scores.slice(count / 2)) s.set(Number.NEGATIVE_INFINITY);
-          });
+          multiplyKeys();
+          k.wgmmaWait(0);
           release(shared.keysEmpty, stageOf(taken));
-          softmax(left, missing);
+          softmax(work.blocks.sub(1), missing);
           packWeights(k, element, scores, weights);
+          const left = k.var('u32', work.blocks.sub(1)).named('blocks_left');
           k.while(
             () => left.ne(0),
             () => {
@@ -136,8 +115,8 @@ export function consume(
               awaitKeys();
               const absent = missingOf();
               k.barrier(consumer.add(turnBarrier), bothThreads);
-              multiplyKeys(tokens);
-              forSeen(isPart, (count) => multiplyValues(before, count));
+              multiplyKeys();
+              multiplyValues(before);
               k.barrierArrive(consumer.xor(1).add(turnBarrier), bothThreads);
               k.wgmmaWait(1);
               release(shared.keysEmpty, stageOf(taken));
@@ -147,13 +126,12 @@ export function consume(
               release(shared.valuesEmpty, stageOf(before));
               packWeights(k, element, scores, weights);
               rescaleOutputs(k, state, factors);
-              isPart.set(false);
             },
             { uniform: true, unroll: false, name: 'blocks' },
           );
           // Room for the next tile's queries.
           release(shared.workEmpty, 0);
-          forSeen(isPart, (count) => multiplyValues(taken, count));
+          multiplyValues(taken);
           k.wgmmaWait(0);
           release(shared.valuesEmpty, stageOf(taken));
           taken.set(taken.add(1));

@@ -32,8 +32,6 @@ export interface HopperMhaTile {
   readonly tokens: number;
   /** Query heads in the rows of a tile, query by query: a power of two that divides a group of heads. */
   readonly heads: number;
-  /** Whether a consumer leaves out half of a tile's last block where none of its rows sees that half. */
-  readonly leavesHalf: boolean;
 }
 
 /** What the code of the kernel depends on. */
