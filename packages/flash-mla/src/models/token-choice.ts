@@ -29,7 +29,10 @@ export class TokenChoice {
   /** Nothing but {@link writeKeys} and {@link choose} sees this matrix. */
   createCache(pages: number): DeviceMatrix {
     const shape = [pages, this.#pageSize, 1, tokenBytes];
-    return this.#step.device.empty(shape, 'u8') as Tensor as DeviceMatrix;
+    const cache = this.#step.device.empty(shape, 'u8');
+    // Kernels read whole tiles of a page that a sequence has begun.
+    cache.fill(0);
+    return cache as Tensor as DeviceMatrix;
   }
 
   writeKeys({ keys, norm, bias, rotation, cache, sequences }: IndexKeysCall<DeviceMatrix>): void {
