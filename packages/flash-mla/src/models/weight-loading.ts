@@ -9,15 +9,19 @@ const chunkElements = 1 << 22;
 /** What the operations take blocks of e4m3 weights to be. */
 const block = 128;
 
-/** Loads parts one below the other, converted to a dtype. */
+/** Loads parts one below the other, converted to a dtype; what has it already is taken as it is. */
 export function loadConverted<D extends 'bf16' | 'f32'>(
   device: Device,
   parts: readonly WeightPart[],
   dtype: D,
 ): Promise<Tensor<D>> {
-  return load(device, parts, dtype, async ({ readRows }, begin, end) =>
-    encodeElements(dtype, await readRows(begin, end)),
-  );
+  return load(device, parts, dtype, async ({ readRows, readBf16 }, begin, end) => {
+    if (dtype === 'bf16' && readBf16 !== undefined) {
+      const codes = await readBf16(begin, end);
+      return new Uint8Array(codes.buffer, codes.byteOffset, codes.byteLength);
+    }
+    return encodeElements(dtype, await readRows(begin, end));
+  });
 }
 
 /**

@@ -2,11 +2,12 @@ import type { QuantizedPart, WeightPart } from '../layers/operations.ts';
 
 /** Rows `first` to `end` of a part. Quantised, `first` must begin a block, or it is read as floats. */
 export function rowsOf(part: WeightPart, first: number, end: number): WeightPart {
-  const { columns, readRows, quantized } = part;
+  const { columns, readRows, readBf16, quantized } = part;
   const own: WeightPart = {
     rows: end - first,
     columns,
     readRows: (from, to) => readRows(first + from, first + to),
+    ...(readBf16 && { readBf16: (from, to) => readBf16(first + from, first + to) }),
   };
   if (quantized === undefined || first % quantized.blockRows !== 0) return own;
   const { blockRows, blockColumns } = quantized;
@@ -22,11 +23,14 @@ export function rowsOf(part: WeightPart, first: number, end: number): WeightPart
 
 /** Columns `first` to `end` of a part. Quantised, `first` must begin a block, or it is read as floats. */
 export function columnsOf(part: WeightPart, first: number, end: number): WeightPart {
-  const { rows, columns, readRows, quantized } = part;
+  const { rows, columns, readRows, readBf16, quantized } = part;
   const own: WeightPart = {
     rows,
     columns: end - first,
     readRows: async (from, to) => cut(await readRows(from, to), columns, first, end),
+    ...(readBf16 && {
+      readBf16: async (from, to) => cut(await readBf16(from, to), columns, first, end),
+    }),
   };
   if (quantized === undefined || first % quantized.blockColumns !== 0) return own;
   const { blockRows, blockColumns } = quantized;
@@ -58,7 +62,7 @@ export function zeros(columns: number): WeightPart {
 }
 
 /** Columns `first` to `end` of rows of `columns` values. */
-function cut<Values extends Float32Array | Uint8Array>(
+function cut<Values extends Float32Array | Uint16Array | Uint8Array>(
   values: Values,
   columns: number,
   first: number,

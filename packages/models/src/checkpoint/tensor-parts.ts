@@ -69,7 +69,11 @@ export class TensorParts {
         shape.length === 1 ? await file.read(name) : await file.readRows(name, begin, end),
       );
     };
-    return { rows, columns, readRows };
+    const dtype = this.#shards.tensors.get(name)?.entry.dtype;
+    if (dtype !== 'BF16' || shape.length === 1) return { rows, columns, readRows };
+    const readBf16 = async (begin: number, end: number) =>
+      (await this.#tensor(name).file.readRows(name, begin, end, 'bf16')).data;
+    return { rows, columns, readRows, readBf16 };
   }
 
   #quantized(name: string, rows: number, columns: number): WeightPart {

@@ -208,6 +208,8 @@ export interface WeightPart {
   readonly columns: number;
   /** Rows `begin` to `end`, exclusive, in float32. */
   readRows(begin: number, end: number): Promise<Float32Array>;
+  /** Of a matrix that is stored in bf16: the codes of these rows, as they are. */
+  readBf16?(begin: number, end: number): Promise<Uint16Array>;
   /** Of a matrix that is stored in e4m3: what it is stored as. */
   readonly quantized?: QuantizedPart;
 }
