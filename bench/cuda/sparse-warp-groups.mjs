@@ -21,9 +21,10 @@ const { hopperSparseDecode, runs, scheduleOf } = launch;
 
 const simulated = values.device.startsWith('sim');
 const v32 = (options) => ({ kvLayout: 'v32', topk: 2048, ...options });
+const bf16 = (options) => ({ kvLayout: 'bf16', topk: 2048, sK: 16384, ...options });
 const model1 = (options) => ({ kvLayout: 'model1', sK: 16384, topk: 128, ...options });
 const problems = simulated
-  ? [v32({ b: 1, sQ: 1, hQ: 64, sK: 256, topk: 128 })]
+  ? [v32, bf16].map((of) => of({ b: 1, sQ: 1, hQ: 64, sK: 256, topk: 128 }))
   : [
       v32({ b: 128, sQ: 2, hQ: 128 }),
       v32({ b: 64, sQ: 2, hQ: 128 }),
@@ -38,6 +39,8 @@ const problems = simulated
       model1({ b: 128, sQ: 2, hQ: 128, extraTopk: 1024 }),
       model1({ b: 128, sQ: 2, hQ: 128, extraTopk: 1024, extraLen: true }),
       model1({ b: 148, sQ: 2, hQ: 128, topk: 16384, sK: 32768 }),
+      bf16({ b: 128, sQ: 2, hQ: 128 }),
+      bf16({ b: 128, sQ: 1, hQ: 64 }),
       v32({ b: 128, sQ: 1, hQ: 32 }),
       v32({ b: 128, sQ: 1, hQ: 16 }),
     ];

@@ -35,6 +35,7 @@ const everything = defineKernel(
       k.mbarrierArrive(empty.at(stage));
       k.mbarrierArriveExpectTx(full.at(1), 8192);
       k.mbarrierExpectTx(full.at(stage), n);
+      k.cpAsyncArrive(full.at(stage));
       k.mbarrierArriveRemote(empty.at(stage), k.clusterCtaRank.xor(1));
       k.mbarrierArriveRemote(k.mapa(empty.at(0), 1).at(stage));
       k.if(k.mbarrierTryWait(full.at(0), stage), () => k.mbarrierWait(full.at(0), 0));
@@ -111,6 +112,7 @@ describe('asynchronous instructions of sm_90', () => {
     const ptx = emitPtx(everything, 'sm_90a', { locations: false });
     expect(ptx).toContain('.param .align 64 .b8 map[128],');
     expect(ptx).toContain('.version 8.1');
+    expect(ptx).toMatch(/cp\.async\.mbarrier\.arrive\.noinc\.shared::cta\.b64 \[%r\d+\+\d+\];/);
     expect(ptx).toContain(
       'mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 done, [%r0+36864], 0;',
     );

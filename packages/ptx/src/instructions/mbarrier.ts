@@ -70,6 +70,26 @@ export const mbarrierArrive = instruction<
   },
 });
 
+/**
+ * Arrives when all copies have come that the thread has started by `cp.async`. The simulator lets them
+ * come at once: whoever waits for the barrier cannot tell.
+ */
+export const cpAsyncArrive = instruction<At>({
+  name: 'cp.async.mbarrier.arrive',
+  kind: 'barrier',
+  requires: hopper,
+  ptx: ({ offset }, _, [address]) =>
+    `cp.async.mbarrier.arrive.noinc.shared::cta.b64 ${bracket(address, offset)}`,
+  warp: (attrs, site) => {
+    const barrier = placeOf(site, attrs);
+    const arrival = { site, barrier, arrivals: 1, expect: -1, remote: false } as const;
+    return (w, mask) => {
+      w.waitCopies(site, mask, -1);
+      w.mbarriers.arrive(w, arrival, mask);
+    };
+  },
+});
+
 /** Announces bytes without arriving. */
 export const mbarrierExpectTx = instruction<At>({
   name: 'mbarrier.expect_tx',
@@ -174,6 +194,13 @@ export const mbarrierOps = (body: Body) => {
     /** Arrives: whoever waits for the phase sees what this thread did before. */
     mbarrierArrive(bar: MemoryBarrier): void {
       body.run(mbarrierArrive({ ...at(bar), expect: false, remote: false }), [baseArg(bar)]);
+    },
+    /**
+     * Arrives as soon as the copies are there that this thread has started by `cpAsync`: it need not wait
+     * for them itself. One of the barrier's arrivals.
+     */
+    cpAsyncArrive(bar: MemoryBarrier): void {
+      body.run(cpAsyncArrive(at(bar)), [baseArg(bar)]);
     },
     /** Arrives and announces bytes that copies will deliver in this phase. */
     mbarrierArriveExpectTx(bar: MemoryBarrier, bytes: Operand<'u32'>): void {

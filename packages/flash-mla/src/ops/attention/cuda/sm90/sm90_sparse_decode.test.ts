@@ -55,7 +55,8 @@ describe('sparse decode on warp groups', () => {
     );
     const twoCaches = planned({ extra: cacheOf(2) });
     expect([runs(twoCaches), hopperSparseDecode.accepts(twoCaches)]).toEqual([true, false]);
-    expect(takes({ layout: 'bf16' })).toBe(false);
+    const rows = planned({ layout: 'bf16', main: cacheOf(61, 576) });
+    expect([runs(rows), hopperSparseDecode.accepts(rows)]).toEqual([true, false]);
     const model1 = { layout: 'model1', headDimQk: 512 } as const;
     const packed = planned({ ...model1, main: cacheOf(2, 584), extra: cacheOf(64, 584) });
     expect([runs(packed), hopperSparseDecode.accepts(packed)]).toEqual([true, false]);
@@ -90,7 +91,7 @@ describe('sparse decode on warp groups', () => {
 interface Walk extends Pick<SparseParams, 'hQ' | 'sink' | 'invalid' | 'extra'> {
   readonly name: string;
   /** Default v32. */
-  readonly layout?: 'v32' | 'model1';
+  readonly layout?: 'v32' | 'model1' | 'bf16';
   readonly lengths: readonly number[];
   readonly sQ?: number;
   readonly topk?: number;
@@ -135,6 +136,22 @@ const walks: readonly Walk[] = [
     name: 'model1, a second cache of pages of 2, splits of three blocks',
     ...{ layout: 'model1', hQ: 64, sink: 'finite', extra: { sK: 300, topk: 130, page: 2 } },
     ...{ lengths: [130, 0], numParts: 1, splitBlocks: 3, results: ['split split split split'] },
+  },
+  {
+    name: 'bf16, odd and even numbers of blocks, ends inside a block, nothing at all',
+    ...{ layout: 'bf16', hQ: 37, lengths: [50, 250, 0, 128, 130, 1], page: 48 },
+    ...{ numParts: 1, results: ['whole whole whole whole whole whole'] },
+  },
+  {
+    name: 'bf16, two row tiles, two queries, splits, indices of every kind',
+    ...{ layout: 'bf16', hQ: 71, sQ: 2, lengths: [50, 250, 128], invalid: 'rows', sink: 'finite' },
+    ...{ numParts: 2, results: ['whole split', 'split whole'] },
+  },
+  {
+    name: 'bf16, a second cache whose pages are no power of two, splits across both',
+    ...{ layout: 'bf16', hQ: 40, lengths: [70, 0, 150] },
+    ...{ extra: { sK: 300, topk: 150, page: 61 } },
+    ...{ numParts: 3, results: ['whole', 'whole split', 'split'] },
   },
 ];
 

@@ -7,6 +7,7 @@ import { writeResults } from './dense/results.ts';
 import { resetRows, rowState } from './dense/row-state.ts';
 import { ctaThreads, headDimV } from './dense/tile.ts';
 import { initBarriers } from './sparse/barriers.ts';
+import { gather } from './sparse/gather.ts';
 import { hideMissing } from './sparse/hide.ts';
 import { type SparseParams, sparseParams } from './sparse/params.ts';
 import { produce } from './sparse/produce.ts';
@@ -45,7 +46,8 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
     const { shared } = k;
     const group = k.shuffle(k.threadIdx.x.shr(7), 0).named('group');
     const work = sparseWork(k, p, { hasExtra: config.extraPageSize > 0 });
-    initBarriers(k, shared);
+    const isConverted = config.layout !== 'bf16';
+    initBarriers(k, shared, config.layout);
     k.waitForDependencies();
 
     const consume = () => {
@@ -56,7 +58,12 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
         new Consumer<BlockRange>(
           k,
           shared,
-          { ...kind, keyTiles: keyTilesOf(config.layout) },
+          {
+            ...kind,
+            keyTiles: keyTilesOf(config.layout),
+            fencesCopies: !isConverted,
+            partnerFirst: true,
+          },
           place,
           state,
           (_blocks, _block, scores) => hideMissing(k, shared, place, scores),
@@ -65,6 +72,11 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
       const [inF16, inBf16] = [narrow, wide].map(consumerOf);
       const parity = k.var('u32', 0).named('pass_parity');
       const isWide = k.var('pred', false);
+      const attendTo = (blocks: BlockRange) => {
+        const inWide = () => inBf16.attend(blocks);
+        if (isConverted) k.if(isWide, inWide, () => inF16.attend(blocks), { uniform: true });
+        else inWide();
+      };
       const attend = (piece: Piece) => {
         const blocks = work.blocksOf(piece);
         isWide.set(false);
@@ -72,12 +84,7 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
           (loop) => {
             resetRows(state);
             inF16.loadQuery(parity);
-            k.if(
-              isWide,
-              () => inBf16.attend(blocks),
-              () => inF16.attend(blocks),
-              { uniform: true },
-            );
+            attendTo(blocks);
             const target = awaitTarget(k, shared, parity);
             inF16.releaseQuery();
             k.if(
@@ -93,7 +100,7 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
                   parity,
                   work,
                   outElement: 'bf16',
-                  blockOf,
+                  ...(isConverted ? { blockOf } : {}),
                   sink: hasSink ? (head) => p.sink.at(head).load() : undefined,
                 });
               },
@@ -115,7 +122,8 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
       group.eq(0),
       () => {
         k.setMaxRegisters(producerRegisters, 'decrease');
-        produce(k, shared, p, work, config);
+        if (isConverted) produce(k, shared, p, work, config);
+        else gather(k, shared, p, work, config);
       },
       () => {
         k.setMaxRegisters(consumerRegisters, 'increase');

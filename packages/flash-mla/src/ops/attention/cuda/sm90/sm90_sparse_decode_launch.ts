@@ -34,11 +34,12 @@ const portableHeads = 32;
 /** Rows are named by 32 bits, in units of 16 bytes. */
 const unit = 16;
 const cacheBytes = 2 ** 31 * unit;
-const headDims = { v32: headDimQk, model1: 512 } as const;
+const headDims = { v32: headDimQk, model1: 512, bf16: headDimQk } as const;
 
 /** Bytes between blocks and between tokens. */
 function stridesOf(layout: SparseLayout, { kCache }: Pick<SparseCacheProblem, 'kCache'>) {
   const [perBlock = 0, perToken = 0] = kCache.strides;
+  if (layout === 'bf16') return [2 * perBlock, 2 * perToken] as const;
   return [perBlock, layout === 'model1' ? model1RowBytes : perToken] as const;
 }
 
@@ -53,7 +54,6 @@ function readsRows(layout: SparseLayout, cache: SparseCacheProblem): boolean {
 /** What the kernel can run, whether or not another one is faster. */
 export function runs({ layout, main, extra, ...shape }: SparseDecodeShape): boolean {
   return (
-    layout !== 'bf16' &&
     shape.headDimQk === headDims[layout] &&
     shape.headDimV === headDimV &&
     shape.q.alignment >= 16 &&
@@ -64,7 +64,7 @@ export function runs({ layout, main, extra, ...shape }: SparseDecodeShape): bool
 
 /**
  * Where it was measured to be faster. `model1` rows are left to the portable kernel, and second caches, with
- * which the producer spills.
+ * which the producer spills; bf16 rows have not been measured.
  */
 function accepts(shape: SparseDecodeShape): boolean {
   return (
@@ -110,8 +110,7 @@ export const hopperSparseDecode = {
   },
 
   plan(problem, limits) {
-    const { main, extra, hasAttnSink: hasSink } = problem;
-    const layout = problem.layout as SparseLayout;
+    const { layout, main, extra, hasAttnSink: hasSink } = problem;
     const pages = { pageSize: main.pageSize, extraPageSize: extra?.pageSize ?? 0 };
     const launch: MainLaunch = {
       kernel: hopperSparseDecodeSpec,

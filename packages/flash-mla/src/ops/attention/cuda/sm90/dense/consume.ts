@@ -78,6 +78,10 @@ export interface ConsumerTile extends Pick<HopperTile, 'element' | 'clusterSize'
   readonly geometry?: DecodeGeometry;
   /** Tiles of 64 columns that are multiplied as keys; default all. */
   readonly keyTiles?: number;
+  /** Whether consumers make what threads' copies brought visible to multiplications, instead of the threads. */
+  readonly fencesCopies?: boolean;
+  /** Whether both consumers take the partner's block before their own; default: the first one alone. */
+  readonly partnerFirst?: boolean;
 }
 
 /** A block's weights, and what the outputs are to be multiplied by before its values are added. */
@@ -130,6 +134,10 @@ export class Consumer<B extends BlockRange> {
     return this.#tile.geometry ?? mlaGeometry;
   }
 
+  #fenceCopies(): void {
+    if (this.#tile.fencesCopies) this.#k.fenceProxyAsync('shared::cta');
+  }
+
   get #keyTiles(): number {
     return this.#tile.keyTiles ?? this.#geometry.keyTiles;
   }
@@ -139,6 +147,7 @@ export class Consumer<B extends BlockRange> {
     const k = this.#k;
     const { registerTiles } = this.#tile;
     k.mbarrierWait(this.#shared.queryFull.at(0), phase);
+    this.#fenceCopies();
     for (let tile = 0; tile < registerTiles; tile++) {
       this.#fragmentRows(this.#shared.query.tile(tile)).forEach((row, step) => {
         k.ldmatrix(row, 4).forEach((word, i) => {
@@ -174,12 +183,15 @@ export class Consumer<B extends BlockRange> {
         { uniform: true, name: 'own_block', unroll: false },
       );
     };
-    k.if(
-      this.place.consumer.eq(0),
-      () => rounds((each) => this.#partnerFirst(blocks, each)),
-      () => rounds((each) => this.#scoresFirst(blocks, each)),
-      { uniform: true },
-    );
+    if (this.#tile.partnerFirst) rounds((each) => this.#partnerFirst(blocks, each));
+    else {
+      k.if(
+        this.place.consumer.eq(0),
+        () => rounds((each) => this.#partnerFirst(blocks, each)),
+        () => rounds((each) => this.#scoresFirst(blocks, each)),
+        { uniform: true },
+      );
+    }
     k.if(
       block.eq(to),
       () => {
@@ -279,6 +291,7 @@ export class Consumer<B extends BlockRange> {
           partBarrier(shared.full, this.place.consumer, part),
           this.#registers.ownPhase,
         );
+        this.#fenceCopies();
         // The assembler wants one in every run of multiplications.
         k.wgmmaFence();
       }
@@ -321,6 +334,7 @@ export class Consumer<B extends BlockRange> {
         const own = this.place.consumer.shl(Math.log2(consumers * ownChunks));
         k.mbarrierWait(full.at(own), this.#registers.partnerPhase);
       }
+      this.#fenceCopies();
       this.#registers.partnerPhase.set(this.#registers.partnerPhase.xor(1));
       const weights = this.#registers.partnerWeights.map((words) => asFragments(element, words));
       this.#multiplyValues(weights, this.#partner);

@@ -9,6 +9,7 @@ import { ringCounter } from './ring.ts';
 import { type CacheCode, RowFinder } from './rows.ts';
 import { publishTarget } from './target.ts';
 import {
+  isStaged,
   keyTilesOf,
   model1RopePart,
   partsInRegisters,
@@ -51,16 +52,23 @@ export function produce(
     values.copyRope(rows, ring.stage.mul(stageBytes));
   };
 
-  /** Converts a block part by part, and starts to read what comes as many parts later. */
+  /**
+   * Converts a block part by part. Its last parts come while the first are converted, and the first of the next
+   * block while the last are.
+   */
   const convertBlock = (picks: PiecePicks) => {
     const stage = ring.stage.mul(stageBytes);
+    for (const released of new Set(keyParts.slice(0, valueParts).map((part) => part.released))) {
+      k.mbarrierWait(partBarrier(shared.empty, ring.stage, released), ring.parity);
+    }
+    values.stage(rows, stage);
     for (let part = 0; part < valueParts; part++) {
-      const { released } = keyParts[part];
-      if (released !== keyParts[part - 1]?.released) {
-        k.mbarrierWait(partBarrier(shared.empty, ring.stage, released), ring.parity);
+      if (part === partsInRegisters) {
+        k.cpAsyncWait(0);
+        // Lanes read scales that others have copied.
+        k.syncWarp();
       }
       const convertsRope = !hasRopePart && part === model1RopePart;
-      if (convertsRope) k.cpAsyncWait(0);
       k.if(
         isWide,
         () => {
@@ -80,13 +88,10 @@ export function produce(
         });
       }
       publish(k, partBarrier(shared.full, ring.stage, part));
-      const later = part + partsInRegisters;
-      if (later === valueParts) rows.advance(picks);
-      values.load(rows, later % valueParts);
+      if (part === 0) rows.advance(picks);
+      if (!isStaged(part)) values.load(rows, part);
     }
-    if (!hasRopePart) return;
-    k.cpAsyncWait(0);
-    publish(k, partBarrier(shared.full, ring.stage, ropePart));
+    if (hasRopePart) publish(k, partBarrier(shared.full, ring.stage, ropePart));
   };
 
   const pass = (piece: Piece, picks: PiecePicks) => {

@@ -21,6 +21,9 @@ import { type SparseShared, tokenLanes } from './tile.ts';
 const rowsAtOnce = warpGroupThreads / tokenLanes;
 const segments = headDimV / tileColumns;
 
+/** Keys that are converted have an order of columns of their own, see `blockOf`. */
+type ColumnOrder = 'of converted keys' | 'of rows';
+
 /** The query rows of a pass, on their way to shared memory in the order of columns that keys have. */
 export class QueryRows {
   readonly #k: Ops;
@@ -29,9 +32,17 @@ export class QueryRows {
 
   /** Tiles of 64 columns. */
   readonly #tiles: number;
+  readonly #order: ColumnOrder;
 
-  constructor(k: Ops, shared: SparseShared, place: ProducerPlace, tiles: number) {
+  constructor(
+    k: Ops,
+    shared: SparseShared,
+    place: ProducerPlace,
+    tiles: number,
+    order: ColumnOrder = 'of converted keys',
+  ) {
     this.#tiles = tiles;
+    this.#order = order;
     this.#k = k;
     this.#shared = shared;
     this.#place = place;
@@ -83,6 +94,11 @@ export class QueryRows {
     publish(k, this.#shared.queryFull.at(0));
   }
 
+  /** Lets them be published when they have come, to consumers that fence them. */
+  publishCopies(): void {
+    this.#k.cpAsyncArrive(this.#shared.queryFull.at(0));
+  }
+
   #range() {
     const { firstToken } = this.#place;
     const from = this.#k.mad(warpOf(this.#place), rowsAtOnce / groupWarps, firstToken);
@@ -99,6 +115,9 @@ export class QueryRows {
     const own = start.bytes(this.#k.mad(tile, tileBytes, within)).folded();
     const other = start.bytes(this.#k.mad(tile, tileBytes, within.xor(64))).folded();
     const rope = start.bytes(chunk.xor(swizzle).shl(4)).folded();
+    if (this.#order === 'of rows') {
+      return Array.from({ length: this.#tiles }, (_, i) => rope.bytes(i * tileBytes));
+    }
     const values = Array.from({ length: segments }, (_, i) =>
       (i % 2 === 0 ? own : other).bytes((i >> 1) * 2 * tileBytes),
     );

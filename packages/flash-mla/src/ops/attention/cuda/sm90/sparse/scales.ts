@@ -18,8 +18,12 @@ export type Multiplier = (pair: Value<'f16x2'>) => Value<'b32'>;
 
 /** How the scales of a part of 128 columns are read and used; each fits a register. */
 export interface ScaleFormat {
+  /** Bytes of a part's. */
+  readonly partBytes: 2 | 4;
   /** Reads the scale of a part, or those of its two halves. */
   load(scales: Pointer<'global', 'u8'>, part: number): Value<'b32'>;
+  /** The same from copies of them in shared memory. */
+  read(scales: Pointer<'shared', 'u8'>, part: number): Value<'b32'>;
   /** Whether one is out of the range in which f16 is exact enough. */
   isOutside(scale: Value<'b32'>, part: number): Value<'pred'>;
   /** How to multiply the lane's values: `chunk` of 16 in the part. */
@@ -31,6 +35,12 @@ export const loadOptions = { nc: true, l1: 'none' } as const;
 
 function f32Scales(k: Ops): ScaleFormat {
   return {
+    partBytes: 4,
+    read: (scales, part) =>
+      scales
+        .bytes(4 * part)
+        .as('b32')
+        .load(),
     load: (scales, part) =>
       scales
         .bytes(4 * part)
@@ -57,6 +67,13 @@ function e8m0Scales(k: Ops): ScaleFormat {
   const most = largestExponent + 127;
   const isOutside = (byte: Value<'u32'>) => byte.sub(least).gt(most - least);
   return {
+    partBytes: 2,
+    read: (scales, part) =>
+      scales
+        .bytes(2 * part)
+        .as('u16')
+        .load()
+        .as('b32'),
     load: (scales, part) =>
       scales
         .bytes(2 * part)

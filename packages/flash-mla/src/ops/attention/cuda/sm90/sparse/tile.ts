@@ -25,14 +25,15 @@ export const tokensAtOnce = 32 / tokenLanes;
 /** Tokens that a lane has a share of. */
 export const laneTokens = warpTokens / tokensAtOnce;
 
-export type SparseLayout = 'v32' | 'model1';
+export type SparseLayout = 'v32' | 'model1' | 'bf16';
 
 /** v32: a row has 512 e4m3, 4 scales (f32) and 64 rope values (bf16). */
 export const v32ScaleOffset = 512;
 /** model1: 448 e4m3 and 64 rope values, which are also values of V; 8 scales (e8m0) elsewhere. */
 export const model1RowBytes = 576;
 /** Bytes that lie together, and where rope values begin. */
-export const loadedBytes = (layout: SparseLayout) => (layout === 'v32' ? 656 : model1RowBytes);
+export const loadedBytes = (layout: SparseLayout) =>
+  ({ v32: 656, model1: model1RowBytes, bf16: 2 * headDimQk })[layout];
 export const ropeOffset = (layout: SparseLayout) => (layout === 'v32' ? 528 : 448);
 /** model1: the part whose second half are the rope values. */
 export const model1RopePart = 3;
@@ -41,8 +42,12 @@ export const model1RopePart = 3;
 export const valueParts = 4;
 export const partBytes = 128;
 export const ropePart = 4;
-/** Parts that are in registers: while one is converted the other is on its way. */
+/**
+ * The first parts of a block are loaded into registers a block ahead; the others are copied, as they are,
+ * to where they will be converted, once there is room.
+ */
 export const partsInRegisters = 2;
+export const isStaged = (part: number) => part >= partsInRegisters;
 /** Two tiles of keys that a part becomes. */
 export const partTiles = 2;
 
@@ -56,7 +61,7 @@ export const wide = { element: 'bf16', ...single } as const;
 
 /** Tiles of keys, which are also those of values in model1. */
 export const keyTilesOf = (layout: SparseLayout) =>
-  layout === 'v32' ? valueTiles + 1 : valueTiles;
+  layout === 'model1' ? valueTiles : valueTiles + 1;
 
 /** Shared memory of a CTA: what `../dense/tile.ts` describes, and which tokens of each stage there are. */
 export const sparseLayout = sharedLayout({
@@ -71,6 +76,8 @@ export const sparseLayout = sharedLayout({
   targets: field('u32', [2, 2]),
   /** A bit for each token of a stage: whether it is there. */
   present: field('u16', [consumers, tileTokens / warpTokens]),
+  /** Scales of the parts of a block that are copied as they are. */
+  stagedScales: field('b32', [tileTokens, valueParts - partsInRegisters]),
   full: field('b64', [consumers * (keyParts.length + 1)]),
   empty: field('b64', [consumers * releasedParts]),
   queryFull: field('b64', [1]),

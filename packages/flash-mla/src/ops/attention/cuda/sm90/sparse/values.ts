@@ -1,10 +1,11 @@
 import { e4m3x4ToF16x2, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import { tileBytes, valueTiles } from '../dense/tile.ts';
-import { type ProducerPlace, warpOf } from './place.ts';
+import { isFirstOwner, type ProducerPlace, warpOf } from './place.ts';
 import { toF16, tooLarge } from './query.ts';
 import type { RowFinder } from './rows.ts';
 import { loadOptions, type ScaleFormat, scaleFormat } from './scales.ts';
 import {
+  isStaged,
   laneTokens,
   model1RopePart,
   partBytes,
@@ -15,11 +16,15 @@ import {
   type SparseShared,
   tokenLanes,
   tokensAtOnce,
+  valueParts,
   warpTokens,
 } from './tile.ts';
 
 /** Bytes of a row of a tile. */
 const tileRowBytes = 128;
+
+/** Where a part's raw values are copied to, from where the first half of the converted ones go. */
+const rawOffset = (part: number) => (part * partTiles + 1) * tileBytes;
 
 /** A block's values on their way: raw in registers, part by part, then converted in shared memory. */
 export class ValueRows {
@@ -31,11 +36,13 @@ export class ValueRows {
   readonly #scales: readonly Var<'b32'>[];
   readonly #format: ScaleFormat;
   readonly #layout: SparseLayout;
+  readonly #shared: SparseShared;
   /** Where the lane's chunk of its first token goes, in the first tile of stage 0. */
   readonly #target: Pointer<'shared', 'b32'>;
 
   constructor(k: Ops, shared: SparseShared, place: ProducerPlace, layout: SparseLayout) {
     this.#layout = layout;
+    this.#shared = shared;
     this.#format = scaleFormat(k, layout);
     this.#k = k;
     this.#place = place;
@@ -49,8 +56,8 @@ export class ValueRows {
 
   /** Starts to read a part of the rows at hand; zeros where there are none. */
   load(rows: RowFinder, part: number): void {
-    const raw = this.#raw[part % partsInRegisters];
-    const scale = this.#scales[part % partsInRegisters];
+    const raw = this.#raw[part];
+    const scale = this.#scales[part];
     this.#k.if(
       rows.anyPresent(),
       () => {
@@ -72,9 +79,65 @@ export class ValueRows {
     );
   }
 
+  /**
+   * Copies the other parts as they are, each 16 bytes to where the thread will store half of what they become,
+   * so that no thread overwrites what another has not converted; and their scales. As a group of their own.
+   */
+  stage(rows: RowFinder, stageBytes: Value<'u32'>): void {
+    const k = this.#k;
+    const targetOf = this.#targets(stageBytes);
+    const sourceBytes = k.select(rows.anyPresent(), 16, 0, 'u32');
+    for (let i = 0; i < laneTokens; i++) {
+      const from = rows.share(i);
+      for (let part = partsInRegisters; part < valueParts; part++) {
+        const to = targetOf(i).bytes(rawOffset(part)).as('u8');
+        this.#whereScaled(part, () => {
+          k.cpAsync(to, from.bytes(part * partBytes), 16, { sourceBytes });
+        });
+      }
+    }
+    const bytes = (2 * this.#format.partBytes) as 4 | 8;
+    const to = this.#shared.stagedScales.at(this.#place.ownToken, 0).as('u8');
+    const from = rows.scales().bytes(bytes);
+    const scaleBytes = k.select(rows.anyPresent(), bytes, 0, 'u32');
+    k.if(isFirstOwner(this.#place), () => {
+      k.cpAsync(to, from, bytes, { sourceBytes: scaleBytes });
+    });
+    k.cpAsyncCommit();
+  }
+
+  /** Runs `body` where the lane's share of a part is scaled values: rope values follow the last of model1. */
+  #whereScaled(part: number, body: () => void): void {
+    const isHalf = this.#layout === 'model1' && part === model1RopePart;
+    if (isHalf) this.#k.if(this.#place.chunk.lt(tokenLanes / 2), body);
+    else body();
+  }
+
+  /** The scale of the own token. */
+  #ownScale(part: number): Value<'b32'> {
+    if (!isStaged(part)) return this.#scales[part];
+    const scales = this.#shared.stagedScales.at(this.#place.ownToken, 0).as('u8');
+    return this.#format.read(scales, part - partsInRegisters);
+  }
+
+  /** The scale of the lane's `i`-th token. */
+  #scaleOf(part: number, i: number): Value<'b32'> {
+    const k = this.#k;
+    const { firstToken } = this.#place;
+    if (!isStaged(part)) {
+      return k.shuffle(this.#scales[part] as Value<'b32'>, firstToken.add(i * tokensAtOnce));
+    }
+    const first = k.mad(warpOf(this.#place), warpTokens, firstToken);
+    const scales = this.#shared.stagedScales
+      .at(first, 0)
+      .at(i * tokensAtOnce * 2)
+      .as('u8');
+    return this.#format.read(scales, part - partsInRegisters);
+  }
+
   /** Notes where the own token's scale of a part does not let its values be f16. */
   check(part: number, bad: Var<'pred'>): void {
-    bad.set(bad.or(this.#format.isOutside(this.#scales[part % partsInRegisters], part)));
+    bad.set(bad.or(this.#format.isOutside(this.#ownScale(part), part)));
   }
 
   /** Copies rope values, which need no conversion, to a stage; as a group of their own. */
@@ -103,25 +166,21 @@ export class ValueRows {
     const k = this.#k;
     const targetOf = this.#targets(stageBytes);
     for (let i = 0; i < laneTokens; i++) {
-      const scale = k.shuffle(
-        this.#scales[part % partsInRegisters] as Value<'b32'>,
-        this.#place.firstToken.add(i * tokensAtOnce),
-      );
+      const scale = this.#scaleOf(part, i);
       const multiply = this.#format.multiplier(scale, this.#place.chunk, element);
-      const pairs = this.#raw[part % partsInRegisters][i].flatMap((word) =>
-        e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }).map(multiply),
-      );
       const to = targetOf(i);
-      const store = () => {
+      this.#whereScaled(part, () => {
+        const raw: readonly Value<'b32'>[] = isStaged(part)
+          ? to.bytes(rawOffset(part)).loadVec(4)
+          : this.#raw[part][i];
+        const pairs = raw.flatMap((word) =>
+          e4m3x4ToF16x2(k, word.as('e4m3x4'), { nan: true }).map(multiply),
+        );
         for (let tile = 0; tile < partTiles; tile++) {
           const at = to.bytes((part * partTiles + tile) * tileBytes);
           at.storeVec(pairs.slice(4 * tile, 4 * tile + 4));
         }
-      };
-      // What follows the last scaled values of model1 are rope values.
-      const isHalf = this.#layout === 'model1' && part === model1RopePart;
-      if (isHalf) k.if(this.#place.chunk.lt(tokenLanes / 2), store);
-      else store();
+      });
     }
   }
 
