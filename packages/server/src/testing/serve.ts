@@ -29,7 +29,9 @@ export async function serve(
   engineOptions: Partial<EngineOptions> = {},
   grammars?: Grammars,
 ): Promise<Served> {
-  const sizes = { totalPages: 400, pageSize: 16, ...engineOptions };
+  // `SERVER_OVERLAP=off` runs all tests of the server with an engine that waits for each step.
+  const overlap = process.env.SERVER_OVERLAP !== 'off';
+  const sizes = { totalPages: 400, pageSize: 16, overlap, ...engineOptions };
   const runner = new ByteRunner(sizes);
   const settings = { maxModelLength: byteModel.maxModelLength, ...sizes };
   const engine = new TextEngine(byteModel, new LocalBackend(runner, settings, grammars));
