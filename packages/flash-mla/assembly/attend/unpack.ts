@@ -1,7 +1,7 @@
 /** Packed rows of e4m3 as rows of bf16, for machine code that attends to tokens in place. */
 
 import { UnpackJob } from '../generated/native';
-import { MODEL1_VALUES, decodeE8m0 } from '../ops/sparse-rows';
+import { decodeE8m0, model1RowAt, model1ScalesAt } from '../ops/sparse-rows';
 import { keys, queries, spill } from './tile';
 
 /** Bytes of an entry, as in src/runtime/cpu/native/kernels/unpack/job.ts. */
@@ -28,8 +28,8 @@ export function nameV32(index: i32, row: usize): bool {
 
 /** Names a `model1` row. */
 export function nameModel1(index: i32, block: usize, offset: usize, page: i32): void {
-  const to = entryAt(index, block + offset * MODEL1_VALUES);
-  const codes = block + <usize>page * MODEL1_VALUES + (offset << 3);
+  const to = entryAt(index, model1RowAt(block, offset));
+  const codes = model1ScalesAt(block, page, offset);
   for (let g: usize = 0; g < 7; g++) store<f32>(to + (g << 2), decodeE8m0(load<u8>(codes + g)));
 }
 

@@ -2,6 +2,7 @@
 
 import { AppendRows } from '../generated/kv-cache';
 import { quantizeModel1, quantizeV32 } from './quantize';
+import { model1RowAt, model1ScalesAt } from './sparse-rows';
 import { BF16_ROWS, V32 } from '../generated/kernel-lib';
 
 /** Rows that one item handles. */
@@ -33,8 +34,7 @@ export function appendRows(command: AppendRows): void {
       } else if (command.layout == V32) {
         quantizeV32(from, block + offset * command.tokenStride);
       } else {
-        const scales = block + <usize>page * 576 + (offset << 3);
-        quantizeModel1(from, block + offset * 576, scales);
+        quantizeModel1(from, model1RowAt(block, offset), model1ScalesAt(block, page, offset));
       }
     }
   }

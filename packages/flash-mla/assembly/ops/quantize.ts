@@ -2,9 +2,22 @@
 
 import { high, low } from '../decode/bf16';
 import { packBf16 } from '../encode';
-import { V32 } from '../generated/kernel-lib';
+import {
+  MODEL1_COLUMNS_PER_SCALE,
+  MODEL1_DIMS,
+  MODEL1_ROPE_COLUMNS,
+  MODEL1_ROPE_OFFSET,
+  MODEL1_SCALE_BYTES,
+  MODEL1_VALUE_COLUMNS,
+  V32,
+  V32_COLUMNS_PER_SCALE,
+  V32_DIMS,
+  V32_ROPE_COLUMNS,
+  V32_ROPE_OFFSET,
+  V32_VALUE_COLUMNS,
+} from '../generated/kernel-lib';
 import { DequantizeRows, QuantizeRows } from '../generated/kv-cache';
-import { decodeSparseRow } from './sparse-rows';
+import { decodeSparseRow, model1RowAt, model1ScalesAt } from './sparse-rows';
 
 /** Rows that one item handles. */
 const CHUNK: i32 = 64;
@@ -16,14 +29,14 @@ export function quantizeRows(command: QuantizeRows): void {
   const rows = command.numRows;
   const page = command.pageSize;
   const layout = command.layout;
-  const rowBytes: usize = layout == V32 ? 1152 : 1024;
+  const rowBytes = (layout == V32 ? V32_DIMS : MODEL1_DIMS) << 1;
   for (let item = command.takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = command.takeItem()) {
     for (let row = item * CHUNK; row < min(rows, (item + 1) * CHUNK); row++) {
       const from = command.source + <usize>row * rowBytes;
       const block = command.target + <usize>(row / page) * command.blockStride;
       const offset = <usize>(row % page);
       if (layout == V32) quantizeV32(from, block + offset * command.tokenStride);
-      else quantizeModel1(from, block + offset * 576, block + <usize>page * 576 + (offset << 3));
+      else quantizeModel1(from, model1RowAt(block, offset), model1ScalesAt(block, page, offset));
     }
   }
 }
@@ -33,14 +46,14 @@ export function dequantizeRows(command: DequantizeRows): void {
   const rows = command.numRows;
   const page = command.pageSize;
   const layout = command.layout;
-  const dims = layout == V32 ? 576 : 512;
+  const dims = layout == V32 ? V32_DIMS : MODEL1_DIMS;
   const decoded = command.scratch(command.scratchBytes);
   for (let item = command.takeItem(); item < (rows + CHUNK - 1) / CHUNK; item = command.takeItem()) {
     for (let row = item * CHUNK; row < min(rows, (item + 1) * CHUNK); row++) {
       const block = command.source + <usize>(row / page) * command.blockStride;
-      decodeSparseRow(layout, decoded, block, row % page, command.tokenStride, page, dims);
-      const to = command.target + <usize>row * <usize>(dims << 1);
-      for (let c: usize = 0; c < <usize>dims; c += 8) {
+      decodeSparseRow(layout, decoded, block, row % page, command.tokenStride, page, <i32>dims);
+      const to = command.target + <usize>row * (dims << 1);
+      for (let c: usize = 0; c < dims; c += 8) {
         const at = decoded + (c << 2);
         v128.store(to + (c << 1), packBf16(v128.load(at), v128.load(at, 16)));
       }
@@ -49,22 +62,31 @@ export function dequantizeRows(command: DequantizeRows): void {
 }
 
 export function quantizeV32(source: usize, row: usize): void {
-  for (let g: usize = 0; g < 4; g++) {
-    const code = scaleCode(source + (g << 8), 128);
-    store<f32>(row + 512 + (g << 2), scaleOf(code));
-    quantizeTile(source + (g << 8), row + (g << 7), 128, code);
+  let scales = row + V32_VALUE_COLUMNS;
+  for (let c: usize = 0; c < V32_VALUE_COLUMNS; c += V32_COLUMNS_PER_SCALE) {
+    const from = source + (c << 1);
+    const code = scaleCode(from, <i32>V32_COLUMNS_PER_SCALE);
+    store<f32>(scales, scaleOf(code));
+    quantizeTile(from, row + c, <i32>V32_COLUMNS_PER_SCALE, code);
+    scales += 4;
   }
-  memory.copy(row + 528, source + 1024, 128);
+  const rope = source + (V32_VALUE_COLUMNS << 1);
+  memory.copy(row + V32_ROPE_OFFSET, rope, V32_ROPE_COLUMNS << 1);
 }
 
 export function quantizeModel1(source: usize, row: usize, scales: usize): void {
-  for (let g: usize = 0; g < 7; g++) {
-    const code = scaleCode(source + (g << 7), 64);
-    store<u8>(scales + g, <u8>code);
-    quantizeTile(source + (g << 7), row + (g << 6), 64, code);
+  let scale = scales;
+  for (let c: usize = 0; c < MODEL1_VALUE_COLUMNS; c += MODEL1_COLUMNS_PER_SCALE) {
+    const from = source + (c << 1);
+    const code = scaleCode(from, <i32>MODEL1_COLUMNS_PER_SCALE);
+    store<u8>(scale, <u8>code);
+    quantizeTile(from, row + c, <i32>MODEL1_COLUMNS_PER_SCALE, code);
+    scale++;
   }
-  store<u8>(scales, 0, 7);
-  memory.copy(row + 448, source + 896, 128);
+  // What carries no scale is 0.
+  memory.fill(scale, 0, scales + MODEL1_SCALE_BYTES - scale);
+  const rope = source + (MODEL1_VALUE_COLUMNS << 1);
+  memory.copy(row + MODEL1_ROPE_OFFSET, rope, MODEL1_ROPE_COLUMNS << 1);
 }
 
 /** e8m0 code of the smallest power of two that is at least max|value| / 448; 255 where one is NaN. */

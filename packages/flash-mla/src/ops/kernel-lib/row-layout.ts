@@ -1,2 +1,4 @@
-/** The three row formats of a sparse decode cache. */
-export type KvRowLayout = 'v32' | 'model1' | 'bf16';
+import type { PackedRowsName } from '../../runtime/tensor/packed-rows.ts';
+
+/** The three row formats of a sparse decode cache: packed FP8 rows, see `packedRows`, and plain bf16. */
+export type KvRowLayout = PackedRowsName | 'bf16';

@@ -2,7 +2,7 @@ import { contiguousLayout } from '@flash-mla/core';
 import { allocateMemory } from '../../../runtime/tensor/allocation.ts';
 import { Tensor, type TensorHost } from '../../../runtime/tensor/tensor.ts';
 import { computeSchedule, denseDecode, sparseDecode } from '../operations.ts';
-import { metadataWidth } from '../schedule/tile-scheduler.ts';
+import { metadataWidth } from '../schedule/metadata.ts';
 import type { DecodeShape, Schedule, SchedulePlan, ScheduleProblem } from '../schedule-contract.ts';
 
 /** What a schedule is computed from. */

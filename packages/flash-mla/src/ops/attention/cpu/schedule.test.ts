@@ -3,12 +3,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openDevice } from '../../../open-device.ts';
 import type { Device } from '../../../runtime/device/device.ts';
 import { computeSchedule } from '../operations.ts';
-import {
-  blocksOfLengths,
-  blocksOfTopk,
-  computeTileSchedule,
-  metadataWidth,
-} from '../schedule/tile-scheduler.ts';
+import { metadataWidth } from '../schedule/metadata.ts';
+import { blocksOfLengths, blocksOfTopk, computeTileSchedule } from '../schedule/tile-scheduler.ts';
 
 let device: Device;
 beforeAll(async () => {

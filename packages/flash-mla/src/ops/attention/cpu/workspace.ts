@@ -1,6 +1,7 @@
 import { addressOf } from '../../../runtime/cpu/commands/address.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import type { Values } from '../../../runtime/cpu/commands/schema.ts';
+import { fixedSplits } from '../schedule/tile-scheduler.ts';
 import type { Schedule } from '../schedule-contract.ts';
 import type { decodePlan } from './descriptors.ts';
 import { maxTileRows } from './plan.ts';
@@ -48,8 +49,7 @@ export function decodePlanOf(
   batch: number,
 ): DecodeWorkspace {
   const { splitBlocks, numParts } = plan;
-  const cuts = splitBlocks > 0 ? Math.ceil(maxBlocks / splitBlocks) : numParts;
-  const splits = Math.max(1, cuts);
+  const splits = Math.max(1, splitBlocks > 0 ? fixedSplits(plan, maxBlocks) : numParts);
   const { kernels, workers } = context;
   let tileRows = maxTileRows;
   while (

@@ -1,4 +1,6 @@
 import type { Ops, Pointer, Value } from '@flash-mla/ptx';
+import type { PartField } from '../schedule/metadata.ts';
+import { partRow } from './part-row.ts';
 
 /** Tokens of a schedule's block. */
 export const blockTokens = 64;
@@ -59,16 +61,16 @@ export function forEachPiece(
   continues?: () => Value<'pred'>,
 ): void {
   const { metadata, numSplits, batch, mostBlocks, splitBlocks, mostSplits, slots } = schedule;
-  const field = (i: number) => metadata.at(part.shl(3)).at(i).load();
-  const lastRequest = () => field(1).min(batch.sub(1));
-  const firstSplit = field(4);
+  const field = (name: PartField) => partRow(metadata, part)(name).load();
+  const lastRequest = () => field('endRequest').min(batch.sub(1));
+  const firstSplit = field('beginSplit');
   // A part may begin among splits of a length above what the plan knows: behind the request's last.
   const isBehind = firstSplit.as('u32').ge(mostSplits);
-  const firstRequest = field(0).max(0);
+  const firstRequest = field('beginRequest').max(0);
   const request = k
     .var('s32', k.select(isBehind, firstRequest.add(1), firstRequest))
     .named('request');
-  const firstBlock = field(2).max(0).min(mostBlocks);
+  const firstBlock = field('beginBlock').max(0).min(mostBlocks);
   const block = k.var('s32', k.select<'s32'>(isBehind, 0, firstBlock)).named('block');
   const split = k.var('s32', k.select<'s32'>(isBehind, 0, firstSplit)).named('split');
   /** Where the part's share of the request ends. */
@@ -77,7 +79,7 @@ export function forEachPiece(
     k.if(
       request.lt(lastRequest()),
       () => end.set(blocksOf(request)),
-      () => end.set(field(3).min(mostBlocks)),
+      () => end.set(field('endBlock').min(mostBlocks)),
       { uniform: true },
     );
     return end;

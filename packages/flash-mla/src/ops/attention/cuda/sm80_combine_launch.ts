@@ -1,7 +1,7 @@
 import type { Grid } from '../../../runtime/cuda/driver/driver.ts';
 import type { BindContext, Call, KernelSpec, LaunchPlan } from '../../../runtime/cuda/kernel.ts';
 import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
-import { maxTotalSplits } from '../schedule/tile-scheduler.ts';
+import { fixedSplits, maxTotalSplits } from '../schedule/tile-scheduler.ts';
 import type { SchedulePlan } from '../schedule-contract.ts';
 import {
   buildCombine,
@@ -55,7 +55,7 @@ export function planSplits(
   const isFixed = plan.splitBlocks > 0;
   const most = maxTotalSplits(plan, rows.batch, isFixed ? maxBlocks : scheduledBlocks);
   const slots = most > rows.batch ? most : 0;
-  const mostSplits = isFixed ? Math.ceil(maxBlocks / plan.splitBlocks) : Math.max(1, slots);
+  const mostSplits = isFixed ? fixedSplits(plan, maxBlocks) : Math.max(1, slots);
   const perSlot = rows.seqLenQ * rows.numHeadsQ;
   const [valueBytes, statisticBytes] = partial === 'f16' ? [2, 8] : [4, 4];
   const outputBytes = slots * perSlot * rows.headDimV * valueBytes;

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
 import { limitsFor, SimContext } from '../../kernel-lib/cuda/testing/sim-context.ts';
+import { metadataWidth } from '../schedule/metadata.ts';
 import {
   blocksOfLengths,
   blocksOfTopk,
   computeTileSchedule,
-  metadataWidth,
   type TopkExtent,
 } from '../schedule/tile-scheduler.ts';
 import type { SchedulePlan } from '../schedule-contract.ts';

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SchedulePlan } from '../schedule-contract.ts';
+import { metadataWidth } from './metadata.ts';
 import {
   blocksOfLengths,
   blocksOfTopk,
   computeTileSchedule,
   maxTotalSplits,
-  metadataWidth,
   type TileSchedule,
 } from './tile-scheduler.ts';
 

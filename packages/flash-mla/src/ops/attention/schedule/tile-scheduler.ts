@@ -1,25 +1,12 @@
 import type { SchedulePlan } from '../schedule-contract.ts';
+import { metadataWidth, partField } from './metadata.ts';
 
-/** i32 per part: see {@link TileSchedule.metadata}. */
-export const metadataWidth = 8;
+const { beginRequest, endRequest, beginBlock, endBlock, beginSplit, beginIsSplit, endIsSplit } =
+  partField;
 
 /** The result of {@link computeTileSchedule}. */
 export interface TileSchedule {
-  /**
-   * i32 (numParts, 8), row-major, FlashMLA's layout:
-   *
-   * 0. begin request
-   * 1. end request, inclusive; below the begin request where the part is empty
-   * 2. begin block of the begin request
-   * 3. end block (exclusive) of the end request
-   * 4. begin split: which split of the begin request the part starts with
-   * 5. 1 if the begin request has more than one split: its results are partial and get combined
-   * 6. 1 if the end request has more than one split
-   * 7. 0
-   *
-   * Of an empty part only the first two are not 0: the next request that still has blocks (or b) and
-   * one less.
-   */
+  /** i32 (numParts, 8), row-major, FlashMLA's layout: see `partFields`. */
   readonly metadata: Int32Array;
   /** i32 (b + 1): prefix sums of the number of splits of each request. */
   readonly numSplits: Int32Array;
@@ -44,13 +31,18 @@ export function computeTileSchedule(blocks: Int32Array, plan: SchedulePlan): Til
   const numSplits = new Int32Array(blocks.length + 1);
   cut(blocks, plan, metadata, numSplits);
   for (let row = 0; row < metadata.length; row += metadataWidth) {
-    const begin = metadata[row] as number;
-    const end = metadata[row + 1] as number;
+    const begin = metadata[row + beginRequest] as number;
+    const end = metadata[row + endRequest] as number;
     if (end < begin) continue;
-    metadata[row + 5] = isSplit(numSplits, begin);
-    metadata[row + 6] = isSplit(numSplits, end);
+    metadata[row + beginIsSplit] = isSplit(numSplits, begin);
+    metadata[row + endIsSplit] = isSplit(numSplits, end);
   }
   return { metadata, numSplits };
+}
+
+/** Splits of a request of so many blocks where a split has a fixed size (deterministic), else 0. */
+export function fixedSplits({ splitBlocks }: SchedulePlan, blocks: number): number {
+  return splitBlocks > 0 ? Math.ceil(blocks / splitBlocks) : 0;
 }
 
 /**
@@ -60,7 +52,7 @@ export function computeTileSchedule(blocks: Int32Array, plan: SchedulePlan): Til
  * @param maxBlocks the most blocks of one request.
  */
 export function maxTotalSplits(plan: SchedulePlan, batch: number, maxBlocks: number): number {
-  if (plan.splitBlocks > 0) return batch * Math.ceil(maxBlocks / plan.splitBlocks);
+  if (plan.splitBlocks > 0) return batch * fixedSplits(plan, maxBlocks);
   return Math.min(batch * maxBlocks, batch + plan.numParts - 1);
 }
 
@@ -166,18 +158,18 @@ function cutAnywhere(
   let split = 0;
   for (let part = 0; part < numParts; part++) {
     const row = part * metadataWidth;
-    metadata[row] = request;
-    metadata[row + 1] = request - 1;
+    metadata[row + beginRequest] = request;
+    metadata[row + endRequest] = request - 1;
     if (request === batch) continue;
-    metadata[row + 2] = block;
-    metadata[row + 4] = split;
+    metadata[row + beginBlock] = block;
+    metadata[row + beginSplit] = split;
     let room = payload;
     while (request < batch) {
       const left = (blocks[request] as number) - block;
       if (room < left + overheadBlocks) break;
       room -= left + overheadBlocks;
-      metadata[row + 1] = request;
-      metadata[row + 3] = blocks[request] as number;
+      metadata[row + endRequest] = request;
+      metadata[row + endBlock] = blocks[request] as number;
       numSplits[request + 1] = (numSplits[request] as number) + split + 1;
       request++;
       block = 0;
@@ -186,8 +178,8 @@ function cutAnywhere(
     if (request < batch && room > overheadBlocks) {
       block += room - overheadBlocks;
       split++;
-      metadata[row + 1] = request;
-      metadata[row + 3] = block;
+      metadata[row + endRequest] = request;
+      metadata[row + endBlock] = block;
     }
   }
 }
@@ -198,13 +190,14 @@ function cutAnywhere(
  */
 function cutAtSplits(
   blocks: Int32Array,
-  { numParts, overheadBlocks, splitBlocks }: SchedulePlan,
+  plan: SchedulePlan,
   metadata: Int32Array,
   numSplits: Int32Array,
 ): void {
+  const { numParts, overheadBlocks, splitBlocks } = plan;
   let total = 0;
   for (let i = 0; i < blocks.length; i++) {
-    const splits = Math.ceil((blocks[i] as number) / splitBlocks);
+    const splits = fixedSplits(plan, blocks[i] as number);
     numSplits[i + 1] = (numSplits[i] as number) + splits;
     total += (blocks[i] as number) + splits * overheadBlocks;
   }
@@ -215,7 +208,7 @@ function cutAtSplits(
   let next = 0;
   for (let request = 0; request < blocks.length; request++) {
     const size = blocks[request] as number;
-    const splits = Math.ceil(size / splitBlocks);
+    const splits = fixedSplits(plan, size);
     for (let split = 0; split < splits; ) {
       const part = Math.floor(((before + split * whole) * numParts) / total);
       const block = split * splitBlocks;
@@ -224,8 +217,8 @@ function cutAtSplits(
       const share = Math.ceil(((part + 1) * total) / numParts) - before;
       split = Math.min(splits, Math.max(split + 1, Math.ceil(share / whole)));
       const row = part * metadataWidth;
-      metadata[row + 1] = request;
-      metadata[row + 3] = Math.min(size, split * splitBlocks);
+      metadata[row + endRequest] = request;
+      metadata[row + endBlock] = Math.min(size, split * splitBlocks);
     }
     before += size + splits * overheadBlocks;
   }
@@ -242,9 +235,9 @@ function openPart(
   split: number,
 ): void {
   const row = next * metadataWidth;
-  metadata[row] = request;
-  metadata[row + 1] = request - 1;
+  metadata[row + beginRequest] = request;
+  metadata[row + endRequest] = request - 1;
   if (next < part) return;
-  metadata[row + 2] = block;
-  metadata[row + 4] = split;
+  metadata[row + beginBlock] = block;
+  metadata[row + beginSplit] = split;
 }

@@ -1,6 +1,8 @@
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
 import type { StorageBinding } from '../../../runtime/webgpu/wgsl/kernel.ts';
 import type { ParamFields } from '../../../runtime/webgpu/wgsl/params.ts';
 import { join } from '../../../runtime/webgpu/wgsl/text.ts';
+import { metadataWidth, type PartField, partField } from '../schedule/metadata.ts';
 import type { AttentionConfig } from './config.ts';
 
 /**
@@ -80,18 +82,19 @@ export function scheduledPieces(
   blocks: string,
   piece: string,
 ): string {
-  const field = (i: number) => list(config, 'metadata', `workgroup.y * 8u + ${i}u`);
+  const field = (name: PartField) =>
+    list(config, 'metadata', `workgroup.y * ${metadataWidth}u + ${partField[name]}u`);
   return `
-    let firstRequest = u32(max(0, ${field(0)}));
-    let endRequest = u32(clamp(${field(1)}, -1, i32(params.batch) - 1) + 1);
+    let firstRequest = u32(max(0, ${field('beginRequest')}));
+    let endRequest = u32(clamp(${field('endRequest')}, -1, i32(params.batch) - 1) + 1);
     let isFixed = params.slotsPerRequest > 0u;
     for (var request = firstRequest; request < endRequest; request++) {
       ${measure}
       let isFirst = request == firstRequest;
-      var block = select(0u, min(u32(max(0, ${field(2)})), params.mostBlocks), isFirst);
-      let endOfShare = select(${blocks}, u32(max(0, ${field(3)})), request + 1u == endRequest);
+      var block = select(0u, min(u32(max(0, ${field('beginBlock')})), params.mostBlocks), isFirst);
+      let endOfShare = select(${blocks}, u32(max(0, ${field('endBlock')})), request + 1u == endRequest);
       let lastBlock = max(min(endOfShare, params.mostBlocks), block + 1u);
-      var split = select(0u, u32(${field(4)}), isFirst);
+      var split = select(0u, u32(${field('beginSplit')}), isFirst);
       let firstSlot = select(u32(${list(config, 'numSplits', 'request')}), request * params.slotsPerRequest, isFixed);
       // Fixed splits behind the request's last belong to a length above what is planned for.
       while (block < lastBlock && !(isFixed && split >= params.slotsPerRequest)) {
@@ -116,7 +119,7 @@ export const workspaceBinding: StorageBinding = {
 /** Statements that look a slot of a cache up: `keyAt` and, for packed rows, `scaleWords`. */
 export function placeRow(config: AttentionConfig, row: string, blockStart: string): string {
   const { scaleWords, scales } = config.keys;
-  const inside = 'keys16(row + 32u * KEYS_STEP)';
+  const inside = `keys16(row + ${packedRows.v32.valueColumns / 16}u * KEYS_STEP)`;
   const words =
     scales === 'inside'
       ? [0, 1, 2, 3].map((i) => `bitcast<u32>(bitcast<f32>(words[${i}]) * E4M3_GAIN)`)

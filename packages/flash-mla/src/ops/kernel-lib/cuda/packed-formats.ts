@@ -1,3 +1,5 @@
+import { type PackedRowsName, packedRows } from '../../../runtime/tensor/packed-rows.ts';
+
 /** A row of e4m3 values with scales, as bytes; what decoding it depends on. */
 export interface PackedFormat {
   /** Values: chunks of 16 e4m3, from the first byte of the row. */
@@ -7,7 +9,7 @@ export interface PackedFormat {
   readonly scaleType: 'f32' | 'e8m0';
   /** Where the scales are: in the row at this byte, or elsewhere. */
   readonly scaleOffset: number | 'apart';
-  readonly scaleBytes: 0 | 8 | 16;
+  readonly scaleBytes: number;
   /** bf16 values that follow: chunks of 8, from this byte of the row. */
   readonly ropeChunks: number;
   readonly ropeOffset: number;
@@ -24,29 +26,24 @@ export const e4m3Format = (columns: number): PackedFormat => ({
   ropeOffset: 0,
 });
 
-/** 512 e4m3, 4 f32 scales, 64 bf16. */
-const v32Format: PackedFormat = {
-  valueChunks: 32,
-  chunksPerScale: 8,
-  scaleType: 'f32',
-  scaleOffset: 512,
-  scaleBytes: 16,
-  ropeChunks: 8,
-  ropeOffset: 528,
-};
+/** Packed rows: {@link packedRows} in chunks. */
+function packedFormat(name: PackedRowsName): PackedFormat {
+  const rows = packedRows[name];
+  return {
+    valueChunks: rows.valueColumns / 16,
+    chunksPerScale: rows.columnsPerScale / 16,
+    scaleType: rows.scaleType,
+    scaleOffset: rows.scales === 'in-row' ? rows.valueColumns : 'apart',
+    scaleBytes: rows.scaleBytes,
+    ropeChunks: rows.ropeColumns / 8,
+    ropeOffset: rows.ropeOffset,
+  };
+}
 
-/** 448 e4m3, 64 bf16; 7 e8m0 scales and a spare byte behind the rows of the block. */
-const model1Format: PackedFormat = {
-  valueChunks: 28,
-  chunksPerScale: 4,
-  scaleType: 'e8m0',
-  scaleOffset: 'apart',
-  scaleBytes: 8,
-  ropeChunks: 8,
-  ropeOffset: 448,
-};
-
-export const packedFormats = { v32: v32Format, model1: model1Format } as const;
+export const packedFormats = {
+  v32: packedFormat('v32'),
+  model1: packedFormat('model1'),
+} as const;
 
 /** How `threads` threads that share a row divide its chunks: slots of each kind per thread. */
 export function packedSlots(format: PackedFormat, threads: number) {

@@ -1,3 +1,4 @@
+import { type PackedRowsName, packedRows } from '../../../runtime/tensor/packed-rows.ts';
 import type { KvRowLayout } from '../row-layout.ts';
 
 /** How the values of a row part are stored. */
@@ -48,26 +49,26 @@ export function plainRows(dtype: PartDType, columns: number): RowFormat {
   return { name: dtype, parts: [part(dtype, columns)], scaleWords: 0 };
 }
 
-/** 512 e4m3 with a float32 scale per 128, those 4 scales, 64 bf16: 41 units. */
-const v32: RowFormat = {
-  name: 'v32',
-  parts: [part('e4m3', 512, 0, 0, 128), part('bf16', 64, 512, 33)],
-  scales: 'inside',
-  scaleWords: 4,
-};
+/** Packed rows: {@link packedRows} in units of 16 bytes. */
+function packedFormat(name: PackedRowsName): RowFormat {
+  const rows = packedRows[name];
+  const { valueColumns, columnsPerScale, ropeColumns, ropeOffset, scales, scaleBytes } = rows;
+  return {
+    name,
+    parts: [
+      part('e4m3', valueColumns, 0, 0, columnsPerScale),
+      part('bf16', ropeColumns, valueColumns, ropeOffset / 16),
+    ],
+    scales: scales === 'in-row' ? 'inside' : 'beside',
+    scaleWords: scaleBytes / 4,
+  };
+}
 
-/** 448 e4m3 with an e8m0 scale per 64, 64 bf16: 36 units; the scales follow the block's rows. */
-const model1: RowFormat = {
-  name: 'model1',
-  parts: [part('e4m3', 448, 0, 0, 64), part('bf16', 64, 448, 28)],
-  scales: 'beside',
-  scaleWords: 2,
-};
+const packedFormats = { v32: packedFormat('v32'), model1: packedFormat('model1') };
 
 /** 16-byte units of a model1 row; its block's scales begin after as many per row. */
-export const model1RowUnits = 36;
+export const model1RowUnits = packedRows.model1.rowStride / 16;
 
 export function sparseRows(layout: KvRowLayout, headDimQk: number): RowFormat {
-  if (layout === 'v32') return v32;
-  return layout === 'model1' ? model1 : plainRows('bf16', headDimQk);
+  return layout === 'bf16' ? plainRows('bf16', headDimQk) : packedFormats[layout];
 }

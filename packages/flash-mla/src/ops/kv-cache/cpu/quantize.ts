@@ -1,12 +1,13 @@
 import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
 import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
+import { packedRows } from '../../../runtime/tensor/packed-rows.ts';
 import { layoutCode } from '../../kernel-lib/cpu/descriptors.ts';
 import type { DequantizeArgs, QuantizeArgs } from '../contract.ts';
 import { dequantizeRows, quantizeRows } from './descriptors.ts';
 
 /** One decoded row, float32. */
-const scratchBytes = 576 * 4;
+const scratchBytes = 4 * Math.max(packedRows.v32.headDimQk, packedRows.model1.headDimQk);
 
 /** See assembly/ops/quantize.ts. */
 export function quantizeCommand({ layout, source, target }: QuantizeArgs): Command {

@@ -6,6 +6,7 @@ import {
   encodeE4m3,
   encodeE8m0,
 } from '@flash-mla/core';
+import { type PackedRowsName, packedRows } from '../../../runtime/tensor/packed-rows.ts';
 
 /**
  * The packed FP8 row formats, byte by byte. A row holds `headDimNope` e4m3 values with one scale per
@@ -18,35 +19,35 @@ export interface PackedLayout {
   readonly tile: number;
   /** Bytes of a token, scales included. */
   readonly rowBytes: number;
+  readonly scaleType: 'f32' | 'e8m0';
   /** Where the parts of token `offset` of a block of `page` tokens begin, in bytes. */
   nope(page: number, offset: number): number;
   scales(page: number, offset: number): number;
   rope(page: number, offset: number): number;
 }
 
-/** `v32` keeps a row together: 512 e4m3, 4 float32 scales, 64 bf16. */
-const v32: PackedLayout = {
-  headDimQk: 576,
-  headDimNope: 512,
-  tile: 128,
-  rowBytes: 656,
-  nope: (_page, offset) => offset * 656,
-  scales: (_page, offset) => offset * 656 + 512,
-  rope: (_page, offset) => offset * 656 + 528,
-};
+/**
+ * `v32` keeps a row together: values, scales, rope. `model1` puts the scales of a block behind its rows: page ×
+ * (values, rope), page × scales.
+ */
+function layoutOf(name: PackedRowsName): PackedLayout {
+  const rows = packedRows[name];
+  const { valueColumns, rowStride, scaleBytes, ropeOffset } = rows;
+  const isInRow = rows.scales === 'in-row';
+  return {
+    headDimQk: rows.headDimQk,
+    headDimNope: valueColumns,
+    tile: rows.columnsPerScale,
+    rowBytes: rows.rowBytes,
+    scaleType: rows.scaleType,
+    nope: (_page, offset) => offset * rowStride,
+    scales: (page, offset) =>
+      isInRow ? offset * rowStride + valueColumns : page * rowStride + offset * scaleBytes,
+    rope: (_page, offset) => offset * rowStride + ropeOffset,
+  };
+}
 
-/** `model1` puts the scales of a block after its values: page × (448 e4m3, 64 bf16), page × 8 e8m0. */
-const model1: PackedLayout = {
-  headDimQk: 512,
-  headDimNope: 448,
-  tile: 64,
-  rowBytes: 584,
-  nope: (_page, offset) => offset * 576,
-  scales: (page, offset) => page * 576 + offset * 8,
-  rope: (_page, offset) => offset * 576 + 448,
-};
-
-export const packedLayouts = { v32, model1 } as const;
+export const packedLayouts = { v32: layoutOf('v32'), model1: layoutOf('model1') } as const;
 
 /** Scales are not taken below this, so that a row of zeros does not divide by zero. */
 const smallestScale = 1e-4;
@@ -88,7 +89,7 @@ function readScale(
   tile: number,
 ): number {
   const at = layout.scales(page, offset);
-  return layout === v32
+  return layout.scaleType === 'f32'
     ? view.getFloat32(at + 4 * tile, true)
     : decodeE8m0(view.getUint8(at + tile));
 }
@@ -114,13 +115,13 @@ export function encodePackedRow(
     const largest = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
     const code = encodeE8m0(Math.max(largest / 448, smallestScale));
     const scale = decodeE8m0(code);
-    if (layout === v32) view.setFloat32(scales + 4 * t, scale, true);
+    if (layout.scaleType === 'f32') view.setFloat32(scales + 4 * t, scale, true);
     else view.setUint8(scales + t, code);
     for (let c = 0; c < layout.tile; c++) {
       block[nope + t * layout.tile + c] = encodeE4m3((values[c] as number) / scale);
     }
   }
-  if (layout === model1) view.setUint8(scales + tiles, 0);
+  if (layout.scaleType === 'e8m0') view.setUint8(scales + tiles, 0);
   for (let c = layout.headDimNope; c < layout.headDimQk; c++) {
     view.setUint16(rope + 2 * (c - layout.headDimNope), encodeBf16(row[c] as number), true);
   }

@@ -1,4 +1,5 @@
 import type { Ops, Value, Var } from '@flash-mla/ptx';
+import { partRow } from '../part-row.ts';
 import {
   type Builder,
   ctaSum,
@@ -239,11 +240,12 @@ function fill(
     split: Value<'s32'>,
     flag: Value<'s32'>,
   ) => {
-    const row = metadata.at(part.shl(3));
-    for (const [i, v] of [request, undefined, block, undefined, split, flag].entries()) {
-      if (v) row.at(i).store(v);
-    }
-    row.at(7).store(0);
+    const row = partRow(metadata, part);
+    row('beginRequest').store(request);
+    row('beginBlock').store(block);
+    row('beginSplit').store(split);
+    row('beginIsSplit').store(flag);
+    row('unused').store(0);
   };
   const end = (
     part: Value<'s32'>,
@@ -251,10 +253,10 @@ function fill(
     block: Value<'s32'>,
     flag: Value<'s32'>,
   ) => {
-    const row = metadata.at(part.shl(3));
-    row.at(1).store(request);
-    row.at(3).store(block);
-    row.at(6).store(flag);
+    const row = partRow(metadata, part);
+    row('endRequest').store(request);
+    row('endBlock').store(block);
+    row('endIsSplit').store(flag);
   };
   const one = k.constant('s32', 1);
   const isTrue = (condition: Value<'pred'>) => k.select<'s32'>(condition, 1, k.constant('s32', 0));

@@ -1,4 +1,5 @@
 import type { Ops, Value } from '@flash-mla/ptx';
+import { partRow } from '../part-row.ts';
 import {
   type Builder,
   ctaSum,
@@ -56,11 +57,11 @@ export function cutAtSplits(
         () => split.lt(splits),
         () => {
           const part = partOf(k.mad(split, whole, before));
-          const row = metadata.at(part.shl(3));
+          const row = partRow(metadata, part);
           k.if(part.as('s32').gt(partBefore), () => {
-            row.store(request.as('s32'));
-            row.at(2).store(split.mul(splitBlocks));
-            row.at(4).store(split);
+            row('beginRequest').store(request.as('s32'));
+            row('beginBlock').store(split.mul(splitBlocks));
+            row('beginSplit').store(split);
           });
           // The first split that begins in the share of a later part.
           const share = beginOf(part.add(1)).sub(before);
@@ -69,8 +70,8 @@ export function cutAtSplits(
           const reached = k.select(isLast, before.add(cost), k.mad(beyond, whole, before));
           const next = partOf(reached);
           k.if(next.gt(part), () => {
-            row.at(1).store(request.as('s32'));
-            row.at(3).store(blocks.min(beyond.mul(splitBlocks)));
+            row('endRequest').store(request.as('s32'));
+            row('endBlock').store(blocks.min(beyond.mul(splitBlocks)));
             const following = k.select(isLast, request.add(1), request).as('s32');
             k.for({ from: part.add(1), to: next }, (empty) => emptyPart(p, empty, following));
           });
@@ -95,8 +96,8 @@ export function cutAtSplits(
 /** Notes for each part whether its first and its last request have several splits. */
 function markSplitRequests(k: Ops, p: Params, threads: number): void {
   k.for({ from: k.threadIdx.x, to: p.numParts, step: threads, name: 'part' }, (part) => {
-    const row = p.metadata.at(part.shl(3));
-    const [begin, end] = [row.load(), row.at(1).load()];
+    const row = partRow(p.metadata, part);
+    const [begin, end] = [row('beginRequest').load(), row('endRequest').load()];
     const flag = (request: Value<'s32'>) => {
       const at = p.numSplits.at(request);
       return k.select<'s32'>(at.at(1).load().sub(at.load()).gt(1), 1, k.constant('s32', 0));
@@ -106,8 +107,8 @@ function markSplitRequests(k: Ops, p: Params, threads: number): void {
       flags[0].set(flag(begin));
       flags[1].set(flag(end));
     });
-    row.at(5).store(flags[0]);
-    row.at(6).store(flags[1]);
-    row.at(7).store(0);
+    row('beginIsSplit').store(flags[0]);
+    row('endIsSplit').store(flags[1]);
+    row('unused').store(0);
   });
 }

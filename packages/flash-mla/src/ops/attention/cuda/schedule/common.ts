@@ -9,6 +9,8 @@ import {
   sharedLayout,
   type Value,
 } from '@flash-mla/ptx';
+import { partFields } from '../../schedule/metadata.ts';
+import { partRow } from '../part-row.ts';
 
 /** What the code of the tile-schedule kernel depends on. */
 export interface TileScheduleConfig {
@@ -145,8 +147,9 @@ export function eachRound(
 
 /** A part that got no work. */
 export function emptyPart(p: Params, part: Value<'u32'>, request: Value<'s32'>): void {
-  const row = p.metadata.at(part.shl(3));
-  row.store(request);
-  row.at(1).store(request.sub(1));
-  for (const i of [2, 3, 4, 5, 6, 7]) row.at(i).store(0);
+  const row = partRow(p.metadata, part);
+  row('beginRequest').store(request);
+  row('endRequest').store(request.sub(1));
+  const others = partFields.filter((name) => name !== 'beginRequest' && name !== 'endRequest');
+  for (const name of others) row(name).store(0);
 }

@@ -1,6 +1,6 @@
 import { type KernelSource, kernel } from '../../../../runtime/webgpu/wgsl/kernel.ts';
 import { Params } from '../../../../runtime/webgpu/wgsl/params.ts';
-import { metadataWidth } from '../../schedule/tile-scheduler.ts';
+import { metadataWidth, type PartField, partField, partFields } from '../../schedule/metadata.ts';
 
 /** Which lengths a schedule is computed from. */
 export interface ScheduleConfig {
@@ -9,6 +9,17 @@ export interface ScheduleConfig {
 }
 
 const invocations = 256;
+
+/** A field of the part that is being filled. */
+const entry = (field: PartField) => `metadata[entry(${partField[field]}u)]`;
+
+/** What a part begins with, as far as it is not 0. */
+const opened: Partial<Record<PartField, string>> = {
+  beginRequest: 'i32(request)',
+  endRequest: 'i32(request) - 1',
+  beginBlock: 'i32(block)',
+  beginSplit: 'i32(split)',
+};
 
 /**
  * The tile scheduler on the device: the same cut as `computeTileSchedule`, entry by entry. Blocks are
@@ -62,18 +73,11 @@ export function scheduleKernel(config: ScheduleConfig): KernelSource {
     fn entry(index: u32) -> u32 { return params.metadata + part * ${metadataWidth}u + index; }
 
     fn openPart(request: u32, block: u32, split: u32) {
-      metadata[entry(0u)] = i32(request);
-      metadata[entry(1u)] = i32(request) - 1;
-      metadata[entry(2u)] = i32(block);
-      metadata[entry(3u)] = 0;
-      metadata[entry(4u)] = i32(split);
-      metadata[entry(5u)] = 0;
-      metadata[entry(6u)] = 0;
-      metadata[entry(7u)] = 0;
+      ${partFields.map((field) => `${entry(field)} = ${opened[field] ?? '0'};`).join('\n      ')}
     }
     fn extendPart(request: u32, endBlock: u32) {
-      metadata[entry(1u)] = i32(request);
-      metadata[entry(3u)] = i32(endBlock);
+      ${entry('endRequest')} = i32(request);
+      ${entry('endBlock')} = i32(endBlock);
     }
 
     // Parts that are filled, and room in the last, once a request is added to parts of a cost.
@@ -192,11 +196,11 @@ export function scheduleKernel(config: ScheduleConfig): KernelSource {
       storageBarrier();
       for (var p = thread; p < params.numParts; p += ${invocations}u) {
         let at = params.metadata + p * ${metadataWidth}u;
-        let begin = metadata[at];
-        let end = metadata[at + 1u];
+        let begin = metadata[at + ${partField.beginRequest}u];
+        let end = metadata[at + ${partField.endRequest}u];
         if (end >= begin) {
-          metadata[at + 5u] = isSplit(begin);
-          metadata[at + 6u] = isSplit(end);
+          metadata[at + ${partField.beginIsSplit}u] = isSplit(begin);
+          metadata[at + ${partField.endIsSplit}u] = isSplit(end);
         }
       }
     }`,

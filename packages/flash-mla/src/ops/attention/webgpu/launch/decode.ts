@@ -1,4 +1,5 @@
 import { dtypeSize, InvalidArgumentError } from '@flash-mla/core';
+import { packedRows } from '../../../../runtime/tensor/packed-rows.ts';
 import type { TensorView } from '../../../../runtime/tensor/view.ts';
 import { wholeBuffer, withOutput } from '../../../../runtime/webgpu/launch/buffers.ts';
 import type { WebGpuBuffer } from '../../../../runtime/webgpu/runtime/memory.ts';
@@ -18,6 +19,7 @@ import {
   sparseRows,
 } from '../../../kernel-lib/webgpu/row-format.ts';
 import type { DenseDecodeArgs, SparseCache, SparseDecodeArgs } from '../../contract.ts';
+import { fixedSplits } from '../../schedule/tile-scheduler.ts';
 import type { Schedule, SchedulePlan } from '../../schedule-contract.ts';
 import { workspacePitch } from '../finish.ts';
 import { type CombineConfig, combineKernel, combineName } from '../kernels/combine.ts';
@@ -192,7 +194,7 @@ export function sparseDecode(runtime: LaunchTarget, args: SparseDecodeArgs): voi
 /** Offset, block stride and row stride of a cache in bytes. */
 function byteStrides({ kCache }: SparseCache, format: RowFormat): number[] {
   const size = dtypeSize(kCache.dtype);
-  const row = format.scales === 'beside' ? 576 : strideOf(kCache, 1) * size;
+  const row = format.scales === 'beside' ? packedRows.model1.rowStride : strideOf(kCache, 1) * size;
   return [kCache.byteOffset, strideOf(kCache, 0) * size, row];
 }
 
@@ -221,7 +223,7 @@ export function planSplits(plan: SchedulePlan, batch: number, tokens: number) {
   const { numParts, blockTokens, splitBlocks } = plan;
   const mostBlocks = Math.max(1, Math.ceil(Math.min(tokens, 2 ** 31 - 1) / blockTokens));
   if (splitBlocks === 0) return { mostBlocks, slots: numParts + batch, slotsPerRequest: 0 };
-  const slotsPerRequest = Math.ceil(mostBlocks / splitBlocks);
+  const slotsPerRequest = fixedSplits(plan, mostBlocks);
   return { mostBlocks, slots: batch * slotsPerRequest, slotsPerRequest };
 }
 

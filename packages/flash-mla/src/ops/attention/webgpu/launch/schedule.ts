@@ -1,3 +1,4 @@
+import { packedRows } from '../../../../runtime/tensor/packed-rows.ts';
 import type { Capabilities } from '../../../../runtime/webgpu/runtime/limits.ts';
 import type { LaunchTarget } from '../../../../runtime/webgpu/runtime/runtime.ts';
 import { bindWhole, rangeOf } from '../../../../runtime/webgpu/runtime/views.ts';
@@ -49,7 +50,7 @@ export function planSparseSchedule(
   capabilities: Capabilities,
 ): SchedulePlan {
   const { seqLenQ, numHeadsQ, headDimQk, headDimV, isFp8, topk = 0, extraTopk = 0 } = problem;
-  const packed = headDimQk === 576 ? 'v32' : 'model1';
+  const packed = headDimQk === packedRows.v32.headDimQk ? 'v32' : 'model1';
   const layout = sparse?.layout ?? (isFp8 ? packed : 'bf16');
   const config = selectAttention(
     {

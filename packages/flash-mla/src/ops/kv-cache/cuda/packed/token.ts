@@ -7,6 +7,7 @@ import {
   type Pointer,
   type Value,
 } from '@flash-mla/ptx';
+import { packedRows } from '../../../../runtime/tensor/packed-rows.ts';
 import { packedFormats } from '../../../kernel-lib/cuda/packed-formats.ts';
 import type { Alignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
 import type { PackRowsProblem } from '../problems.ts';
@@ -96,9 +97,10 @@ export function packedToken(
     const at = packedFormats.v32.scaleOffset as number;
     return { values, scales: values.at(at), rope: values.at(ropeOffset) };
   }
-  const rowBytes = 576;
+  const { rowStride: rowBytes, scaleBytes } = packedRows.model1;
   const values = block.at(k.mulWide(offset, rowBytes));
-  const scales = block.at(k.mulWide(pageSize, rowBytes)).at(offset.shl(3));
+  const ofRow = offset.shl(Math.log2(scaleBytes));
+  const scales = block.at(k.mulWide(pageSize, rowBytes)).at(ofRow);
   return { values, scales, rope: values.at(ropeOffset) };
 }
 

@@ -1,13 +1,16 @@
+import { packedRows } from '../../../../runtime/tensor/packed-rows.ts';
 import { encodeE4m3 } from '../../../../runtime/webgpu/wgsl/rows.ts';
-import { model1RowUnits, sparseRows } from '../../../kernel-lib/webgpu/row-format.ts';
+import { sparseRows } from '../../../kernel-lib/webgpu/row-format.ts';
 
 /** Where the parts of a packed row are, in words; see `packedRows`. */
 export function layoutOf(layout: 'v32' | 'model1') {
   const format = sparseRows(layout, 0);
   const [nope, rope] = format.parts;
   if (!nope || !rope) throw new RangeError(`${layout} rows have two parts`);
-  const rowWords = layout === 'v32' ? 164 : model1RowUnits * 4;
-  return { nope, rope, tile: nope.scaleColumns as number, rowWords, ropeWord: rope.firstUnit * 4 };
+  const { rowStride, valueColumns } = packedRows[layout];
+  const [rowWords, valueWords] = [rowStride / 4, valueColumns / 4];
+  const tile = nope.scaleColumns as number;
+  return { nope, rope, tile, rowWords, valueWords, ropeWord: rope.firstUnit * 4 };
 }
 
 /** What kernels that find packed rows have in common: {@link placeOf} needs these parameters. */
@@ -20,7 +23,7 @@ export const placeParams = {
 
 /** The words of a token's row, and those of its scales, in the bound range. */
 export function placeOf(layout: 'v32' | 'model1'): string {
-  const { rowWords } = layoutOf(layout);
+  const { rowWords, valueWords } = layoutOf(layout);
   return `
     struct Place { row: u32, scales: u32 }
 
@@ -28,7 +31,7 @@ export function placeOf(layout: 'v32' | 'model1'): string {
       let block = params.packedStart + token / params.page * params.blockWords;
       let offset = token % params.page;
       let row = block + offset * ${layout === 'v32' ? 'params.rowWords' : `${rowWords}u`};
-      return Place(row, ${layout === 'v32' ? 'row + 128u' : `block + params.page * ${rowWords}u + offset * 2u`});
+      return Place(row, ${layout === 'v32' ? `row + ${valueWords}u` : `block + params.page * ${rowWords}u + offset * 2u`});
     }`;
 }
 

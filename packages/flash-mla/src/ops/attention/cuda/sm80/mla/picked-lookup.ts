@@ -1,4 +1,5 @@
 import { type MemType, type Ops, Pointer, type Value } from '@flash-mla/ptx';
+import { packedRows } from '../../../../../runtime/tensor/packed-rows.ts';
 import type { RowLookup } from './keys.ts';
 import type { MlaTile } from './tile.ts';
 
@@ -7,7 +8,7 @@ export interface PickedTokens {
   readonly cache: Pointer<'global', MemType>;
   /** Elements between blocks. */
   readonly blockStride: Value<'u64'>;
-  /** Elements between the tokens of a block. `packed`: rows of 576 bytes, their scales behind them. */
+  /** Elements between the tokens of a block. `packed`: rows of `model1`, their scales behind them. */
   readonly tokenStride: Value<'u64'> | 'packed';
   /** Known while building: dividing by it must be cheap. */
   readonly pageSize: number;
@@ -27,9 +28,8 @@ export interface SecondCache {
 }
 
 const nothing = -1;
-/** model1: bytes of a row's values, and of its scales. */
-const packedRowBytes = 576;
-const packedScaleBytes = 8;
+/** Bytes of a row whose scales lie behind the rows of its block, and of its scales. */
+const { rowStride: packedRowBytes, scaleBytes: packedScaleBytes } = packedRows.model1;
 
 /** Finds rows by a query's list of token numbers. */
 export function pickedLookup(
