@@ -21,7 +21,7 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
     [
       'WebGPU with default limits',
       '?device=webgpu&limits=default',
-      ['gap=1', 'graph', 'e4m3', 'quantize', 'schedule'],
+      ['decode graph', 'linear', 'quantize', 'schedule'],
     ],
     ['CPU threads', '?device=cpu', ['']],
   ])(
@@ -40,8 +40,13 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
         console.log(`${query}: ${cases} cases`);
         expect(cases).toBe(wanted.length);
         await page.locator('summary', { hasText: 'Each case' }).click();
-        const failed = page.locator('#cases td', { hasText: /^(failed|excluded)$/ });
-        expect(await failed.count()).toBe(0);
+        const withStatus = (status: RegExp) => page.locator('#cases td', { hasText: status });
+        expect(await withStatus(/^failed$/).count()).toBe(0);
+        // The processor has no kernel for it: the calls that it stands for are made one by one.
+        const leftOut = wanted.filter(({ name }) => name.startsWith('append-latents '));
+        expect(await withStatus(/^excluded$/).count()).toBe(
+          query === '?device=cpu' ? leftOut.length : 0,
+        );
       });
     },
     90_000,

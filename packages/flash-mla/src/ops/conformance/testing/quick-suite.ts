@@ -2,8 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { openDevice } from '../../../index.ts';
 import { runConformance, selectCases } from '../../cases.ts';
 
-/** Tests that hold a simulated GPU to the float64 reference, operation by operation. */
-export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`): void {
+/**
+ * Tests that hold a simulated GPU to the float64 reference, operation by operation.
+ * @param share takes every n-th case of an operation.
+ */
+export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`, share = 1): void {
   const cases = selectCases().filter(({ excluded }) => excluded?.sim === undefined);
   const operations = [...new Set(cases.map(({ name }) => name.split(' ')[0] as string))];
   describe(`the quick suite on ${spec}`, () => {
@@ -14,7 +17,8 @@ export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`): void {
         const failures: string[] = [];
         let passed = 0;
         try {
-          for await (const result of runConformance(device, { filter: `${operation} ` })) {
+          const shard = { index: 0, count: share };
+          for await (const result of runConformance(device, { filter: `${operation} `, shard })) {
             if (result.status === 'passed') passed++;
             else if (result.status === 'failed') failures.push(`${result.name}: ${result.message}`);
           }
