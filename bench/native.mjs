@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { openDevice } from 'flash-mla';
 import { ceilings } from './native/ceilings.mjs';
-import { decode, product, sparseDecode } from './native/problems.mjs';
+import { decode, experts, product, scaledProduct, sparseDecode } from './native/problems.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -64,6 +64,8 @@ const problems = [
   decode({ b: 4, hQ: 128, sK: 2048 }),
   sparseDecode({ b: 4, hQ: 128, topk: 2048, layout: 'v32' }),
   ...[1, 4, 16, 64, 512].map((rows) => product({ rows, size: 4096 })),
+  ...[1, 4, 16, 64].map((rows) => scaledProduct({ rows, size: 4096 })),
+  ...['bf16', 'e4m3'].flatMap((dtype) => [1, 8, 64].map((rows) => experts({ rows, dtype }))),
 ].filter(({ name }) => name.includes(flags.only));
 
 const report = { rounds, ceilings: {}, results: [] };

@@ -1,5 +1,5 @@
 // The problems of bench/native.mjs.
-import { flashMlaWithKvCache, getMlaMetadata, linear, quantizeKvCache } from 'flash-mla';
+import { expertMlp, flashMlaWithKvCache, getMlaMetadata, linear, quantizeKvCache } from 'flash-mla';
 
 /** Beyond the caches of most machines. */
 const coldBytes = 384 * 2 ** 20;
@@ -97,6 +97,88 @@ export function product({ rows, size }) {
       return {
         tensors: [x, ...weights],
         run: () => [linear({ x, weight: weights[turn++ % weights.length] })],
+      };
+    },
+  };
+}
+
+/** Codes of e4m3 numbers below 1, the same each time. */
+function smallCodes(count) {
+  const codes = new Uint8Array(count);
+  for (let i = 0; i < count; i++) codes[i] = ((Math.imul(i, 2654435761) >>> 9) & 0x37) | (i & 128);
+  return codes;
+}
+
+/** Weights of a dtype, with the scales that they need. */
+function weightsOn(device, shape, dtype) {
+  const count = shape.reduce((a, b) => a * b);
+  if (dtype === 'bf16') return { weight: device.tensor(numbers(count), shape, dtype) };
+  const blocks = shape.map((n, d) => (d < shape.length - 2 ? n : Math.ceil(n / 128)));
+  const scales = new Float32Array(blocks.reduce((a, b) => a * b)).fill(0.01);
+  return {
+    weight: device.tensor(smallCodes(count), shape, dtype),
+    scales: device.tensor(scales, blocks, 'f32'),
+  };
+}
+
+/** A product of rows of f32 with weights of e4m3 that lie in no cache. */
+export function scaledProduct({ rows, size }) {
+  const bytes = size * size;
+  return {
+    name: `linear e4m3, ${rows} × ${size} × ${size}, cold`,
+    flops: 2 * rows * size * size,
+    bytes,
+    prepare(device) {
+      const x = device.tensor(new Float32Array(rows * size).fill(0.5), [rows, size], 'f32');
+      const copies = Array.from({ length: Math.ceil(coldBytes / bytes) }, () =>
+        weightsOn(device, [size, size], 'e4m3'),
+      );
+      let turn = 0;
+      return {
+        tensors: [x, ...copies.flatMap(Object.values)],
+        run: () => {
+          const { weight, scales } = copies[turn++ % copies.length];
+          return [linear({ x, weight, weightScales: scales })];
+        },
+      };
+    },
+  };
+}
+
+/** Experts of DeepSeek-V2-Lite, 24 of its 64: 6 for each row, and those that all rows share. */
+export function experts({ rows, dtype }) {
+  const [hidden, width, count, chosen, shared] = [2048, 1408, 24, 6, 2];
+  const topK = chosen + shared;
+  const ids = Int32Array.from({ length: rows * topK }, (_, i) => {
+    const [row, k] = [Math.floor(i / topK), i % topK];
+    return k < chosen ? (row * 11 + k * 7) % count : count + k - chosen;
+  });
+  const bytes = new Set(ids).size * 3 * width * hidden * (dtype === 'bf16' ? 2 : 1);
+  return {
+    name: `expertMlp ${dtype}, ${rows} rows`,
+    flops: 6 * rows * topK * hidden * width,
+    bytes,
+    prepare(device) {
+      const x = device.tensor(new Float32Array(rows * hidden).fill(0.5), [rows, hidden], 'f32');
+      const gateUp = weightsOn(device, [count + shared, 2 * width, hidden], dtype);
+      const down = weightsOn(device, [count + shared, hidden, width], dtype);
+      const call = {
+        ...{ x, gateUp: gateUp.weight, down: down.weight },
+        ...{ gateUpScales: gateUp.scales, downScales: down.scales },
+        weights: device.tensor(new Float32Array(rows * topK).fill(1 / topK), [rows, topK], 'f32'),
+      };
+      // Other experts each time: they come from memory.
+      const turns = Array.from({ length: 8 }, (_, turn) =>
+        device.tensor(
+          ids.map((e) => (e < count ? (e + turn * 8) % count : e)),
+          [rows, topK],
+          'i32',
+        ),
+      );
+      let turn = 0;
+      return {
+        tensors: [...Object.values(call), ...turns].filter((tensor) => tensor !== undefined),
+        run: () => [expertMlp({ ...call, experts: turns[turn++ % turns.length] })],
       };
     },
   };

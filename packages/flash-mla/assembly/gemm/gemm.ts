@@ -7,6 +7,7 @@ import { BF16, E4M3, F32 } from '../generated/commands';
 import { Gemm } from '../generated/gemm';
 import { dot1x4, dot3x4, outer1x1, outer3x16 } from './dot';
 import { dotsOf, JOB_BYTES, multipliesNatively, productsOf, TILE_ROWS } from './native';
+import { multipliesWeights, timesWeights } from './scaled';
 
 /** Rows and columns that share a scale of e4m3 weights. */
 const SCALE_BLOCK: i32 = 128;
@@ -77,10 +78,14 @@ export function gemm(command: Gemm): void {
       }
       continue;
     }
-    if (multipliesNatively(weightType, depth)) {
+    if (multipliesWeights(weightType, depth)) {
       const block = far + <i64>(<usize>begin * weightStride);
       const width = end - begin;
-      dotsOf(job, weightType, xBlock, rowBytes, count, block, weightStride, width, depth, sums, sumsStride);
+      const scales = command.scalesBase + <i64>command.scales;
+      timesWeights(
+        job, weightType, xBlock, rowBytes, count, block, weightStride, begin, width, depth,
+        scales, command.scalesStride, sums, sumsStride,
+      );
       for (let row = 0; row < count; row++) {
         const from = sums + <usize>row * sumsStride;
         finish(command, from, width, begin, firstRow + row, b);

@@ -3,10 +3,13 @@
 import { gateRow } from '../activation/elements';
 import { loadRow, loadRowOf, storeRowOf } from '../elements';
 import { dots, loadWeights } from '../gemm/gemm';
+import { JOB_BYTES } from '../gemm/native';
+import { multipliesWeights, timesWeights } from '../gemm/scaled';
 import { E4M3, F32 } from '../generated/commands';
 import { ExpertMlp, Matrices } from '../generated/moe';
 import { fma } from '../simd';
 import { worker, workers } from '../work';
+import { beginOf, endOf, pairAt, sortPairs, usePairLists } from './pairs';
 
 /** Columns that an item computes, and rows of weights that are decoded at a time. */
 const COLUMNS: i32 = 32;
@@ -14,9 +17,11 @@ const WEIGHTS: i32 = 16;
 /** Rows that are multiplied with weights straight from memory. */
 const FEW_ROWS: i32 = 3;
 
+/** Bytes from one row of an item's sums to the next. */
+const SUM_STRIDE: usize = <usize>COLUMNS << 2;
+
 // Where the thread keeps things while it runs a command.
-let order: usize = 0;
-let ends: usize = 0;
+let job: usize = 0;
 let rowBytes: usize = 0;
 let sums: usize = 0;
 let xBlock: usize = 0;
@@ -40,12 +45,16 @@ export function expertMlp(command: ExpertMlp): void {
   const gateUp = command.gateUp;
   const down = command.down;
   rowBytes = <usize>((max(hidden, width) + 7) & ~7) << 2;
-  sums = command.scratch(command.scratchBytes);
-  xBlock = sums + 384;
+  job = command.scratch(command.scratchBytes);
+  sums = job + JOB_BYTES;
+  const upSums = sums + <usize>rowBlock * SUM_STRIDE;
+  xBlock = upSums + <usize>rowBlock * SUM_STRIDE;
   wBlock = xBlock + <usize>rowBlock * rowBytes;
-  ends = wBlock + <usize>(2 * WEIGHTS) * rowBytes;
+  const ends = wBlock + <usize>(2 * WEIGHTS) * rowBytes;
   const active = ends + (<usize>experts << 2);
-  order = active + (<usize>experts << 2);
+  usePairLists(ends, active + (<usize>experts << 2));
+  // Then the weights are read in place, and need not lie in this memory.
+  const natively = multipliesWeights(weightType, hidden) && multipliesWeights(weightType, width);
   const activations = command.shared(command.scratchBytes);
   const activationBytes = <usize>width << 2;
   const results = activations + <usize>(rowChunk * topK) * activationBytes;
@@ -70,6 +79,18 @@ export function expertMlp(command: ExpertMlp): void {
       for (let at = beginOf(expert); at < last; at += rowBlock) {
         const height = min(rowBlock, last - at);
         gather(x.type, x.address + <usize>first * x.stride, x.stride, at, height, hidden, topK);
+        if (natively) {
+          const scales = command.gateUpScales;
+          product(weightType, gateUp, scales, expert, begin, end - begin, hidden, height, sums);
+          product(weightType, gateUp, scales, expert, width + begin, end - begin, hidden, height, upSums);
+          for (let r = 0; r < height; r++) {
+            const sum = sums + <usize>r * SUM_STRIDE;
+            gateRow(sum, upSums + <usize>r * SUM_STRIDE, end - begin);
+            const to = activations + <usize>pairAt(at + r) * activationBytes + (<usize>begin << 2);
+            memory.copy(to, sum, <usize>(end - begin) << 2);
+          }
+          continue;
+        }
         for (let c = begin; c < end; c += WEIGHTS) {
           const n = min(WEIGHTS, end - c);
           const scales = command.gateUpScales;
@@ -107,6 +128,14 @@ export function expertMlp(command: ExpertMlp): void {
       for (let at = beginOf(expert); at < last; at += rowBlock) {
         const height = min(rowBlock, last - at);
         gather(F32, activations, activationBytes, at, height, width, 1);
+        if (natively) {
+          product(weightType, down, command.downScales, expert, begin, end - begin, width, height, sums);
+          for (let r = 0; r < height; r++) {
+            const to = results + <usize>pairAt(at + r) * resultBytes + (<usize>begin << 2);
+            memory.copy(to, sums + <usize>r * SUM_STRIDE, <usize>(end - begin) << 2);
+          }
+          continue;
+        }
         for (let c = begin; c < end; c += WEIGHTS) {
           const n = min(WEIGHTS, end - c);
           const scales = command.downScales;
@@ -152,57 +181,6 @@ export function expertMlp(command: ExpertMlp): void {
   }
 }
 
-/** Sorts the pairs of a chunk by expert; lists the experts that have any, and counts them. */
-function sortPairs(pairs: usize, count: i32, experts: i32, active: usize): i32 {
-  memory.fill(ends, 0, <usize>experts << 2);
-  for (let p: usize = 0; p < <usize>count; p++) {
-    const expert = load<u32>(pairs + (p << 2));
-    if (expert >= <u32>experts) continue;
-    const at = ends + (<usize>expert << 2);
-    store<i32>(at, load<i32>(at) + 1);
-  }
-  let numActive = 0;
-  let sum = 0;
-  for (let e = 0; e < experts; e++) {
-    const at = ends + (<usize>e << 2);
-    const n = load<i32>(at);
-    if (n > 0) {
-      store<i32>(active + (<usize>numActive << 2), e);
-      numActive++;
-    }
-    store<i32>(at, sum);
-    sum += n;
-  }
-  // Where the pairs of an expert begin moves on to where they end.
-  for (let p = 0; p < count; p++) {
-    const expert = load<u32>(pairs + (<usize>p << 2));
-    if (expert >= <u32>experts) continue;
-    const at = ends + (<usize>expert << 2);
-    const place = load<i32>(at);
-    store<i32>(order + (<usize>place << 2), p);
-    store<i32>(at, place + 1);
-  }
-  return numActive;
-}
-
-// @ts-ignore: decorator
-@inline
-function endOf(expert: i32): i32 {
-  return load<i32>(ends + (<usize>expert << 2));
-}
-
-// @ts-ignore: decorator
-@inline
-function beginOf(expert: i32): i32 {
-  return expert == 0 ? 0 : load<i32>(ends + (<usize>expert << 2) - 4);
-}
-
-// @ts-ignore: decorator
-@inline
-function pairAt(place: i32): i32 {
-  return load<i32>(order + (<usize>place << 2));
-}
-
 /** Decodes the rows of some pairs; those that make up the last three are copies. */
 function gather(
   type: i32,
@@ -245,4 +223,30 @@ function weightRows(
   const scalesOfExpert = scales.address + <usize>expert * scales.expertStride;
   loadWeights(type, to, rowBytes, from, stride, first, count, depth, scalesOfExpert, scales.stride);
   return to;
+}
+
+/** Sums of the rows in the block with some rows of an expert's weights, by machine code. */
+function product(
+  type: i32,
+  weights: Matrices,
+  scales: Matrices,
+  expert: i32,
+  first: i32,
+  count: i32,
+  depth: i32,
+  height: i32,
+  target: usize,
+): void {
+  const from = placeOf(weights, expert) + <i64>first * <i64>weights.stride;
+  timesWeights(
+    job, type, xBlock, rowBytes, height, from, weights.stride, first, count, depth,
+    placeOf(scales, expert), scales.stride, target, SUM_STRIDE,
+  );
+}
+
+/** Where machine code finds the matrix of an expert. */
+// @ts-ignore: decorator
+@inline
+function placeOf(matrices: Matrices, expert: i32): i64 {
+  return matrices.base + <i64>matrices.address + <i64>expert * <i64>matrices.expertStride;
 }

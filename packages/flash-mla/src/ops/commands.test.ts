@@ -9,7 +9,7 @@ const source = join(import.meta.dirname, '..');
 /** What the kernels export for the host, beside commands. */
 const forTheHost = [
   ...['blockTokens', 'scratchBytes', 'slotBytes', 'multiplyAdd', 'probeFmasPerIteration'],
-  ...['startThread', 'useNative', 'useTiles', 'multipliesByTiles', 'multipliesNatively'],
+  ...['startThread', 'useNative', 'useTiles', 'multipliesByTiles', 'multipliesWeights'],
 ];
 
 async function declaredCommands(): Promise<string[]> {

@@ -14,7 +14,8 @@ const uses: Readonly<Record<keyof KernelNames, string>> = {
   copy: 'memory of the process that WebAssembly does not reach',
   products:
     'rows and weights of bf16, a depth that is a multiple of 32, weights of 16 rows or more that are not transposed (AMX)',
-  dots: 'a depth that is a multiple of 16, weights that are not transposed',
+  dots: 'a depth that is a multiple of 16, weights of bf16 or f32 that are not transposed',
+  scaledDots: 'a depth that is a multiple of 32, weights of e4m3 with their scales',
 };
 
 /** A kernel of the processor. */

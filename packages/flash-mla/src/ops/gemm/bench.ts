@@ -85,7 +85,7 @@ export const linearBench = defineBench<LinearBenchProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
-  machineCode: ['products', 'dots'],
+  machineCode: ['products', 'dots', 'scaledDots'],
   operation: gemmOperation,
   call(device: Device, problem) {
     linear(tensorsOf(device, problem));

@@ -25,8 +25,8 @@ export interface HostKernels {
     columns: number,
     depth: number,
   ): number;
-  /** Whether machine code multiplies rows of so many elements of a type. */
-  multipliesNatively(type: number, depth: number): number;
+  /** Whether machine code multiplies rows with weights of a type, of so many elements each. */
+  multipliesWeights(type: number, depth: number): number;
   multiplyAdd(a: number, b: number, c: number): number;
   probeFmasPerIteration(): number;
 }
@@ -56,6 +56,7 @@ export function instantiate<T>(
     attendNative: native?.attendNative ?? withoutCode,
     attendRowsNative: native?.attendRowsNative ?? withoutCode,
     dotsNative: native?.dotsNative ?? withoutCode,
+    scaledDotsNative: native?.scaledDotsNative ?? withoutCode,
     copyNative: native?.copyNative ?? withoutCode,
     unpackNative: native?.unpackNative ?? withoutCode,
     productsNative: native?.productsNative ?? withoutCode,

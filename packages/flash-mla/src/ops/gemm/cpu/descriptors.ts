@@ -29,6 +29,8 @@ export const gemm = defineCommand('gemm', {
   byTiles: 'bool',
   /** Of e4m3 weights: one for each 128 rows and columns. */
   scales: 'usize',
+  /** As `weightBase`. */
+  scalesBase: 'i64',
   scalesStride: 'usize',
   /** One row. */
   bias: rows,

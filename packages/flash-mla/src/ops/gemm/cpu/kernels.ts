@@ -1,10 +1,4 @@
-import {
-  addressOf,
-  elementCode,
-  farRowsOf,
-  rowsOf,
-  strideOf,
-} from '../../../runtime/cpu/commands/address.ts';
+import { elementCode, farRowsOf, rowsOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
 import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
 import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
@@ -65,13 +59,14 @@ function goesByTiles({ kernels }: CommandContext, args: GemmArgs): boolean {
   return kernels.multipliesByTiles(...types, transposed ? 1 : 0, columns, depth) !== 0;
 }
 
-/** Machine code reads weights in place. */
+/** Machine code reads weights and their scales in place. */
 function takesFar(context: CommandContext, args: GemmArgs, view: TensorView): boolean {
-  const { weight, transposed } = args;
+  const { weight, weightScales, transposed } = args;
   const { depth } = gemmSizes(args);
   const multiplies = () =>
-    context.kernels.multipliesNatively(elementCode(weight.dtype), depth) !== 0;
-  return view === weight && !transposed && (goesByTiles(context, args) || multiplies());
+    context.kernels.multipliesWeights(elementCode(weight.dtype), depth) !== 0;
+  const isOfWeights = view === weight || view === weightScales;
+  return isOfWeights && !transposed && (goesByTiles(context, args) || multiplies());
 }
 
 /** See assembly/gemm/gemm.ts. */
@@ -82,6 +77,7 @@ function gemmCommand(context: CommandContext, args: GemmArgs): Command {
   const { rows: numRows, batch, columns, depth } = sizes;
   const byTiles = goesByTiles(context, args);
   const { rows: weightRows, base: weightBase } = farRowsOf(weight, 1);
+  const scales = weightScales && farRowsOf(weightScales);
   const cut = cutProduct(sizes, workers, byTiles);
   return commandOf(
     gemm,
@@ -98,8 +94,9 @@ function gemmCommand(context: CommandContext, args: GemmArgs): Command {
       weightBatchStride: strideOf(weight, 0),
       transposed,
       byTiles,
-      scales: addressOf(weightScales),
-      scalesStride: weightScales ? strideOf(weightScales, 0) : 0,
+      scales: scales?.rows.address ?? 0,
+      scalesBase: scales?.base ?? 0,
+      scalesStride: scales?.rows.stride ?? 0,
       bias: rowsOf(bias),
       residual: rowsOf(residual),
       residualBatchStride: residual ? strideOf(residual, 1) : 0,

@@ -26,13 +26,15 @@ export const routeExperts = defineCommand('routeExperts', {
 
 /** A matrix for each expert. */
 export const matrices = defineRecord('Matrices', {
+  /** What machine code adds to the address: not 0 where they lie outside the memory of the device. */
+  base: 'i64',
   address: 'usize',
   stride: 'usize',
   expertStride: 'usize',
 });
 
 /**
- * The scratch of a thread: 96 sums, `rowBlock` rows and 32 rows of weights of the larger of `hidden` and
+ * The scratch of a thread: a job of machine code, sums of `rowBlock` rows and twice 32 columns, `rowBlock` rows and 32 rows of weights of the larger of `hidden` and
  * `width`, padded to 32 bytes, 2 · numExperts and rowChunk · topK numbers. Behind the scratch of all threads:
  * rowChunk · topK rows of `width` and as many of `hidden` float32.
  */

@@ -2,6 +2,7 @@ import {
   addressOf,
   elementCode,
   extentOf,
+  farRowsOf,
   rowsOf,
   strideOf,
 } from '../../../runtime/cpu/commands/address.ts';
@@ -49,8 +50,10 @@ function routeCommand({ workers }: CommandContext, args: RouteExpertsArgs): Comm
 const mostChunkBytes = 96 * 2 ** 20;
 const keptBytes = 384 * 1024;
 const mostRows = 48;
-/** Sums of three rows, gates and what they are multiplied with. */
-const sumBytes = 384;
+/** A job of machine code. */
+const jobBytes = 64;
+/** Sums of a row: 32 gates and what they are multiplied with. */
+const sumBytes = 2 * 4 * 32;
 /** Rows of weights that are decoded at a time. */
 const weightRows = 32;
 
@@ -72,7 +75,8 @@ export function cutExperts(sizes: ExpertSizes, chunkBytes = mostChunkBytes) {
   const fits = Math.floor(Math.min(mostRows, keptBytes / rowBytes, rowChunk + 2) / 3) * 3;
   const rowBlock = Math.max(3, fits);
   const lists = 4 * (2 * experts + rowChunk * topK);
-  const scratchBytes = Math.ceil((sumBytes + (rowBlock + weightRows) * rowBytes + lists) / 16) * 16;
+  const blocks = rowBlock * (sumBytes + rowBytes) + weightRows * rowBytes;
+  const scratchBytes = Math.ceil((jobBytes + blocks + lists) / 64) * 64;
   return { rowChunk, rowBlock, scratchBytes, sharedBytes: rowChunk * ofRow };
 }
 
@@ -88,11 +92,12 @@ export function expertCommand(
   };
   const { rowChunk, rowBlock, scratchBytes, sharedBytes } = cutExperts(sizes, chunkBytes);
   const { rows: numRows, experts: numExperts, topK, hidden, width } = sizes;
-  const matricesOf = (view: TensorView | undefined) => ({
-    address: addressOf(view),
-    stride: view ? strideOf(view, 1) : 0,
-    expertStride: view ? strideOf(view, 0) : 0,
-  });
+  const matricesOf = (view: TensorView | undefined) => {
+    if (view === undefined) return { base: 0, address: 0, stride: 0, expertStride: 0 };
+    const { rows, base } = farRowsOf(view, 1);
+    const { address, stride } = rows;
+    return { base, address, stride, expertStride: strideOf(view, 0) };
+  };
   return commandOf(
     expertMlp,
     {
@@ -112,10 +117,20 @@ export function expertCommand(
   );
 }
 
+/** Machine code reads weights and their scales in place. */
+function takesFar({ kernels }: CommandContext, args: ExpertMlpArgs, view: TensorView): boolean {
+  const { gateUp, down, gateUpScales, downScales } = args;
+  const type = elementCode(gateUp.dtype);
+  const depths = [extentOf(gateUp, 2), extentOf(down, 2)];
+  const multiplies = depths.every((depth) => kernels.multipliesWeights(type, depth) !== 0);
+  return multiplies && [gateUp, down, gateUpScales, downScales].includes(view);
+}
+
 export const moeCpuKernels = [
   defineCpuKernel({ operation: routeExpertsOperation, command: routeCommand }),
   defineCpuKernel({
     operation: expertMlpOperation,
     command: (context, args) => expertCommand(context, args),
+    takesFar,
   }),
 ];

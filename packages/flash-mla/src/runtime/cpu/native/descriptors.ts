@@ -6,6 +6,7 @@ import { copyJob } from './kernels/copy/job.ts';
 import { dotsJob } from './kernels/dots/job.ts';
 import { productsJob } from './kernels/products/job.ts';
 import { rowsJob } from './kernels/rows/job.ts';
+import { scaledDotsJob } from './kernels/scaled-dots/job.ts';
 import { unpackJob } from './kernels/unpack/job.ts';
 
 export const copy = defineRecord('CopyJob', copyJob);
@@ -14,3 +15,4 @@ export const rows = defineRecord('RowsJob', rowsJob);
 export const products = defineRecord('ProductsJob', productsJob);
 export const unpack = defineRecord('UnpackJob', unpackJob);
 export const dots = defineRecord('DotsJob', dotsJob);
+export const scaledDots = defineRecord('ScaledDotsJob', scaledDotsJob);

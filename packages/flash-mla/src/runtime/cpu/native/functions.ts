@@ -8,6 +8,8 @@ export interface NativeStart {
   readonly attend: bigint;
   /** That of kernels/dots/dots.ts. */
   readonly dots: bigint;
+  /** That of kernels/scaled-dots/scaled-dots.ts. */
+  readonly scaledDots: bigint;
   /** That of kernels/copy/copy.ts. */
   readonly copy: bigint;
   /** That of kernels/unpack/unpack.ts. */
@@ -23,6 +25,7 @@ export interface NativeFunctions {
   attendNative(job: number): void;
   attendRowsNative(job: number): void;
   dotsNative(job: number): void;
+  scaledDotsNative(job: number): void;
   copyNative(job: number): void;
   unpackNative(job: number): void;
   productsNative(job: number): void;
@@ -34,7 +37,7 @@ export interface NativeFunctions {
 
 /** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
 export function nativeFunctions(
-  { koffi: path, attend, dots, copy, unpack, rows, products }: NativeStart,
+  { koffi: path, attend, dots, scaledDots, copy, unpack, rows, products }: NativeStart,
   memory: WebAssembly.Memory,
 ): NativeFunctions {
   const koffi = requireKoffi(path);
@@ -50,6 +53,7 @@ export function nativeFunctions(
     attendNative: jobs(attend),
     attendRowsNative: rows ? jobs(rows.address) : withoutCode,
     dotsNative: jobs(dots),
+    scaledDotsNative: jobs(scaledDots),
     copyNative: jobs(copy),
     unpackNative: unpack === undefined ? withoutCode : jobs(unpack),
     productsNative: products === undefined ? withoutCode : jobs(products),
@@ -63,6 +67,7 @@ export const withoutThread = ({ rows, products }: NativeStart): NativeFunctions 
   attendNative: withoutCode,
   attendRowsNative: withoutCode,
   dotsNative: withoutCode,
+  scaledDotsNative: withoutCode,
   copyNative: withoutCode,
   unpackNative: withoutCode,
   productsNative: withoutCode,

@@ -13,6 +13,7 @@ import {
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
+import { scaledDotsKernels } from './kernels/scaled-dots/scaled-dots.ts';
 import { unpackKernel } from './kernels/unpack/unpack.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { copyProblem } from './self-test/copy-problem.ts';
@@ -20,6 +21,7 @@ import { dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
+import { scaledDotsProblem } from './self-test/scaled-dots-problem.ts';
 import { unpackProblem } from './self-test/unpack-problem.ts';
 import { emulatedKernels } from './testing/emulated-amx.ts';
 import { guardedTiles, runGuarded } from './testing/guarded.ts';
@@ -57,6 +59,12 @@ const dotsProblems = (kind: 'avx512' | 'avx2') =>
       [true, false].map((bf16) => dotsProblem(kind, { rows, columns, depth: 48, bf16 })),
     ),
   );
+const scaledDotsProblems = (kind: 'avx512' | 'avx2') =>
+  [1, 3, 7].flatMap((rows) =>
+    [1, 5, 9].flatMap((columns) =>
+      [32, 160].map((depth) => scaledDotsProblem(kind, { rows, columns, depth })),
+    ),
+  );
 const productsProblems = (kernel: Parameters<typeof productsProblem>[0]) =>
   [1, 16, 37].flatMap((rows) =>
     [16, 31, 50].map((columns) => productsProblem(kernel, { rows, columns, depth: 96 })),
@@ -69,6 +77,18 @@ const kernels: [string, readonly Feature[], Pick<Kernel, 'assemble'>, () => Nati
   ['attend_avx2', vectorFeatures.avx2, attendKernels.avx2, () => attendProblems('avx2')],
   ['dots_avx512', vectorFeatures.avx512, dotsKernels.avx512, () => dotsProblems('avx512')],
   ['dots_avx2', vectorFeatures.avx2, dotsKernels.avx2, () => dotsProblems('avx2')],
+  [
+    'scaled_dots_avx512',
+    vectorFeatures.avx512,
+    scaledDotsKernels.avx512,
+    () => scaledDotsProblems('avx512'),
+  ],
+  [
+    'scaled_dots_avx2',
+    vectorFeatures.avx2,
+    scaledDotsKernels.avx2,
+    () => scaledDotsProblems('avx2'),
+  ],
   ['copy_avx2', vectorFeatures.avx2, copyKernel, () => [1, 64, 301].map(copyProblem)],
   [
     'unpack_avx512',

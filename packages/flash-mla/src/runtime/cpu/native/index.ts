@@ -121,7 +121,7 @@ async function verdictOnAll(
 }
 
 function startOf(
-  { attend, dots, copy, unpack, rows, products }: KernelNames,
+  { attend, dots, scaledDots, copy, unpack, rows, products }: KernelNames,
   code: CodeOf,
   koffi: string,
   system: NativeSystem,
@@ -131,6 +131,7 @@ function startOf(
     koffi,
     attend: place(attend),
     dots: place(dots),
+    scaledDots: place(scaledDots),
     copy: place(copy),
     unpack: unpack === undefined ? undefined : place(unpack),
     rows: rows && { address: place(rows.name), tokens: rows.tokens },

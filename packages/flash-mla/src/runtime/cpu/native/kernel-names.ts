@@ -5,6 +5,8 @@ import type { NativeKind, Selection } from './selection.ts';
 export interface KernelNames {
   readonly attend: string;
   readonly dots: string;
+  /** Products with weights of e4m3. */
+  readonly scaledDots: string;
   /** For bf16 tokens in place, and how many it takes at once. */
   readonly rows: { readonly name: string; readonly tokens: number } | undefined;
   readonly copy: string;
@@ -27,6 +29,7 @@ export function kernelNames({
   return {
     attend: `attend_${vectors}`,
     dots: `dots_${vectors}`,
+    scaledDots: `scaled_dots_${vectors}`,
     copy: 'copy_avx2',
     unpack: bf16Products ? 'unpack_avx512' : undefined,
     rows: bf16Products ? rows : undefined,
@@ -38,9 +41,12 @@ export function kernelNames({
 export const namesOf = ({
   attend,
   dots,
+  scaledDots,
   copy,
   unpack,
   rows,
   products,
 }: KernelNames): readonly string[] =>
-  [attend, dots, copy, unpack, rows?.name, products].filter((name) => name !== undefined);
+  [attend, dots, scaledDots, copy, unpack, rows?.name, products].filter(
+    (name) => name !== undefined,
+  );

@@ -8,6 +8,7 @@ import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
+import { scaledDotsKernels } from './kernels/scaled-dots/scaled-dots.ts';
 import { unpackKernel } from './kernels/unpack/unpack.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { copyProblem } from './self-test/copy-problem.ts';
@@ -15,6 +16,7 @@ import { type DotsShape, dotsProblem } from './self-test/dots-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { type ProductsShape, productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
+import { type ScaledDotsShape, scaledDotsProblem } from './self-test/scaled-dots-problem.ts';
 import { unpackProblem } from './self-test/unpack-problem.ts';
 
 /** Few, small, and yet every part of a kernel: whole and cut tiles, rows and columns, a mask. */
@@ -26,6 +28,11 @@ const shapes: readonly AttendShape[] = [
 const dotsShapes: readonly DotsShape[] = [
   { rows: 7, columns: 9, depth: 48, bf16: true },
   { rows: 3, columns: 5, depth: 64, bf16: false },
+];
+
+const scaledDotsShapes: readonly ScaledDotsShape[] = [
+  { rows: 7, columns: 9, depth: 224, withNaN: true },
+  { rows: 3, columns: 5, depth: 64 },
 ];
 
 const productsShapes: readonly ProductsShape[] = [{ rows: 37, columns: 50, depth: 96 }];
@@ -45,6 +52,10 @@ const all: readonly NativeKernel[] = [
     {
       kernel: dotsKernels[kind],
       problems: () => dotsShapes.map((shape) => dotsProblem(kind, shape)),
+    },
+    {
+      kernel: scaledDotsKernels[kind],
+      problems: () => scaledDotsShapes.map((shape) => scaledDotsProblem(kind, shape)),
     },
   ]),
   {
