@@ -98,7 +98,10 @@ describe('flash-mla inspect', () => {
       (await runCli(['inspect', 'linear', '--device', 'cpu', '--kernels', 'avx2', '--json']))
         .stdout,
     );
-    expect(code).toMatchObject([{ role: 'dots', kernel: 'dots_avx2' }]);
+    expect(code).toMatchObject([
+      { role: 'dots', kernel: 'dots_avx2' },
+      { role: 'scaledDots', kernel: 'scaled_dots_avx2' },
+    ]);
     const append = await runCli(['inspect', 'append', '--device', 'cpu']);
     expect(append.stdout).toMatch(/none: WebAssembly does all of it/);
   });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCpu } from '../../../ops/attention/cpu/testing/problems.ts';
 import { embedding } from '../../../ops/embedding/index.ts';
 import { batchedLinear, linear } from '../../../ops/gemm/index.ts';
+import { expertMlp } from '../../../ops/moe/index.ts';
 import type { Device } from '../../device/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { asCpuBuffer } from '../commands/address.ts';
@@ -55,15 +56,13 @@ describe.skipIf(kind === 'wasm')('weights beside the memory of the device', () =
     ['in place', 'bf16', 'f32', 3, 130, 48],
     ['in place', 'f32', 'f32', 60, 40, 64],
     ['copied, depth of 37', 'bf16', 'bf16', 3, 20, 37],
-    ['copied, e4m3', 'e4m3', 'bf16', 4, 128, 256],
+    ['in place', 'e4m3', 'bf16', 4, 130, 256],
+    ['copied, depth of 40', 'e4m3', 'bf16', 4, 128, 40],
   ])('are multiplied with: %s, %s by %s', (_, dtype, x, count, columns, depth) =>
     expectSame((far) => {
       const weight = weights(device, [columns, depth], dtype, far);
       const blocks = [columns, depth].map((n) => Math.ceil(n / 128));
-      const weightScales =
-        dtype === 'e4m3'
-          ? device.tensor(new Float32Array(blocks[0] * blocks[1]).fill(0.5), blocks, 'f32')
-          : undefined;
+      const weightScales = dtype === 'e4m3' ? weights(device, blocks, 'f32', far) : undefined;
       return linear({ x: rows(count, depth, x), weight, weightScales, dtype: 'f32' } as never);
     }),
   );
@@ -76,6 +75,31 @@ describe.skipIf(kind === 'wasm')('weights beside the memory of the device', () =
       const out = batchedLinear({ x, weight, transposed, dtype: 'f32' });
       expect(out.shape).toEqual([4, 3, columns]);
       return out;
+    }),
+  );
+
+  it.each<[string, Matrix, number]>([
+    ['in place', 'bf16', 48],
+    ['in place', 'e4m3', 160],
+    ['copied, width of 21', 'f32', 21],
+  ])('are those of experts: %s, %s, width %i', (_, dtype, width) =>
+    expectSame((far) => {
+      const [experts, hidden, topK] = [3, 96, 2];
+      const blocksOf = (n: number) => Math.ceil(n / 128);
+      const isScaled = dtype === 'e4m3';
+      return expertMlp({
+        x: rows(5, hidden, 'f32'),
+        experts: device.tensor(Int32Array.from([0, 2, 2, 1, 0, 1, 9, 2, 1, 0]), [5, topK], 'i32'),
+        weights: rows(5, topK, 'f32'),
+        gateUp: weights(device, [experts, 2 * width, hidden], dtype, far),
+        down: weights(device, [experts, hidden, width], dtype, far),
+        gateUpScales: isScaled
+          ? weights(device, [experts, blocksOf(2 * width), blocksOf(hidden)], 'f32', far)
+          : undefined,
+        downScales: isScaled
+          ? weights(device, [experts, blocksOf(hidden), blocksOf(width)], 'f32', far)
+          : undefined,
+      } as never);
     }),
   );
 
