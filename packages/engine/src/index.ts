@@ -27,6 +27,7 @@ export {
 } from './hisparse/memory/hot-buffers.ts';
 export { copyPages, PagedRows, type PagedRowsShape } from './hisparse/memory/paged-rows.ts';
 export {
+  checkHiSparseRoom,
   type HiSparseModel,
   type HiSparseOptions,
   hiSparseOptions,

@@ -1,5 +1,5 @@
 import { EngineOptionError } from './errors.ts';
-import { checkHiSparse, type HiSparseOptions, pagesOfFullBuffer } from './hisparse/options.ts';
+import { checkHiSparse, checkHiSparseRoom, type HiSparseOptions } from './hisparse/options.ts';
 import { defaultBatchSizes } from './runner/batch-sizes.ts';
 
 export interface EngineOptions {
@@ -122,8 +122,7 @@ function check(options: ResolvedOptions): void {
   const { hisparse, outputReserve } = options;
   if (hisparse !== undefined) {
     checkHiSparse(hisparse, options.pageSize);
-    const least = pagesOfFullBuffer(hisparse.deviceBufferSize, options.pageSize) + 1;
-    atLeast('totalPages', least, ' (page 0 and one hot buffer)');
+    checkHiSparseRoom(hisparse, options);
   }
   if (!(outputReserve >= 0 && outputReserve <= 1))
     throw impossible('outputReserve', 'a number from 0 to 1', outputReserve);

@@ -15,6 +15,7 @@ export { gemm } from './gemm/gemm';
 export { multipliesByTiles, useTiles } from './gemm/native';
 export { multipliesWeights } from './gemm/scaled';
 export { rmsNorm } from './norm/rms-norm';
+export { copyRows } from './swap-in/copy-rows';
 export { swapIn } from './swap-in/swap-in';
 export { indexRows } from './indexer/index-rows';
 export { mqaLogits } from './indexer/mqa-logits';

@@ -56,6 +56,12 @@ describe('the configuration of HiSparse', () => {
     expect(parse).toThrow(reason);
   });
 
+  it('has threads enough for a large top-k', () => {
+    const parse = () =>
+      parseHiSparseConfig('{"swap_in_block_size": 32}', { indexTopK: 4096, pageSize: 64 });
+    expect(parse).toThrow('a multiple of 32 from 64 to 1024');
+  });
+
   it('is refused for a model without an indexer', () => {
     const parse = () => parseHiSparseConfig('{}', { indexTopK: undefined, pageSize: 64 });
     expect(parse).toThrow('one with an indexer (index_topk), got one without');
@@ -76,7 +82,7 @@ describe('an engine with HiSparse', () => {
 
   it('needs room for a hot buffer', () => {
     const open = (totalPages: number) => new Engine({ run, transfers }, { ...options, totalPages });
-    expect(() => open(5)).toThrow('an integer of at least 6 (page 0 and one hot buffer)');
+    expect(() => open(5)).toThrow('expected at least 40 tokens (one hot buffer), got 32');
     const { stats } = open(6);
     expect(stats.pages.total).toBe(11);
     expect(stats.hisparse).toEqual({

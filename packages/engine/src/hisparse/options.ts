@@ -21,6 +21,8 @@ export interface HiSparseModel {
   readonly pageSize: number;
 }
 
+const entriesPerThread = 64;
+
 const keys = ['top_k', 'device_buffer_size', 'host_to_device_ratio', 'swap_in_block_size'] as const;
 type Config = Partial<Record<(typeof keys)[number], number>>;
 
@@ -66,8 +68,29 @@ export function checkHiSparse(options: HiSparseOptions, pageSize: number): void 
   if (!(hostToDeviceRatio >= 1 && Number.isFinite(hostToDeviceRatio)))
     throw refuse('host_to_device_ratio', 'a number of at least 1', hostToDeviceRatio);
   const isBlock = swapInBlockSize % 32 === 0 && swapInBlockSize >= 32 && swapInBlockSize <= 1024;
-  if (!isBlock)
-    throw refuse('swap_in_block_size', 'a multiple of 32 from 32 to 1024', swapInBlockSize);
+  // A thread looks after so many entries of the top-k at most.
+  const least = Math.max(32, Math.ceil(topK / (32 * entriesPerThread)) * 32);
+  if (!isBlock || swapInBlockSize < least)
+    throw refuse('swap_in_block_size', `a multiple of 32 from ${least} to 1024`, swapInBlockSize);
+}
+
+/**
+ * Pages of a device that serves at least one request: page 0, which is reserved, and a hot buffer.
+ *
+ * @throws EngineOptionError where the device has fewer.
+ */
+export function checkHiSparseRoom(
+  { deviceBufferSize }: HiSparseOptions,
+  { pageSize, totalPages }: { readonly pageSize: number; readonly totalPages: number },
+): void {
+  const least = pagesOfFullBuffer(deviceBufferSize, pageSize);
+  if (totalPages > least) return;
+  throw refuse(
+    'the device cache',
+    `at least ${least * pageSize} tokens (one hot buffer)`,
+    (totalPages - 1) * pageSize,
+    'Give the cache more tokens, or make device_buffer_size smaller.',
+  );
 }
 
 /** Pages of a hot buffer: H slots and, in a page of its own, the newest token. */

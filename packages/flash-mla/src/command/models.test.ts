@@ -83,6 +83,12 @@ describe('generate', () => {
     [['serve', '--hisparse-config', '{}'], /configures --hisparse/],
     [['serve', '--hisparse', '--dtype', 'f32'], /the operations of a device/],
     [['estimate', '--hisparse', '--hisparse-config', '{'], /a JSON object/],
+    [['generate', '--prompt', 'a', '--kv-cache-dtype', 'fp4'], /Allowed choices are bf16, fp8/],
+    [['generate', '--prompt', 'a', '--kv-cache-dtype', 'fp8'], /a model with an indexer/],
+    [['chat', '--dtype', 'f32', '--kv-cache-dtype', 'fp8'], /the cache is f32/],
+    [['serve', '--dtype', 'f32', '--kv-cache-dtype', 'fp8'], /the cache is f32/],
+    [['serve', '--kv-cache-dtype', 'fp8'], /a model with an indexer/],
+    [['estimate', '--dtype', 'bf16', '--kv-cache-dtype', 'fp8'], /a model with an indexer/],
   ])('%j is answered with what is wrong', async (args, message) => {
     const { code, stdout, stderr } = await runCli(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -191,6 +197,11 @@ describe('estimate', () => {
       hostBytesPerSequence: 3 * 4096 * 1152,
     });
     expect(hisparse.sequences).toBeGreaterThan(7 * hisparse.sequencesWithout);
+    const packed = await runCli(['estimate', indexed, ...sparse, '--kv-cache-dtype', 'fp8']);
+    expect(JSON.parse(packed.stdout)).toMatchObject({
+      cacheBytesPerToken: 3 * (656 + 132),
+      hisparse: { deviceBytesPerSequence: 3 * (4096 * 132 + 128 * 656) },
+    });
     const tight = await runCli(['estimate', tales, '--memory', '0.01']);
     expect(tight.stdout).toMatch(/does not fit into 10.2 MiB/);
   });

@@ -1,7 +1,9 @@
-import type { AttentionCall } from '@flash-mla/models';
+import type { AttentionCall, AttentionConfig } from '@flash-mla/models';
 import { flashMlaSparseFwd, flashMlaWithKvCache, getMlaMetadata } from '../ops/attention/index.ts';
 import { batchedLinear } from '../ops/gemm/index.ts';
+import { indexTopK } from '../ops/indexer/index.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
+import { isPacked, pagedCache } from './cache-rows.ts';
 import type { DeviceMatrix } from './device-operations.ts';
 import type { DeviceHotCache } from './hot-cache.ts';
 import { type Run, runsOf } from './runs.ts';
@@ -9,6 +11,20 @@ import type { StepTensors } from './step-tensors.ts';
 
 /** New tokens of a sequence at most that are decoded: more are a prefill. */
 const mostDecoded = 4;
+
+/** Indices of a row that attends to all tokens at least: a power of two, so that kernels stay few. */
+const fewestIndices = 64;
+
+/** Queries, and the rows of a cache that they attend to. */
+interface RowsCall {
+  readonly kCache: Tensor<'bf16' | 'u8'>;
+  readonly config: AttentionConfig;
+  readonly run: Run;
+  readonly queries: Tensor<'bf16'>;
+  readonly indices: Tensor<'i32'>;
+  /** i32 (sequences): leading indices that any of its rows has. Default: all. */
+  readonly topkLength?: Tensor<'i32'>;
+}
 
 /** Attention over the latents: one key and value for all heads, as decoding kernels of MLA compute it. */
 export class AbsorbedAttention {
@@ -50,12 +66,16 @@ export class AbsorbedAttention {
     run: Run,
     queries: Tensor<'bf16'>,
   ): Tensor<'bf16'> {
-    const { numHeads, kvLoraRank: headDimV, softmaxScale } = config;
-    const { 1: columns = 0 } = cache.shape;
+    const { numHeads, kvLoraRank: headDimV, ropeDim, softmaxScale } = config;
+    const kCache = pagedCache(cache, this.#pageSize);
     const { blockTable, cacheSeqlens, schedMeta } = this.#scheduling(run);
+    if (isPacked(kCache)) {
+      const rows = { indices: this.#allTokens(run), topkLength: cacheSeqlens };
+      return this.#attendRows({ kCache, config, run, queries, ...rows });
+    }
     const { out, lse } = flashMlaWithKvCache({
-      q: queries.reshape([run.sequences.length, run.count, numHeads, columns]),
-      kCache: this.#paged(cache),
+      q: queries.reshape([run.sequences.length, run.count, numHeads, headDimV + ropeDim]),
+      kCache: kCache as Tensor<'bf16'>,
       ...{ blockTable, cacheSeqlens, headDimV, schedMeta, softmaxScale, causal: true },
     });
     this.#step.keep(lse);
@@ -70,43 +90,71 @@ export class AbsorbedAttention {
     chosen: Tensor<'i32'>,
   ): Tensor<'bf16'> {
     const { row, count, sequences } = run;
-    const { numHeads, kvLoraRank: headDimV, softmaxScale } = config;
     const { 1: columns = 0, 0: tokens = 0 } = cache.shape;
     const { 1: topK = 0 } = chosen.shape;
     const b = sequences.length;
     const given = chosen.slice(0, row, row + b * count);
     const isHot = sequences[0]?.hotRow !== undefined;
-    const own = isHot && this.hot ? this.hot.locate(cache, given, run) : given;
-    if (count <= mostDecoded) {
-      const schedMeta = this.#step.share(`sparse schedule ${row}`, () => {
-        const [made] = getMlaMetadata();
-        this.#step.keep({ [Symbol.dispose]: () => made.dispose() });
-        return made;
-      });
-      const { out, lse } = flashMlaWithKvCache({
-        q: queries.reshape([b, count, numHeads, columns]),
-        kCache: this.#paged(cache),
-        indices: own.reshape([b, count, topK]),
-        ...{ headDimV, schedMeta, softmaxScale },
-      });
-      this.#step.keep(lse);
-      return this.#step.keep(out);
-    }
+    const indices = isHot && this.hot ? this.hot.locate(cache, given, run) : given;
+    const kCache = pagedCache(cache, this.#pageSize);
+    if (count <= mostDecoded || isPacked(kCache))
+      return this.#attendRows({ kCache, config, run, queries, indices });
     const { out, maxLogits, lse } = flashMlaSparseFwd({
       q: queries,
       kv: cache.reshape([tokens, 1, columns]) as Tensor<'bf16'>,
-      indices: own.reshape([b * count, 1, topK]),
-      ...{ smScale: softmaxScale, dV: headDimV },
+      indices: indices.reshape([b * count, 1, topK]),
+      ...{ smScale: config.softmaxScale, dV: config.kvLoraRank },
     });
     this.#step.keep(maxLogits);
     this.#step.keep(lse);
     return this.#step.keep(out);
   }
 
-  #paged(cache: DeviceMatrix): Tensor<'bf16'> {
-    const { 1: columns = 0, 0: tokens = 0 } = cache.shape;
-    const shape = [tokens / this.#pageSize, this.#pageSize, 1, columns];
-    return cache.reshape(shape) as Tensor<'bf16'>;
+  /** Attends to rows of the cache: i32 (rows of the run, K). */
+  #attendRows({ kCache, config, run, queries, indices, topkLength }: RowsCall): Tensor<'bf16'> {
+    const { row, count, sequences } = run;
+    const { numHeads, kvLoraRank: headDimV, ropeDim, softmaxScale } = config;
+    const { 1: most = 0 } = indices.shape;
+    const schedMeta = this.#step.share(`sparse schedule ${row} ${most}`, () => {
+      const [made] = getMlaMetadata();
+      this.#step.keep({ [Symbol.dispose]: () => made.dispose() });
+      return made;
+    });
+    const b = sequences.length;
+    const { out, lse } = flashMlaWithKvCache({
+      q: queries.reshape([b, count, numHeads, headDimV + ropeDim]),
+      kCache: kCache as Tensor<'bf16'>,
+      indices: indices.reshape([b, count, most]),
+      ...{ headDimV, schedMeta, softmaxScale, topkLength },
+    });
+    this.#step.keep(lse);
+    return this.#step.keep(out);
+  }
+
+  /**
+   * Where all tokens of each row are, i32 (rows of the run, K), −1 behind the last: of logits that are all
+   * alike, the first ones are the largest. The same for all layers of a step.
+   */
+  #allTokens(run: Run): Tensor<'i32'> {
+    return this.#step.share(`all tokens ${run.row}`, () => {
+      const { count, sequences } = run;
+      const { blockTable } = this.#scheduling(run);
+      const rows = sequences.length * count;
+      const longest = Math.max(...sequences.map(({ start }) => start + count));
+      const k = Math.max(fewestIndices, 2 ** Math.ceil(Math.log2(longest)));
+      const ends = Int32Array.from({ length: rows }, (_, i) => {
+        const { start = 0 } = sequences[Math.floor(i / count)] ?? {};
+        return start + (i % count) + 1;
+      });
+      const logits = this.#step.device.empty([rows, k], 'f32');
+      logits.fill(0);
+      const out = this.#step.empty([rows, k], 'i32');
+      const paged = { blockTable, pageSize: this.#pageSize };
+      indexTopK({ logits, k, ends: this.#step.integers(ends), ...paged, out });
+      // What is enqueued afterwards may use its memory again.
+      logits.dispose();
+      return out;
+    });
   }
 
   /** Queries in the space of the cache's rows: what is not rotated is absorbed. */

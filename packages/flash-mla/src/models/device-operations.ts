@@ -7,6 +7,7 @@ import type {
   LatentWrite,
   Linear,
   MlpWeights,
+  ModelConfig,
   MoeWeights,
   Operations,
   RoutingConfig,
@@ -22,6 +23,8 @@ import { rmsNorm } from '../ops/norm/index.ts';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
 import { AbsorbedAttention } from './absorbed-attention.ts';
+import { checkCacheDType, type ModelCacheDType } from './cache-dtype.ts';
+import { cacheColumns, checkCacheRows } from './cache-rows.ts';
 import { DeviceRunner } from './device-runner.ts';
 import { ExpandedAttention } from './expanded-attention.ts';
 import { DeviceHotCache } from './hot-cache.ts';
@@ -33,9 +36,16 @@ import { writeLatents } from './write-latents.ts';
 /** bf16 or f32, two dimensions, contiguous. Vectors are matrices of one row. */
 export type DeviceMatrix = Tensor<'bf16' | 'f32'>;
 
+export interface DeviceOperationsOptions {
+  /** Of what lies between the operations. Default: bf16 on CUDA, float32 elsewhere. */
+  readonly activations?: 'bf16' | 'f32';
+  /** Of the cache's rows. Default bf16. */
+  readonly kvCacheDType?: ModelCacheDType;
+}
+
 /**
  * The operations of models on a device: weights in bf16 or, where the checkpoint has them so, e4m3; the
- * cache in bf16; the hidden state and logits in float32. What else lies between the operations is bf16 on
+ * cache in bf16 or packed FP8 rows; the hidden state and logits in float32. What else lies between the operations is bf16 on
  * CUDA, whose tensor cores take nothing else, and float32 elsewhere. Calls only enqueue.
  */
 export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<DeviceMatrix> {
@@ -45,6 +55,7 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   readonly createHotCache?: NonNullable<Operations<DeviceMatrix>['createHotCache']>;
   /** Of what lies between the operations. */
   readonly #activations: 'bf16' | 'f32';
+  readonly #cacheDType: ModelCacheDType;
   readonly #device: Device;
   readonly #step: StepTensors;
   readonly #absorbed: AbsorbedAttention;
@@ -53,8 +64,9 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   /** Of weights in e4m3. */
   readonly #scales = new WeakMap<DeviceMatrix, Tensor<'f32'>>();
 
-  /** `activations`: default bf16 on CUDA, float32 elsewhere. */
-  constructor(device: Device, { activations }: { readonly activations?: 'bf16' | 'f32' } = {}) {
+  constructor(device: Device, options: DeviceOperationsOptions = {}) {
+    const { activations, kvCacheDType } = options;
+    this.#cacheDType = checkCacheDType('kvCacheDType', kvCacheDType);
     this.#device = device;
     const { backend } = device.info;
     const isCuda = backend === 'cuda' || backend === 'sim';
@@ -67,8 +79,9 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     }
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
     this.#expanded = new ExpandedAttention(this.#step, this.pageSize);
-    // Dense attention takes no float32.
-    this.forms = this.#activations === 'bf16' ? ['absorbed', 'expanded'] : ['absorbed'];
+    // Dense attention takes neither float32 nor packed rows.
+    const isDense = this.#activations === 'bf16' && this.#cacheDType === 'bf16';
+    this.forms = isDense ? ['absorbed', 'expanded'] : ['absorbed'];
     this.#choice = new TokenChoice(this.#step, this.pageSize);
     // A GPU in a browser cannot read memory of the host.
     if (backend === 'webgpu') return;
@@ -95,9 +108,15 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     return this.#choice.choose(call);
   }
 
+  checkModel(config: ModelConfig): void {
+    checkCacheRows(config, this.#cacheDType);
+  }
+
   createCache(pages: number, columns: number): DeviceMatrix {
-    const cache = this.#device.empty([pages * this.pageSize, columns], 'bf16');
-    return cache;
+    const dtype = this.#cacheDType === 'fp8' ? 'u8' : 'bf16';
+    const shape = [pages * this.pageSize, cacheColumns(columns, this.#cacheDType)];
+    // Nothing but what takes a cache sees this matrix.
+    return this.#device.empty(shape, dtype) as Tensor as DeviceMatrix;
   }
 
   /** Vectors, which are few, stay float32; so do keys and values from the latent of an e4m3 checkpoint. */

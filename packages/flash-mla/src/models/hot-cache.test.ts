@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { InvalidArgumentError } from '@flash-mla/core';
 import {
   Engine,
   EngineOptionError,
@@ -15,29 +16,19 @@ import {
   ModelOptionError,
   PlainOperations,
   parseConfig,
+  readConfig,
 } from '@flash-mla/models';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dataPath, tinyConfig } from '../../../models/src/testing/data.ts';
-import { checkpointFiles } from '../../../models/src/testing/memory-files.ts';
-import { tinyTensors } from '../../../models/src/testing/tiny-weights.ts';
+import { tinyConfig } from '../../../models/src/testing/data.ts';
 import { openDevice } from '../open-device.ts';
 import { uniform } from '../ops/bench/random.ts';
 import type { Device } from '../runtime/device/device.ts';
 import { DeviceOperations } from './device-operations.ts';
+import { loadModel } from './load-model.ts';
+import { indexedFiles } from './testing/tiny-indexed.ts';
 
-/** A tiny GLM-5 whose second layer shares the choice of the first. */
-const text = JSON.stringify({
-  ...JSON.parse(tinyConfig('glm-moe-dsa')),
-  indexer_types: ['full', 'shared', 'full'],
-});
-const config = parseConfig(text);
 const json = '{ "device_buffer_size": 64, "host_to_device_ratio": 4 }';
-
-async function modelFiles(): Promise<ModelFiles> {
-  const list = JSON.parse(readFileSync(dataPath('tiny/glm-moe-dsa/tensors.json'), 'utf8'));
-  const own = Object.entries(list).filter(([name]) => !name.includes('layers.1.self_attn.indexer'));
-  return checkpointFiles(text, tinyTensors(Object.fromEntries(own) as typeof list), 1);
-}
+const modelFiles = () => indexedFiles('glm-moe-dsa, shared');
 
 interface Prompt {
   readonly tokens: readonly number[];
@@ -55,8 +46,8 @@ describe('HiSparse on the processor', () => {
   });
   afterAll(() => device.dispose());
 
-  const load = (hisparse: HiSparseOptions | undefined): Promise<LoadedRunner> =>
-    loadRunner(new DeviceOperations(device), files, config, {
+  const load = async (hisparse: HiSparseOptions | undefined): Promise<LoadedRunner> =>
+    loadRunner(new DeviceOperations(device), files, await readConfig(files), {
       ...sizes,
       ...(hisparse && { hisparse }),
     });
@@ -96,8 +87,8 @@ describe('HiSparse on the processor', () => {
 
   it('gives the tokens that it gives without', async () => {
     const next = uniform(18);
-    // Around the top-k of 32, the buffer of 64 and the borders of pages; two begin alike.
-    const lengths = [5, 31, 33, 62, 63, 64, 65, 66, 127, 130, 200, 200];
+    // Two begin alike. hisparse-runs.test.ts has all lengths around the top-k, the buffer and the pages.
+    const lengths = [33, 65, 200, 200];
     const prompts = lengths.map((length, i) => ({
       tokens: Array.from({ length }, (_, j) =>
         j < 130 && length === 200 ? (37 * j) % 500 : Math.floor(next() * 500),
@@ -131,8 +122,14 @@ describe('HiSparse is refused before anything is loaded', () => {
     ['malformed JSON', 'glm-moe-dsa', '{', 'a JSON object'],
     ['another top_k', 'glm-moe-dsa', '{ "top_k": 2048 }', "which the model's indexer chooses"],
     ['a buffer that is no page', 'glm-moe-dsa', '{ "device_buffer_size": 33 }', 'a multiple'],
+    [
+      'a buffer that the device cannot hold',
+      'glm-moe-dsa',
+      '{ "device_buffer_size": 640 }',
+      'at least 704 tokens (one hot buffer), got 576',
+    ],
   ] as const)('%s', (_, name, wanted, expected) => {
-    const run = () => hiSparseFor(parseConfig(tinyConfig(name)), ops, wanted);
+    const run = () => hiSparseFor(parseConfig(tinyConfig(name)), ops, wanted, 10);
     expect(run).toThrow(EngineOptionError);
     expect(run).toThrow(expected);
   });
@@ -156,6 +153,27 @@ describe('HiSparse is refused before anything is loaded', () => {
     expect(read).toEqual([]);
   });
 });
+
+describe('a cache of packed rows', () => {
+  it('is refused for a model without an indexer before weights are read', async () => {
+    await using device = await openDevice('cpu');
+    const ops = new DeviceOperations(device, { kvCacheDType: 'fp8' });
+    const config = parseConfig(tinyConfig('deepseek-v3'));
+    const files = { name: 'none', text: async () => undefined, tensors: unread };
+    const loading = loadRunner(ops, files, config, sizes);
+    await expect(loading).rejects.toThrow(ModelOptionError);
+    await expect(loading).rejects.toThrow('512 + 64 values, no indexer');
+  });
+
+  it('has no other element types, and none in float32', async () => {
+    const wrong = { kvCacheDType: 'fp4' as 'fp8' };
+    await expect(loadModel('@flash-mla/tales', wrong)).rejects.toThrow('bf16 or fp8');
+    const plain = { dtype: 'f32', kvCacheDType: 'fp8' } as const;
+    await expect(loadModel('@flash-mla/tales', plain)).rejects.toThrow(InvalidArgumentError);
+  });
+});
+
+const unread = () => Promise.reject(new Error('a file of weights was read'));
 
 function tokenizer(): string {
   return readFileSync(new URL('../../../tales/tokenizer.json', import.meta.url), 'utf8');

@@ -19,8 +19,13 @@ export {
   TokenizerError,
   UnsupportedModelError,
 } from '@flash-mla/models';
+export type { ModelCacheDType } from './cache-dtype.ts';
 export { createOperations } from './create-operations.ts';
-export { type DeviceMatrix, DeviceOperations } from './device-operations.ts';
+export {
+  type DeviceMatrix,
+  DeviceOperations,
+  type DeviceOperationsOptions,
+} from './device-operations.ts';
 export {
   checkModelAnswers,
   type DeviceModelOptions,

@@ -4,13 +4,14 @@ import { appendLatents } from '../ops/latent/index.ts';
 import { rmsNorm } from '../ops/norm/index.ts';
 import { applyRope } from '../ops/rope/index.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
+import { isPacked, pagedCache } from './cache-rows.ts';
 import type { DeviceMatrix } from './device-operations.ts';
 import type { DeviceHotCache } from './hot-cache.ts';
 import { type StepTensors, slotIn } from './step-tensors.ts';
 
 /**
- * Norms latents, rotates keys, writes both to the cache (with HiSparse to the host's as well), and rotates queries: in one launch where the device
- * has a kernel for all of it.
+ * Norms latents, rotates keys, writes both to the cache (with HiSparse to the host's as well), and rotates
+ * queries: in one launch where the device has a kernel for all of it.
  *
  * @returns (rows, heads, latent + rope), bf16: queries in the space of the cache's rows, of which the rotated
  *   part is there.
@@ -34,14 +35,14 @@ export function writeLatents(
       ? slotIn(pages, position, pageSize)
       : (hot?.deviceRowOf(hotRow, position) ?? -1),
   );
-  const { 0: tokens = 0 } = cache.shape;
-  const paged = cache.reshape([tokens / pageSize, pageSize, 1, columns]) as Tensor<'bf16'>;
+  const paged = pagedCache(cache, pageSize);
   const weight = norm.reshape([kvLoraRank]);
   const { backend } = step.device.info;
-  if (backend === 'cuda' || backend === 'sim') {
+  if (!isPacked(paged) && (backend === 'cuda' || backend === 'sim')) {
     const angles = { cos, sin, pairs };
+    const kCache = paged as Tensor<'bf16'>;
     appendLatents({
-      ...{ latents, weight, eps, ...angles, queries: own, rotatedQueries, kCache: paged, slots },
+      ...{ latents, weight, eps, ...angles, queries: own, rotatedQueries, kCache, slots },
     });
     hot?.keepNewest(cache, slots, sequences);
     return all;

@@ -49,7 +49,14 @@ export {
   packedLayouts,
   quantizeKvCache,
 } from './kv-cache/reference/index.ts';
-export { copyMisses, type MissCopy, type SwapInCounts, swapIn } from './swap-in/reference.ts';
+export {
+  copyMisses,
+  copyRows,
+  type MissCopy,
+  type RowCopy,
+  type SwapInCounts,
+  swapIn,
+} from './swap-in/reference.ts';
 export type {
   Integers,
   MissPlan,

@@ -29,6 +29,7 @@ export async function* checkModelOn<Matrix>(
 ): AsyncGenerator<PromptCheck> {
   const files = typeof pathOrPackage === 'string' ? await findModel(pathOrPackage) : pathOrPackage;
   const config = await readConfig(files);
+  ops.checkModel?.(config);
   const weights = await loadWeights(files, config, ops, options);
   const release = (matrices: readonly Matrix[]) => {
     for (const matrix of matrices) ops.release(matrix);

@@ -1,4 +1,5 @@
 import {
+  checkHiSparseRoom,
   Engine,
   type EngineOptions,
   type HiSparseOptions,
@@ -100,7 +101,8 @@ export interface LoadedRunner {
 
 /**
  * Loads the weights of a checkpoint and makes what runs an engine's steps with them. Throws CheckpointError,
- * FileFormatError, and {@link ModelOptionError} where the cache does not fit into memory.
+ * FileFormatError, and {@link ModelOptionError} where the cache does not fit into memory or the operations
+ * cannot compute the model.
  */
 export async function loadRunner<Matrix>(
   ops: Operations<Matrix> & WeightStore<Matrix>,
@@ -116,6 +118,7 @@ export async function loadRunner<Matrix>(
   }: Pick<EngineOptions, 'maxModelLength' | 'totalPages' | 'maxRunning' | 'hisparse'> &
     Pick<LoadModelOptions, 'onProgress' | 'signal'>,
 ): Promise<LoadedRunner> {
+  ops.checkModel?.(config);
   const progress = { ...(onProgress && { onProgress }), ...(signal && { signal }) };
   const weights = await loadWeights(files, config, ops, progress);
   const decoder = new Decoder(config, ops, weights, maxModelLength);
@@ -180,16 +183,21 @@ export async function readModelFiles(files: ModelFiles) {
 
 /**
  * HiSparse's options for a model and the operations of a device. Throws EngineOptionError for what the model
- * cannot have, and {@link ModelOptionError} for operations that keep nothing in memory of the host.
+ * cannot have and for a device cache without room for a hot buffer, and {@link ModelOptionError} for operations
+ * that keep nothing in memory of the host.
+ *
+ * @param totalPages pages of the device's cache, the reserved one included.
  */
 export function hiSparseFor(
   { indexer }: ModelConfig,
   { pageSize, createHotCache }: DeviceTraits,
   wanted: boolean | string | undefined,
+  totalPages: number,
 ): HiSparseOptions | undefined {
   if (wanted === undefined || wanted === false) return undefined;
   const json = wanted === true ? '{}' : wanted;
   const options = parseHiSparseConfig(json, { indexTopK: indexer?.topK, pageSize });
+  checkHiSparseRoom(options, { pageSize, totalPages });
   if (createHotCache !== undefined) return options;
   throw new ModelOptionError({
     subject: 'hisparse',
@@ -213,13 +221,14 @@ function engineOptionsOf(
 ): EngineOptions {
   const { maxPositions } = config;
   const { pageSize, createRunner } = ops;
-  const hisparse = hiSparseFor(config, ops, wanted);
   const tokens = maxTokens ?? Math.min(maxPositions, defaultCacheTokens);
   checkCount('maxTokens', tokens, 2);
+  // One more: the engine keeps page 0 for itself.
+  const totalPages = Math.ceil(tokens / pageSize) + 1;
+  const hisparse = hiSparseFor(config, ops, wanted, totalPages);
   checkCount('maxSequences', maxSequences, 1);
   return {
-    // One more: the engine keeps page 0 for itself.
-    totalPages: Math.ceil(tokens / pageSize) + 1,
+    totalPages,
     // With HiSparse a sequence has to fit on the host only.
     maxModelLength: Math.max(
       2,

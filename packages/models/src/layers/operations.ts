@@ -1,5 +1,10 @@
 import type { ModelRunner } from '@flash-mla/engine';
-import type { AttentionConfig, IndexerConfig, RoutingConfig } from '../config/model-config.ts';
+import type {
+  AttentionConfig,
+  IndexerConfig,
+  ModelConfig,
+  RoutingConfig,
+} from '../config/model-config.ts';
 import type { LayerCache } from './attention.ts';
 import type { Sequence } from './batch.ts';
 import type { Decoder } from './decoder.ts';
@@ -90,6 +95,9 @@ export interface IndexQueriesCall<Matrix> {
 export interface Operations<Matrix> {
   /** Tokens of a page of the cache. */
   readonly pageSize: number;
+
+  /** Throws ModelOptionError for a model that these operations cannot compute, before weights are loaded. */
+  readonly checkModel?: (config: ModelConfig) => void;
 
   /** A matrix for results; what it holds is undefined. */
   empty(rows: number, columns: number): Matrix;

@@ -65,7 +65,7 @@ async function loadOn<Matrix>(
     const { pageSize } = operations;
     // One more: page 0 belongs to nobody.
     const totalPages = Math.ceil(maxTokens / pageSize) + 1;
-    const hisparse = hiSparseFor(config, operations, wanted);
+    const hisparse = hiSparseFor(config, operations, wanted, totalPages);
     const sizes = { maxModelLength, totalPages, maxRunning, ...(hisparse && { hisparse }) };
     const { runner } = await loadModelRunner(operations, files, config, sizes);
     return { runner, pageSize, totalPages, hisparse, dispose };

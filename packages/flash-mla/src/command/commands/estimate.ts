@@ -2,16 +2,24 @@ import { freemem } from 'node:os';
 import type { ModelConfig, Parameters } from '@flash-mla/models';
 import { type Command, Option } from 'commander';
 import { byteSize, significant } from '../../ops/bench/numbers.ts';
+import { packedRows } from '../../runtime/tensor/packed-rows.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { jsonText } from '../json.ts';
 import { copyBandwidth } from '../models/copy-bandwidth.ts';
-import { addHiSparseOptions, demoModel, hiSparseOf, type ModelFlags } from '../models/options.ts';
+import {
+  addCacheDTypeOption,
+  addHiSparseOptions,
+  demoModel,
+  hiSparseOf,
+  type ModelFlags,
+  refuseCacheDType,
+} from '../models/options.ts';
 import { integer, number } from '../option-values.ts';
 import { addNotes } from '../terminal/help.ts';
 import { formatTable } from '../terminal/table.ts';
 
-interface EstimateFlags extends Pick<ModelFlags, 'hisparse' | 'hisparseConfig'> {
+interface EstimateFlags extends Pick<ModelFlags, 'hisparse' | 'hisparseConfig' | 'kvCacheDtype'> {
   readonly dtype: 'f32' | 'bf16' | 'fp8';
   readonly context: number;
   readonly memory?: number;
@@ -20,7 +28,7 @@ interface EstimateFlags extends Pick<ModelFlags, 'hisparse' | 'hisparseConfig'> 
 }
 
 const weightBytes = { f32: 4, bf16: 2, fp8: 1 } as const;
-/** The cache of an FP8 model is bf16 still. */
+/** Of a value of the cache, which is bf16 for an FP8 model too unless packed rows are asked for. */
 const cacheBytes = { f32: 4, bf16: 2, fp8: 2 } as const;
 /** Tokens of a page on every device. */
 const pageSize = 64;
@@ -43,7 +51,7 @@ export function define(command: Command): void {
     )
     .option('--bandwidth <GB/s>', 'of its memory (default: measured here)', number(0.001, 1e6))
     .option('--json', 'print JSON only');
-  addHiSparseOptions(command);
+  addHiSparseOptions(addCacheDTypeOption(command));
   addNotes(command, [
     'Reads config.json only. The ceiling of decoding is the memory’s bandwidth divided by the bytes that a ' +
       'token reads: the weights it uses and the cache before it. Computing takes its time beside that.',
@@ -57,8 +65,13 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   const name = command.args[0] ?? demoModel;
   const config = await readConfig(await findModel(name));
   const parameters = parametersOf(config);
+  const isPacked = flags.kvCacheDtype === 'fp8';
+  if (flags.dtype === 'f32') refuseCacheDType(flags.kvCacheDtype);
+  if (isPacked) (await import('../../models/cache-rows.ts')).checkCacheRows(config, 'fp8');
   const cache = {
-    rows: cacheValuesPerToken(config) * cacheBytes[flags.dtype],
+    rows: isPacked
+      ? config.numLayers * packedRows.v32.rowBytes
+      : cacheValuesPerToken(config) * cacheBytes[flags.dtype],
     indexKeys:
       indexKeysPerToken(config) * (flags.dtype === 'f32' ? indexKeyBytes.f32 : indexKeyBytes.e4m3),
   };

@@ -6,17 +6,20 @@ import { UsageError } from '../../ops/bench/usage-error.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import {
+  addCacheDTypeOption,
   addDTypeAndDevice,
   addHiSparseOptions,
   demoModel,
   hiSparseOf,
   type ModelFlags,
+  refuseCacheDType,
 } from '../models/options.ts';
 import { integer, list, number } from '../option-values.ts';
 import { loadServer } from '../server-package.ts';
 import { addNotes } from '../terminal/help.ts';
 
-interface ServeFlags extends Pick<ModelFlags, 'device' | 'dtype' | 'hisparse' | 'hisparseConfig'> {
+interface ServeFlags
+  extends Pick<ModelFlags, 'device' | 'dtype' | 'kvCacheDtype' | 'hisparse' | 'hisparseConfig'> {
   readonly name?: string;
   readonly alias?: string[];
   readonly reasoningField: 'both' | 'reasoning' | 'reasoning_content' | 'none';
@@ -45,7 +48,7 @@ export function define(command: Command): void {
   command
     .argument('[model]', `a Hugging Face folder or an installed package (default: ${demoModel})`)
     .optionsGroup('Model:');
-  addHiSparseOptions(addDTypeAndDevice(command, 'bf16'))
+  addHiSparseOptions(addCacheDTypeOption(addDTypeAndDevice(command, 'bf16')))
     .option('--name <name>', 'its name in requests (default: the last part of its path)')
     .option('--alias <names>', 'further names', list)
     .addOption(
@@ -134,12 +137,20 @@ export async function run(command: Command, context: CommandContext): Promise<nu
 }
 
 /** What the model is computed with, in the engine's thread. */
-export function operationsFor({ device, dtype }: Pick<ModelFlags, 'device' | 'dtype'>) {
+export function operationsFor({
+  device,
+  dtype,
+  kvCacheDtype,
+}: Pick<ModelFlags, 'device' | 'dtype' | 'kvCacheDtype'>) {
   if (dtype === 'f32') {
+    refuseCacheDType(kvCacheDtype);
     if (device === 'auto' || device === 'cpu') return {};
     throw new UsageError(`--device ${device}: --dtype f32 runs on the processor only.`);
   }
-  const options = { device: device === 'auto' ? 'cpu' : device };
+  const options = {
+    device: device === 'auto' ? 'cpu' : device,
+    ...(kvCacheDtype && { kvCacheDType: kvCacheDtype }),
+  };
   return { operations: { module: import.meta.resolve('flash-mla/models'), options } };
 }
 

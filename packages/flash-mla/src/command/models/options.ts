@@ -1,5 +1,6 @@
 import type { GenerateOptions, LanguageModel, Prompt } from '@flash-mla/models';
 import { type Command, Option } from 'commander';
+import { type ModelCacheDType, modelCacheDTypes } from '../../models/cache-dtype.ts';
 import type { ModelDType } from '../../models/load-model.ts';
 import { UsageError } from '../../ops/bench/usage-error.ts';
 import type { Device } from '../../runtime/device/device.ts';
@@ -15,6 +16,7 @@ export const demoModel = '@flash-mla/tales';
 export interface ModelFlags {
   readonly device: string;
   readonly dtype: ModelDType;
+  readonly kvCacheDtype?: ModelCacheDType;
   readonly context?: number;
   readonly hisparse?: boolean;
   readonly hisparseConfig?: string;
@@ -51,12 +53,22 @@ export function addDTypeAndDevice(command: Command, dtype: ModelDType): Command 
     );
 }
 
+/** What the rows of the cache are, for commands that run a model in bf16. */
+export function addCacheDTypeOption(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--kv-cache-dtype <dtype>',
+      'bf16, or fp8: packed rows, for models with an indexer (default: bf16)',
+    ).choices(modelCacheDTypes),
+  );
+}
+
 export function addModelOptions(command: Command): Command {
   command.argument(
     '[model]',
     `a Hugging Face folder or an installed package (default: ${demoModel})`,
   );
-  addDTypeAndDevice(command, 'bf16').option(
+  addCacheDTypeOption(addDTypeAndDevice(command, 'bf16')).option(
     '--context <n>',
     'tokens that the cache holds (default: what the model can, at most 8192)',
     integer(2, 2 ** 26),
@@ -66,14 +78,21 @@ export function addModelOptions(command: Command): Command {
 
 /** The device of a command line; undefined: the library opens the processor, or needs none. */
 export async function deviceFor(
-  { device, dtype }: Pick<ModelFlags, 'device' | 'dtype'>,
+  { device, dtype, kvCacheDtype }: Pick<ModelFlags, 'device' | 'dtype' | 'kvCacheDtype'>,
   context: CommandContext,
 ): Promise<Device | undefined> {
+  if (dtype === 'f32') refuseCacheDType(kvCacheDtype);
   if (device === 'auto') return undefined;
   if (dtype === 'f32' && device !== 'cpu') {
     throw new UsageError(`--device ${device}: --dtype f32 runs on the processor only.`);
   }
   return dtype === 'f32' ? undefined : openFor({ device }, context);
+}
+
+/** Throws {@link UsageError}: a model in float32 has its cache in float32. */
+export function refuseCacheDType(kvCacheDtype: ModelCacheDType | undefined): void {
+  if (kvCacheDtype === undefined) return;
+  throw new UsageError(`--kv-cache-dtype ${kvCacheDtype}: the cache is f32 with --dtype f32.`);
 }
 
 /** Options of every command that generates. */
@@ -127,12 +146,13 @@ export function samplingOptions(flags: SamplingFlags): GenerateOptions {
 /** Loads a model with a bar, and disposes of it when the process ends. */
 export async function loadFor(
   name: string | undefined,
-  { context: maxTokens, device: spec, dtype, ...flags }: ModelFlags,
+  { context: maxTokens, device: spec, dtype, kvCacheDtype, ...flags }: ModelFlags,
   context: CommandContext,
 ): Promise<LanguageModel> {
   const hisparse = hiSparseOf(flags);
   const { loadModel } = await import('../../models/load-model.ts');
-  const device = await deviceFor({ device: spec, dtype }, context);
+  const cache = kvCacheDtype && { kvCacheDtype };
+  const device = await deviceFor({ device: spec, dtype, ...cache }, context);
   const progress = startProgress(context.progress);
   context.onExit(() => progress.stop());
   const model = await loadModel(name ?? demoModel, {
@@ -140,6 +160,7 @@ export async function loadFor(
     ...(device !== undefined && { device }),
     ...(maxTokens !== undefined && { maxTokens }),
     ...(hisparse !== false && { hisparse }),
+    ...(kvCacheDtype && { kvCacheDType: kvCacheDtype }),
     signal: context.signal,
     onProgress: (done, total) => {
       const share = Math.round((100 * done) / total);

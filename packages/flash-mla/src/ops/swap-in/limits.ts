@@ -11,3 +11,7 @@ export const [defaultBlockSize, maxBlockSize] = [512, 1024];
 
 /** Entries of a top-k that a thread takes at most. */
 export const entriesPerThread = 64;
+
+/** What a cache's rows may be made of. */
+export type SwapInCacheDType = 'u8' | 'e4m3' | 'bf16' | 'f16';
+export const swapInCacheDTypes = ['u8', 'e4m3', 'bf16', 'f16'] as const;

@@ -151,12 +151,37 @@ export interface MissCopy {
 
 /** Step 7's copies, for one layer. Returns the bytes that were copied. */
 export function copyMisses({ plan, topK, rowBytes, host, device }: MissCopy): number {
+  const { hostRows: sourceRows, deviceRows: targetRows, counts } = plan;
+  const rows = { sourceRows, targetRows, counts, most: topK, rowBytes };
+  return copyRows({ ...rows, source: host, target: device });
+}
+
+/** Rows of one cache that go to rows of another one, in bytes: row r begins at r · rowBytes. */
+export interface RowCopy {
+  readonly source: Uint8Array;
+  readonly target: Uint8Array;
+  readonly rowBytes: number;
+  /** int32 (requests, most): rows that are none are skipped. */
+  readonly sourceRows: Int32Array;
+  readonly targetRows: Int32Array;
+  /** Entries of a request. */
+  readonly most: number;
+  /** int32 (requests): leading entries of each request that are valid; all where it is left out. */
+  readonly counts?: Int32Array;
+}
+
+/** Copies rows in their order: the definition of the operation. Returns the bytes that were copied. */
+export function copyRows(args: RowCopy): number {
+  const { source, target, rowBytes, sourceRows, targetRows, most, counts } = args;
+  const isRow = (row: number, cache: Uint8Array) =>
+    row >= 0 && (row + 1) * rowBytes <= cache.length;
   let copied = 0;
-  for (const [request, count] of plan.counts.entries()) {
-    for (let i = request * topK; i < request * topK + count; i++) {
-      const [from = -1, to = -1] = [plan.hostRows[i], plan.deviceRows[i]];
-      if (from < 0) continue;
-      device.set(host.subarray(from * rowBytes, (from + 1) * rowBytes), to * rowBytes);
+  for (let request = 0; request * most < sourceRows.length; request++) {
+    const count = Math.min(most, counts === undefined ? most : (counts[request] ?? 0));
+    for (let i = request * most; i < request * most + count; i++) {
+      const [from = -1, to = -1] = [sourceRows[i], targetRows[i]];
+      if (!isRow(from, source) || !isRow(to, target)) continue;
+      target.set(source.subarray(from * rowBytes, (from + 1) * rowBytes), to * rowBytes);
       copied += rowBytes;
     }
   }

@@ -17,11 +17,15 @@ import {
   takeContiguous,
 } from '../../runtime/operation/tensors.ts';
 import type { Tensor } from '../../runtime/tensor/tensor.ts';
-import { defaultBlockSize, entriesPerThread, maxBlockSize, maxBufferSize } from './limits.ts';
+import {
+  defaultBlockSize,
+  entriesPerThread,
+  maxBlockSize,
+  maxBufferSize,
+  type SwapInCacheDType,
+  swapInCacheDTypes,
+} from './limits.ts';
 import { swapInOperation } from './operation.ts';
-
-/** What a cache's rows may be made of. */
-export type SwapInCacheDType = 'u8' | 'e4m3' | 'bf16' | 'f16';
 
 /** Arguments of {@link swapIn}. K: `topK`'s columns; H: those of `slotTokens`; P: the caches' page size. */
 export interface SwapInOptions {
@@ -52,7 +56,7 @@ export interface SwapInOptions {
   readonly missCounts?: Tensor<'i32'> | null | undefined;
 }
 
-/** Results of {@link swapIn}. */
+/** Results of {@link swapIn}. Layers that share its top-k replay the plan with {@link copyRows}. */
 export interface SwappedIn {
   /** (requests, K): where each entry of the top-k is in `deviceCache`, page · P + place; −1 for none. */
   readonly locations: Tensor<'i32'>;
@@ -69,7 +73,6 @@ const known = optionNames<keyof SwapInOptions>(
   ...(['hostCache', 'deviceCache', 'blockSize', 'locations', 'plannedHostRows'] as const),
   ...(['plannedDeviceRows', 'missCounts'] as const),
 );
-const cacheDTypes = ['u8', 'e4m3', 'bf16', 'f16'] as const;
 
 /**
  * Brings the K/V rows that queries attend to into the hot buffers of their requests, as HiSparse does in
@@ -93,7 +96,7 @@ export function swapIn(options: SwapInOptions): SwappedIn {
   const seqLens = checkIntegers('seqLens', given.seqLens, device, requests);
   const rows = checkIntegers('rows', given.rows, device, requests);
 
-  checkMatrix('hostCache', hostCache, 4, cacheDTypes, device);
+  checkMatrix('hostCache', hostCache, 4, swapInCacheDTypes, device);
   checkMatrix('deviceCache', deviceCache, 4, [hostCache.dtype], device);
   const [, pageSize = 0, , columns = 0] = hostCache.shape;
   for (const [name, cache] of Object.entries({ hostCache, deviceCache })) {

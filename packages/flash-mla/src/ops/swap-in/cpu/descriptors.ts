@@ -35,3 +35,19 @@ export const swapIn = defineCommand('swapIn', {
   plannedDeviceRows: 'usize',
   missCounts: 'usize',
 });
+
+/** Rows of a paged cache to rows of another one; an item is a part of a request's. */
+export const copyRows = defineCommand('copyRows', {
+  numRequests: 'i32',
+  /** Rows of a request at most. */
+  most: 'i32',
+  rowBytes: 'usize',
+  source: 'usize',
+  target: 'usize',
+  numSourceRows: 'i32',
+  numTargetRows: 'i32',
+  sourceRows: 'usize',
+  targetRows: 'usize',
+  /** 0: all rows are valid. */
+  counts: 'usize',
+});

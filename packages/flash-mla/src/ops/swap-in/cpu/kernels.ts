@@ -2,11 +2,12 @@ import { dtypeSize } from '@flash-mla/core';
 import { addressOf, extentOf } from '../../../runtime/cpu/commands/address.ts';
 import { commandOf } from '../../../runtime/cpu/commands/command.ts';
 import { defineCpuKernel } from '../../../runtime/cpu/kernel.ts';
+import { copyRowsOperation } from '../copy-rows-operation.ts';
 import { numBucketsOf } from '../limits.ts';
 import { swapInOperation } from '../operation.ts';
-import { swapIn } from './descriptors.ts';
+import { copyRows, swapIn } from './descriptors.ts';
 
-/** See assembly/swap-in/swap-in.ts. */
+/** See assembly/swap-in. */
 export const swapInCpuKernels = [
   defineCpuKernel({
     operation: swapInOperation,
@@ -47,6 +48,23 @@ export const swapInCpuKernels = [
         },
         { workspaceBytes: workers * scratchBytes },
       );
+    },
+  }),
+  defineCpuKernel({
+    operation: copyRowsOperation,
+    command(_, { source, target, sourceRows, targetRows, counts }) {
+      return commandOf(copyRows, {
+        numRequests: extentOf(sourceRows, 0),
+        most: extentOf(sourceRows, 1),
+        rowBytes: extentOf(source, 3) * dtypeSize(source.dtype),
+        source: addressOf(source),
+        target: addressOf(target),
+        numSourceRows: extentOf(source, 0) * extentOf(source, 1),
+        numTargetRows: extentOf(target, 0) * extentOf(target, 1),
+        sourceRows: addressOf(sourceRows),
+        targetRows: addressOf(targetRows),
+        counts: addressOf(counts),
+      });
     },
   }),
 ];
