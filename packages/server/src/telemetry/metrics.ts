@@ -127,11 +127,43 @@ export class Metrics {
       { block_size: String(stats().pages.size), num_gpu_blocks: String(total), engine: '0' },
       1,
     );
+    this.#observeProcess();
     this.#loopDelay.enable();
     this.#gauge('mla:event_loop_lag_seconds', 'p99 since the last look.', () => {
       const p99 = this.#loopDelay.percentile(99) / 1e9;
       this.#loopDelay.reset();
       return Number.isFinite(p99) ? p99 : 0;
+    });
+  }
+
+  /** Under the names that Prometheus clients give them, without labels. */
+  #observeProcess(): void {
+    const registers = [this.registry];
+    new Gauge({
+      name: 'process_resident_memory_bytes',
+      help: 'Memory of the process, of all its threads.',
+      registers,
+      collect() {
+        this.set(process.memoryUsage.rss());
+      },
+    });
+    new Gauge({
+      name: 'nodejs_heap_size_used_bytes',
+      help: 'Heap in use by the thread of the sockets.',
+      registers,
+      collect() {
+        this.set(process.memoryUsage().heapUsed);
+      },
+    });
+    new Counter({
+      name: 'process_cpu_seconds_total',
+      help: 'Processor time of the process, of all its threads.',
+      registers,
+      collect() {
+        const { system, user } = process.cpuUsage();
+        this.reset();
+        this.inc((system + user) / 1e6);
+      },
     });
   }
 
