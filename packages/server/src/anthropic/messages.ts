@@ -29,13 +29,17 @@ export async function messages(
     exchange.response.setHeader(name, header);
   const request = await generationOf(context, exchange, fields);
   const id = `msg_${exchange.key.replaceAll('-', '')}`;
-  const head = { id, type: 'message', role: 'assistant', model: fields.model };
+  const head = { id, type: 'message', role: 'assistant', model: fields.model, diagnostics: null };
   if (fields.stream)
     return streamAnswer(
       context,
       exchange,
       [request],
-      new MessageStream(head, request.prompt.length),
+      new MessageStream({
+        message: head,
+        promptTokens: request.prompt.length,
+        requestId: exchange.id,
+      }),
     );
   const answer = new JsonAnswer(exchange.response, earlyHeaders(options));
   exchange.failWith = answer;

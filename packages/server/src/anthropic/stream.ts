@@ -3,30 +3,36 @@ import { type AnswerItem, AnswerItems, type ItemChange } from '../generate/answe
 import type { FinishReason, GenerationEvent, Usage } from '../generate/request.ts';
 import { namedEvent } from '../http/event-stream.ts';
 import type { StreamWriter } from '../http/run-answer.ts';
-import { anthropicError, blockOf, stopOf, usageOf } from './body.ts';
+import { anthropicError, blockOf, deltaUsageOf, stopOf, usageOf } from './body.ts';
+
+export interface MessageStreamOptions {
+  /** What the message has before anything is generated. */
+  readonly message: object;
+  readonly promptTokens: number;
+  /** For errors. */
+  readonly requestId: string;
+}
 
 /** The events of a message. A block for each change of kind: clients take no mixed ones. */
 export class MessageStream implements StreamWriter {
-  readonly #message: object;
-  readonly #promptTokens: number;
+  readonly #options: MessageStreamOptions;
   readonly #items = new AnswerItems();
   #reason: FinishReason | undefined;
   #usage: Usage | undefined;
 
-  /** @param message what the message has before anything is generated */
-  constructor(message: object, promptTokens: number) {
-    this.#message = message;
-    this.#promptTokens = promptTokens;
+  constructor(options: MessageStreamOptions) {
+    this.#options = options;
   }
 
   begin(): string[] {
-    const usage = { input_tokens: this.#promptTokens, output_tokens: 0 };
+    const { message: head, promptTokens } = this.#options;
+    const none = { cachedTokens: 0, outputTokens: 0, reasoningTokens: 0 };
     const message = {
-      ...this.#message,
+      ...head,
       content: [],
+      ...stopOf(undefined),
       stop_reason: null,
-      stop_sequence: null,
-      usage: { ...usage, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
+      usage: usageOf({ ...none, promptTokens }),
     };
     return [event('message_start', { message }), event('ping', {})];
   }
@@ -40,7 +46,7 @@ export class MessageStream implements StreamWriter {
   }
 
   end(): string[] {
-    const usage = this.#usage && usageOf(this.#usage);
+    const usage = this.#usage && deltaUsageOf(this.#usage);
     return [
       event('message_delta', { delta: stopOf(this.#reason), usage }),
       event('message_stop', {}),
@@ -48,7 +54,7 @@ export class MessageStream implements StreamWriter {
   }
 
   fail(error: ApiError): string[] {
-    return [namedEvent('error', anthropicError(error))];
+    return [namedEvent('error', anthropicError(error, this.#options.requestId))];
   }
 
   #change(change: ItemChange): string[] {

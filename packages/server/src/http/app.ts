@@ -12,7 +12,6 @@ import { openAiError, retryHeaders } from './error-body.ts';
 import { Exchange } from './exchange.ts';
 import { isReady } from './health.ts';
 import { readJson } from './json-body.ts';
-import { openApi } from './open-api.ts';
 import { type PostRoute, postRoutes } from './routes.ts';
 
 type Environment = { Bindings: HttpBindings };
@@ -55,7 +54,11 @@ export function createApp(context: ServerContext): Hono<Environment> {
         const file = pageFile(c.req.path);
         return file === undefined ? c.notFound() : c.body(file.body, 200, { ...file.headers });
       });
-  app.get('/openapi.json', (c) => c.json(openApi(context)));
+  app.get('/openapi.json', async (c) => {
+    // Descriptions of all answers, which nothing else needs.
+    const { openApi } = await import('./open-api.ts');
+    return c.json(openApi(context));
+  });
   app.get('/health/live', (c) => live(context, c));
   app.get('/health', (c) => live(context, c));
   app.get('/health/ready', async (c) => {
@@ -145,7 +148,7 @@ function fail(
   { metrics, options }: ServerContext,
   exchange: Exchange,
   cause: unknown,
-  errorBody: (error: ApiError) => object = openAiError,
+  errorBody: (error: ApiError, requestId: string) => object = openAiError,
 ): void {
   const error = apiErrorOf(cause);
   metrics.rejected.inc(metrics.labels({ reason: error.code ?? error.type }));
@@ -153,5 +156,5 @@ function fail(
   if (!exchange.request.complete) exchange.response.setHeader('connection', 'close');
   if (error.status >= 500 && error.status !== 503 && error.status !== 504)
     options.logger.error({ err: error.cause ?? error, id: exchange.id }, 'a request has failed');
-  exchange.json(error.status, errorBody(error), retryHeaders(error));
+  exchange.json(error.status, errorBody(error, exchange.id), retryHeaders(error));
 }

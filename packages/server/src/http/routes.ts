@@ -17,7 +17,7 @@ export interface PostRoute {
   /** Takes part in limits and in the drain of a shutdown. */
   readonly generates: boolean;
   /** The form of errors; OpenAI's where there is none. */
-  readonly errorBody?: (error: ApiError) => object;
+  readonly errorBody?: (error: ApiError, requestId: string) => object;
   readonly handle: (context: ServerContext, exchange: Exchange, body: Body) => Promise<void>;
 }
 

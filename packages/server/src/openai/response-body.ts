@@ -3,6 +3,8 @@ import type { Usage } from '../generate/request.ts';
 import { itemBody } from './response-items.ts';
 import type { ResponsesFields } from './responses-fields.ts';
 
+type ResponseTool = NonNullable<ResponsesFields['tools']>[number];
+
 /** What of a response is known before anything is generated. */
 export interface ResponseHead {
   readonly id: string;
@@ -40,18 +42,23 @@ export function responseBody({ created, fields, id }: ResponseHead, state: Respo
     temperature: fields.temperature ?? null,
     text: { format: fields.text?.format ?? { type: 'text' } },
     tool_choice: fields.tool_choice ?? 'auto',
-    tools: fields.tools ?? [],
+    tools: (fields.tools ?? []).map(toolBody),
     top_p: fields.top_p ?? null,
     truncation: 'disabled',
     metadata: {},
-    usage: usage === undefined ? null : usageOf(usage),
+    // The API's description knows no null here.
+    ...(usage && { usage: usageOf(usage) }),
   };
+}
+
+function toolBody({ parameters = null, strict = null, ...tool }: ResponseTool) {
+  return { ...tool, parameters, strict };
 }
 
 function usageOf({ cachedTokens, outputTokens, promptTokens, reasoningTokens }: Usage) {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedTokens },
+    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
     output_tokens: outputTokens,
     output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: promptTokens + outputTokens,

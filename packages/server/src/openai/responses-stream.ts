@@ -43,8 +43,9 @@ export class ResponsesStream implements StreamWriter {
     return [this.#event(`response.${this.#status}`, { response })];
   }
 
-  fail({ code, message }: ApiError): string[] {
-    const error = { code: code ?? 'server_error', message };
+  fail({ message, status }: ApiError): string[] {
+    // The codes that the API knows; of those few that fit.
+    const error = { code: status === 429 ? 'rate_limit_exceeded' : 'server_error', message };
     const response = responseBody(this.#head, {
       status: 'failed',
       items: this.#items.items,
