@@ -63,10 +63,13 @@ const ignored = [
   'betas',
   'cache_control',
   'context_management',
+  'diagnostics',
   'inference_geo',
   'metadata',
   'service_tier',
   'speed',
+  'user_profile_id',
+  'workspace_id',
 ];
 const refused = {
   mcp_servers: 'This server calls no tools itself.',

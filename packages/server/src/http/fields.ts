@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { badRequest } from '../errors.ts';
+import { unknownInside } from './nested-fields.ts';
 
 /** What a route does with each field of a request: carry it out, ignore it and say so, or refuse it. */
 export interface FieldPolicy<Schema extends z.ZodObject> {
@@ -12,7 +13,7 @@ export interface FieldPolicy<Schema extends z.ZodObject> {
 
 export interface ParsedFields<Value> {
   readonly value: Value;
-  /** Fields without effect, unknown ones too: they are named in `x-ignored-params`. */
+  /** Fields without effect, unknown ones and those inside of options too: they are named in `x-ignored-params`. */
   readonly ignored: readonly string[];
 }
 
@@ -41,7 +42,15 @@ export function parseFields<Schema extends z.ZodObject>(
     else throw badRequest(`${name} is unknown.`, name, 'unknown_parameter');
   }
   const result = policy.schema.safeParse(known);
-  if (result.success) return { value: result.data, ignored };
+  if (result.success) {
+    const inside = Object.entries(known).flatMap(([name, value]) =>
+      unknownInside(policy.schema.shape[name], value, name),
+    );
+    const [first] = inside;
+    if (strict && first !== undefined)
+      throw badRequest(`${first} has no effect here.`, first, 'unsupported_parameter');
+    return { value: result.data, ignored: [...ignored, ...inside] };
+  }
   const [issue] = result.error.issues;
   const path = issue === undefined ? '' : pathOf(issue);
   throw badRequest(`${path}: ${issue?.message ?? 'invalid'}`, path);

@@ -92,6 +92,9 @@ export const chatFields = {
     include_reasoning: z.boolean().optional(),
     chat_template_kwargs: z.record(z.string(), z.unknown()).optional(),
     add_generation_prompt: z.boolean().optional(),
+    add_special_tokens: z
+      .literal(false, { error: 'the chat template writes the special tokens' })
+      .optional(),
     modalities: z.array(z.literal('text')).optional(),
   }),
   ignored: [

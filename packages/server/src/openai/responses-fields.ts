@@ -91,10 +91,13 @@ export const responsesFields = {
     truncation: z.literal('disabled', { error: 'conversations are not cut' }).optional(),
   }),
   ignored: [
+    'context_management',
     'include',
     'max_tool_calls',
     'metadata',
+    'moderation',
     'prompt_cache_key',
+    'prompt_cache_options',
     'prompt_cache_retention',
     'safety_identifier',
     'service_tier',
