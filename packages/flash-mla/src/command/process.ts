@@ -47,7 +47,9 @@ export async function runProcess(): Promise<void> {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // The reader has left, as in `flash-mla … | head -1`: there is nobody to tell anything.
       if (error.code === 'EPIPE') process.exit(exitCodes.brokenPipe);
-      if (stream === stdout) complain(error);
+      // Notes that a full disk does not take are no reason to give up the work, a server least of all.
+      if (stream === stderr) return;
+      complain(error);
       process.exit(exitCodes.failed);
     });
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { startServe } from './testing/serve-process.ts';
 
 const bin = fileURLToPath(new URL('../../bin/flash-mla.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'flash-mla-serve-'));
@@ -14,27 +15,6 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Starts the command; resolves when it says that it is ready. */
-async function start(args: string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [bin, 'serve', '--port', '0', ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.push(child);
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += `stdout: ${text}`;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-  });
-  const exited = once(child, 'exit').then(([code]) => code as number | null);
-  await expect
-    .poll(() => output.includes('is ready') || child.exitCode !== null, { timeout: 40_000 })
-    .toBe(true);
-  const url = /http:\/\/[\d.:]+/.exec(output)?.[0] ?? '';
-  return { child, url, exited, output: () => output };
-}
 const ask = (url: string, more: object = {}, headers: Record<string, string> = {}) =>
   fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
@@ -62,7 +42,7 @@ async function runToEnd(args: string[]) {
 
 describe('flash-mla serve', () => {
   it('answers, says one line, and drains at SIGTERM', async () => {
-    const { child, exited, output, url } = await start(['--alias', 'gpt-x']);
+    const { child, exited, output, url } = await startServe(['--alias', 'gpt-x']);
     const { choices } = await (await ask(url, { model: 'gpt-x' })).json();
     expect(choices[0].message.content).toContain('42');
     expect(output().trim().split('\n')).toHaveLength(1);
@@ -75,7 +55,7 @@ describe('flash-mla serve', () => {
   it('takes keys from a file and from the environment', async () => {
     const file = join(folder, 'keys');
     writeFileSync(file, 'first\nsecond\n');
-    const { child, exited, url } = await start(['--api-key-file', file, '--no-chat-page'], {
+    const { child, exited, url } = await startServe(['--api-key-file', file, '--no-chat-page'], {
       FLASH_MLA_API_KEY: 'third',
     });
     expect((await ask(url)).status).toBe(401);
@@ -94,7 +74,7 @@ describe('flash-mla serve', () => {
     ['an option that is none', ['--no-such'], /--help/],
     ['a port that is none', ['--port', '70000'], /65535/],
   ])('refuses %s', async (_name, args, words) => {
-    const { exited, output } = await start(args);
+    const { exited, output } = await startServe(args);
     expect(await exited).toBe(2);
     expect(output()).toMatch(words);
     expect(output()).not.toContain('bug of flash-mla');

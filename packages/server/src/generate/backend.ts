@@ -22,6 +22,8 @@ export interface Backend {
   stats(): EngineStats;
   /** Resolves when the engine has answered: it is alive. */
   ping(): Promise<void>;
+  /** How long a question has been without any sign of life, in milliseconds; 0 while none is open. */
+  silentMs(): number;
   /** Resolves with the cause when the engine has stopped for good. */
   readonly stopped: Promise<Error>;
   close(): Promise<void>;

@@ -79,6 +79,11 @@ export class TextEngine {
     return this.#backend.ping();
   }
 
+  /** How long the engine has given no sign of life though it was asked for one, in milliseconds. */
+  silentMs(): number {
+    return this.#backend.silentMs();
+  }
+
   get stopped(): Promise<Error> {
     return this.#backend.stopped;
   }

@@ -10,7 +10,7 @@ import { ApiKeys } from './api-keys.ts';
 import type { ServerContext } from './context.ts';
 import { openAiError, retryHeaders } from './error-body.ts';
 import { Exchange } from './exchange.ts';
-import { isReady } from './health.ts';
+import { isReady, whyNotAlive } from './health.ts';
 import { readJson } from './json-body.ts';
 import { type PostRoute, postRoutes } from './routes.ts';
 
@@ -86,12 +86,8 @@ export function createApp(context: ServerContext): Hono<Environment> {
   return app;
 }
 
-/** Alive as long as the engine may get well again. */
-async function live({ engine }: ServerContext, c: Context<Environment>) {
-  const cause = await engine.ping().then(
-    () => undefined,
-    () => 'the engine has stopped',
-  );
+async function live(context: ServerContext, c: Context<Environment>) {
+  const cause = await whyNotAlive(context);
   return cause === undefined ? c.json({ status: 'alive' }) : c.json({ status: cause }, 503);
 }
 

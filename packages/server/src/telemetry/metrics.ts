@@ -4,6 +4,9 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { TextEngine } from '../generate/text-engine.ts';
 import { buckets } from './buckets.ts';
 
+/** How often the event loop is looked at, in milliseconds. */
+const loopInterval = 10;
+
 /**
  * What the server counts, under vLLM's names, so that dashboards and gateways work with it unchanged; what
  * only this server has begins with `mla:`.
@@ -11,7 +14,7 @@ import { buckets } from './buckets.ts';
 export class Metrics {
   readonly registry = new Registry();
   readonly #labels: Record<string, string>;
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: loopInterval });
 
   readonly promptTokens = this.#counter('vllm:prompt_tokens_total', 'Tokens of prompts.');
   readonly generationTokens = this.#counter('vllm:generation_tokens_total', 'Tokens generated.');
@@ -129,11 +132,16 @@ export class Metrics {
     );
     this.#observeProcess();
     this.#loopDelay.enable();
-    this.#gauge('mla:event_loop_lag_seconds', 'p99 since the last look.', () => {
-      const p99 = this.#loopDelay.percentile(99) / 1e9;
-      this.#loopDelay.reset();
-      return Number.isFinite(p99) ? p99 : 0;
-    });
+    this.#gauge(
+      'mla:event_loop_lag_seconds',
+      'How late timers are: p99 since the last look.',
+      () => {
+        // What is recorded are the times between two looks, each of which should be one interval.
+        const p99 = (this.#loopDelay.percentile(99) / 1e6 - loopInterval) / 1e3;
+        this.#loopDelay.reset();
+        return Number.isFinite(p99) ? Math.max(0, p99) : 0;
+      },
+    );
   }
 
   /** Under the names that Prometheus clients give them, without labels. */

@@ -5,6 +5,9 @@ import type { EngineThreadData, FromEngine, SentEvent, ToEngine } from './messag
 import { asEngineError, receiveError } from './sent-error.ts';
 import { startWorker } from './start-worker.ts';
 
+/** What a step in work may take when the engine is closed. */
+const maxCloseMs = 5000;
+
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -23,6 +26,8 @@ export class ThreadBackend implements Backend {
   readonly #calls = new Map<number, Waiting>();
   readonly #live = new Map<string, Live>();
   #numCalls = 0;
+  /** When the first question was asked that nothing has come after; by `performance.now`. */
+  #askedAt: number | undefined;
   #stats: EngineStats;
   #failure: Error | undefined;
   #isClosing = false;
@@ -93,9 +98,22 @@ export class ThreadBackend implements Backend {
   async close(): Promise<void> {
     if (this.#failure === undefined && !this.#isClosing) {
       this.#isClosing = true;
-      await this.#call((call) => ({ kind: 'close', call })).catch(() => {});
+      const closed = this.#call((call) => ({ kind: 'close', call })).catch(() => {});
+      let timer: NodeJS.Timeout | undefined;
+      // A step may be long, but one that hangs must not keep the process.
+      const timeout = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, maxCloseMs);
+      });
+      await Promise.race([closed, timeout]);
+      clearTimeout(timer);
+      this.#endAll(new Error(`the engine's thread did not end within ${maxCloseMs} ms`));
+      this.#failure ??= stoppedError('a closed one');
     }
     await this.#worker.terminate();
+  }
+
+  silentMs(): number {
+    return this.#askedAt === undefined ? 0 : performance.now() - this.#askedAt;
   }
 
   #call(message: (call: number) => ToEngine): Promise<void> {
@@ -103,6 +121,7 @@ export class ThreadBackend implements Backend {
     const call = this.#numCalls++;
     return new Promise((resolve, reject) => {
       this.#calls.set(call, { resolve, reject });
+      this.#askedAt ??= performance.now();
       this.#send(message(call));
     });
   }
@@ -112,6 +131,7 @@ export class ThreadBackend implements Backend {
   }
 
   #take(message: FromEngine): void {
+    this.#askedAt = undefined;
     if (message.kind === 'events') this.#events(message.id, message.events);
     else if (message.kind === 'stats') this.#stats = message.stats;
     else if (message.kind === 'stopped') this.#fail(receiveError(message.error));
@@ -133,15 +153,7 @@ export class ThreadBackend implements Backend {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= new EngineStoppedError(
-      {
-        subject: 'the engine',
-        expected: 'a running one',
-        actual: error.message,
-        remedy: 'Start the server again.',
-      },
-      { cause: error },
-    );
+    this.#failure ??= stoppedError(error.message, error);
     this.#stop(error);
   }
 
@@ -149,6 +161,11 @@ export class ThreadBackend implements Backend {
   #lose(error: Error): void {
     if (this.#isClosing && this.#live.size === 0) return;
     this.#fail(error);
+    this.#endAll(error);
+  }
+
+  /** Ends what is open; nothing where all has ended. */
+  #endAll(error: Error): void {
     const failure = asEngineError(this.#failure ?? error);
     for (const { reject } of this.#calls.values()) reject(failure);
     this.#calls.clear();
@@ -166,6 +183,14 @@ export class ThreadBackend implements Backend {
         })),
       );
   }
+}
+
+function stoppedError(actual: string, cause?: Error): EngineStoppedError {
+  const remedy = 'Start the server again.';
+  return new EngineStoppedError(
+    { subject: 'the engine', expected: 'a running one', actual, remedy },
+    { cause },
+  );
 }
 
 const emptyStats = {
