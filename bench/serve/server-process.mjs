@@ -9,10 +9,11 @@ const bin = fileURLToPath(new URL('../../packages/flash-mla/bin/flash-mla.js', i
  * Starts the command on a free port; resolves when it says that it is ready.
  *
  * @param args further options of `serve`
+ * @param nodeArgs options of Node
  */
-export async function startServer(args = []) {
+export async function startServer(args = [], nodeArgs = []) {
   const begin = performance.now();
-  const child = spawn(process.execPath, [bin, 'serve', '--port', '0', ...args], {
+  const child = spawn(process.execPath, [...nodeArgs, bin, 'serve', '--port', '0', ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit').then(([code, signal]) => code ?? signal);
