@@ -51,6 +51,9 @@ async function burst(url, streams, outputTokens) {
   return all.reduce((sum, { tokens }) => sum + tokens, 0) / seconds;
 }
 
+const begin = performance.now();
+const say = (what) => console.error(`${round((performance.now() - begin) / 1e3, 1)} s: ${what}`);
+
 const readyMs = [];
 for (let i = 0; i < repeats; i++) {
   const server = await startServer();
@@ -58,6 +61,7 @@ for (let i = 0; i < repeats; i++) {
   await server.stop();
 }
 
+say('starts are measured');
 const server = await startServer(['--max-running', '64']);
 const { url } = server;
 await complete(url, promptOf(200), 32);
@@ -70,12 +74,14 @@ const before = await cpu();
 await sleep(idleSeconds * 1e3);
 const idleShare = ((await cpu()) - before) / idleSeconds;
 
+say('idle time is measured');
 const tokensPerSecond = {};
 for (const streams of [1, 4, 16, 64]) tokensPerSecond[streams] = [];
 for (let i = 0; i < repeats; i++)
   for (const streams of [1, 4, 16, 64])
     tokensPerSecond[streams].push(await burst(url, streams, 64));
 
+say('streams are measured');
 const [uncached, cached] = [[], []];
 for (let i = 0; i < 9; i++) {
   const prompt = promptOf(1000);
@@ -83,6 +89,7 @@ for (let i = 0; i < 9; i++) {
   cached.push((await complete(url, prompt, 2)).firstMs);
 }
 
+say('first tokens are measured');
 await metricsOf(url);
 const lags = [];
 for (let i = 0; i < repeats; i++) {

@@ -20,38 +20,48 @@ async function send(served: Served, ended: string[], name: string, more: object,
   ended.push(name);
 }
 
-/** A server that computes one sequence at a time, and is busy with one. */
+/** A server that computes one sequence at a time, and is busy with one until `go` is called. */
 async function busy() {
   const served = await serve({ apiKeys: ['a', 'b'] }, { maxRunning: 1 });
   served.runner.stepMs = 1;
-  const first = send(served, [], 'first', {});
+  const abort = new AbortController();
+  const headers = { 'content-type': 'application/json', authorization: 'Bearer a' };
+  const messages = [{ role: 'user', content: `say:${'x'.repeat(3500)}` }];
+  const body = JSON.stringify(ask({ messages, priority: -100 }));
+  const { signal } = abort;
+  const first = served.post('/v1/chat/completions', {}, { body, headers, signal }).catch(() => {});
   await expect.poll(() => served.engine.stats().running).toBe(1);
-  return { served, first };
+  const go = () => {
+    abort.abort();
+    return first;
+  };
+  return { served, go };
 }
 const waiting = (served: Served, count: number) =>
   expect.poll(() => served.engine.stats().waiting).toBe(count);
 
 describe('who comes next', () => {
   it('is no matter of how many requests a key sends', async () => {
-    const { first, served } = await busy();
+    const { go, served } = await busy();
     const ended: string[] = [];
     const many = Array.from({ length: 12 }, (_, i) => send(served, ended, `a${i}`, {}));
     await waiting(served, 12);
     const few = ['b0', 'b1', 'b2'].map((name) => send(served, ended, name, {}, 'b'));
-    await Promise.all([first, ...many, ...few]);
-    // By turns from the first one on; without shares they would be the last three.
+    await waiting(served, 15);
+    await Promise.all([go(), ...many, ...few]);
+    // The other key has had the most so far. Without shares these would be the last three.
     expect(ended.indexOf('b2')).toBeLessThan(8);
   });
 
   it('is who has the lower priority, then who came first', async () => {
-    const { first, served } = await busy();
+    const { go, served } = await busy();
     const ended: string[] = [];
     const all = [];
     for (const [i, priority] of [5, 1, 5, 1, 3].entries()) {
       all.push(send(served, ended, `${priority} ${i}`, { priority }));
       await waiting(served, i + 1);
     }
-    await Promise.all([first, ...all]);
+    await Promise.all([go(), ...all]);
     expect(ended).toEqual(['1 1', '1 3', '3 4', '5 0', '5 2']);
   });
 });
