@@ -9,6 +9,7 @@ import { ctaThreads, headDimV } from './dense/tile.ts';
 import { initBarriers } from './sparse/barriers.ts';
 import { gather } from './sparse/gather.ts';
 import { hideMissing } from './sparse/hide.ts';
+import { narrowQueries } from './sparse/narrow-queries.ts';
 import { type SparseParams, sparseParams } from './sparse/params.ts';
 import { produce } from './sparse/produce.ts';
 import type { CacheCode } from './sparse/rows.ts';
@@ -83,7 +84,8 @@ export function buildHopperSparseDecode(config: HopperSparseDecodeConfig): Kerne
         k.loop(
           (loop) => {
             resetRows(state);
-            inF16.loadQuery(parity);
+            if (isConverted) narrowQueries(k, shared, place, parity, isWide);
+            else inBf16.loadQuery(parity);
             attendTo(blocks);
             const target = awaitTarget(k, shared, parity);
             inF16.releaseQuery();

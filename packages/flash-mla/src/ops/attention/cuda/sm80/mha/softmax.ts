@@ -1,5 +1,6 @@
 import { type Ops, packPair, segmentMax, segmentSum, type Value } from '@flash-mla/ptx';
 import type { Fragment } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
+import { takeDifferences } from '../../large-scores.ts';
 import { newRowState, type RowState, raiseRunningMax } from '../mla/softmax.ts';
 import type { Accumulators } from './scores.ts';
 import type { MhaTile } from './tile.ts';
@@ -33,18 +34,25 @@ export function softmaxStep(
   const factors = scores.map((rowScores, m) => {
     const state = states[m];
     const words = rowScores.map((): Fragment[] => []);
-    const rowFactors = pair.map((r) => {
+    const raised = pair.map((r) => {
       const local = rowScores.map((acc) => acc[2 * r].max(acc[2 * r + 1]));
       const largest = segmentMax(
         k,
         local.reduce((a, b) => a.max(b)),
         4,
       );
-      const { factor, base } = raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
+      return raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
+    });
+    const rows = pair.map((r) => ({
+      scores: rowScores.flatMap((acc) => acc.slice(2 * r, 2 * r + 2)),
+      base: raised[r].base,
+    }));
+    const bases = takeDifferences(k, rows, scale);
+    const rowFactors = raised.map(({ factor }, r) => {
       let sum = state.sum[r].mul(factor);
       rowScores.forEach((acc, j) => {
         const [p0, p1] = [acc[2 * r], acc[2 * r + 1]].map((s) =>
-          k.ex2(k.fma(s, scale, base), { ftz: true }),
+          k.ex2(k.fma(s, scale, bases[r]), { ftz: true }),
         );
         sum = sum.add(p0.add(p1));
         words[j].push(packPair(k, element, p0, p1));

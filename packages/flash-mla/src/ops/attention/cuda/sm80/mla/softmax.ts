@@ -7,6 +7,7 @@ import {
   type Value,
   type Var,
 } from '@flash-mla/ptx';
+import { takeDifferences } from '../../large-scores.ts';
 import type { WarpPlace } from './place.ts';
 import type { Scores } from './scores.ts';
 import type { MlaShared } from './shared.ts';
@@ -84,9 +85,11 @@ function acrossWarps(
   });
 }
 
-/** Whether a score rises so far above a row's running maximum that this must be raised. */
-export const risesAbove = (score: Value<'f32'>, runningMax: Value<'f32'>): Value<'pred'> =>
-  score.gt(runningMax.add(headroom));
+/**
+ * Whether a row's running maximum must be raised to a score that is so far above it. Their difference is exact
+ * where it matters; the sum of a large maximum and the headroom may round to twice the headroom.
+ */
+export const isRise = (above: Value<'f32'>): Value<'pred'> => above.gt(headroom);
 
 /** What a row's scores are added to for the exponents of its weights. */
 export function baseOf(k: Ops, runningMax: Value<'f32'>): Value<'f32'> {
@@ -104,7 +107,7 @@ export function raiseRunningMax(
   largest: Value<'f32'>,
 ): { readonly factor: Value<'f32'>; readonly base: Value<'f32'> } {
   const before = k.copy<'f32'>(row);
-  const rises = risesAbove(largest, before);
+  const rises = isRise(largest.sub(before));
   const runningMax = k.select(rises, largest, before);
   const factor = k.select(rises, k.ex2(before.sub(runningMax), { ftz: true }), 1);
   row.set(runningMax);
@@ -128,13 +131,18 @@ export function softmaxStep(
 ): void {
   const { tokensPerWarp } = tileShape(tile);
   const firstToken = k.mad(place.group, tokensPerWarp, place.column);
-  const factors = pair.map((r) => {
-    const { factor, base } = raiseRunningMax(k, state.runningMax[r], maxima[r].mul(scale));
+  const raised = pair.map((r) => raiseRunningMax(k, state.runningMax[r], maxima[r].mul(scale)));
+  const rows = pair.map((r) => ({
+    scores: scores.flatMap((acc) => acc.slice(2 * r, 2 * r + 2)),
+    base: raised[r].base,
+  }));
+  const bases = takeDifferences(k, rows, scale);
+  const factors = raised.map(({ factor }, r) => {
     const weights = shared.scratch.weights.row(place.row.add(8 * r));
     let sum = state.sum[r].mul(factor);
     scores.forEach((acc, j) => {
       const [p0, p1] = [acc[2 * r], acc[2 * r + 1]].map((s) =>
-        k.ex2(k.fma(s, scale, base), { ftz: true }),
+        k.ex2(k.fma(s, scale, bases[r]), { ftz: true }),
       );
       sum = sum.add(p0.add(p1));
       const word = weights.at(firstToken.add(8 * j)).as('b32');

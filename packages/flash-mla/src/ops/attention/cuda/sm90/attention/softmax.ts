@@ -1,5 +1,6 @@
 import { type Ops, packPair, segmentMax, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
+import { takeDifferences } from '../../large-scores.ts';
 import { raiseRunningMax } from '../../sm80/mla/softmax.ts';
 
 const pair = [0, 1] as const;
@@ -52,17 +53,20 @@ export function weigh(
   scores: readonly Var<'f32'>[],
   scale: Value<'f32'>,
 ): readonly Value<'f32'>[] {
-  return pair.map((r) => {
+  const raised = pair.map((r) => {
     const mine = scores.filter((_, i) => rowOf(i) === r);
     const largest = segmentMax(
       k,
       combined(mine, (a, b) => a.max(b)),
       4,
     );
-    const { factor, base } = raiseRunningMax(k, reference[r], largest.mul(scale));
+    return { ...raiseRunningMax(k, reference[r], largest.mul(scale)), scores: mine };
+  });
+  const bases = takeDifferences(k, raised, scale);
+  return raised.map(({ factor, scores: mine }, r) => {
     const before = sum[r].mul(factor);
     const weights = mine.map((s) => {
-      s.set(k.ex2(k.fma(s, scale, base), { ftz: true }));
+      s.set(k.ex2(k.fma(s, scale, bases[r]), { ftz: true }));
       return s as Value<'f32'>;
     });
     sum[r].set(before.add(combined(weights, (a, b) => a.add(b))));

@@ -7,6 +7,7 @@ import {
   rowMax,
   scaleRows,
 } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
+import { takeDifferences } from '../../large-scores.ts';
 import { raiseRunningMax } from '../../sm80/mla/softmax.ts';
 
 /** Fragments of a row tile's weights: 4 registers for every 16 tokens. */
@@ -50,14 +51,17 @@ export function softmaxStep(
   scores: readonly Var<'f32'>[],
   scale: Value<'f32'>,
 ): { readonly weights: Weights; readonly factors: readonly Value<'f32'>[] } {
-  const factors = laneRows.map((r) => {
-    const mine = registersOfRow(scores, r);
-    const largest = rowMax(k, mine);
-    const { factor, base } = raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
+  const raised = laneRows.map((r) => {
+    const largest = rowMax(k, registersOfRow(scores, r));
+    return raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
+  });
+  const rows = laneRows.map((r) => ({ scores: registersOfRow(scores, r), base: raised[r].base }));
+  const bases = takeDifferences(k, rows, scale);
+  const factors = raised.map(({ factor }, r) => {
     const before = state.sum[r].mul(factor);
     let sum: Value<'f32'> = k.constant('f32', 0);
-    for (const s of mine) {
-      s.set(k.ex2(k.fma(s, scale, base), { ftz: true }));
+    for (const s of rows[r].scores) {
+      s.set(k.ex2(k.fma(s, scale, bases[r]), { ftz: true }));
       sum = sum.add(s);
     }
     state.sum[r].set(before.add(sum));

@@ -29,7 +29,9 @@ export function initBarriers(k: Ops, shared: SparseShared, layout: SparseLayout)
       k.mbarrierInit(shared.full.at(weights + i), warpGroupThreads);
       k.mbarrierInit(shared.sumsFull.at(i), warpGroupThreads);
     }
-    k.mbarrierInit(shared.queryFull.at(0), arrivals);
+    // Queries are copied in every layout.
+    k.mbarrierInit(shared.queryFull.at(0), warpGroupThreads);
+    k.mbarrierInit(shared.queryJudged.at(0), 1);
     k.mbarrierInit(shared.queryEmpty.at(0), consumerWarps);
     k.mbarrierInit(shared.targetFull.at(0), 1);
   });

@@ -71,7 +71,7 @@ export function gather(
     const { from, to } = picks;
     rows.begin(picks);
     query.copy(work.queryOf(piece), parity);
-    query.publishCopies();
+    query.publish();
     rows.first(picks);
     const left = k.var('u32', to.sub(from)).named('blocks_left');
     k.loop(

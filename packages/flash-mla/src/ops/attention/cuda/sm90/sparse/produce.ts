@@ -99,10 +99,10 @@ export function produce(
     // What depends on indices comes behind the queries, which depend on nothing.
     rows.begin(picks);
     query.copy(work.queryOf(piece), parity);
+    query.publish();
     rows.first(picks);
     for (let part = 0; part < partsInRegisters; part++) values.load(rows, part);
     copyRope();
-    query.publish(isWide, bad);
     const left = k.var('u32', to.sub(from)).named('blocks_left');
     k.loop(
       (loop) => {
@@ -123,6 +123,9 @@ export function produce(
       (loop) => {
         bad.set(false);
         pass(piece, picks);
+        // Consumers have long since looked at the queries, but for passes of a block or two.
+        k.mbarrierWait(shared.queryJudged.at(0), parity.xor(1));
+        bad.set(bad.or(shared.queryMisfits.at(0).load().ne(0)));
         const again = k.barrierAny(bad, producerBarrier, warpGroupThreads);
         k.if(k.threadIdx.x.eq(0), () => {
           publishTarget(k, shared, piece, parity.xor(1), again);

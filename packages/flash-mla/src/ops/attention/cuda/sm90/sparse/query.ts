@@ -1,11 +1,4 @@
-import {
-  type Ops,
-  type Pointer,
-  packPair,
-  unpackBf16x2,
-  type Value,
-  type Var,
-} from '@flash-mla/ptx';
+import type { Ops, Pointer, Value } from '@flash-mla/ptx';
 import {
   groupWarps,
   headDimV,
@@ -15,7 +8,7 @@ import {
   warpGroupThreads,
 } from '../dense/tile.ts';
 import type { QuerySource } from '../dense/work.ts';
-import { type ProducerPlace, publish, warpOf } from './place.ts';
+import { type ProducerPlace, warpOf } from './place.ts';
 import { type SparseShared, tokenLanes } from './tile.ts';
 
 const rowsAtOnce = warpGroupThreads / tokenLanes;
@@ -66,36 +59,8 @@ export class QueryRows {
     });
   }
 
-  /**
-   * Waits for them, turns what meets values into f16 unless the pass is `isWide`, and publishes them. Notes
-   * in `bad` whether one does not fit.
-   */
-  publish(isWide: Value<'pred'>, bad: Var<'pred'>): void {
-    const k = this.#k;
-    k.cpAsyncWaitAll();
-    k.if(
-      isWide.not(),
-      () => {
-        const found = k.var('b32', 0);
-        k.for(this.#range(), (row) => {
-          for (const to of this.#targets(row).slice(0, segments)) {
-            const words = to.as('b32').loadVec(4);
-            const halves = words.map((word) => {
-              found.set(found.or(tooLarge(word)));
-              return toF16(k, word);
-            });
-            to.as('b32').storeVec(halves);
-          }
-        });
-        bad.set(bad.or(found.ne(0)));
-      },
-      { uniform: true },
-    );
-    publish(k, this.#shared.queryFull.at(0));
-  }
-
   /** Lets them be published when they have come, to consumers that fence them. */
-  publishCopies(): void {
+  publish(): void {
     this.#k.cpAsyncArrive(this.#shared.queryFull.at(0));
   }
 
@@ -123,15 +88,4 @@ export class QueryRows {
     );
     return [...values, rope.bytes(segments * tileBytes)];
   }
-}
-
-/** Two bf16 as f16. */
-export function toF16(k: Ops, word: Value<'b32'>): Value<'b32'> {
-  const [lo, hi] = unpackBf16x2(k, word.as('bf16x2'));
-  return packPair(k, 'f16', lo, hi).as('b32');
-}
-
-/** Sets the upper bit of a half that is 2^16 or more, infinite or NaN in bf16. */
-export function tooLarge(pair: Value<'b32'>): Value<'b32'> {
-  return pair.and(0x7fff7fff).as('u32').add(0x38803880).as('b32').and(0x80008000);
 }

@@ -80,7 +80,10 @@ export const sparseLayout = sharedLayout({
   stagedScales: field('b32', [tileTokens, valueParts - partsInRegisters]),
   full: field('b64', [consumers * (keyParts.length + 1)]),
   empty: field('b64', [consumers * releasedParts]),
+  /** Whether queries of the pass do not fit into f16, see `narrow-queries.ts`. */
+  queryMisfits: field('u32', [1]),
   queryFull: field('b64', [1]),
+  queryJudged: field('b64', [1]),
   queryEmpty: field('b64', [1]),
   targetFull: field('b64', [1]),
   sumsFull: field('b64', [consumers]),

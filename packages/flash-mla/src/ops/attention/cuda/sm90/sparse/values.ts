@@ -1,7 +1,7 @@
 import { e4m3x4ToF16x2, type Ops, Pointer, type Value, type Var } from '@flash-mla/ptx';
 import { tileBytes, valueTiles } from '../dense/tile.ts';
+import { toF16, tooLarge } from './narrow-queries.ts';
 import { isFirstOwner, type ProducerPlace, warpOf } from './place.ts';
-import { toF16, tooLarge } from './query.ts';
 import type { RowFinder } from './rows.ts';
 import { loadOptions, type ScaleFormat, scaleFormat } from './scales.ts';
 import {

@@ -1,7 +1,8 @@
 import { type Ops, type Pointer, packPair, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import { baseOf, raiseRunningMax, risesAbove } from '../../sm80/mla/softmax.ts';
+import { isLarge, takeDifferences } from '../../large-scores.ts';
+import { baseOf, isRise, raiseRunningMax } from '../../sm80/mla/softmax.ts';
 import { tileTokens } from '../dense/tile.ts';
 import { larger, type ReductionGroup, reduceOverGroup } from './reduction-group.ts';
 import { type RowState, registersOf } from './row-state.ts';
@@ -21,7 +22,7 @@ export interface Scored {
  * consumer's multiplications may be under way, but others of the group may still read the weights before
  * these, which must lie elsewhere. The running maximum is raised only where a score exceeds it by far. That is rare:
  * weights are computed as if it did not happen, and again if the barrier that everybody waits at anyway
- * tells that it did, to anybody.
+ * tells that it did, to anybody. Rows whose scores are as large as `takeDifferences` says always take that way.
  */
 export function softmaxStep(
   k: Ops,
@@ -41,16 +42,18 @@ export function softmaxStep(
     write(all);
     return all.map(([a, b]) => a.add(b));
   };
-  const rises = own
-    .map((x, r) => risesAbove(x.mul(scale), state.runningMax[r]))
+  const bases = state.runningMax.map((runningMax) => baseOf(k, runningMax));
+  const isRare = own
+    .map((x, r) => isRise(k.fma(x, scale, state.runningMax[r].neg())).or(isLarge(bases[r])))
     .reduce((a, b) => a.or(b));
-  const sums = weightsFor(state.runningMax.map((runningMax) => baseOf(k, runningMax)));
+  const sums = weightsFor(bases);
   k.if(
-    group.syncAny(rises),
+    group.syncAny(isRare),
     () => {
       const largest = reduceOverGroup(k, group, place, own, larger);
       const moved = largest.map((x, r) => raiseRunningMax(k, state.runningMax[r], x.mul(scale)));
-      weightsFor(moved.map(({ base }) => base)).forEach((x, r) => {
+      const rows = moved.map(({ base }, r) => ({ scores: mine[r], base }));
+      weightsFor(takeDifferences(k, rows, scale)).forEach((x, r) => {
         state.sum[r].set(k.fma(state.sum[r], moved[r].factor, x));
       });
       const factors = moved.map(({ factor }) => factor);
