@@ -41,7 +41,7 @@ export function define(command: Command): void {
   addNotes(command, [
     'The conformance suite: every operation against the float64 reference, within the bounds of ' +
       'FlashMLA’s own tests. quick takes about 10 s on a processor or a GPU and some minutes ' +
-      'on the simulator; full has 12,000 cases, two hours of work for two cores. ' +
+      'on the simulator; full adds the grids of those tests, two hours of work for two cores. ' +
       'Ctrl-C prints the results so far and exits with 130.',
     '--fuzz draws whole problems: operation, shapes, strides, lengths, indices, values, way of ' +
       'calling. A failure prints the seed that runs it again.',

@@ -142,7 +142,8 @@ function ofSize(expected: Expected, { cosine, ...each }: Tolerance): Tolerance {
 
 /**
  * Other runs of the reference tell: with all absolute values, lse bounds the largest Σ|q·k|·scale. With
- * the scale doubled, 2·lse − lse′ is −log Σ weights², 0 where one key has all the weight.
+ * the scale doubled, 2·lse − lse′ is −log Σ weights², 0 where one key has all the weight. Where logits err by more
+ * than 1, a key must lead by more than that: it must have all the weight of logits divided by their error.
  */
 function conditionOf(
   kind: DivisibleKind,
@@ -156,11 +157,15 @@ function conditionOf(
   if (errors.every((error) => error <= largestError)) {
     return { kind, problem, errors, isDecided: new Uint8Array(plain.length) };
   }
-  const doubled = kind.reference(division.scaled(problem, 2)).lse?.values ?? plain;
-  const isDecided = Uint8Array.from(plain, (lse, i) => {
+  const largest = errors.reduce((a, b) => Math.max(a, b), 0);
+  const factor = 2 ** -Math.ceil(Math.max(0, Math.log2(largest)));
+  const lseOf = (scale: number) =>
+    kind.reference(division.scaled(problem, scale)).lse?.values ?? plain;
+  const [single, doubled] = [factor === 1 ? plain : lseOf(factor), lseOf(2 * factor)];
+  const isDecided = Uint8Array.from(single, (lse, i) => {
     const spread = Math.abs(2 * lse - (doubled[i] as number));
-    // No keys at all decide as well: out is 0. The lead must be beyond what logits err by.
-    return !Number.isFinite(lse) || spread < ((errors[i] as number) > 1 ? 1e-12 : 1e-3) ? 1 : 0;
+    // No keys at all decide as well: out is 0.
+    return !Number.isFinite(lse) || spread < (factor < 1 ? 1e-12 : 1e-3) ? 1 : 0;
   });
   return { kind, problem, errors, isDecided };
 }

@@ -209,6 +209,12 @@ const outliers: readonly {
     scaleOf: (_t, _i, s) => s * 2 ** -30,
   },
   { name: 'queries beyond f16', queryFactor: 2 ** 20, scaleOf: (_t, _i, s) => s * 2 ** -3 },
+  {
+    name: 'queries of few steps of f16',
+    queryFactor: 2 ** -20,
+    outFactor: 2 ** -10,
+    scaleOf: (_t, _i, s) => s * 2 ** 10,
+  },
   { name: 'few large scales of many', scaleOf: (t, i, s) => (t % 32 === 7 && i === 2 ? 256 : s) },
   { name: 'scales of a row far apart', scaleOf: (t, i, s) => (t % 3 ? s : s * 2 ** (-15 * i)) },
   { name: 'a negative scale', scaleOf: (t, i, s) => (t % 5 === 0 && i === 1 ? -s : s) },
