@@ -4,6 +4,7 @@
 // Every module of `flash-mla` keeps its file, path and exports, but for most of them it only hands on
 // what lives in a chunk. Modules that are always loaded together share a chunk, so nothing loads earlier than its
 // own import says: what is a dynamic import stays one.
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,12 +51,35 @@ export async function bundle(packageRoot, { doorsOnly = false } = {}) {
     ...(!doorsOnly && { manualChunks: chunksOf(out, publicDoors(packageRoot)) }),
   });
   await build.close();
+  stampBuild(join(packageRoot, 'dist'), output);
   const texts = [];
   for (const [name, script] of Object.entries(scripts)) {
     if (!existsSync(join(out, script))) continue;
     texts.push(...(await bundleScript(packageRoot, out, script, name)));
   }
   removeOthers(packageRoot, [...output, ...texts]);
+}
+
+/**
+ * Puts a hash of what has been built, and of the emitter, where `build-id.ts` has a place for it: what is compiled
+ * from kernels is kept on disk under it. The place is as long as the hash, so that source maps stay right.
+ */
+function stampBuild(dist, output) {
+  const place = /@unbuilt:[0-9a-f]{32}@/;
+  const target = output.find(({ code }) => place.test(code ?? ''));
+  if (target === undefined) return;
+  const hash = createHash('sha256');
+  const emitter = dirname(fileURLToPath(import.meta.resolve('@flash-mla/ptx')));
+  for (const path of files(emitter)
+    .filter((each) => each.endsWith('.js'))
+    .sort()) {
+    hash.update(path).update(readFileSync(join(emitter, path)));
+  }
+  for (const { fileName, code } of [...output].sort((a, b) => (a.fileName < b.fileName ? -1 : 1))) {
+    if (code !== undefined) hash.update(fileName).update(code);
+  }
+  const stamp = `@builtid:${hash.digest('hex').slice(0, 32)}@`;
+  writeFileSync(join(dist, target.fileName), target.code.replace(place, stamp));
 }
 
 /** Writes a script as a module that holds it as text; that of the workers also as a file, for pages. */

@@ -45,6 +45,15 @@ describe('the published packages', () => {
     expect(odd).toEqual([]);
   });
 
+  it('knows the build of its kernels, under which compiled ones are kept', () => {
+    const dist = join(installed(), 'dist');
+    const code = filesOf(dist)
+      .filter((path) => path.endsWith('.js'))
+      .map((path) => readFileSync(join(dist, path), 'utf8'));
+    const marks = code.flatMap((text) => text.match(/@(un)?built(id)?:[0-9a-f]+@/g) ?? []);
+    expect(marks).toEqual([expect.stringMatching(/^@builtid:[0-9a-f]{32}@$/)]);
+  });
+
   it.each(Object.keys(publishedPackages))('%s: says what it is, under which licence', (name) => {
     const folder = installed(name);
     expect(readFileSync(join(folder, 'LICENSE'), 'utf8')).toBe(

@@ -123,13 +123,16 @@ class NullLibrary {
   }
 }
 
-/** A CudaDriver whose calls succeed at once, without effect. */
-export async function openNullDriver(watch) {
+/** A CudaDriver whose calls succeed at once, without effect. It keeps compiled kernels only in a `cacheFolder`. */
+export async function openNullDriver(watch, cacheFolder) {
   const { openLibcuda } = await flashMla('runtime/cuda/libcuda/load.js');
   const library = new NullLibrary(watch);
   const environment = {
     platform: 'linux',
-    variables: { FLASH_MLA_LIBCUDA: library.path, FLASH_MLA_CACHE_MB: '0' },
+    variables: {
+      FLASH_MLA_LIBCUDA: library.path,
+      ...(cacheFolder ? { FLASH_MLA_CACHE_DIR: cacheFolder } : { FLASH_MLA_CACHE_MB: '0' }),
+    },
   };
   return openLibcuda(environment, async () => ({ open: () => library }));
 }

@@ -31,7 +31,7 @@ const families: readonly KernelLibrary[] = [
 /** The kernels of this library's own operations. Each list is imported when a device needs it. */
 export const flashMlaKernels = {
   name: 'flash-mla',
-  cuda: familiesOf(families),
+  cuda: familiesOf(families).map((family) => ({ ...family, isBuiltIn: true })),
   webgpu: () => loadAll(families.map(({ webgpu }) => webgpu)),
   cpu: () => loadAll(families.map(({ cpu }) => cpu)),
 } satisfies KernelLibrary;

@@ -85,7 +85,7 @@ export class CudaBackend implements Backend, StreamOwner {
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
       });
       this.#launcher = launcher;
-      this.#kernels = new KernelTable(parts.kernels, launcher);
+      this.#kernels = new KernelTable(parts.kernels, launcher, launcher.builtIn);
       this.defaultStream = this.#newStream('default stream');
       this.stream = this.defaultStream;
       const { state, timeline } = this.defaultStream;

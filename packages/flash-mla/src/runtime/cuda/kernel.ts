@@ -141,6 +141,8 @@ export type KernelKey = Readonly<Record<string, string | number | boolean | unde
 export interface AnyCudaKernel {
   /** The family that it was loaded with. */
   readonly family?: string;
+  /** See {@link KernelFamily.isBuiltIn}. */
+  readonly isBuiltIn?: boolean;
   readonly operation: AnyOperation;
   problemOf(args: object): object;
   accepts?(problem: object, limits: DeviceLimits): boolean;
@@ -161,5 +163,10 @@ export interface KernelFamily {
   /** Least and largest compute capability × 10; no largest: every later one. */
   readonly from: number;
   readonly to?: number;
+  /**
+   * Whether its kernels are part of this package, so that its build decides their code. Code of others is known by
+   * its text alone.
+   */
+  readonly isBuiltIn?: boolean;
   load(): Promise<readonly AnyCudaKernel[]>;
 }

@@ -1,5 +1,5 @@
 /**
- * Compiled kernels on disk. A cache can only save time: whatever goes wrong with it is noted for
+ * Compiled kernels on disk, and texts of those that only the driver can keep compiled. A cache can only save time: whatever goes wrong with it is noted for
  * debugging and counts as a miss.
  *
  * Whoever can write to the folder decides what code runs in the user's context, so it must be the user's
@@ -36,9 +36,14 @@ const temporaryLifetimeMs = 3_600_000;
 /** Eviction makes some room at once, so that it does not run at every write. */
 const keepShare = 0.75;
 
-/** The name of an entry. `environment` says what compiled it, and for what. */
+/** The name of an entry of this content. `environment` says what compiled it, and for what. */
 export function cubinKey(ptx: string, environment: string): string {
   return createHash('sha256').update(environment).update('\0').update(ptx).digest('hex');
+}
+
+/** The name of an entry by what decides its content: no text begins like this. */
+export function identityKey(identity: string, environment: string): string {
+  return cubinKey(`\0identity ${identity}`, environment);
 }
 
 type FileFacts = Pick<Stats, 'uid' | 'mode'>;

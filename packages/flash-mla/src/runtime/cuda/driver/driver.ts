@@ -70,6 +70,11 @@ export interface KernelSource {
   readonly target: string;
   /** Emits the text; called only where it is needed. */
   ptx(): string;
+  /**
+   * What decides the text, where that is known without it: two sources with equal identities and targets have equal
+   * texts, in any process.
+   */
+  readonly identity?: string | undefined;
 }
 
 /** A kernel on the device. */

@@ -59,8 +59,15 @@ export class KernelStore {
     this.#limits = limits;
   }
 
-  /** Throws {@link KernelCompileError}. */
-  get<Config extends object>(spec: KernelSpec<Config>, config: Config): StoredKernel {
+  /**
+   * `build`: what decides the code of the spec, if that is known.
+   * @throws {KernelCompileError}
+   */
+  get<Config extends object>(
+    spec: KernelSpec<Config>,
+    config: Config,
+    build?: string,
+  ): StoredKernel {
     const key = `${spec.name} ${JSON.stringify(config)}`;
     const known = this.#kernels.get(key);
     if (known !== undefined) return known;
@@ -68,7 +75,8 @@ export class KernelStore {
     try {
       const kernel = buildKernel(spec, config);
       const ptx = () => emitPtx(kernel, target, { locations: false });
-      const source = { name: spec.name, kernel, target, ptx };
+      const identity = build === undefined ? undefined : `${build} ${key}`;
+      const source = { name: spec.name, kernel, target, ptx, identity };
       const stored = { source, loaded: this.#shared.context.loadKernel(source) };
       this.#kernels.set(key, stored);
       return stored;

@@ -66,3 +66,21 @@ it('says which operation and which call nothing is there for', () => {
     UnsupportedOperationError,
   );
 });
+
+it('binds kernels of this package in a way of their own', () => {
+  const bound: string[] = [];
+  const named = (name: string) => ({ ...context, name }) as BindContext;
+  const noting = (isBuiltIn?: boolean) => ({
+    ...kernel('any', 8, []),
+    ...(isBuiltIn !== undefined && { isBuiltIn }),
+    bind(on: BindContext) {
+      bound.push((on as BindContext & { name: string }).name);
+      return () => {};
+    },
+  });
+  for (const isBuiltIn of [true, false, undefined]) {
+    const table = new KernelTable([noting(isBuiltIn)], named('other'), named('own'));
+    table.run(operation, { rows: 1, width: 1 }, call);
+  }
+  expect(bound).toEqual(['own', 'other', 'other']);
+});

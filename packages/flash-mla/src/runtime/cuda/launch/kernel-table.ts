@@ -26,9 +26,16 @@ export interface SelectedKernel {
 export class KernelTable {
   readonly #entries = new Map<AnyOperation, Entry[]>();
   readonly #context: BindContext;
+  readonly #builtIn: BindContext;
 
-  constructor(kernels: readonly AnyCudaKernel[], context: BindContext) {
+  /** Kernels of this package are bound with `builtIn`. */
+  constructor(
+    kernels: readonly AnyCudaKernel[],
+    context: BindContext,
+    builtIn: BindContext = context,
+  ) {
     this.#context = context;
+    this.#builtIn = builtIn;
     for (const kernel of kernels) {
       const entries = this.#entries.get(kernel.operation) ?? [];
       entries.push({ kernel, bound: [] });
@@ -86,7 +93,8 @@ export class KernelTable {
     problem: object,
     key: KernelKey,
   ): BoundKernel['run'] {
-    const run = kernel.bind(this.#context, kernel.plan(problem, this.#context.limits));
+    const context = kernel.isBuiltIn ? this.#builtIn : this.#context;
+    const run = kernel.bind(context, kernel.plan(problem, context.limits));
     bound.unshift({ key, run });
     if (bound.length > keptKeys) bound.pop();
     return run;

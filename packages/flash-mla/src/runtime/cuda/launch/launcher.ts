@@ -1,5 +1,6 @@
 import type { Kernel, ParamDecls, TensorMapDescription } from '@flash-mla/ptx';
 import type { DeviceBuffer, TensorView } from '../../tensor/view.ts';
+import { buildId } from '../cache/build-id.ts';
 import type { Address, CudaContext } from '../driver/driver.ts';
 import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
@@ -28,11 +29,28 @@ export class Launcher implements BindContext {
     this.#canOverlap = options.canOverlap;
   }
 
+  /** The same for kernels of this package, whose code is known by its build. */
+  get builtIn(): BindContext {
+    return {
+      limits: this.limits,
+      prepare: (launch) => this.#prepare(launch, buildId()),
+      address: (view) => this.address(view),
+      isConstant: (view) => this.isConstant(view),
+    };
+  }
+
   prepare<Config extends object, P extends ParamDecls>(
     launch: LaunchPlan<Config, P>,
   ): PreparedLaunch<P> {
+    return this.#prepare(launch, undefined);
+  }
+
+  #prepare<Config extends object, P extends ParamDecls>(
+    launch: LaunchPlan<Config, P>,
+    build: string | undefined,
+  ): PreparedLaunch<P> {
     const { kernel: spec, config, cluster, overlap = false } = launch;
-    const { source, loaded } = this.#kernels.get(spec, config);
+    const { source, loaded } = this.#kernels.get(spec, config, build);
     const kernel = buildKernel(spec, config);
     const run = this.#context.prepareRun({
       kernel: loaded,

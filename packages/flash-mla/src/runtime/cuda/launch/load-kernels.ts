@@ -10,8 +10,8 @@ export async function loadKernels(
   families: readonly KernelFamily[],
 ): Promise<AnyCudaKernel[]> {
   const fitting = families.filter(({ from, to }) => from <= sm && sm <= (to ?? sm));
-  const loaded = fitting.map(async ({ name, load }) =>
-    (await load()).map((kernel) => ({ ...kernel, family: name })),
+  const loaded = fitting.map(async ({ name, isBuiltIn = false, load }) =>
+    (await load()).map((kernel) => ({ ...kernel, family: name, isBuiltIn })),
   );
   const kernels = (await Promise.all(loaded)).flat();
   return kernels.length === 0 ? [] : [...kernels, defineCudaKernel(checkKernel)];

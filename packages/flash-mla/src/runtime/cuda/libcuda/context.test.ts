@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KernelCompileError } from '@flash-mla/core';
 import { defineKernel, global, type Kernel, tensorMap } from '@flash-mla/ptx';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CudaContext, Grid, KernelSource, LaunchShape } from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';
 import { buildKernel } from '../launch/kernel-store.ts';
@@ -242,6 +242,57 @@ describe('loading a kernel', () => {
     expect(context.loadKernel({ ...source, target: 'sm_90a' }).cached).toBe(false);
     expect(target).toBe(0x10000 + 90);
     expect(library.callsOf('cuLinkComplete')).toHaveLength(1);
+  });
+
+  describe('of which is known what decides its text', () => {
+    /** A kernel that counts how often its text was asked for. */
+    function counted(identity: string, target = 'sm_90') {
+      const text = vi.fn(() => `.version 7.8 // ${identity}`);
+      return { text, source: { ...source, target, identity, ptx: text } };
+    }
+    const files = () =>
+      readdirSync(join(directory, 'cubin')).map((f) => join(directory, 'cubin', f));
+
+    it('emits no text where the code is on disk', async () => {
+      context.loadKernel(counted('build 1, copy').source);
+      const { text, source } = counted('build 1, copy');
+      expect((await open()).loadKernel(source).cached).toBe(true);
+      expect(text).not.toHaveBeenCalled();
+    });
+
+    it('compiles anew for another build, configuration or driver', async () => {
+      const again = async (identity: string) => {
+        const { text, source } = counted(identity);
+        expect((await open()).loadKernel(source).cached).toBe(false);
+        expect(text).toHaveBeenCalled();
+      };
+      context.loadKernel(counted('build 1, copy').source);
+      await again('build 2, copy');
+      await again('build 1, copy of 4');
+      library.script('cuDriverGetVersion', (stub, out) => stub.i32(out, 12_080));
+      await again('build 1, copy');
+      // All of them share the folder.
+      expect(files()).toHaveLength(4);
+    });
+
+    it('reads the text of a whole program, and emits it again where the file was cut off', async () => {
+      const texts: string[] = [];
+      library.script('cuModuleLoadDataEx', (stub, out, image) => {
+        texts.push(new TextDecoder().decode(stub.bytesAt(image).subarray(0, 30)));
+        return stub.u64(out, 0xabc0);
+      });
+      context.loadKernel(counted('build 1, copy', 'sm_90a').source);
+      const second = counted('build 1, copy', 'sm_90a');
+      (await open()).loadKernel(second.source);
+      expect(second.text).not.toHaveBeenCalled();
+      const [file = ''] = files();
+      truncateSync(file, statSync(file).size - 3);
+      const third = counted('build 1, copy', 'sm_90a');
+      (await open()).loadKernel(third.source);
+      expect(third.text).toHaveBeenCalledOnce();
+      const text = '.version 7.8 // build 1, copy';
+      expect(texts.map((each) => each.slice(0, text.length))).toEqual([text, text, text]);
+    });
   });
 
   it('replaces stored code that the driver does not take', async () => {

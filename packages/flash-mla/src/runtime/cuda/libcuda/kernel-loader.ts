@@ -1,5 +1,5 @@
 import { KernelCompileError } from '@flash-mla/core';
-import { cubinKey } from '../cache/cubin-cache.ts';
+import { cubinKey, identityKey } from '../cache/cubin-cache.ts';
 import type { Handle, KernelSource, LoadedKernel } from '../driver/driver.ts';
 import { cudaResults } from '../driver/results.ts';
 import { compilePtx, jitOptions, loadPtx, needsWholeProgram } from './compile.ts';
@@ -25,14 +25,15 @@ export class KernelLoader {
   /** In the current context. Throws {@link KernelCompileError}. */
   load(source: KernelSource): LoadedKernel {
     const { cache, version, build } = this.#driver;
-    const ptx = source.ptx();
     if (needsWholeProgram(source)) {
-      return this.#function(loadPtx(this.#driver, source, ptx), source, false);
+      return this.#function(loadPtx(this.#driver, source, this.#textOf(source)), source, false);
     }
-    const key = cubinKey(
-      ptx,
-      `cuda ${version} ${build} sm_${this.#sm} ${jitOptions(source.target)}`,
-    );
+    const { identity } = source;
+    const environment = `cuda ${version} ${build} sm_${this.#sm} ${source.target} ${jitOptions(source.target)}`;
+    const key =
+      identity === undefined
+        ? cubinKey(source.ptx(), environment)
+        : identityKey(identity, environment);
 
     const stored = cache.read(key);
     if (stored !== undefined) {
@@ -41,11 +42,24 @@ export class KernelLoader {
       // Whole, but not for this driver: a cache directory that travelled. Compile it anew.
       cache.remove(key);
     }
-    const cubin = compilePtx(this.#driver, source, ptx);
+    const cubin = compilePtx(this.#driver, source, source.ptx());
     cache.write(key, cubin);
     const module = this.#tryModule(cubin);
     if (typeof module === 'number') throw this.#driver.error('cuModuleLoadData', module);
     return this.#function(module.handle, source, false);
+  }
+
+  /** The text of a kernel: the driver finds the code by it, and emitting takes longer than reading. */
+  #textOf(source: KernelSource): string {
+    const { identity, target } = source;
+    if (identity === undefined) return source.ptx();
+    const { cache } = this.#driver;
+    const key = identityKey(identity, `text ${target}`);
+    const stored = cache.read(key);
+    if (stored !== undefined) return new TextDecoder().decode(stored);
+    const ptx = source.ptx();
+    cache.write(key, new TextEncoder().encode(ptx));
+    return ptx;
   }
 
   unload(kernel: LoadedKernel): void {
