@@ -55,6 +55,7 @@ export type {
   GenerationEnd,
   Prompt,
 } from './generation/options.ts';
+export { decodeWork, prefillWork, type StepWork } from './generation/step-work.ts';
 export type { LayerCache } from './layers/attention.ts';
 export { type Batch, makeBatch, type Sequence, type SequenceTokens } from './layers/batch.ts';
 export { Decoder } from './layers/decoder.ts';

@@ -48,6 +48,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'measure the steps of a language model with random weights',
     load: () => import('./commands/bench-model.ts'),
   },
+  'bench-hisparse': {
+    summary: 'measure HiSparse: as many sequences as memory holds, with it and without',
+    load: () => import('./commands/bench-hisparse.ts'),
+  },
   'bench-serve': {
     summary: 'measure a server under load: latencies, tokens per second, goodput',
     load: () => import('./commands/bench-serve.ts'),

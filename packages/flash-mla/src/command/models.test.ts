@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, openSafetensors } from '@flash-mla/safetensors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyConfig } from '../../../models/src/testing/data.ts';
+import { dataPath, tinyConfig } from '../../../models/src/testing/data.ts';
 import { binary, runCli } from './testing/run-cli.ts';
 
 const reference = fileURLToPath(
@@ -234,6 +234,34 @@ describe('bench model', () => {
   ])('refuses %j', async (flags, message) => {
     const { code, stderr } = await runCli(['bench', 'model', '--device', 'cpu', ...flags]);
     expect(code).not.toBe(0);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe('bench hisparse', () => {
+  const shape = ['--shape', dataPath('tiny/deepseek-v32'), '--device', 'cpu', '--seconds', '0'];
+
+  it('measures both ways in the same memory, and prints JSON only', async () => {
+    const sizes = ['--context', '200', '--memory', '0.002', '--buffer-size', '64', '--json'];
+    const { code, stdout, stderr } = await runCli(['bench', 'hisparse', ...shape, ...sizes]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ layers: 3, kvCacheDType: 'fp8', deviceBufferSize: 64 });
+    expect(found.timesTheRequests).toBeCloseTo(found.with.requests / found.without.requests);
+    const each = (row: { tokens_per_second_of_a_request: number }) =>
+      row.tokens_per_second_of_a_request;
+    expect(found.shareOfTokensPerSecond).toBeCloseTo(each(found.with) / each(found.without));
+    expect(found.with.hit_rate).toBeGreaterThan(0);
+    expect(found.without.hit_rate).toBe(null);
+  });
+
+  it.each([
+    [['--memory', '0.00001'], /not one sequence of 32768 tokens/],
+    [['--buffer-size', '33'], /a multiple of the page size/],
+    [['--shape', tales], /one with an indexer/],
+  ])('refuses %j', async (flags, message) => {
+    const { code, stdout, stderr } = await runCli(['bench', 'hisparse', ...shape, ...flags]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(message);
   });
 });

@@ -73,9 +73,8 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     this.#activations = activations ?? (isCuda ? 'bf16' : 'f32');
     this.#step = new StepTensors(device);
     if (recordsSteps(device)) {
-      // A recorded step attends to all tokens: it cannot tell when a sequence becomes too long for that.
-      this.createRunner = (decoder, cache) =>
-        decoder.config.indexer ? undefined : new DeviceRunner(device, this, decoder, cache);
+      this.createRunner = (decoder, cache, hot) =>
+        new DeviceRunner(device, this, decoder, cache, hot);
     }
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
     this.#expanded = new ExpandedAttention(this.#step, this.pageSize);

@@ -1,13 +1,23 @@
 import {
   type BatchPlan,
   type ModelRunner,
+  type PageTransfers,
   Sampler,
   type SlotStart,
   type StepMasks,
   type StepOutput,
+  type SwapInTotals,
   type TokenLogprobs,
 } from '@flash-mla/engine';
-import { type Decoder, type LayerCache, makeBatch } from '@flash-mla/models';
+import {
+  type Decoder,
+  decodeWork,
+  type HotCache,
+  type LayerCache,
+  makeBatch,
+  prefillWork,
+  type StepWork,
+} from '@flash-mla/models';
 import { sampleTokens } from '../ops/sampling/index.ts';
 import type { Device } from '../runtime/device/device.ts';
 import type { Tensor } from '../runtime/tensor/tensor.ts';
@@ -42,9 +52,21 @@ interface Draw {
   readonly logits: ReadonlyMap<number, Promise<Float32Array>>;
 }
 
+/** A step whose calls are made. */
+interface Begun {
+  readonly draws: readonly Draw[];
+  /** Of a step that draws nothing. */
+  readonly done: Promise<void> | undefined;
+  /** With HiSparse. */
+  readonly swapIn: Promise<SwapInTotals> | undefined;
+  readonly masks: StepMasks | undefined;
+  readonly started: number;
+}
+
 /**
  * Runs the steps of an engine on a device. Decodes are recorded once for each size of the batch and replayed;
- * prompts are enqueued call by call. Tokens are drawn on the device, but for those with penalties or biases, so
+ * prompts are enqueued call by call. So are decodes of a model with an indexer: a recorded step attends to all
+ * tokens, and cannot tell when a sequence becomes too long for that. Tokens are drawn on the device, but for those with penalties or biases, so
  * that the next step may be enqueued while this one is computed.
  */
 export class DeviceRunner implements ModelRunner, Disposable {
@@ -60,13 +82,21 @@ export class DeviceRunner implements ModelRunner, Disposable {
   #begun: Promise<unknown> = Promise.resolve();
   #finished: Promise<unknown> = Promise.resolve();
   #finishedAt = 0;
+  readonly #isRecorded: boolean;
+  readonly #hot: HotCache | undefined;
+  /** With HiSparse. */
+  readonly transfers?: PageTransfers;
 
   constructor(
     device: Device,
     ops: DeviceOperations,
     decoder: Decoder<DeviceMatrix>,
     cache: readonly LayerCache<DeviceMatrix>[],
+    hot?: HotCache,
   ) {
+    this.#isRecorded = decoder.config.indexer === undefined;
+    this.#hot = hot;
+    if (hot !== undefined) this.transfers = hot.transfers;
     this.#device = device;
     this.#ops = ops;
     this.#decoder = decoder;
@@ -95,17 +125,27 @@ export class DeviceRunner implements ModelRunner, Disposable {
   async #begin(plan: BatchPlan, before: Promise<unknown>) {
     const started = performance.now();
     const { decodes, numDecodeRows, starts } = plan;
-    const step = numDecodeRows > 0 ? this.#recordedStep(numDecodeRows) : undefined;
+    const isRecorded = this.#isRecorded && numDecodeRows > 0;
+    const step = isRecorded ? this.#recordedStep(numDecodeRows) : undefined;
     // Where the tokens are not on the device in this order, the host has to have them.
     const goesOn = step !== undefined && this.#goesOn(step, plan);
     if (!goesOn) await before;
-    for (const start of starts) this.#rows.set(start.slot, rowOf(start));
+    for (const start of starts) {
+      this.#rows.set(start.slot, rowOf(start));
+      this.#hot?.start(start.slot);
+    }
+    this.#hot?.begin(decodes);
     if (step !== undefined) {
       const tokens = decodes.map(({ slot, token }) => token ?? this.#row(slot).lastToken);
       step.replay(decodes, goesOn ? undefined : tokens);
       this.#fed = undefined;
     }
-    const prefilled = this.#prefill(plan);
+    const lastToken = (slot: number) => this.#row(slot).lastToken;
+    const own = this.#isRecorded ? [] : decodeWork(decodes, lastToken);
+    const enqueued = this.#enqueue([...own, ...prefillWork(plan.prefills)]);
+    const swapIn = this.#hot?.end();
+    // A rejection is seen when its turn comes.
+    swapIn?.catch(() => {});
     // Until here the masks may be unknown: they depend on the step before.
     const masks = await plan.masks;
     const draws: Draw[] = [];
@@ -116,15 +156,15 @@ export class DeviceRunner implements ModelRunner, Disposable {
       if (draw.logits.size === 0) this.#fed = { step, slots };
       draws.push(draw);
     }
-    if (prefilled !== undefined) {
-      const { slots, positions, logits, tokens } = prefilled;
+    if (enqueued !== undefined) {
+      const { slots, positions, logits, tokens } = enqueued;
       draws.push(this.#draw(slots, positions, logits, tokens, masks));
       logits.dispose();
       tokens.dispose();
     }
     // The cache has to be written before the step counts as done.
     const done = draws.length > 0 ? undefined : this.#device.synchronize();
-    return { output: this.#finish(draws, done, masks, started) };
+    return { output: this.#finish({ draws, done, swapIn, masks, started }) };
   }
 
   #recordedStep(rows: number): RecordedStep {
@@ -158,12 +198,12 @@ export class DeviceRunner implements ModelRunner, Disposable {
     );
   }
 
-  /** Enqueues the prompts of a step, and the likeliest token after each that ends in it. */
-  #prefill({ prefills }: BatchPlan) {
-    if (prefills.length === 0) return undefined;
+  /** Enqueues what is not recorded, and the likeliest token after each sequence whose next one is drawn. */
+  #enqueue(work: readonly StepWork[]) {
+    if (work.length === 0) return undefined;
     return this.#ops.enqueueStep(() => {
-      const batch = makeBatch(prefills);
-      const ending = prefills.flatMap(({ slot, samples }, i) => {
+      const batch = makeBatch(work.map(({ sequence }) => sequence));
+      const ending = work.flatMap(({ slot, samples }, i) => {
         const sequence = batch.sequences[i];
         return samples && sequence !== undefined ? [{ slot, sequence }] : [];
       });
@@ -203,16 +243,16 @@ export class DeviceRunner implements ModelRunner, Disposable {
     return { slots, rows, positions, tokens: tokens.read(), logprobs, logits: onHost };
   }
 
-  async #finish(
-    draws: readonly Draw[],
-    done: Promise<void> | undefined,
-    masks: StepMasks | undefined,
-    started: number,
-  ): Promise<StepOutput> {
+  async #finish({ draws, done, swapIn, masks, started }: Begun): Promise<StepOutput> {
     await Promise.all([
-      ...[done, ...draws.flatMap((draw): Promise<unknown>[] => [draw.tokens, draw.logprobs])],
+      ...[
+        swapIn,
+        done,
+        ...draws.flatMap((draw): Promise<unknown>[] => [draw.tokens, draw.logprobs]),
+      ],
       ...draws.flatMap(({ logits }) => [...logits.values()]),
     ]);
+    const swapped = await swapIn;
     const tokens: number[] = [];
     const logprobs: (TokenLogprobs | undefined)[] = [];
     for (const draw of draws) {
@@ -232,7 +272,7 @@ export class DeviceRunner implements ModelRunner, Disposable {
     const now = performance.now();
     const durationMs = now - Math.max(started, this.#finishedAt);
     this.#finishedAt = now;
-    return { tokens, logprobs, durationMs };
+    return { tokens, logprobs, durationMs, ...(swapped && { swapIn: swapped }) };
   }
 
   #row(slot: number): Row {

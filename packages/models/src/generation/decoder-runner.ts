@@ -7,22 +7,15 @@ import {
   type TokenLogprobs,
 } from '@flash-mla/engine';
 import type { LayerCache } from '../layers/attention.ts';
-import { makeBatch, type SequenceTokens } from '../layers/batch.ts';
+import { makeBatch } from '../layers/batch.ts';
 import type { Decoder } from '../layers/decoder.ts';
 import type { HotCache } from '../layers/hot-cache.ts';
+import { decodeWork, prefillWork } from './step-work.ts';
 
 /** A row of the batch: how its tokens are drawn, and the last one. */
 interface Row {
   readonly sampler: Sampler;
   lastToken: number;
-}
-
-/** What a step computes and draws. */
-interface Work {
-  readonly slot: number;
-  readonly sequence: SequenceTokens;
-  /** Whether the token after the last one is drawn. */
-  readonly samples: boolean;
 }
 
 /** Runs the steps of an engine with a decoder. Tokens are drawn on the host. */
@@ -60,7 +53,8 @@ export class DecoderRunner<Matrix> implements ModelRunner {
       this.#hot?.start(start.slot);
     }
     this.#hot?.begin(plan.decodes);
-    const work = this.#workOf(plan);
+    const lastToken = (slot: number) => this.#row(slot).lastToken;
+    const work = [...decodeWork(plan.decodes, lastToken), ...prefillWork(plan.prefills)];
     const batch = makeBatch(work.map(({ sequence }) => sequence));
     const sampling = work.flatMap(({ slot, samples }, i) => {
       const sequence = batch.sequences[i];
@@ -88,23 +82,6 @@ export class DecoderRunner<Matrix> implements ModelRunner {
     }
     const durationMs = performance.now() - started;
     return { tokens, logprobs, durationMs, ...(swapIn && { swapIn }) };
-  }
-
-  #workOf({ decodes, prefills }: BatchPlan): Work[] {
-    return [
-      ...decodes.map(({ slot, position, token, pages, devicePages }) => {
-        const tokens = [token ?? this.#row(slot).lastToken];
-        const own = { tokens, start: position };
-        const places = devicePages
-          ? { pages: devicePages, indexPages: pages, hotRow: slot }
-          : { pages };
-        return { slot, sequence: { ...own, ...places }, samples: true };
-      }),
-      ...prefills.map(({ slot, start, tokens, pages, devicePages, samples }) => {
-        const places = devicePages ? { pages: devicePages, indexPages: pages } : { pages };
-        return { slot, sequence: { tokens, start, ...places }, samples };
-      }),
-    ];
   }
 
   #row(slot: number): Row {

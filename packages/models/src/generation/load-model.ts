@@ -130,7 +130,7 @@ export async function loadRunner<Matrix>(
       ...{ hisparse, maxRunning, maxModelLength },
       ...{ numDevicePages: totalPages, numHostPages: hostPages },
     });
-  const own = hot ? undefined : ops.createRunner?.(decoder, cache);
+  const own = ops.createRunner?.(decoder, cache, hot);
   const release = () => {
     own?.[Symbol.dispose]();
     hot?.[Symbol.dispose]();

@@ -199,14 +199,14 @@ export interface Operations<Matrix> {
 
   /**
    * A runner of the device's own, which may take a step while another one is computed. Without it a
-   * DecoderRunner runs one step after the other, and draws tokens on the host. Gives none for models that
-   * it cannot run.
+   * DecoderRunner runs one step after the other, and draws tokens on the host.
    */
   readonly createRunner?:
     | ((
         decoder: Decoder<Matrix>,
         cache: readonly LayerCache<Matrix>[],
-      ) => (ModelRunner & Disposable) | undefined)
+        hot?: HotCache,
+      ) => ModelRunner & Disposable)
     | undefined;
 }
 

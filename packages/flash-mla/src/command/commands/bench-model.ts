@@ -1,11 +1,10 @@
-import type { ModelConfig } from '@flash-mla/models';
 import { type Command, Option } from 'commander';
 import type { ModelProblem, ModelTimes } from '../../models/bench/measure-model.ts';
 import { stepCost } from '../../models/bench/roofline.ts';
-import { modelShapes } from '../../models/bench/shapes.ts';
 import { byteSize, percent, significant } from '../../ops/bench/numbers.ts';
 import { UsageError } from '../../ops/bench/usage-error.ts';
 import { measureCeilings } from '../bench/ceilings.ts';
+import { type ShapeFlags, shapeConfig, shapeNames } from '../bench/model-shape.ts';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { writeTextFile } from '../files.ts';
@@ -17,9 +16,7 @@ import { addNotes } from '../terminal/help.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 
-interface ModelBenchFlags extends DeviceFlags {
-  readonly shape: string;
-  readonly layers?: number;
+interface ModelBenchFlags extends DeviceFlags, ShapeFlags {
   readonly phase: readonly ModelProblem['phase'][];
   readonly b: readonly number[];
   readonly context: number;
@@ -35,7 +32,6 @@ interface Row extends ModelProblem {
   readonly flops: number;
 }
 
-const shapeNames = Object.keys(modelShapes);
 const phases = ['decode', 'prefill'] as const;
 
 export function define(command: Command): void {
@@ -112,18 +108,6 @@ export async function run(command: Command, context: CommandContext): Promise<nu
   if (flags.json === true) context.write(jsonText(result));
   else context.write(`${name}, ${flags.shape}\n${tableOf(rows, bandwidth, context)}\n`);
   return exitCodes.ok;
-}
-
-async function shapeConfig({ shape, layers }: ModelBenchFlags): Promise<ModelConfig> {
-  const { findModel, parseConfig, readConfig } = await import('@flash-mla/models');
-  const known = Object.hasOwn(modelShapes, shape) ? modelShapes[shape] : undefined;
-  if (known !== undefined) {
-    const own = layers === undefined ? {} : { num_hidden_layers: layers };
-    return parseConfig(JSON.stringify({ ...known, ...own }), shape);
-  }
-  const config = await readConfig(await findModel(shape));
-  const numLayers = Math.min(layers ?? config.numLayers, config.numLayers);
-  return { ...config, numLayers, mlpKinds: config.mlpKinds.slice(0, numLayers) };
 }
 
 const shareOf = ({ bytes, times }: Row, bandwidth: number | undefined) =>

@@ -1,6 +1,8 @@
 import { parametersOf, parseConfig } from '@flash-mla/models';
 import { describe, expect, it } from 'vitest';
+import { tinyConfig } from '../../../../models/src/testing/data.ts';
 import { openDevice } from '../../open-device.ts';
+import { HiSparseBench } from './measure-hisparse.ts';
 import { ModelBench } from './measure-model.ts';
 import { stepCost } from './roofline.ts';
 import { modelShapes } from './shapes.ts';
@@ -20,6 +22,8 @@ describe('shapes', () => {
     ['youtu-2b', 1.96],
     ['deepseek-v2-lite', 15.71],
     ['minicpm3-4b', 4.07],
+    // 671.03 of DeepSeek V3, and 61 indexers.
+    ['deepseek-v3.2', 671.88],
   ])('of %s are those of %d billion parameters', (name, billions) => {
     expect(parametersOf(shape(name)).total / 1e9).toBeCloseTo(billions, 2);
   });
@@ -68,4 +72,39 @@ describe('ModelBench', () => {
     }
     expect(device.memoryStats().allocated).toBe(0);
   });
+});
+
+describe('HiSparseBench', () => {
+  it.each([
+    ['deepseek-v32', 'fp8', 'repeated'],
+    ['glm-moe-dsa', 'bf16', 'drawn'],
+  ] as const)(
+    'measures %s with rows of %s with HiSparse and without',
+    async (name, kvCacheDType, tokens) => {
+      const config = parseConfig(tinyConfig(name));
+      const problem = {
+        ...{ context: 200, deviceBytes: 2.2e6, deviceBufferSize: 64, swapInBlockSize: 64 },
+        ...{ kvCacheDType, tokens },
+      };
+      await using device = await openDevice('cpu');
+      {
+        using bench = new HiSparseBench(device, config, 32);
+        const without = await bench.measure(problem, false, { seconds: 0 });
+        const hot = await bench.measure(problem, true, { seconds: 0 });
+        expect(hot.requests).toBeGreaterThan(without.requests);
+        for (const each of [without, hot]) {
+          expect(each.requests).toBe(bench.sizes(problem, each === hot).requests);
+          expect(each.deviceBytes).toBeLessThanOrEqual(problem.deviceBytes);
+          expect(each.times.tokensPerSecond).toBeGreaterThan(0);
+        }
+        expect(without).toMatchObject({ hostBytes: 0, hits: 0, misses: 0, bytesPerStep: 0 });
+        // Three layers choose 32 tokens of each sequence in each step.
+        expect(hot.hits + hot.misses).toBe(3 * 32 * hot.requests * hot.times.steps);
+        expect(hot.misses).toBeGreaterThan(0);
+        const rowBytes = kvCacheDType === 'fp8' ? 656 : 1152;
+        expect(hot.bytesPerStep * hot.times.steps).toBe(hot.misses * rowBytes);
+      }
+      expect(device.memoryStats().allocated).toBe(0);
+    },
+  );
 });

@@ -26,6 +26,13 @@ export interface MeasureOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+interface StepOptions extends MeasureOptions {
+  readonly overlap: boolean;
+  /** Steps before the clock runs. */
+  readonly warmUpSteps: number;
+  readonly mostSteps: number;
+}
+
 /** Steps before the clock runs: kernels are compiled, and clocks go up. */
 const warmUpSteps = 3;
 const fewestSteps = 4;
@@ -57,7 +64,8 @@ export class ModelBench implements Disposable {
       own = this.#ops.createRunner?.(decoder, cache);
       const runner = own ?? new DecoderRunner<DeviceMatrix>(decoder, cache);
       const plans = phase === 'decode' ? this.#decodes(problem) : this.#prefills(problem);
-      return await timeSteps(runner, plans, { ...options, overlap: own !== undefined });
+      const counts = { warmUpSteps, mostSteps };
+      return await timeSteps(runner, plans, { ...options, ...counts, overlap: own !== undefined });
     } finally {
       own?.[Symbol.dispose]();
       for (const matrix of matricesOfCache(cache)) this.#ops.release(matrix);
@@ -104,25 +112,26 @@ export class ModelBench implements Disposable {
   }
 }
 
-interface Step {
+/** A step, and how many tokens it computes. */
+export interface Step {
   readonly tokens: number;
   readonly plan: BatchPlan;
 }
 
-const emptyPlan = (step: number) => ({
+export const emptyPlan = (step: number) => ({
   ...{ step, deterministic: false, starts: [], decodes: [], numDecodeRows: 0, prefills: [] },
 });
 
-const startOf = (slot: number): SlotStart => ({
+export const startOf = (slot: number): SlotStart => ({
   ...{ slot, epoch: 0, id: `${slot}`, index: 0, sampling: { temperature: 0 } },
   ...{ tokens: [], promptLength: 0 },
 });
 
 /** With overlap a step is handed in while the one before is computed, as an engine does. */
-async function timeSteps(
+export async function timeSteps(
   runner: ModelRunner,
   steps: Generator<Step>,
-  { seconds, signal, overlap }: MeasureOptions & { readonly overlap: boolean },
+  { seconds, signal, overlap, warmUpSteps, mostSteps }: StepOptions,
 ): Promise<ModelTimes> {
   const ends: number[] = [];
   let tokens = 0;

@@ -55,6 +55,20 @@ const minicpm3 = {
   tie_word_embeddings: true,
 };
 
+const deepseekV32 = {
+  ...{ model_type: 'deepseek_v32', num_hidden_layers: 61, hidden_size: 7168, vocab_size: 129280 },
+  ...{ num_attention_heads: 128, q_lora_rank: 1536, ...latent, rope_theta: 10000 },
+  rope_scaling: {
+    ...{ type: 'yarn', factor: 40, original_max_position_embeddings: 4096, beta_fast: 32 },
+    ...{ beta_slow: 1, mscale: 1, mscale_all_dim: 1 },
+  },
+  ...{ ...moe, n_group: 8, topk_group: 4, first_k_dense_replace: 3, scoring_func: 'sigmoid' },
+  ...{ intermediate_size: 18432, moe_intermediate_size: 2048, n_routed_experts: 256 },
+  ...{ n_shared_experts: 1, num_experts_per_tok: 8, routed_scaling_factor: 2.5 },
+  ...{ index_n_heads: 64, index_head_dim: 128, index_topk: 2048 },
+  ...{ max_position_embeddings: 163840, tie_word_embeddings: false },
+};
+
 /** By the names that `bench model --shape` takes. */
 export const modelShapes: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'moonlight-16b-a3b': moonlight,
@@ -62,4 +76,5 @@ export const modelShapes: Readonly<Record<string, Readonly<Record<string, unknow
   'youtu-2b': youtu,
   'deepseek-v2-lite': deepseekV2Lite,
   'minicpm3-4b': minicpm3,
+  'deepseek-v3.2': deepseekV32,
 };

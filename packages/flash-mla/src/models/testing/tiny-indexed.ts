@@ -82,12 +82,14 @@ export class LoadedModel {
       ops.createHotCache?.(cache, {
         ...{ hisparse, maxRunning, maxModelLength, numHostPages, numDevicePages: totalPages },
       });
-    const runner = new DecoderRunner(decoder, cache, hot);
+    const own = ops.createRunner?.(decoder, cache, hot);
+    const runner = own ?? new DecoderRunner(decoder, cache, hot);
     const engine = new Engine(runner, {
-      ...{ ...sizes, pageSize: ops.pageSize, overlap: false },
+      ...{ ...sizes, pageSize: ops.pageSize, overlap: own !== undefined },
       ...(hisparse && { hisparse }),
     });
     const release = () => {
+      own?.[Symbol.dispose]();
       hot?.[Symbol.dispose]();
       for (const matrix of matricesOfCache(cache)) ops.release(matrix);
     };
