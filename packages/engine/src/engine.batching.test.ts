@@ -139,6 +139,23 @@ describe.each([true, false])('batching (overlap %s)', (overlap) => {
     expect(alone).toEqual(['0+512', '512+512', '1024+512', '1536+512', '2048+512', '2560+440']);
     expect((await chunksOf(9)).slice(0, 6)).toEqual(alone);
   });
+
+  it('shares whole chunks only when it is deterministic, as prompts have filled them', async () => {
+    const load = new SimulatedLoad({ ...options, overlap, deterministic: true });
+    const hitsOf = async (id: string, tokens: readonly number[], maxTokens = 1) => {
+      const before = load.engine.stats.prefixCacheHits;
+      load.submit({ id, prompt: tokens, maxTokens });
+      await load.run();
+      return load.engine.stats.prefixCacheHits - before;
+    };
+    // What this one generates fills the second chunk, but in steps of one token.
+    expect(await hitsOf('first', prompt(900), 300)).toBe(0);
+    const said = load.of('first').tokens;
+    expect(await hitsOf('turn', [...prompt(900), ...said, 1])).toBe(512);
+    expect(await hitsOf('turn again', [...prompt(900), ...said, 1])).toBe(1024);
+    expect(await hitsOf('short', prompt(512))).toBe(0);
+    expect(await hitsOf('part', prompt(900))).toBe(512);
+  });
 });
 
 it('generates the same with overlap and without', async () => {

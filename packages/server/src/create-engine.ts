@@ -34,6 +34,7 @@ export interface CreateEngineOptions {
     Pick<
       EngineOptions,
       | 'deterministic'
+      | 'deterministicChunk'
       | 'maxBatchTokens'
       | 'maxQueuedRequests'
       | 'maxQueuedTokens'

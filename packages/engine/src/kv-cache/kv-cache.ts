@@ -7,10 +7,13 @@ export class BlockTable {
   readonly pages: number[];
   /** Tokens found in the prefix cache when the table was opened: a multiple of the page size. */
   readonly numCachedTokens: number;
+  /** Tokens that it was opened for: those of a prompt. */
+  readonly numPromptTokens: number;
   /** Leading pages that were found or published. */
   numPublished: number;
 
-  constructor(cachedPages: number[], pageSize: number) {
+  constructor(cachedPages: number[], numPromptTokens: number, pageSize: number) {
+    this.numPromptTokens = numPromptTokens;
     this.pages = cachedPages;
     this.numCachedTokens = cachedPages.length * pageSize;
     this.numPublished = cachedPages.length;
@@ -30,6 +33,11 @@ export interface KvCacheOptions {
   readonly totalPages: number;
   /** Tokens in a page. */
   readonly pageSize: number;
+  /**
+   * In deterministic mode, the pages of a chunk: only whole chunks are shared, and only as a prompt has filled them.
+   * What a decode writes, and a chunk that is cut elsewhere, has other last bits.
+   */
+  readonly chunkPages?: number | undefined;
 }
 
 /**
@@ -42,10 +50,15 @@ export interface KvCacheOptions {
 export class KvCache {
   readonly pageSize: number;
   readonly pool: PagePool;
+  /** Pages that are shared together or not at all. */
+  readonly pagesShared: number;
+  readonly #sharesPromptsOnly: boolean;
   readonly #open = new Set<BlockTable>();
 
-  constructor({ totalPages, pageSize }: KvCacheOptions) {
+  constructor({ chunkPages, pageSize, totalPages }: KvCacheOptions) {
     this.pageSize = pageSize;
+    this.pagesShared = chunkPages ?? 1;
+    this.#sharesPromptsOnly = chunkPages !== undefined;
     this.pool = new PagePool(totalPages);
   }
 
@@ -77,7 +90,7 @@ export class KvCache {
     const pages = this.#find(keys, numTokens);
     // Retained before anything is allocated, which could evict them.
     for (const page of pages) this.pool.retain(page);
-    const table = new BlockTable(pages, this.pageSize);
+    const table = new BlockTable(pages, numTokens, this.pageSize);
     this.#open.add(table);
     this.grow(table, numTokens);
     return table;
@@ -96,7 +109,11 @@ export class KvCache {
 
   /** Lets others find the pages that the first `numComputed` tokens fill. Call it when they are computed. */
   publish(table: BlockTable, keys: readonly PageKey[], numComputed: number): void {
-    const numFull = Math.min(Math.floor(numComputed / this.pageSize), keys.length);
+    const { numPromptTokens } = table;
+    const numTokens = this.#sharesPromptsOnly
+      ? Math.min(numComputed, numPromptTokens)
+      : numComputed;
+    const numFull = this.#whole(Math.min(Math.floor(numTokens / this.pageSize), keys.length));
     for (; table.numPublished < numFull; table.numPublished++) {
       const [page, key] = [table.pages[table.numPublished], keys[table.numPublished]];
       if (page !== undefined && key !== undefined) this.pool.publish(page, key);
@@ -125,6 +142,12 @@ export class KvCache {
       if (page === undefined) break;
       pages.push(page);
     }
+    pages.length = this.#whole(pages.length);
     return pages;
+  }
+
+  /** Of so many pages, those that can be shared. */
+  #whole(numPages: number): number {
+    return numPages - (numPages % this.pagesShared);
   }
 }

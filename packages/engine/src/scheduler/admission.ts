@@ -88,7 +88,7 @@ export class Admission {
     const { keys, pageSize } = request.pageKeys;
     // One long prompt at a time, so that short ones find a place beside it.
     const isLong = request.tokens.length - next * pageSize > this.#longFrom;
-    const needsNext = (next + 1) * pageSize < request.tokens.length;
+    const needsNext = (next + this.#requests.kv.pagesShared) * pageSize < request.tokens.length;
     for (const other of this.#requests.running) {
       const isPrefilling = other.state.kind === 'prefill';
       if (isLong && isPrefilling && partOf(other).remaining > this.#longFrom) return true;

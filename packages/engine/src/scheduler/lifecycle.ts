@@ -76,7 +76,9 @@ export class Lifecycle {
   #copying: RunningState[] = [];
 
   constructor(options: ResolvedOptions, hisparse?: HiSparse) {
-    this.kv = new KvCache({ totalPages: numKvPages(options), pageSize: options.pageSize });
+    const { deterministic, deterministicChunk, pageSize } = options;
+    const chunkPages = deterministic ? deterministicChunk / pageSize : undefined;
+    this.kv = new KvCache({ totalPages: numKvPages(options), pageSize, chunkPages });
     this.hisparse = hisparse;
     this.waiting = new WaitingQueue(this.shares, options.agingMs);
     this.running = new RunningSet(options.maxRunning);

@@ -35,7 +35,8 @@ if (workerData?.vocabulary !== undefined)
 async function startWithFault(name: string, args: readonly string[] = []) {
   const file = join(folder, name);
   const served = await startServe(args, {
-    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import=${preload}`,
+    // The heap is small, so that the fault that fills it does not take long.
+    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import=${preload} --max-old-space-size=300`,
     FLASH_MLA_TEST_FAULT: file,
   });
   return { ...served, fail: () => writeFileSync(file, name) };
