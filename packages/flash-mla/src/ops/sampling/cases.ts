@@ -30,6 +30,7 @@ const quick: readonly SampleParams[] = [
   { ...f32, rows: 5, vocabulary: 1000, greedy: true },
   { ...f32, rows: 6, vocabulary: 333, greedy: true, bias: true, allowed: true, gap: 3 },
   { ...f32, logits: 'bf16', rows: 6, vocabulary: 1500, greedy: true, penalties: true },
+  { ...f32, rows: 2, vocabulary: 9001, greedy: true, bias: true },
   { ...f32, rows: 40, vocabulary: 100, numTop: 5 },
   { ...f32, rows: 20, vocabulary: 500, topK: true },
   { ...f32, rows: 20, vocabulary: 500, topP: true, gap: 3 },

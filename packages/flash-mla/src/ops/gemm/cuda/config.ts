@@ -35,6 +35,8 @@ export const gemmParams = {
   /** Elements between rows of scales. */
   scalesStride: 'u32',
   scale: 'f32',
+  /** 1 where no kernel has written the weights: they may be fetched before the kernels ahead have ended. */
+  fetchesEarly: 'u32',
   /** All strides in bytes: of rows, and of matrices of the batch. */
   xStride: 'u64',
   xBatchStride: 'u64',

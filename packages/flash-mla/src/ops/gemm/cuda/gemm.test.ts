@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
 import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
 import { limitsFor } from '../../kernel-lib/cuda/testing/sim-context.ts';
-import { gemmCudaKernels, mmaGemm, streamGemm, transposedGemm } from './kernels.ts';
+import {
+  gemmCudaKernels,
+  mmaGemm,
+  streamGemm,
+  transposedGemm,
+  transposedMmaGemm,
+} from './kernels.ts';
 import type { GemmProblem } from './problem.ts';
 import { fewRowsGemm } from './sm80_few_rows_gemm_launch.ts';
 
@@ -27,7 +33,9 @@ const problem = (more: Partial<GemmProblem> = {}): GemmProblem => ({
 
 /** The first kernel that takes a problem. */
 const chosen = (of: GemmProblem, on: DeviceLimits = limits) =>
-  [fewRowsGemm, mmaGemm, streamGemm, transposedGemm].find((kernel) => kernel.accepts(of, on));
+  [fewRowsGemm, mmaGemm, streamGemm, transposedMmaGemm, transposedGemm].find((kernel) =>
+    kernel.accepts(of, on),
+  );
 
 describe('the kernel of a product', () => {
   it.each<[string, Partial<GemmProblem>, unknown]>([
@@ -40,10 +48,12 @@ describe('the kernel of a product', () => {
     ['a depth of no whole chunks', { rows: 100, depth: 2044 }, streamGemm],
     ['float32', { rows: 100, x: rows('f32') }, streamGemm],
     ['float32 weights', { rows: 100, weight: rows('f32') }, streamGemm],
-    ['transposed weights', { rows: 100, transposed: true }, transposedGemm],
+    ['transposed weights', { rows: 1, transposed: true }, transposedMmaGemm],
+    ['many rows with transposed weights', { rows: 100, transposed: true }, transposedMmaGemm],
+    ['transposed float32', { transposed: true, weight: rows('f32') }, transposedGemm],
   ])('for %s', (_, more, kernel) => {
     expect(chosen(problem(more))).toBe(kernel);
-    expect(gemmCudaKernels).toHaveLength(4);
+    expect(gemmCudaKernels).toHaveLength(5);
   });
 
   it('has a key without sizes, but for the class of rows', () => {
@@ -85,6 +95,9 @@ describe('products as machine code', () => {
     }),
     ...[16, 64, 128].map((n) => launch(`${n} rows on tensor cores`, { rows: n, ...all })),
     ...[16, 64, 128].map((n) => launch(`${n} rows of e4m3`, { rows: n, weight: rows('e4m3') })),
-    ...[1, 4].map((n) => launch(`${n} rows, transposed`, { rows: n, transposed: true })),
+    ...[16, 64, 128].map((n) => launch(`${n} rows, transposed`, { rows: n, transposed: true })),
+    ...[1, 4].map((n) =>
+      launch(`${n} rows of f32, transposed`, { rows: n, transposed: true, weight: rows('f32') }),
+    ),
   ]);
 });

@@ -9,12 +9,14 @@ import { type GemmArgs, gemmOperation } from '../operation.ts';
 import type { GemmConfig, GemmParams } from './config.ts';
 import { type GemmPlan, type GemmProblem, problemOf, setGemm } from './problem.ts';
 import { fewRowsGemm } from './sm80_few_rows_gemm_launch.ts';
-import { buildMmaGemm, mmaGrid } from './sm80_mma_gemm.ts';
+import { buildMmaGemm, buildTransposedMmaGemm, mmaGrid } from './sm80_mma_gemm.ts';
 import { buildStreamGemm, streamGrid } from './sm80_stream_gemm.ts';
 import { buildTransposedGemm, transposedGrid } from './sm80_transposed_gemm.ts';
 
 /** How one kernel computes products. */
 interface Variant {
+  /** Whether it may start before the kernel ahead of it has ended. */
+  readonly overlap?: boolean;
   readonly spec: KernelSpec<GemmConfig, GemmParams>;
   accepts(problem: GemmProblem): boolean;
   /** Rows of a tile: one of a few, so that few kernels are compiled. */
@@ -33,7 +35,12 @@ const powerOfTwo = (rows: number, most: number) =>
 /** Rows from which tensor cores are faster than streaming weights again and again. */
 const manyRows = 9;
 
-function variant({ spec, accepts, rowTile, grid }: Variant) {
+/** Rows of a tile on tensor cores. */
+function mmaRows({ rows }: GemmProblem): number {
+  return rows <= 16 ? 16 : rows <= 64 ? 64 : 128;
+}
+
+function variant({ spec, accepts, rowTile, grid, overlap = false }: Variant) {
   const configOf = (problem: GemmProblem): GemmConfig => {
     const { x, weight, bias, residual, out, depth, columns, transposed } = problem;
     return {
@@ -58,7 +65,9 @@ function variant({ spec, accepts, rowTile, grid }: Variant) {
       return { ...others, x: layoutKey(x), weight: layoutKey(weight) };
     },
     plan: (problem) => ({
-      launches: { main: { kernel: spec, config: configOf(problem), grid: gridOf(problem) } },
+      launches: {
+        main: { kernel: spec, config: configOf(problem), grid: gridOf(problem), overlap },
+      },
       workspaceBytes: 0,
     }),
     bind(context, { launches }) {
@@ -74,6 +83,7 @@ function variant({ spec, accepts, rowTile, grid }: Variant) {
 /** Many rows of bf16 on tensor cores. */
 export const mmaGemm = variant({
   spec: { name: 'sm80_mma_gemm', build: buildMmaGemm },
+  overlap: true,
   accepts: ({ rows, transposed, x, weight, depth }) =>
     rows >= manyRows &&
     !transposed &&
@@ -82,7 +92,22 @@ export const mmaGemm = variant({
     depth % 8 === 0 &&
     x.alignment === 16 &&
     weight.alignment >= (weight.dtype === 'e4m3' ? 8 : 16),
-  rowTile: ({ rows }) => (rows <= 16 ? 16 : rows <= 64 ? 64 : 128),
+  rowTile: mmaRows,
+  grid: mmaGrid,
+});
+
+/** bf16 weights whose rows are what is summed over, on tensor cores. */
+export const transposedMmaGemm = variant({
+  spec: { name: 'sm80_transposed_mma_gemm', build: buildTransposedMmaGemm },
+  overlap: true,
+  accepts: ({ transposed, x, weight, depth, columns }) =>
+    transposed &&
+    x.dtype === 'bf16' &&
+    weight.dtype === 'bf16' &&
+    depth % 8 === 0 &&
+    columns % 8 === 0 &&
+    Math.min(x.alignment, weight.alignment) === 16,
+  rowTile: mmaRows,
   grid: mmaGrid,
 });
 
@@ -98,7 +123,7 @@ export const streamGemm = variant({
   grid: streamGrid,
 });
 
-/** Weights whose rows are what is summed over. */
+/** Weights whose rows are what is summed over, in other dtypes and alignments. */
 export const transposedGemm = variant({
   spec: { name: 'sm80_transposed_gemm', build: buildTransposedGemm },
   accepts: ({ transposed }) => transposed,
@@ -111,5 +136,6 @@ export const gemmCudaKernels = [
   defineCudaKernel(fewRowsGemm),
   defineCudaKernel(mmaGemm),
   defineCudaKernel(streamGemm),
+  defineCudaKernel(transposedMmaGemm),
   defineCudaKernel(transposedGemm),
 ];

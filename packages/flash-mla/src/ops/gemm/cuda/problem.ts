@@ -72,6 +72,9 @@ export function setCommon(
   set.depth(problem.depth);
   set.scalesStride(weightScales?.strides[0] ?? 0);
   set.scale(scale);
+  const isConstant =
+    context.isConstant(weight) && (!weightScales || context.isConstant(weightScales));
+  set.fetchesEarly(isConstant ? 1 : 0);
   set.xStride(strideBytes(x, 0));
   set.xBatchStride(strideBytes(x, 1));
   set.weightStride(strideBytes(weight, 1));

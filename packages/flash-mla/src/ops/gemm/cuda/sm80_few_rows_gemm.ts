@@ -1,4 +1,4 @@
-import { defineKernel, type Kernel, type ParamDecls } from '@flash-mla/ptx';
+import { defineKernel, type Kernel } from '@flash-mla/ptx';
 import {
   partRows,
   streamLayout,
@@ -11,6 +11,7 @@ import {
   elementOf,
   finish,
   type GemmConfig,
+  type GemmParams,
   gemmParams,
   matricesOf,
   scaleShift,
@@ -23,19 +24,11 @@ export interface FewRowsConfig extends GemmConfig {
   readonly keptDepth: number;
 }
 
-const params = {
-  ...gemmParams,
-  /** 1 where no kernel has written the weights: they are fetched before the kernels ahead have ended. */
-  fetchesEarly: 'u32',
-} as const satisfies ParamDecls;
-
-export type FewRowsParams = typeof params;
-
 /**
  * For few rows on tensor cores: weights stream through shared memory once, in tiles of 16 of their rows, and
  * rows of x are what they are multiplied with. Grid: (CTAs that share the tiles, tiles of rows, batch).
  */
-export function buildFewRowsGemm(config: FewRowsConfig): Kernel<FewRowsParams> {
+export function buildFewRowsGemm(config: FewRowsConfig): Kernel<GemmParams> {
   const { rowTile, stages, keptDepth, weight } = config;
   const isScaled = weight.dtype === 'e4m3';
   const stream: TileStream = {
@@ -43,7 +36,7 @@ export function buildFewRowsGemm(config: FewRowsConfig): Kernel<FewRowsParams> {
     weight: isScaled ? 'e4m3' : 'bf16',
   };
   const options = {
-    ...{ name: 'sm80_few_rows_gemm', params, block: [streamWarps * 32] as const },
+    ...{ name: 'sm80_few_rows_gemm', params: gemmParams, block: [streamWarps * 32] as const },
     shared: streamLayout(stream),
     maxRegisters: 128,
   } as const;

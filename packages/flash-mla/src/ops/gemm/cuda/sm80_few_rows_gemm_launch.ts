@@ -14,21 +14,17 @@ import {
   type TileStream,
 } from '../../kernel-lib/cuda/rows/stream-tiles.ts';
 import { type GemmArgs, gemmOperation } from '../operation.ts';
+import type { GemmParams } from './config.ts';
 import { type GemmProblem, problemOf, setGemm } from './problem.ts';
-import {
-  buildFewRowsGemm,
-  type FewRowsConfig,
-  type FewRowsParams,
-  fewRowsGrid,
-} from './sm80_few_rows_gemm.ts';
+import { buildFewRowsGemm, type FewRowsConfig, fewRowsGrid } from './sm80_few_rows_gemm.ts';
 
-const spec: KernelSpec<FewRowsConfig, FewRowsParams> = {
+const spec: KernelSpec<FewRowsConfig, GemmParams> = {
   name: 'sm80_few_rows_gemm',
   build: buildFewRowsGemm,
 };
 
 interface FewRowsPlan extends OperationPlan {
-  readonly launches: { readonly main: LaunchPlan<FewRowsConfig, FewRowsParams> };
+  readonly launches: { readonly main: LaunchPlan<FewRowsConfig, GemmParams> };
   readonly ctasPerSm: number;
 }
 
@@ -105,10 +101,6 @@ export const fewRowsGemm = {
     const atOnce = context.limits.smCount * ctasPerSm;
     return (args, problem, call) => {
       setGemm(context, main.set, args, problem);
-      const { weight, weightScales } = args;
-      const isConstant =
-        context.isConstant(weight) && (!weightScales || context.isConstant(weightScales));
-      main.set.fetchesEarly(isConstant ? 1 : 0);
       main.enqueue(call, fewRowsGrid(rowTile, atOnce, problem));
     };
   },

@@ -1,12 +1,4 @@
-import {
-  defineKernel,
-  e4m3x4ToBf16x2,
-  field,
-  type Kernel,
-  type Ops,
-  type Value,
-  type Var,
-} from '@flash-mla/ptx';
+import { defineKernel, field, type Kernel, type Ops, type Value, type Var } from '@flash-mla/ptx';
 import {
   elementOf,
   finish,
@@ -16,15 +8,12 @@ import {
   matricesOf,
   scaleShift,
 } from './config.ts';
+import { rowWeights } from './mma/row-weights.ts';
+import { chunksOf, columnTile, depthTile, type TileContext, type WeightTile } from './mma/tile.ts';
+import { transposedWeights } from './mma/transposed-weights.ts';
 
-/** Columns of a tile, and elements of the depth that are on their way at a time. */
-const columnTile = 64;
-const depthTile = 64;
 /** Tiles of the depth in shared memory. */
 const stages = 3;
-/** 16 bytes of a row. */
-const chunkColumns = 8;
-
 export function mmaGrid(rowTile: number, rows: number, columns: number, batch: number) {
   return [Math.ceil(columns / columnTile), Math.ceil(rows / rowTile), batch] as const;
 }
@@ -38,6 +27,19 @@ const warpsOf = (rowTile: number) => (rowTile === 16 ? { m: 1, n: 4 } : { m: 4, 
  * their scale in float32.
  */
 export function buildMmaGemm(config: GemmConfig): Kernel<GemmParams> {
+  return buildProduct('sm80_mma_gemm', config, rowWeights);
+}
+
+/** The same for weights whose rows are what is summed over, and for any number of rows. */
+export function buildTransposedMmaGemm(config: GemmConfig): Kernel<GemmParams> {
+  return buildProduct('sm80_transposed_mma_gemm', config, transposedWeights);
+}
+
+function buildProduct(
+  name: string,
+  config: GemmConfig,
+  weightsOf: (context: TileContext) => WeightTile,
+): Kernel<GemmParams> {
   const { rowTile, weight } = config;
   const warps = warpsOf(rowTile);
   const threads = warps.m * warps.n * 32;
@@ -45,7 +47,7 @@ export function buildMmaGemm(config: GemmConfig): Kernel<GemmParams> {
   const warpColumns = columnTile / warps.n;
   const isScaled = weight.dtype === 'e4m3';
   const options = {
-    ...{ name: 'sm80_mma_gemm', params: gemmParams, block: [threads] as const },
+    ...{ name, params: gemmParams, block: [threads] as const },
     shared: {
       a: field('bf16', [stages, rowTile, depthTile], { swizzle: '128B' }),
       b: field('bf16', [stages, columnTile, depthTile], { swizzle: '128B' }),
@@ -55,63 +57,24 @@ export function buildMmaGemm(config: GemmConfig): Kernel<GemmParams> {
     const matrices = matricesOf(k, p);
     const firstColumn = k.blockIdx.x.mul(columnTile).named('first_column');
     const firstRow = k.blockIdx.y.mul(rowTile).named('first_row');
-    const chunk = k.threadIdx.x.and(7).mul(chunkColumns).named('chunk');
-    const rowOfThread = k.threadIdx.x.shr(3).named('row_of_thread');
-    const rowsAtOnce = threads / 8;
-
-    /** Chunks of a tile that this thread brings: of `count` rows from `first` on, below `end`. */
-    const places = (count: number, first: Value<'u32'>, end: Value<'u32'>) =>
-      Array.from({ length: Math.ceil(count / rowsAtOnce) }, (_, i) => {
-        const row = rowOfThread.add(i * rowsAtOnce);
-        return { row, source: first.add(row).min(end.sub(1)), isThere: first.add(row).lt(end) };
-      });
-    const rowsOfA = places(rowTile, firstRow, p.rows).map((place) => ({
-      ...place,
-      from: elementOf(k, matrices.x, 'bf16', p.xStride, place.source, chunk),
-    }));
-    const rowsOfB = places(columnTile, firstColumn, p.columns).map((place) => ({
-      ...place,
-      from: elementOf(k, matrices.weight, weight.dtype, p.weightStride, place.source, chunk),
-    }));
-
-    type Rows = typeof rowsOfA;
-    const copy = (rows: Rows, to: 'a' | 'b', stage: Value<'u32'>, depth: Value<'u32'>) => {
+    const { chunk, rows } = chunksOf(k, threads, rowTile);
+    const places = rows.map((row) => {
+      const at = firstRow.add(row);
+      const there = at.min(p.rows.sub(1));
+      const from = elementOf(k, matrices.x, 'bf16', p.xStride, there, chunk);
+      return { row, from, isThere: at.lt(p.rows) };
+    });
+    const copyRows = (stage: Value<'u32'>, depth: Value<'u32'>) => {
       const inDepth = depth.add(chunk).lt(p.depth);
-      for (const { row, from, isThere } of rows) {
+      for (const { row, from, isThere } of places) {
         const sourceBytes = k.select<'u32'>(isThere.and(inDepth), 16, 0, 'u32');
         const source = from.as('bf16').bytes(k.widen(k.select(inDepth, depth, 0, 'u32')).mul(2));
-        k.cpAsync(k.shared[to].row(stage, row).at(chunk), source, 16, { sourceBytes });
+        k.cpAsync(k.shared.a.row(stage, row).at(chunk), source, 16, { sourceBytes });
       }
     };
-    /** e4m3 codes of a tile on their way in registers; what it returns puts them in place as bf16. */
-    const convert = (stage: Value<'u32'>, depth: Value<'u32'>) => {
-      const inDepth = depth.add(chunk).lt(p.depth);
-      const codes = rowsOfB.map(({ from, isThere }) => {
-        const words = k.vars('b32', 2, 0);
-        k.if(isThere.and(inDepth), () => {
-          const loaded = from.bytes(k.widen(depth)).as('b32').loadVec(2, { nc: true });
-          loaded.forEach((word, i) => {
-            words[i]?.set(word);
-          });
-        });
-        return words;
-      });
-      return () => {
-        rowsOfB.forEach(({ row }, i) => {
-          const pairs = (codes[i] as Var<'b32'>[]).flatMap((word) =>
-            e4m3x4ToBf16x2(k, word.as('e4m3x4'), { nan: true }).map((pair) => pair.as('b32')),
-          );
-          k.shared.b.row(stage, row).at(chunk).as('b32').storeVec(pairs);
-        });
-      };
-    };
-    /** Begins to bring a tile of the depth; what it returns ends what copies alone cannot do. */
-    const fetch = (stage: Value<'u32'>, depth: Value<'u32'>): (() => void) => {
-      copy(rowsOfA, 'a', stage, depth);
-      if (!isScaled) copy(rowsOfB, 'b', stage, depth);
-      k.cpAsyncCommit();
-      return isScaled ? convert(stage, depth) : () => {};
-    };
+    const weights = weightsOf({
+      ...{ k, p, config, matrices, threads, firstColumn, shared: k.shared.b },
+    });
 
     const warpM = k.warpId.rem(warps.m).mul(warpRows).named('warp_row');
     const warpN = k.warpId.div(warps.m).mul(warpColumns).named('warp_column');
@@ -124,8 +87,21 @@ export function buildMmaGemm(config: GemmConfig): Kernel<GemmParams> {
     // What has not been multiplied by its scale yet.
     const part = isScaled ? accumulators() : acc;
 
-    for (let s = 0; s < stages - 1; s++) {
-      fetch(k.constant('u32', s), k.constant('u32', s * depthTile))();
+    // Weights that no kernel writes are fetched before the kernels ahead have ended.
+    const overlaps = k.target.sm >= 90;
+    if (overlaps) {
+      k.launchDependents();
+      k.if(p.fetchesEarly.eq(0), () => k.waitForDependencies(), { uniform: true });
+    }
+    const begun = Array.from({ length: stages - 1 }, (_, s) => {
+      const at = [k.constant('u32', s), k.constant('u32', s * depthTile)] as const;
+      return { at, put: weights.fetch(...at) };
+    });
+    if (overlaps) k.waitForDependencies();
+    for (const { at, put } of begun) {
+      copyRows(...at);
+      k.cpAsyncCommit();
+      put();
     }
     const stage = k.var('u32', 0);
     const next = k.var('u32', stages - 1);
@@ -134,7 +110,10 @@ export function buildMmaGemm(config: GemmConfig): Kernel<GemmParams> {
       (depth) => {
         k.cpAsyncWait(stages - 2);
         k.barrier();
-        const put = fetch(next, depth.add((stages - 1) * depthTile));
+        const ahead = depth.add((stages - 1) * depthTile);
+        copyRows(next, ahead);
+        const put = weights.fetch(next, ahead);
+        k.cpAsyncCommit();
         k.section('multiply', () => {
           for (let d = 0; d < depthTile; d += 16) multiply(stage, d);
         });
@@ -169,20 +148,15 @@ export function buildMmaGemm(config: GemmConfig): Kernel<GemmParams> {
     function multiply(of: Value<'u32'>, d: number): void {
       const lane = k.laneId;
       const halfA = lane.shr(4).shl(3);
-      const halfB = lane.shr(3).and(1).shl(3);
       const fragments = Array.from({ length: tilesM }, (_, m) => {
         const row = warpM.add(lane.and(15)).add(m * 16);
         return k.ldmatrix(k.shared.a.row(of, row).at(halfA.add(d)), 4);
       });
       for (let n = 0; n < tilesN; n += 2) {
-        const row = k
-          .mad(lane.shr(4), 8, lane.and(7))
-          .add(warpN)
-          .add(n * 8);
-        const [b0, b1, b2, b3] = k.ldmatrix(k.shared.b.row(of, row).at(halfB.add(d)), 4);
+        const [left, right] = weights.fragments(of, d, warpN.add(n * 8));
         fragments.forEach((a, m) => {
-          k.mma('bf16', quad(part[m]?.[n]), a, [b0, b1]);
-          k.mma('bf16', quad(part[m]?.[n + 1]), a, [b2, b3]);
+          k.mma('bf16', quad(part[m]?.[n]), a, left);
+          k.mma('bf16', quad(part[m]?.[n + 1]), a, right);
         });
       }
     }

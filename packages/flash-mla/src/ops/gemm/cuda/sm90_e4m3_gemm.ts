@@ -25,7 +25,6 @@ const params = {
   paddedRows: 'u32',
   rowTiles: 'u32',
   columnTiles: 'u32',
-  fetchesEarly: 'u32',
 } as const satisfies ParamDecls;
 
 export type HopperE4m3Params = typeof params;

@@ -128,7 +128,6 @@ export const hopperE4m3Gemm = {
       const { rowTiles, columnTiles } = tileCounts(tile, rows, columns);
       main.set.rowTiles(rowTiles);
       main.set.columnTiles(columnTiles);
-      main.set.fetchesEarly(context.isConstant(weight) ? 1 : 0);
       main.enqueue(call, hopperGrid(problem, tile, context.limits.smCount));
     };
   },

@@ -27,7 +27,6 @@ const params = {
   /** Tiles of clusters. */
   rowTiles: 'u32',
   columnTiles: 'u32',
-  fetchesEarly: 'u32',
 } as const satisfies ParamDecls;
 
 export type HopperGemmParams = typeof params;
