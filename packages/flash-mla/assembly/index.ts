@@ -4,7 +4,7 @@
  * modules descriptors.ts of the library. All threads call a command with the same pointer.
  */
 
-export { useNative } from './attend/tile';
+export { useNative, useTiles } from './attend/tile';
 export { addScaled, swiGlu } from './activation/elements';
 export { embedding } from './embedding/embedding';
 export { sampleTokens } from './sampling/sample-tokens';
@@ -12,7 +12,7 @@ export { applyRope } from './rope/apply-rope';
 export { expertMlp } from './moe/expert-mlp';
 export { routeExperts } from './moe/route-experts';
 export { gemm } from './gemm/gemm';
-export { multipliesByTiles, useTiles } from './gemm/native';
+export { multipliesByTiles } from './gemm/native';
 export { multipliesWeights } from './gemm/scaled';
 export { rmsNorm } from './norm/rms-norm';
 export { copyRows } from './swap-in/copy-rows';

@@ -32,6 +32,14 @@ export function useNative(tokensInPlace: i32): void {
   placeTokens = tokensInPlace;
 }
 
+/** Whether the machine code has products of tiles. */
+export let hasTiles: bool = false;
+
+/** The host has machine code for products of tiles. */
+export function useTiles(): void {
+  hasTiles = true;
+}
+
 /** Tokens that machine code attends to at once where they lie, 0 for none; see in-place.ts. */
 export let placeTokens: i32 = 0;
 
@@ -56,6 +64,18 @@ export let rows: i32 = 0;
 export let rowVecs: i32 = 0;
 /** Whether machine code attends to the blocks of this tile. */
 export let nativeTile: bool = false;
+/**
+ * Whether outputs of each 32 columns lie as 16 even ones and 16 odd ones, for machine code of few rows; see
+ * in-place.ts.
+ */
+export let columnPairs: bool = false;
+
+export function setColumnPairs(on: bool): void {
+  columnPairs = on;
+}
+
+/** Whether all rows that share keys fit into a panel of 16. */
+export let onePanel: bool = false;
 /** Whether queries lie row by row, for the kernels of few-scores.ts. */
 export let fewRows: bool = false;
 export let dQk: i32 = 0;
@@ -164,6 +184,8 @@ export function begin(rowCount: i32, allRows: i32, scale: f32): void {
   rows = rowCount;
   fewRows = allRows <= FEW_ROWS && dQk % FEW_STEP == 0;
   nativeTile = isNative && !fewRows;
+  onePanel = allRows <= 16;
+  columnPairs = false;
   rowVecs = vecsOf(rowCount);
   scaleLog2 = scale;
   outputStride = <usize>rowVecs * 256;

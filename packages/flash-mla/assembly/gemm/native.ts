@@ -1,16 +1,8 @@
 /** Products by machine code, where the host has some for the processor at hand. */
 
-import { isNative } from '../attend/tile';
+import { hasTiles, isNative } from '../attend/tile';
 import { BF16, F32 } from '../generated/commands';
 import { DotsJob, ProductsJob } from '../generated/native';
-
-/** Whether the machine code has products of tiles. */
-let hasTiles: bool = false;
-
-/** The host has machine code for products of tiles. */
-export function useTiles(): void {
-  hasTiles = true;
-}
 
 /** Runs the machine code on the job at this address. */
 @external("env", "dotsNative")

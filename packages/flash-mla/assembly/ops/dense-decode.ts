@@ -2,7 +2,7 @@
 
 import { attendBlock } from '../attend/block';
 import { setLse, setOutput } from '../attend/finish';
-import { attendRows, attendsInPlace, setRow } from '../attend/in-place';
+import { attendRows, beginInPlace, endInPlace, setRow } from '../attend/in-place';
 import { packPairs, packQueries, setQueries } from '../attend/pack';
 import {
   BLOCK,
@@ -62,6 +62,11 @@ export function denseDecode(command: DenseDecode): void {
       findBlocks(max(1, (seqlen + BLOCK - 1) / BLOCK));
       begin(rowCount, allRows, scale);
       attendSplit(command, group, rowCount, firstRow);
+      if (!endInPlace()) {
+        begin(rowCount, allRows, scale);
+        attendSplit(command, group, rowCount, firstRow);
+        endInPlace();
+      }
       endItem(firstRow);
     }
   }
@@ -100,7 +105,7 @@ function attendSplit(command: DenseDecode, group: i32, rowCount: i32, firstRow: 
   const qHead = command.qHeadStride;
   const from = command.q + <usize>request * command.qBatchStride + <usize>(kvHead * group) * qHead;
   setQueries(from, command.qPositionStride, qHead, group);
-  const inPlace = attendsInPlace(command.dtype);
+  const inPlace = beginInPlace(command.dtype);
   if (inPlace) packPairs(firstRow);
   else packQueries(command.dtype, firstRow);
 
@@ -188,9 +193,18 @@ function attendInPlace(command: DenseDecode, token: i32, end: i32, seenByAll: i3
     }
     token += run;
     if (!known || ready == placeTokens || token >= end) {
-      if (ready > 0) attendRows(ready, first + ready > seenByAll, first);
+      if (ready > 0) attendRows(ready, first + ready > seenByAll, first, ahead(command, token, end));
       first = token;
       ready = 0;
     }
   }
+}
+
+/** Where token `token` lies, if more tokens follow it there: worth to be asked for ahead of time. Else 0. */
+function ahead(command: DenseDecode, token: i32, end: i32): usize {
+  const page = command.pageSize;
+  const offset = token % page;
+  if (token >= end || page - offset < BLOCK) return 0;
+  const block = blockOf(command, request, token / page);
+  return <u32>block < <u32>command.numBlocks ? tokenAt(command, block, offset) : 0;
 }

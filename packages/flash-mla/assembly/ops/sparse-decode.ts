@@ -2,7 +2,7 @@
 
 import { attendBlock } from '../attend/block';
 import { setLse, setOutput } from '../attend/finish';
-import { attendRows, attendsInPlace, setRow } from '../attend/in-place';
+import { attendRows, attendsToDecoded, beginInPlace, endInPlace, setRow } from '../attend/in-place';
 import { packPairs, packQueries, setQueries } from '../attend/pack';
 import { BLOCK, begin, keyStride, keys, layOut, placeTokens } from '../attend/tile';
 import { nameModel1, nameV32, unpackRows } from '../attend/unpack';
@@ -56,6 +56,11 @@ export function sparseDecode(command: SparseDecode): void {
       findBlocks(mainBlocks(command, request) + blocksOf(lengthOf(command.extra, request)));
       begin(rowCount, heads, scale);
       attendSplit(command, firstRow);
+      if (!endInPlace()) {
+        begin(rowCount, heads, scale);
+        attendSplit(command, firstRow);
+        endInPlace();
+      }
       endItem(firstRow);
     }
   }
@@ -96,7 +101,7 @@ function attendSplit(command: SparseDecode, firstRow: i32): void {
     <usize>request * command.qBatchStride +
     <usize>position * command.qPositionStride;
   setQueries(from, 0, command.qHeadStride, command.numHeadsQ);
-  inPlace = attendsInPlace(BF16);
+  inPlace = beginInPlace(BF16);
   if (inPlace) packPairs(firstRow);
   else packQueries(BF16, firstRow);
   atOnce = !inPlace ? BLOCK : command.layout == BF16_ROWS ? placeTokens : min(placeTokens, UNPACKED);
@@ -122,7 +127,7 @@ function attendKeys(command: SparseDecode, count: i32): void {
     unpackRows(count, command.layout == V32, stride);
     for (let i = 0; i < count; i++) setRow(i, keys + <usize>i * stride);
   }
-  attendRows(count, false, 0);
+  attendRows(count, false, 0, 0);
 }
 
 /**
@@ -159,6 +164,7 @@ function gather(
         if (count > 0) attendKeys(command, count);
         count = 0;
         inPlace = false;
+        attendsToDecoded();
         atOnce = BLOCK;
         packQueries(BF16, firstRow);
       }

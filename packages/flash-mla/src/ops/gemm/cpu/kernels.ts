@@ -17,6 +17,8 @@ const mostColumns = 64;
 const panelBytesKept = 1024 * 1024;
 const mostTileRows = 128;
 const tileRows = 16;
+/** Columns of an item by tiles with few rows: the first of them come unforeseen. */
+const mostColumnsOfFew = 256;
 /** A job of machine code. */
 const jobBytes = 64;
 
@@ -40,15 +42,16 @@ function cutTiles({ rows, batch, columns, depth }: GemmSizes, workers: number) {
   const toTile = (n: number) => Math.ceil(n / tileRows) * tileRows;
   const kept = Math.floor(panelBytesKept / (2 * depth) / tileRows) * tileRows;
   const rowBlock = Math.min(Math.max(tileRows, Math.min(mostTileRows, kept)), toTile(rows));
-  const columnBlock = columnsOf(columns * batch * Math.ceil(rows / rowBlock), workers);
+  const most = rowBlock > 2 * tileRows ? mostColumns : mostColumnsOfFew;
+  const columnBlock = columnsOf(columns * batch * Math.ceil(rows / rowBlock), workers, most);
   const scratchBytes = jobBytes + 4 * rowBlock * columnBlock + 2 * rowBlock * depth;
   return { rowBlock, weightBlock: 0, columnBlock, scratchBytes };
 }
 
 /** Columns of an item, so that each thread has some of all these: a multiple of 16. */
-function columnsOf(columns: number, workers: number): number {
+function columnsOf(columns: number, workers: number, most = mostColumns): number {
   const forAll = Math.ceil(columns / (4 * workers) / 16) * 16;
-  return Math.max(16, Math.min(mostColumns, forAll));
+  return Math.max(16, Math.min(most, forAll));
 }
 
 /** Whether products of tiles do the work. */

@@ -25,6 +25,12 @@ const shapes: readonly AttendShape[] = [
   { rows: 16, tokens: 64, headDimQk: 192, headDimV: 128, masked: false, continued: false },
 ];
 
+/** For few rows: four tiles of tokens and two. */
+const panelShape: AttendShape = {
+  ...{ rows: 9, tokens: 83, headDimQk: 128, headDimV: 96 },
+  ...{ masked: true, continued: true },
+};
+
 const dotsShapes: readonly DotsShape[] = [
   { rows: 7, columns: 9, depth: 48, bf16: true },
   { rows: 3, columns: 5, depth: 64, bf16: false },
@@ -71,7 +77,10 @@ const all: readonly NativeKernel[] = [
   },
   {
     kernel: rowsAmx,
-    problems: () => shapes.map((shape) => rowsProblem(rowsAmx, rowsAmxTokens, shape)),
+    problems: () => [
+      ...shapes.map((shape) => rowsProblem(rowsAmx, rowsAmxTokens, shape)),
+      rowsProblem(rowsAmx, rowsAmxTokens, panelShape, { columnPairs: true }),
+    ],
   },
   {
     kernel: productsAmx,

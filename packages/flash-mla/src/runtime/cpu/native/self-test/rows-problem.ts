@@ -30,15 +30,24 @@ function roundToBf16(value: number): number {
   return fromBf16(((word[0] as number) + 0x8000) >>> 16);
 }
 
+/** How tokens and outputs lie. */
+export interface RowsPlace {
+  /** Bytes between the rows of tokens. */
+  readonly gap?: number;
+  readonly scattered?: boolean;
+  /** Outputs of 32 columns as even and odd ones. */
+  readonly columnPairs?: boolean;
+}
+
 /**
  * bf16 tokens in place, laid out in memory as assembly/attend/tile.ts does. They lie at the very end of the
- * memory, `gap` bytes apart, as in a page or `scattered`; `blockTokens`: how many the kernel takes at once.
+ * memory; `blockTokens`: how many the kernel takes at once.
  */
 export function rowsProblem(
   kernel: Kernel<typeof rowsJob>,
   blockTokens: number,
   shape: AttendShape,
-  { gap = 0, scattered = false }: { gap?: number; scattered?: boolean } = {},
+  { gap = 0, scattered = false, columnPairs = false }: RowsPlace = {},
 ): NativeProblem {
   const { rows, tokens, headDimQk: d, headDimV, masked } = shape;
   const padded = Math.ceil(rows / 16) * 16;
@@ -65,8 +74,10 @@ export function rowsProblem(
   const random = seededNumbers(rows * 1000 + tokens);
   const queryAt = (row: number, c: number) =>
     places.queries + (row >> 4) * 32 * d + (c >> 1) * 64 + (row & 15) * 4 + (c & 1) * 2;
-  const outputAt = (row: number, c: number) =>
-    places.outputs + (c >> 4) * padded * 64 + row * 64 + (c & 15) * 4;
+  const outputAt = (row: number, column: number) => {
+    const c = columnPairs ? (column & ~31) | ((column & 1) << 4) | ((column & 31) >> 1) : column;
+    return places.outputs + (c >> 4) * padded * 64 + row * 64 + (c & 15) * 4;
+  };
   const isScattered = scattered && tokens % 7 !== 0;
   const row = (token: number) =>
     cache + rowBytes * (isScattered ? (token * 7 + 3) % tokens : token);
@@ -104,6 +115,8 @@ export function rowsProblem(
       position,
       scale,
       status: 0,
+      columnPairs: columnPairs ? 1 : 0,
+      next: 0,
     }),
   );
 

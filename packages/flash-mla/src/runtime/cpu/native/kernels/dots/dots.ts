@@ -156,6 +156,9 @@ function emitTile<V extends Zmm | Ymm>(
     if (columns > 3) k.lea(stride3, weightStride.at(weightStride.times(2)));
     const x3 = k.gpr('x3', 0);
     if (rows > 3) k.lea(x3, xStride.at(xStride.times(2)));
+    // Rows of weights are too short for the processor to see where they lead: the next ones are asked for.
+    const ahead = k.gpr('ahead', weight);
+    if (columns > 3) k.lea(ahead, weight.at(weightStride.times(4)));
     const place = (base: Gpr64, stride: Gpr64, stride3: Gpr64, i: number, at: number) =>
       [base.at(at), base.at(stride, at), base.at(stride.times(2), at), base.at(stride3, at)][
         i
@@ -181,6 +184,10 @@ function emitTile<V extends Zmm | Ymm>(
       rounds,
       () => {
         for (let at = 0; at < 16; at += v.lanes) step(at);
+        if (columns > 3) {
+          for (let c = 0; c < columns; c++) k.prefetcht1(place(ahead, weightStride, stride3, c, 0));
+          k.add(ahead, 16 * size);
+        }
         k.add(x, 64);
         k.add(weight, 16 * size);
       },

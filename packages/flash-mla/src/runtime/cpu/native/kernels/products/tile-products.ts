@@ -2,6 +2,15 @@ import { type Gpr64, transpose16 } from '@flash-mla/machine-code';
 import { lineBytes, type Products, tileBytes, tileRows } from './context.ts';
 
 /**
+ * Lines of the next 32 rows of weights that are asked for in a step, by how many panels there are at most. A tile
+ * takes a line of each of 16 rows, which no processor foresees. With more panels weights are used often enough.
+ */
+const aheadLines: readonly { readonly panels: number; readonly lines: number }[] = [
+  { panels: 2, lines: 32 },
+  { panels: Number.POSITIVE_INFINITY, lines: 0 },
+];
+
+/**
  * 32 rows of weights, from where they lie, with all panels of x, two at a time; then the next 32. The last ones
  * are moved back as far as needed to be whole: what is computed twice is the same.
  */
@@ -52,22 +61,31 @@ export function emitTileProducts(p: Products): void {
       const x = k.gpr('panel', job.panels);
       k.add(x, base);
       const left = k.gpr('left', panels);
-      const [two, one, done] = [
-        k.label('two_panels'),
-        k.label('one_panel'),
-        k.label('panels_done'),
-      ];
-      k.align(32);
-      k.place(two);
-      k.cmp(left, 2);
-      k.jl(one);
-      emitPanels(p, 2, { weights, sums, x, scratch });
-      k.sub(left, 2);
-      k.jmp(two);
-      k.place(one);
-      k.cmp(left, 1);
-      k.jl(done);
-      emitPanels(p, 1, { weights, sums, x, scratch });
+      const ahead = k.gpr('ahead');
+      emitAhead(p, { ahead, weights: at(weights, 0), x, column });
+      const done = k.label('panels_done');
+      for (const { panels: most, lines } of aheadLines) {
+        const more = k.label('more_panels');
+        if (most < Number.POSITIVE_INFINITY) {
+          k.cmp(panels.qword, most);
+          k.jg(more);
+        }
+        const place = { weights, sums, x, scratch, ahead, lines };
+        const [two, one] = [k.label('two_panels'), k.label('one_panel')];
+        k.align(32);
+        k.place(two);
+        k.cmp(left, 2);
+        k.jl(one);
+        emitPanels(p, 2, place);
+        k.sub(left, 2);
+        k.jmp(two);
+        k.place(one);
+        k.cmp(left, 1);
+        k.jl(done);
+        emitPanels(p, 1, place);
+        k.jmp(done);
+        k.place(more);
+      }
       k.place(done);
     });
     k.scope(() => {
@@ -80,17 +98,45 @@ export function emitTileProducts(p: Products): void {
   });
 }
 
+/** Where the next 32 rows of weights lie one behind the other; else the panels, which are near already. */
+function emitAhead(
+  { k, job }: Products,
+  {
+    ahead,
+    weights,
+    x,
+    column,
+  }: { ahead: Gpr64; weights: Gpr64; x: Gpr64; column: ReturnType<Products['k']['stack']> },
+): void {
+  k.scope(() => {
+    const [stride, t] = [k.gpr('stride', job.weightStride), k.gpr('t', job.depth)];
+    k.mov(ahead, stride);
+    k.shl(ahead, Math.log2(2 * tileRows));
+    k.add(ahead, weights);
+    k.shl(t, 1);
+    k.cmp(stride, t);
+    k.cmovne(ahead, x);
+    k.set(t, column);
+    k.add(t, 2 * tileRows);
+    k.cmp(t.low32, job.columns);
+    k.cmovge(ahead, x);
+  });
+}
+
 interface Place {
   /** Two tiles of weights, and where their sums go. */
   readonly weights: readonly Gpr64[];
   readonly sums: readonly Gpr64[];
   readonly x: Gpr64;
   readonly scratch: ReturnType<Products['k']['stack']>;
+  /** What is asked for ahead of time, and how many lines of it in a step; moves on. */
+  readonly ahead: Gpr64;
+  readonly lines: number;
 }
 
 /** Moves x and sums on to the next panels. */
 function emitPanels({ k, job }: Products, panels: 1 | 2, place: Place): void {
-  const { weights, x, scratch } = place;
+  const { weights, x, scratch, ahead, lines } = place;
   k.scope(() => {
     const sums = k.tileBlock('sums', 2, panels);
     k.scope(() => {
@@ -116,6 +162,8 @@ function emitPanels({ k, job }: Products, panels: 1 | 2, place: Place): void {
           for (const [i, row] of sums.entries()) {
             for (const [j, sum] of row.entries()) k.tdpbf16ps(sum, at(w, i), at(columns, j));
           }
+          for (let i = 0; i < lines; i++) k.prefetcht1(ahead.at(i * lineBytes));
+          if (lines > 0) k.add(ahead, lines * lineBytes);
           for (const row of weights) k.add(row, lineBytes);
           k.add(x, tileBytes);
         },

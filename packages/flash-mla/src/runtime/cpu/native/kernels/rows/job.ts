@@ -32,4 +32,11 @@ export const rowsJob = {
   status: 'u32',
   /** Room for copies of the tokens, one behind the other. */
   staging: 'u32',
+  /**
+   * 1: outputs of 32 columns lie as 16 even ones and 16 odd ones. With at most 16 query rows only, and with AMX:
+   * see one-panel.ts.
+   */
+  columnPairs: 'u32',
+  /** Where the tokens behind the last one begin, to be asked for ahead of time; 0 where that is not known. */
+  next: 'u32',
 } as const;

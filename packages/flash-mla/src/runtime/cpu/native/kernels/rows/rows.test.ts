@@ -49,6 +49,17 @@ describe.each(kernels)('attending to bf16 tokens in place with %s', (_, kernel, 
     },
   );
 
+  const few = all.filter(({ rows }) => rows <= 16 && kernel !== rowsBf16);
+  it.skipIf(!runs(needed)).each(few)(
+    'with values as they lie: $rows rows, $tokens tokens, $headDimQk/$headDimV',
+    (shape) => {
+      const place = { ...shape, columnPairs: true };
+      const problem = rowsProblem(kernel, most, shape, place);
+      const result = runBeforeGuard(kernel.assemble(abi), problem);
+      expect(problem.errorOf(result)).toBeLessThan(problem.tolerance);
+    },
+  );
+
   it.skipIf(!runs(needed)).each([0x7f80, 0xffc1])(
     'refuses to mask a value of %d, and changes nothing else',
     (code) => {

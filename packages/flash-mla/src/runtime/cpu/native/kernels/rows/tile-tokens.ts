@@ -3,14 +3,20 @@ import { loadRows, type Rows } from './context.ts';
 
 /** Tokens of a tile. */
 export const tileTokens = 16;
-/** Bytes of an entry of the table that {@link emitTileTokens} fills: where the tokens begin, and their stride. */
-export const entryBytes = 16;
+/**
+ * Bytes of an entry of the table that {@link emitTileTokens} fills: where the tokens begin, their stride, and at
+ * {@link runAt} what memory to ask for ahead of time.
+ */
+export const entryBytes = 32;
+export const runAt = 16;
 
 /**
  * Finds for each 16 tokens where they lie and how far apart: a tile is loaded from rows of one stride. Tokens that
- * have none, as at the edge of a page, are copied to the staging room.
+ * have none, as at the edge of a page, are copied to the staging room. Tokens without gaps are worth to be asked for
+ * ahead of time; for others that names the staging room, where nothing is lost. So many entries more, `ahead`, do it
+ * for the tokens behind the last ones.
  */
-export function emitTileTokens(a: Rows, table: Memory<'gpr64'>): void {
+export function emitTileTokens(a: Rows, table: Memory<'gpr64'>, ahead: number): void {
   const { k, job, base } = a;
   k.section('rows of tiles', () => {
     const list = k.gpr('list', job.rowList);
@@ -19,6 +25,7 @@ export function emitTileTokens(a: Rows, table: Memory<'gpr64'>): void {
     k.lea(entry, table);
     const staging = k.gpr('staging', job.staging);
     k.add(staging, base);
+    const room = k.gpr('room', staging);
     const count = k.gpr('tiles', job.tokens);
     k.add(count, 2 * tileTokens - 1);
     k.shr(count, 5);
@@ -38,16 +45,22 @@ export function emitTileTokens(a: Rows, table: Memory<'gpr64'>): void {
         k.vpcmpd(differing, next, stride, notEqual);
         k.kandw(differing, differing, fifteen);
         k.kortestw(differing, differing);
-        const [place, apart] = [k.gpr('place'), k.gpr('apart')];
+        const [place, apart, run] = [k.gpr('place'), k.gpr('apart'), k.gpr('run')];
         k.if(
           k.flags('eq'),
           () => {
             loadRows(a, [place], list);
             k.vmovd(apart.low32, next.xmm);
             k.movsxd(apart, apart.low32);
+            k.mov(run.low32, job.headDimQk);
+            k.shl(run, 1);
+            k.sub(run, apart);
+            k.mov(run, place);
+            k.cmovne(run, room);
           },
           () => {
             k.set(place, staging);
+            k.set(run, staging);
             k.set(apart, job.headDimQk);
             k.shl(apart, 1);
             emitCopies(a, list, staging);
@@ -55,11 +68,23 @@ export function emitTileTokens(a: Rows, table: Memory<'gpr64'>): void {
         );
         k.mov(entry.at(), place);
         k.mov(entry.at(8), apart);
+        k.mov(entry.at(runAt), run);
         k.add(entry, entryBytes);
         k.add(list, 4 * tileTokens);
       },
       { name: 'tiles', atLeastOnce: true },
     );
+    k.scope(() => {
+      const [next, step] = [k.gpr('next', job.next), k.gpr('step', job.headDimQk)];
+      k.shl(step, Math.log2(2 * tileTokens));
+      k.add(next, base);
+      k.cmp(job.next, 0);
+      k.cmove(next, room);
+      for (let i = 0; i < ahead; i++) {
+        k.mov(entry.at(i * entryBytes + runAt), next);
+        k.add(next, step);
+      }
+    });
   });
 }
 
