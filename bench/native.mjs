@@ -1,7 +1,10 @@
 // Machine code against WebAssembly: every kind of kernels that this processor runs, in turns in one process, with
-// ceilings measured between them. `npm run bench -- native [--rounds N] [--threads N] [--only TEXT] [--kinds LIST] [--json]`.
+// ceilings measured between them, and which bars of docs/cpu.md they meet. Figures are medians; the best times stand
+// beside them. `npm run bench -- native [--rounds N] [--threads N] [--only TEXT,…] [--kinds LIST] [--json] [--out FILE]`.
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openDevice } from 'flash-mla';
+import { judge, lineOf } from './native/bars.mjs';
 import { ceilings } from './native/ceilings.mjs';
 import { decode, experts, product, scaledProduct, sparseDecode } from './native/problems.mjs';
 
@@ -12,6 +15,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string', default: '' },
     kinds: { type: 'string', default: 'wasm,avx2,avx512,amx' },
     json: { type: 'boolean', default: false },
+    out: { type: 'string' },
   },
 });
 const rounds = Number(flags.rounds);
@@ -31,12 +35,12 @@ async function openAll(threads) {
   return devices;
 }
 
-/** The best time of each device for a problem, in turns, in seconds. */
+/** The times of each device for a problem, in turns, in seconds, in order. */
 async function measure(problem, devices) {
   const prepared = [];
   for (const [kind, device] of devices)
     prepared.push([kind, device, await problem.prepare(device)]);
-  const best = new Map();
+  const times = new Map([...devices.keys()].map((kind) => [kind, []]));
   for (let round = 0; round <= rounds; round++) {
     for (const [kind, device, { run }] of prepared) {
       const started = performance.now();
@@ -45,14 +49,15 @@ async function measure(problem, devices) {
       const seconds = (performance.now() - started) / 1e3;
       for (const output of outputs) output.dispose();
       // The first round only warms up.
-      if (round > 0) best.set(kind, Math.min(best.get(kind) ?? Number.POSITIVE_INFINITY, seconds));
+      if (round > 0) times.get(kind).push(seconds);
     }
   }
   for (const [, device, { tensors }] of prepared) {
     for (const tensor of tensors) tensor.dispose();
     await device.synchronize();
   }
-  return best;
+  for (const each of times.values()) each.sort((a, b) => a - b);
+  return times;
 }
 
 const problems = [
@@ -66,24 +71,36 @@ const problems = [
   ...[1, 4, 16, 64, 512].map((rows) => product({ rows, size: 4096 })),
   ...[1, 4, 16, 64].map((rows) => scaledProduct({ rows, size: 4096 })),
   ...['bf16', 'e4m3'].flatMap((dtype) => [1, 8, 64].map((rows) => experts({ rows, dtype }))),
-].filter(({ name }) => name.includes(flags.only));
+].filter(({ name }) => flags.only.split(',').some((text) => name.includes(text.trim())));
 
-const report = { rounds, ceilings: {}, results: [] };
+const date = new Date().toISOString();
+const report = { date, node: process.version, rounds, ceilings: {}, results: [] };
 for (const threads of new Set([1, most])) {
   const devices = await openAll(threads);
-  report.processor ??= devices.get(kinds[0]).info.name;
+  report.processor ??= devices.values().next().value?.info.name;
   report.ceilings[threads] = await ceilings(devices, threads);
   for (const problem of problems) {
-    const best = await measure(problem, devices);
+    const times = await measure(problem, devices);
     const { name, flops, bytes } = problem;
-    const slowest = best.get(kinds[0]);
-    for (const [kind, seconds] of best) {
+    const middleOf = (sorted) => sorted[sorted.length >> 1];
+    const first = middleOf(times.get([...devices.keys()][0]));
+    for (const [kind, sorted] of times) {
+      const seconds = middleOf(sorted);
       const rates = { gflops: flops / seconds / 1e9, gbs: bytes / seconds / 1e9 };
-      const row = { name, threads, kind, ms: seconds * 1e3, ...rates, ratio: slowest / seconds };
+      const bestMs = sorted[0] * 1e3;
+      const row = {
+        name,
+        threads,
+        kind,
+        ms: seconds * 1e3,
+        bestMs,
+        ...rates,
+        ratio: first / seconds,
+      };
       report.results.push(row);
       if (!flags.json) {
         const { ms, gflops, gbs, ratio } = row;
-        const numbers = `${ms.toFixed(2)} ms  ${gflops.toFixed(1)} GFLOP/s  ${gbs.toFixed(1)} GB/s`;
+        const numbers = `${ms.toFixed(2)} ms (best ${bestMs.toFixed(2)})  ${gflops.toFixed(1)} GFLOP/s  ${gbs.toFixed(1)} GB/s`;
         console.log(
           `${name.padEnd(38)} ${threads} thr  ${kind.padEnd(7)} ${numbers}  ${ratio.toFixed(2)}×`,
         );
@@ -92,5 +109,11 @@ for (const threads of new Set([1, most])) {
   }
   for (const device of devices.values()) await device.dispose();
 }
-if (flags.json) console.log(JSON.stringify(report, null, 2));
-else console.log('ceilings by threads, GFLOP/s:', report.ceilings);
+report.bars = judge(report, most);
+const text = JSON.stringify(report, null, 1);
+if (flags.out) writeFileSync(flags.out, `${text}\n`);
+if (flags.json) console.log(text);
+else {
+  console.log('ceilings by threads, GFLOP/s:', report.ceilings);
+  for (const bar of report.bars) console.log(lineOf(bar));
+}
