@@ -13,6 +13,23 @@ export interface ScoredRow {
 /** Whether a row's running maximum is so large that {@link takeDifferences} must replace its scores. */
 export const isLarge = (base: Value<'f32'>): Value<'pred'> => base.abs().ge(firstLarge);
 
+/** What a step knows of a row before its weights. */
+export interface RaisedRow {
+  readonly base: Value<'f32'>;
+  /** Whether the running maximum was raised. */
+  readonly rises: Value<'pred'>;
+}
+
+/**
+ * Whether any row of the warp needs more than weights: outputs that are rescaled, or {@link takeDifferences}. Few
+ * blocks are such; one vote asks for both.
+ */
+export function isRare(k: Ops, rows: readonly RaisedRow[]): Value<'pred'> {
+  const magnitudes: readonly Value<'f32'>[] = rows.map(({ base }) => base.abs());
+  const largest = magnitudes.reduce((a, b) => a.max(b));
+  return k.any(rows.map(({ rises }) => rises).reduce((a, b) => a.or(b), largest.ge(firstLarge)));
+}
+
 /**
  * Keeps weights in range whatever the size of scores; returns the bases to be used.
  *
@@ -20,19 +37,18 @@ export const isLarge = (base: Value<'f32'>): Value<'pred'> => base.abs().ge(firs
  * before. So the largest score's exponent is not 0 but that rounding: at 4·10⁸, up to 16, and the weight is infinite
  * in f16. Such rows get rounded products here, of which the largest is the running maximum exactly: scores are
  * replaced by their differences from it, divided by the scale, and the base by 0. What these weights are off by is what
- * rounding the logits themselves to float32 takes. No row of a warp is that large but in rare problems: others pay
- * for the question.
+ * rounding the logits themselves to float32 takes. No row of a warp is that large but in rare problems: `when`
+ * is the same in all lanes, and true if any of theirs is.
  */
 export function takeDifferences(
   k: Ops,
   rows: readonly ScoredRow[],
   scale: Value<'f32'>,
+  when: Value<'pred'>,
 ): readonly Value<'f32'>[] {
   const bases = rows.map(({ base }) => k.var('f32', base));
-  const magnitudes: readonly Value<'f32'>[] = bases.map((base) => base.abs());
-  const largest = magnitudes.reduce((a, b) => a.max(b));
   k.if(
-    k.any(largest.ge(firstLarge)),
+    when,
     () => {
       const inverse = k.rcp(scale);
       rows.forEach(({ scores }, r) => {

@@ -33,10 +33,18 @@ export function rowMax(k: Ops, values: readonly Value<'f32'>[]): Value<'f32'> {
   );
 }
 
-/** Multiplies each row by its factor; nothing where all factors of the warp are 1, which is often so. */
-export function scaleRows(k: Ops, tile: RegisterTile, factors: readonly Value<'f32'>[]): void {
+/**
+ * Multiplies each row by its factor; nothing where all factors of the warp are 1, which is often so. `when` is the
+ * same in all lanes and true wherever one is not.
+ */
+export function scaleRows(
+  k: Ops,
+  tile: RegisterTile,
+  factors: readonly Value<'f32'>[],
+  when = k.any(factors[0].ne(1).or(factors[1].ne(1))),
+): void {
   k.if(
-    k.any(factors[0].ne(1).or(factors[1].ne(1))),
+    when,
     () => {
       tile.forEach((register, i) => {
         register.set(register.mul(factors[rowOf(i)]));

@@ -1,6 +1,6 @@
 import { type Ops, packPair, segmentMax, segmentSum, type Value } from '@flash-mla/ptx';
 import type { Fragment } from '../../../../kernel-lib/cuda/sm80/fragments.ts';
-import { takeDifferences } from '../../large-scores.ts';
+import { isRare, takeDifferences } from '../../large-scores.ts';
 import { newRowState, type RowState, raiseRunningMax } from '../mla/softmax.ts';
 import type { Accumulators } from './scores.ts';
 import type { MhaTile } from './tile.ts';
@@ -47,7 +47,7 @@ export function softmaxStep(
       scores: rowScores.flatMap((acc) => acc.slice(2 * r, 2 * r + 2)),
       base: raised[r].base,
     }));
-    const bases = takeDifferences(k, rows, scale);
+    const bases = takeDifferences(k, rows, scale, isRare(k, raised));
     const rowFactors = raised.map(({ factor }, r) => {
       let sum = state.sum[r].mul(factor);
       rowScores.forEach((acc, j) => {

@@ -7,7 +7,7 @@ import {
   type Value,
   type Var,
 } from '@flash-mla/ptx';
-import { takeDifferences } from '../../large-scores.ts';
+import { isRare, type RaisedRow, takeDifferences } from '../../large-scores.ts';
 import type { WarpPlace } from './place.ts';
 import type { Scores } from './scores.ts';
 import type { MlaShared } from './shared.ts';
@@ -105,13 +105,13 @@ export function raiseRunningMax(
   k: Ops,
   row: Var<'f32'>,
   largest: Value<'f32'>,
-): { readonly factor: Value<'f32'>; readonly base: Value<'f32'> } {
+): RaisedRow & { readonly factor: Value<'f32'> } {
   const before = k.copy<'f32'>(row);
   const rises = isRise(largest.sub(before));
   const runningMax = k.select(rises, largest, before);
   const factor = k.select(rises, k.ex2(before.sub(runningMax), { ftz: true }), 1);
   row.set(runningMax);
-  return { factor, base: baseOf(k, runningMax) };
+  return { factor, rises, base: baseOf(k, runningMax) };
 }
 
 /**
@@ -136,7 +136,7 @@ export function softmaxStep(
     scores: scores.flatMap((acc) => acc.slice(2 * r, 2 * r + 2)),
     base: raised[r].base,
   }));
-  const bases = takeDifferences(k, rows, scale);
+  const bases = takeDifferences(k, rows, scale, isRare(k, raised));
   const factors = raised.map(({ factor }, r) => {
     const weights = shared.scratch.weights.row(place.row.add(8 * r));
     let sum = state.sum[r].mul(factor);

@@ -1,9 +1,10 @@
 import type { Ops, Value } from '@flash-mla/ptx';
 import { consumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
+import { scaleRows } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
 import { hideMissing, hideUnseen, queryOf } from './hide.ts';
 import type { Params } from './params.ts';
 import { writeResults } from './results.ts';
-import { holdBack, mhaState, packWeights, rescaleOutputs, resetState, weigh } from './softmax.ts';
+import { holdBack, mhaState, packWeights, resetState, weigh } from './softmax.ts';
 import {
   consumerRows,
   consumers,
@@ -120,12 +121,12 @@ export function consume(
               k.barrierArrive(consumer.xor(1).add(turnBarrier), bothThreads);
               k.wgmmaWait(1);
               release(shared.keysEmpty, stageOf(taken));
-              const factors = softmax(left, absent);
+              const { factors, rescales } = softmax(left, absent);
               holdBack(k, state);
               k.wgmmaWait(0);
               release(shared.valuesEmpty, stageOf(before));
               packWeights(k, element, scores, weights);
-              rescaleOutputs(k, state, factors);
+              scaleRows(k, state.outputs, factors, rescales);
             },
             { uniform: true, unroll: false, name: 'blocks' },
           );

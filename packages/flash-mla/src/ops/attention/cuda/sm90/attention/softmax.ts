@@ -1,6 +1,6 @@
 import { type Ops, packPair, segmentMax, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
-import { takeDifferences } from '../../large-scores.ts';
+import { isRare, takeDifferences } from '../../large-scores.ts';
 import { raiseRunningMax } from '../../sm80/mla/softmax.ts';
 
 const pair = [0, 1] as const;
@@ -45,14 +45,14 @@ function combined(
 
 /**
  * Turns a block's scores into weights, in place. References move only where a score rises far above them,
- * which is rare; what was summed up so far must be multiplied by the factors that it returns.
+ * which is rare; what was summed up so far must be multiplied by `factors` where `rescales` says so.
  */
 export function weigh(
   k: Ops,
   { reference, sum }: MhaState,
   scores: readonly Var<'f32'>[],
   scale: Value<'f32'>,
-): readonly Value<'f32'>[] {
+): { readonly factors: readonly Value<'f32'>[]; readonly rescales: Value<'pred'> } {
   const raised = pair.map((r) => {
     const mine = scores.filter((_, i) => rowOf(i) === r);
     const largest = segmentMax(
@@ -62,8 +62,9 @@ export function weigh(
     );
     return { ...raiseRunningMax(k, reference[r], largest.mul(scale)), scores: mine };
   });
-  const bases = takeDifferences(k, raised, scale);
-  return raised.map(({ factor, scores: mine }, r) => {
+  const rescales = isRare(k, raised);
+  const bases = takeDifferences(k, raised, scale, rescales);
+  const factors = raised.map(({ factor, scores: mine }, r) => {
     const before = sum[r].mul(factor);
     const weights = mine.map((s) => {
       s.set(k.ex2(k.fma(s, scale, bases[r]), { ftz: true }));
@@ -72,6 +73,7 @@ export function weigh(
     sum[r].set(before.add(combined(weights, (a, b) => a.add(b))));
     return k.copy(factor);
   });
+  return { factors, rescales };
 }
 
 /**
@@ -92,21 +94,4 @@ export function packWeights(
   weights.forEach((word, i) => {
     word.set(packPair(k, element, scores[2 * i], scores[2 * i + 1]).as('b32'));
   });
-}
-
-/** Multiplies the outputs by the factors of {@link weigh}; the sums have theirs already. */
-export function rescaleOutputs(
-  k: Ops,
-  { outputs }: MhaState,
-  factors: readonly Value<'f32'>[],
-): void {
-  k.if(
-    k.any(factors[0].ne(1).or(factors[1].ne(1))),
-    () => {
-      outputs.forEach((output, i) => {
-        output.set(output.mul(factors[rowOf(i)]));
-      });
-    },
-    { uniform: true },
-  );
 }

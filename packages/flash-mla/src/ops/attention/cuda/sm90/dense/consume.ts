@@ -259,10 +259,10 @@ export class Consumer<B extends BlockRange> {
   }
 
   /** Adds the own block's values to the outputs. */
-  #addValues({ weights, factors }: SoftmaxStep): void {
+  #addValues({ weights, factors, rescales }: SoftmaxStep): void {
     const k = this.#k;
     const { consumer } = this.place;
-    scaleRows(k, this.state.outputs, factors);
+    scaleRows(k, this.state.outputs, factors, rescales);
     k.section('values', () => this.#multiplyValues(weights, consumer));
     k.wgmmaCommit();
     k.wgmmaWait(0);

@@ -7,7 +7,7 @@ import {
   rowMax,
   scaleRows,
 } from '../../../../kernel-lib/cuda/sm90/register-tile.ts';
-import { takeDifferences } from '../../large-scores.ts';
+import { isRare, takeDifferences } from '../../large-scores.ts';
 import { raiseRunningMax } from '../../sm80/mla/softmax.ts';
 
 /** Fragments of a row tile's weights: 4 registers for every 16 tokens. */
@@ -41,8 +41,8 @@ export function resetRows({ runningMax, sum, outputs }: RowState): void {
 
 /**
  * Online-softmax step of a block: P = 2^(S · scale − m). The running maximum m is raised only where a score
- * exceeds it by far, which is rare. The sums are rescaled here, the outputs by who calls, with `factors`: multiplications may
- * still be adding to them.
+ * exceeds it by far, which is rare. The sums are rescaled here, the outputs by who calls, with `factors` where
+ * `rescales` says so: multiplications may still be adding to them.
  */
 export function softmaxStep(
   k: Ops,
@@ -50,13 +50,14 @@ export function softmaxStep(
   state: RowState,
   scores: readonly Var<'f32'>[],
   scale: Value<'f32'>,
-): { readonly weights: Weights; readonly factors: readonly Value<'f32'>[] } {
+) {
   const raised = laneRows.map((r) => {
     const largest = rowMax(k, registersOfRow(scores, r));
     return raiseRunningMax(k, state.runningMax[r], largest.mul(scale));
   });
   const rows = laneRows.map((r) => ({ scores: registersOfRow(scores, r), base: raised[r].base }));
-  const bases = takeDifferences(k, rows, scale);
+  const rescales = isRare(k, raised);
+  const bases = takeDifferences(k, rows, scale, rescales);
   const factors = raised.map(({ factor }, r) => {
     const before = state.sum[r].mul(factor);
     let sum: Value<'f32'> = k.constant('f32', 0);
@@ -71,7 +72,7 @@ export function softmaxStep(
   for (let i = 0; i < scores.length; i += 8) {
     weights.push([0, 2, 4, 6].map((j) => packPair(k, element, scores[i + j], scores[i + j + 1])));
   }
-  return { weights, factors };
+  return { weights: weights as Weights, factors, rescales };
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type Ops, type Pointer, packPair, type Value, type Var } from '@flash-mla/ptx';
 import type { Element } from '../../../../kernel-lib/cuda/element.ts';
 import type { ConsumerPlace } from '../../../../kernel-lib/cuda/sm90/place.ts';
-import { isLarge, takeDifferences } from '../../large-scores.ts';
+import { isLarge, isRare, takeDifferences } from '../../large-scores.ts';
 import { baseOf, isRise, raiseRunningMax } from '../../sm80/mla/softmax.ts';
 import { tileTokens } from '../dense/tile.ts';
 import { larger, type ReductionGroup, reduceOverGroup } from './reduction-group.ts';
@@ -43,17 +43,17 @@ export function softmaxStep(
     return all.map(([a, b]) => a.add(b));
   };
   const bases = state.runningMax.map((runningMax) => baseOf(k, runningMax));
-  const isRare = own
+  const needsMore = own
     .map((x, r) => isRise(k.fma(x, scale, state.runningMax[r].neg())).or(isLarge(bases[r])))
     .reduce((a, b) => a.or(b));
   const sums = weightsFor(bases);
   k.if(
-    group.syncAny(isRare),
+    group.syncAny(needsMore),
     () => {
       const largest = reduceOverGroup(k, group, place, own, larger);
       const moved = largest.map((x, r) => raiseRunningMax(k, state.runningMax[r], x.mul(scale)));
       const rows = moved.map(({ base }, r) => ({ scores: mine[r], base }));
-      weightsFor(takeDifferences(k, rows, scale)).forEach((x, r) => {
+      weightsFor(takeDifferences(k, rows, scale, isRare(k, moved))).forEach((x, r) => {
         state.sum[r].set(k.fma(state.sum[r], moved[r].factor, x));
       });
       const factors = moved.map(({ factor }) => factor);
