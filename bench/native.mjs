@@ -6,7 +6,15 @@ import { parseArgs } from 'node:util';
 import { openDevice } from 'flash-mla';
 import { judge, lineOf } from './native/bars.mjs';
 import { ceilings } from './native/ceilings.mjs';
-import { decode, experts, product, scaledProduct, sparseDecode } from './native/problems.mjs';
+import {
+  decode,
+  experts,
+  norm,
+  packing,
+  product,
+  scaledProduct,
+  sparseDecode,
+} from './native/problems.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -71,6 +79,10 @@ const problems = [
   ...[1, 4, 16, 64, 512].map((rows) => product({ rows, size: 4096 })),
   ...[1, 4, 16, 64].map((rows) => scaledProduct({ rows, size: 4096 })),
   ...['bf16', 'e4m3'].flatMap((dtype) => [1, 8, 64].map((rows) => experts({ rows, dtype }))),
+  ...['quantize', 'dequantize', 'append'].flatMap((call) =>
+    ['v32', 'model1'].map((layout) => packing({ call, layout })),
+  ),
+  ...['bf16', 'f32'].map((dtype) => norm({ rows: 4096, columns: 2048, dtype })),
 ].filter(({ name }) => flags.only.split(',').some((text) => name.includes(text.trim())));
 
 const date = new Date().toISOString();

@@ -1,5 +1,14 @@
 // The problems of bench/native.mjs.
-import { expertMlp, flashMlaWithKvCache, getMlaMetadata, linear, quantizeKvCache } from 'flash-mla';
+import {
+  appendKvCache,
+  dequantizeKvCache,
+  expertMlp,
+  flashMlaWithKvCache,
+  getMlaMetadata,
+  linear,
+  quantizeKvCache,
+  rmsNorm,
+} from 'flash-mla';
 
 /** Beyond the caches of most machines. */
 const coldBytes = 384 * 2 ** 20;
@@ -179,6 +188,66 @@ export function experts({ rows, dtype }) {
       return {
         tensors: [...Object.values(call), ...turns].filter((tensor) => tensor !== undefined),
         run: () => [expertMlp({ ...call, experts: turns[turn++ % turns.length] })],
+      };
+    },
+  };
+}
+
+/** Packing of rows, their way back, and rows that are packed into the tokens of a cache. */
+export function packing({ call, layout }) {
+  const [pages, page] = [512, 64];
+  const headDim = layout === 'v32' ? 576 : 512;
+  const rowBytes = layout === 'v32' ? 656 : 584;
+  const count = pages * page;
+  return {
+    name: `${call} ${layout}, ${count} rows`,
+    flops: 0,
+    bytes: count * (rowBytes + 2 * headDim),
+    async prepare(device) {
+      const source = device.tensor(numbers(count * headDim), [pages, page, 1, headDim], 'bf16');
+      const kCache = quantizeKvCache({ kCache: source, layout });
+      const back = device.empty([pages, page, 1, headDim], 'bf16');
+      // Tokens in an order without a pattern.
+      const order = Int32Array.from({ length: count }, (_, i) => (i * 2741 + 17) % count);
+      const slots = device.tensor(order, [count], 'i32');
+      const rows = source.reshape([count, headDim]);
+      const calls = {
+        quantize: () => quantizeKvCache({ kCache: source, layout, out: kCache }),
+        dequantize: () => dequantizeKvCache({ kCache, layout, out: back }),
+        append: () => appendKvCache({ rows, kCache, slots, layout }),
+      };
+      return {
+        tensors: [source, kCache, back, slots],
+        run: () => {
+          calls[call]();
+          return [];
+        },
+      };
+    },
+  };
+}
+
+/** RMSNorm of rows with a residual. */
+export function norm({ rows, columns, dtype }) {
+  const size = dtype === 'bf16' ? 2 : 4;
+  return {
+    name: `rmsNorm ${dtype}, ${rows} × ${columns}, residual`,
+    flops: 0,
+    bytes: 4 * rows * columns * size,
+    prepare(device) {
+      const make = (shape) => {
+        const count = shape.reduce((a, b) => a * b);
+        const values = dtype === 'bf16' ? numbers(count) : new Float32Array(count).fill(0.5);
+        return device.tensor(values, shape, dtype);
+      };
+      const [x, residual, out] = [1, 2, 3].map(() => make([rows, columns]));
+      const weight = make([columns]);
+      return {
+        tensors: [x, residual, out, weight],
+        run: () => {
+          rmsNorm({ x, residual, weight, eps: 1e-5, out });
+          return [];
+        },
       };
     },
   };

@@ -47,6 +47,8 @@ export {
   loadE4m3Zmm,
   loadF16,
   roundToBf16,
+  storeBf16,
+  storeE4m3,
 } from './library/convert.ts';
 export { exp2Coefficients, exp2Ymm, exp2Zmm } from './library/exp2.ts';
 export { maxOfLanes, sumOfLanes } from './library/reduce.ts';

@@ -1,7 +1,7 @@
 /** Index queries and keys; see src/ops/indexer, whose reference says what they mean. */
 
 import { loadElement, loadRow, loadRowOf, rowAt, sizeOf } from '../elements';
-import { encode4 } from '../ops/quantize';
+import { encode4 } from '../ops/quantize-row';
 import { IndexRows } from '../generated/indexer';
 
 const DIM: usize = 128;

@@ -1,10 +1,11 @@
 /** RMSNorm of rows, after adding them to a residual; see src/ops/norm. */
 
 import { loadRowOf, rowAt, storeRowOf } from '../elements';
-import { E4M3 } from '../generated/commands';
+import { E4M3, F32 } from '../generated/commands';
 import { RmsNorm } from '../generated/norm';
-import { encode4 } from '../ops/quantize';
+import { encode4 } from '../ops/quantize-row';
 import { fma, sumLanes } from '../simd';
+import { normRow, normsNatively } from './native';
 
 /** Rows that one item handles. */
 const CHUNK: i32 = 4;
@@ -21,12 +22,24 @@ export function rmsNorm(command: RmsNorm): void {
   const other = row + third;
   const gains = other + third;
   const rowScales = (<usize>columns / SCALE_COLUMNS) << 2;
+  const natively = normsNatively(columns);
   let decoded = false;
   const items = (rows + CHUNK - 1) / CHUNK;
   for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     if (!decoded) loadRowOf(command.weight, 0, gains, columns);
     decoded = true;
     for (let r = item * CHUNK; r < min(rows, (item + 1) * CHUNK); r++) {
+      if (natively) {
+        const to = out.type == E4M3 ? row : rowAt(out, r);
+        const type = out.type == E4M3 ? F32 : out.type;
+        const eps = <f32>command.eps;
+        normRow(other, command.x, residual, r, gains, row, to, type, columns, eps);
+        if (out.type == E4M3) {
+          const scales = command.scales + <usize>r * rowScales;
+          quantizeRow(row, rowAt(out, r), scales, columns, command.powerOfTwoScales);
+        }
+        continue;
+      }
       loadRowOf(command.x, r, row, columns);
       if (residual.address != 0) {
         loadRowOf(residual, r, other, columns);

@@ -1,9 +1,8 @@
 /** Rows → the tokens of a paged cache that slots name. */
 
 import { AppendRows } from '../generated/kv-cache';
-import { quantizeModel1, quantizeV32 } from './quantize';
-import { model1RowAt, model1ScalesAt } from './sparse-rows';
-import { BF16_ROWS, V32 } from '../generated/kernel-lib';
+import { BF16_ROWS } from '../generated/kernel-lib';
+import { packRows } from './pack-rows';
 
 /** Rows that one item handles. */
 const CHUNK: i32 = 16;
@@ -16,6 +15,7 @@ export function appendRows(command: AppendRows): void {
   const count = command.numRows;
   const page = command.pageSize;
   const slotBytes = command.slotBytes;
+  const scratch = command.scratch(command.scratchBytes);
   const items = (count + CHUNK - 1) / CHUNK;
   for (let item = command.takeItem(); item < items; item = command.takeItem()) {
     for (let i = item * CHUNK; i < min(count, (item + 1) * CHUNK); i++) {
@@ -31,10 +31,8 @@ export function appendRows(command: AppendRows): void {
         for (let h: usize = 0; h < <usize>command.numHeads; h++) {
           memory.copy(to + h * command.headStride, from + h * command.rowHeadStride, command.rowBytes);
         }
-      } else if (command.layout == V32) {
-        quantizeV32(from, block + offset * command.tokenStride);
       } else {
-        quantizeModel1(from, model1RowAt(block, offset), model1ScalesAt(block, page, offset));
+        packRows(scratch, command.layout, from, 0, 1, block, page, <i32>offset, command.tokenStride);
       }
     }
   }

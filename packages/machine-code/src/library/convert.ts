@@ -82,4 +82,106 @@ export function loadE4m3Ymm(k: KernelBuilder, to: Ymm, from: Memory<'gpr64'>): v
   });
 }
 
+/** Of numbers in e4m3: the largest one, the least that is not subnormal, and its exponent's bias in f32's place. */
+const e4m3 = { largest: 448, leastNormal: 2 ** -6, bias: (127 - 7) << 3 };
+/** f32: what is added here is rounded to multiples of 2^-9, the unit of subnormal codes. */
+const unitOfSubnormal = 2 ** 14;
+const unitBits = 0x46800000;
+
+/**
+ * Stores 16 (zmm) or 8 (ymm) f32 numbers as e4m3: to nearest, ties to even, beyond ±448 that; NaN gives 0x7f.
+ * `from` is overwritten. Takes three registers and two masks (zmm: needs `avx512bw` and `avx512vl`), or four.
+ */
+export function storeE4m3(k: KernelBuilder, to: Memory<'gpr64'>, from: Zmm | Ymm): void {
+  if (isZmm(from)) storeE4m3Zmm(k, to, from);
+  else storeE4m3Ymm(k, to, from);
+}
+
+const unordered = 3;
+const less = 1;
+
+function storeE4m3Zmm(k: KernelBuilder, to: Memory<'gpr64'>, from: Zmm): void {
+  k.scope(() => {
+    const [sign, low, odd] = k.zmms('e4m3', 3) as [Zmm, Zmm, Zmm];
+    const [nan, small] = [k.mask('nan'), k.mask('small')];
+    k.vcmpps(nan, from, from, unordered);
+    k.vpsrld(sign, from, 24);
+    k.vpandd(sign, sign, k.constant.u32(0x80).broadcast());
+    k.vpandd(from, from, k.constant.u32(0x7fffffff).broadcast());
+    k.vminps(from, from, k.constant.f32(e4m3.largest).broadcast());
+    k.vaddps(low, from, k.constant.f32(unitOfSubnormal).broadcast());
+    k.vpsubd(low, low, k.constant.u32(unitBits).broadcast());
+    k.vcmpps(small, from, k.constant.f32(e4m3.leastNormal).broadcast(), less);
+    k.vpsrld(odd, from, 20);
+    k.vpandd(odd, odd, k.constant.u32(1).broadcast());
+    k.vpaddd(from, from, k.constant.u32(0x7ffff).broadcast());
+    k.vpaddd(from, from, odd);
+    k.vpsrld(from, from, 20);
+    k.vpsubd(from, from, k.constant.u32(e4m3.bias).broadcast());
+    k.vmovaps(from.masked(small), low);
+    k.vpord(from, from, sign);
+    k.vpbroadcastd(from.masked(nan), k.constant.u32(0x7f));
+    k.vpmovdb(to, from);
+  });
+}
+
+function storeE4m3Ymm(k: KernelBuilder, to: Memory<'gpr64'>, from: Ymm): void {
+  const all = (value: number) => k.constant.u32(new Array<number>(8).fill(value));
+  const floats = (value: number) => k.constant.f32(new Array<number>(8).fill(value));
+  k.scope(() => {
+    const [nan, sign, low, small] = k.ymms('e4m3', 4) as [Ymm, Ymm, Ymm, Ymm];
+    k.vcmpps(nan, from, from, unordered);
+    k.vpsrld(sign, from, 24);
+    k.vpand(sign, sign, all(0x80));
+    k.vpand(from, from, all(0x7fffffff));
+    k.vminps(from, from, floats(e4m3.largest));
+    k.vaddps(low, from, floats(unitOfSubnormal));
+    k.vpsubd(low, low, all(unitBits));
+    k.vcmpps(small, from, floats(e4m3.leastNormal), less);
+    const normal = from;
+    const odd = k.ymm('odd');
+    k.vpsrld(odd, normal, 20);
+    k.vpand(odd, odd, all(1));
+    k.vpaddd(normal, normal, all(0x7ffff));
+    k.vpaddd(normal, normal, odd);
+    k.vpsrld(normal, normal, 20);
+    k.vpsubd(normal, normal, all(e4m3.bias));
+    k.vblendvps(from, normal, low, small);
+    k.vpor(from, from, sign);
+    k.vmovaps(low, all(0x7f));
+    k.vblendvps(from, from, low, nan);
+    k.vextracti128(low.xmm, from, 1);
+    k.vpackusdw(from.xmm, from.xmm, low.xmm);
+    k.vpackuswb(from.xmm, from.xmm, from.xmm);
+    k.vmovq(to, from.xmm);
+  });
+}
+
+/** Stores 16 (zmm) or 8 (ymm) f32 numbers as bf16, as {@link roundToBf16} rounds; overwrites them. */
+export function storeBf16(k: KernelBuilder, to: Memory<'gpr64'>, from: Zmm | Ymm): void {
+  if (isZmm(from)) {
+    k.scope(() => {
+      const rounded = k.ymm('rounded');
+      roundToBf16(k, rounded, from);
+      k.vmovdqu32(to, rounded);
+    });
+    return;
+  }
+  const all = (value: number) => k.constant.u32(new Array<number>(8).fill(value));
+  k.scope(() => {
+    const [nan, odd] = k.ymms('bf16', 2) as [Ymm, Ymm];
+    k.vcmpps(nan, from, from, unordered);
+    k.vpsrld(odd, from, 16);
+    k.vpand(odd, odd, all(1));
+    k.vpaddd(from, from, all(0x7fff));
+    k.vpaddd(from, from, odd);
+    k.vpsrld(from, from, 16);
+    k.vmovaps(odd, all(0x7fc0));
+    k.vblendvps(from, from, odd, nan);
+    k.vextracti128(odd.xmm, from, 1);
+    k.vpackusdw(from.xmm, from.xmm, odd.xmm);
+    k.vmovdqu(to, from.xmm);
+  });
+}
+
 const isZmm = (register: Zmm | Ymm): register is Zmm => register.kind === 'zmm';

@@ -14,6 +14,8 @@ import {
   type Memory,
   maxOfLanes,
   roundToBf16,
+  storeBf16,
+  storeE4m3,
   sumOfLanes,
   transpose16,
 } from '../index.ts';
@@ -214,5 +216,61 @@ describe('rounding to bf16', () => {
       return Math.floor((bits + 0x7fff + ((bits >>> 16) & 1)) / 0x10000);
     });
     expect([...out]).toEqual(want);
+  });
+});
+
+describe.each([
+  ['zmm', avx512, 16],
+  ['ymm', avx2, 8],
+] as const)('storing what %s registers hold', (kind, features, lanes) => {
+  const store = <T extends ArrayBufferView>(x: Float32Array, out: T, save: typeof storeBf16) =>
+    run(features, x, out, (k, from, to) => {
+      const v = kind === 'zmm' ? k.zmm('v') : k.ymm('v');
+      if (v.kind === 'zmm') k.vmovups(v, from);
+      else k.vmovups(v, from);
+      save(k, to, v);
+    });
+
+  executing('as e4m3: each number goes to the nearest code, of two the even one', features, () => {
+    const numbers = Array.from({ length: 127 }, (_, code) => e4m3(code));
+    // Every number, what lies between two of them, and a little to either side of that.
+    const problems = numbers.flatMap((low, code): [number, number][] => {
+      const high = numbers[code + 1];
+      if (high === undefined) return [[low, code]];
+      const middle = (low + high) / 2;
+      return [
+        [low, code],
+        [middle, code % 2 === 0 ? code : code + 1],
+        [middle * (1 - 2 ** -20), code],
+        [middle * (1 + 2 ** -20), code + 1],
+      ];
+    });
+    const signed = problems.flatMap(([x, code]) => [
+      [x, code],
+      [-x, code | 0x80],
+    ]);
+    const special = [
+      [1e30, 0x7e],
+      [Number.NEGATIVE_INFINITY, 0xfe],
+      [Number.NaN, 0x7f],
+      [1e-40, 0],
+    ];
+    const all = [...signed, ...special];
+    pieces(all.length, lanes, (at) => {
+      const some = all.slice(at, at + lanes);
+      const x = Float32Array.from({ length: lanes }, (_, i) => some[i]?.[0] ?? 0);
+      const codes = store(x, new Uint8Array(lanes), storeE4m3);
+      expect([...codes].slice(0, some.length)).toEqual(some.map(([, code]) => code));
+    });
+  });
+
+  executing('as bf16: to nearest, ties to even, and NaN stays', features, () => {
+    const bits = [
+      0x3f808000, 0x3f818000, 0x3f807fff, 0x3f808001, 0x7f800001, 0xff800000, 7, 0x80000000,
+    ];
+    const x = new Float32Array(lanes);
+    new Uint32Array(x.buffer).set(bits);
+    const want = [0x3f80, 0x3f82, 0x3f80, 0x3f81, 0x7fc0, 0xff80, 0, 0x8000];
+    expect([...store(x, new Uint16Array(lanes), storeBf16)].slice(0, 8)).toEqual(want);
   });
 });

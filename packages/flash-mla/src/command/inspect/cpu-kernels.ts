@@ -15,6 +15,9 @@ const uses: Readonly<Record<keyof KernelNames, string>> = {
   products:
     'rows and weights of bf16, a depth that is a multiple of 32, weights of 16 rows or more that are not transposed (AMX)',
   dots: 'a depth that is a multiple of 16, weights of bf16 or f32 that are not transposed',
+  pack: 'rows of bf16 that become packed rows: quantizeKvCache, appendKvCache',
+  dequantize: 'packed rows that become bf16: dequantizeKvCache',
+  norm: 'rows of a multiple of 32 columns',
   scaledDots: 'a depth that is a multiple of 32, weights of e4m3 with their scales',
 };
 

@@ -102,8 +102,8 @@ describe('flash-mla inspect', () => {
       { role: 'dots', kernel: 'dots_avx2' },
       { role: 'scaledDots', kernel: 'scaled_dots_avx2' },
     ]);
-    const append = await runCli(['inspect', 'append', '--device', 'cpu']);
-    expect(append.stdout).toMatch(/none: WebAssembly does all of it/);
+    const metadata = await runCli(['inspect', 'metadata', '--device', 'cpu']);
+    expect(metadata.stdout).toMatch(/none: WebAssembly does all of it/);
   });
 
   it('prints text for people', async () => {
@@ -119,7 +119,7 @@ describe('flash-mla inspect', () => {
     [['dense-decode', '--ptx', '--json'], /not both/],
     [['dense-decode', '--device', 'cpu', '--ptx'], /--ptx has no meaning with --device cpu/],
     [['dense-decode', '--listing'], /--listing has no meaning with --device cuda/],
-    [['append', '--device', 'cpu', '--listing'], /append has no machine code/],
+    [['metadata', '--device', 'cpu', '--listing'], /metadata has no machine code/],
     [['combine', '--b', '132', '--s-k', '64'], /needs no combine/],
   ])('refuses %j', async (args, message) => {
     const { stderr, stdout, code } = await runCli(['inspect', ...args]);

@@ -38,11 +38,19 @@ function ofBench(bench: OperationBench): InspectOperation {
   };
 }
 
-function ofLine({ name, bench, operation, role, call }: InspectLine): InspectOperation {
+function ofLine({
+  name,
+  bench,
+  operation,
+  role,
+  machineCode,
+  call,
+}: InspectLine): InspectOperation {
   const { bench: runnable, call: benchCall, machineCode: _, ...sizes } = ofBench(bench);
   return {
     ...{ ...sizes, name, operation },
     ...(role !== undefined && { role }),
+    ...(machineCode && { machineCode }),
     // A call of its own is none that the benchmark makes.
     ...(call === undefined && runnable !== undefined && { bench: runnable }),
     call: call ? (device, options) => call(device, bench.problem(options, 'gpu')) : benchCall,

@@ -89,6 +89,8 @@ export interface InspectLine {
   readonly operation: AnyOperation;
   /** Only this launch of the operation. */
   readonly role?: string;
+  /** See {@link OperationBench.machineCode}. */
+  readonly machineCode?: OperationBench['machineCode'];
   /** Makes the public call; absent: the benchmark's. */
   call?(device: Device, problem: BenchProblem): void;
 }

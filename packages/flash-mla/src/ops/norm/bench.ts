@@ -71,6 +71,7 @@ export const rmsNormBench = defineBench<RmsNormBenchProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['norm'],
   operation: rmsNormOperation,
   call(device: Device, { rows, columns, out }) {
     rmsNorm({

@@ -97,6 +97,7 @@ export const append = defineBench<AppendBenchProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['pack'],
   operation: appendRows,
 
   call(device: Device, problem: AppendBenchProblem): void {

@@ -74,6 +74,7 @@ export const quantize = defineBench<QuantizeProblem>({
   },
 
   inspects: ['cuda', 'webgpu'],
+  machineCode: ['pack'],
   operation: quantizeRows,
 
   call(device: Device, problem: QuantizeProblem): void {
@@ -88,6 +89,7 @@ export const dequantize: InspectLine = {
   name: 'dequantize',
   bench: quantize,
   operation: dequantizeRows,
+  machineCode: ['dequantize'],
   call(device, problem) {
     const { layout, blocks, pageSize } = problem as QuantizeProblem;
     const { headDimQk } = packedRows[layout];

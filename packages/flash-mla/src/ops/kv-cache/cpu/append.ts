@@ -1,13 +1,19 @@
 import { dtypeSize } from '@flash-mla/core';
 import { addressOf, extentOf, strideOf } from '../../../runtime/cpu/commands/address.ts';
 import { type Command, commandOf } from '../../../runtime/cpu/commands/command.ts';
+import type { CommandContext } from '../../../runtime/cpu/commands/context.ts';
 import { layoutCode } from '../../kernel-lib/cpu/descriptors.ts';
 import type { AppendArgs } from '../contract.ts';
 import { appendRows } from './descriptors.ts';
+import { jobBytes } from './quantize.ts';
 
 /** See assembly/ops/append.ts. */
-export function appendCommand({ layout, rows, slots, kCache }: AppendArgs): Command {
-  return commandOf(appendRows, {
+export function appendCommand(
+  { workers }: CommandContext,
+  { layout, rows, slots, kCache }: AppendArgs,
+): Command {
+  const values = {
+    scratchBytes: jobBytes,
     layout: layoutCode[layout],
     numRows: extentOf(rows, 0),
     numHeads: extentOf(rows, 1),
@@ -23,5 +29,6 @@ export function appendCommand({ layout, rows, slots, kCache }: AppendArgs): Comm
     blockStride: strideOf(kCache, 0),
     tokenStride: strideOf(kCache, 1),
     headStride: strideOf(kCache, 2),
-  });
+  };
+  return commandOf(appendRows, values, { workspaceBytes: workers * jobBytes });
 }

@@ -2,7 +2,9 @@
 
 import { defineCommand } from '../../../runtime/cpu/commands/define-command.ts';
 
+/** The scratch of a thread: a job of machine code. */
 export const quantizeRows = defineCommand('quantizeRows', {
+  scratchBytes: 'usize',
   layout: 'i32',
   numRows: 'i32',
   pageSize: 'i32',
@@ -23,7 +25,9 @@ export const dequantizeRows = defineCommand('dequantizeRows', {
   target: 'usize',
 });
 
+/** The scratch of a thread: a job of machine code. */
 export const appendRows = defineCommand('appendRows', {
+  scratchBytes: 'usize',
   layout: 'i32',
   numRows: 'i32',
   numHeads: 'i32',

@@ -5,7 +5,7 @@ import { dequantizeCommand, quantizeCommand } from './quantize.ts';
 
 /** Packing, unpacking and appending of cache rows on processors. */
 export const cpuKernels = [
-  defineCpuKernel({ operation: quantizeRows, command: (_, args) => quantizeCommand(args) }),
+  defineCpuKernel({ operation: quantizeRows, command: quantizeCommand }),
   defineCpuKernel({ operation: dequantizeRows, command: dequantizeCommand }),
-  defineCpuKernel({ operation: appendRows, command: (_, args) => appendCommand(args) }),
+  defineCpuKernel({ operation: appendRows, command: appendCommand }),
 ];

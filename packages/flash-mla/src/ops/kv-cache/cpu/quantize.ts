@@ -9,9 +9,16 @@ import { dequantizeRows, quantizeRows } from './descriptors.ts';
 /** One decoded row, float32. */
 const scratchBytes = 4 * Math.max(packedRows.v32.headDimQk, packedRows.model1.headDimQk);
 
+/** A job of machine code. */
+export const jobBytes = 64;
+
 /** See assembly/ops/quantize.ts. */
-export function quantizeCommand({ layout, source, target }: QuantizeArgs): Command {
-  return commandOf(quantizeRows, {
+export function quantizeCommand(
+  { workers }: CommandContext,
+  { layout, source, target }: QuantizeArgs,
+): Command {
+  const values = {
+    scratchBytes: jobBytes,
     layout: layoutCode[layout],
     numRows: extentOf(source, 0) * extentOf(source, 1),
     pageSize: extentOf(source, 1),
@@ -19,7 +26,8 @@ export function quantizeCommand({ layout, source, target }: QuantizeArgs): Comma
     target: addressOf(target),
     blockStride: strideOf(target, 0),
     tokenStride: strideOf(target, 1),
-  });
+  };
+  return commandOf(quantizeRows, values, { workspaceBytes: workers * jobBytes });
 }
 
 /** See assembly/ops/quantize.ts. */

@@ -10,6 +10,10 @@ export interface NativeStart {
   readonly dots: bigint;
   /** That of kernels/scaled-dots/scaled-dots.ts. */
   readonly scaledDots: bigint;
+  /** Those of kernels/pack/pack.ts, kernels/dequantize/dequantize.ts and kernels/norm/norm.ts. */
+  readonly pack: bigint;
+  readonly dequantize: bigint;
+  readonly norm: bigint;
   /** That of kernels/copy/copy.ts. */
   readonly copy: bigint;
   /** That of kernels/unpack/unpack.ts. */
@@ -26,6 +30,9 @@ export interface NativeFunctions {
   attendRowsNative(job: number): void;
   dotsNative(job: number): void;
   scaledDotsNative(job: number): void;
+  packNative(job: number): void;
+  dequantizeNative(job: number): void;
+  normNative(job: number): void;
   copyNative(job: number): void;
   unpackNative(job: number): void;
   productsNative(job: number): void;
@@ -36,10 +43,9 @@ export interface NativeFunctions {
 }
 
 /** Machine code for a thread's memory, whose place in the process stays the same when it grows. */
-export function nativeFunctions(
-  { koffi: path, attend, dots, scaledDots, copy, unpack, rows, products }: NativeStart,
-  memory: WebAssembly.Memory,
-): NativeFunctions {
+export function nativeFunctions(start: NativeStart, memory: WebAssembly.Memory): NativeFunctions {
+  const { koffi: path, attend, dots, scaledDots, pack, dequantize, norm } = start;
+  const { copy, unpack, rows, products } = start;
   const koffi = requireKoffi(path);
   const prototype = koffi.proto('void', ['int64_t', 'int64_t']);
   const base = Number(koffi.address(new Uint8Array(memory.buffer)));
@@ -54,6 +60,9 @@ export function nativeFunctions(
     attendRowsNative: rows ? jobs(rows.address) : withoutCode,
     dotsNative: jobs(dots),
     scaledDotsNative: jobs(scaledDots),
+    packNative: jobs(pack),
+    dequantizeNative: jobs(dequantize),
+    normNative: jobs(norm),
     copyNative: jobs(copy),
     unpackNative: unpack === undefined ? withoutCode : jobs(unpack),
     productsNative: products === undefined ? withoutCode : jobs(products),
@@ -68,6 +77,9 @@ export const withoutThread = ({ rows, products }: NativeStart): NativeFunctions 
   attendRowsNative: withoutCode,
   dotsNative: withoutCode,
   scaledDotsNative: withoutCode,
+  packNative: withoutCode,
+  dequantizeNative: withoutCode,
+  normNative: withoutCode,
   copyNative: withoutCode,
   unpackNative: withoutCode,
   productsNative: withoutCode,

@@ -2,6 +2,7 @@ import type { Feature, Kernel } from '@flash-mla/machine-code';
 import { describe, expect, it } from 'vitest';
 import { attendKernels } from './kernels/attend/attend.ts';
 import { copyKernel } from './kernels/copy/copy.ts';
+import { dequantizeKernels } from './kernels/dequantize/dequantize.ts';
 import { dotsKernels } from './kernels/dots/dots.ts';
 import {
   rowsAmxFeatures,
@@ -10,6 +11,8 @@ import {
   rowsBf16Tokens,
   vectorFeatures,
 } from './kernels/features.ts';
+import { normKernels } from './kernels/norm/norm.ts';
+import { packKernels } from './kernels/pack/pack.ts';
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
@@ -17,7 +20,10 @@ import { scaledDotsKernels } from './kernels/scaled-dots/scaled-dots.ts';
 import { unpackKernel } from './kernels/unpack/unpack.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { copyProblem } from './self-test/copy-problem.ts';
+import { dequantizeProblem } from './self-test/dequantize-problem.ts';
 import { dotsProblem } from './self-test/dots-problem.ts';
+import { normProblem } from './self-test/norm-problem.ts';
+import { packProblem } from './self-test/pack-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
@@ -65,6 +71,15 @@ const scaledDotsProblems = (kind: 'avx512' | 'avx2') =>
       [32, 160].map((depth) => scaledDotsProblem(kind, { rows, columns, depth })),
     ),
   );
+const packShapes = [1, 3].flatMap((rows) => [true, false].map((isModel1) => ({ rows, isModel1 })));
+const elements = ['bf16', 'f32'] as const;
+const normProblems = (kind: 'avx512' | 'avx2') =>
+  elements.flatMap((x) =>
+    elements.flatMap((out) => [
+      normProblem(kind, { columns: 96, x, out }),
+      ...elements.map((residual) => normProblem(kind, { columns: 32, x, out, residual })),
+    ]),
+  );
 const productsProblems = (kernel: Parameters<typeof productsProblem>[0]) =>
   [1, 16, 37].flatMap((rows) =>
     [16, 31, 50].map((columns) => productsProblem(kernel, { rows, columns, depth: 96 })),
@@ -72,7 +87,8 @@ const productsProblems = (kernel: Parameters<typeof productsProblem>[0]) =>
 const attendProblems = (kind: 'avx512' | 'avx2') =>
   [...shapes, ...odd].map((shape) => attendProblem(kind, shape));
 
-const kernels: [string, readonly Feature[], Pick<Kernel, 'assemble'>, () => NativeProblem[]][] = [
+type Row = [string, readonly Feature[], Pick<Kernel, 'assemble'>, () => NativeProblem[]];
+const kernels: Row[] = [
   ['attend_avx512', vectorFeatures.avx512, attendKernels.avx512, () => attendProblems('avx512')],
   ['attend_avx2', vectorFeatures.avx2, attendKernels.avx2, () => attendProblems('avx2')],
   ['dots_avx512', vectorFeatures.avx512, dotsKernels.avx512, () => dotsProblems('avx512')],
@@ -89,6 +105,21 @@ const kernels: [string, readonly Feature[], Pick<Kernel, 'assemble'>, () => Nati
     scaledDotsKernels.avx2,
     () => scaledDotsProblems('avx2'),
   ],
+  ...(['avx512', 'avx2'] as const).flatMap((kind): Row[] => [
+    [
+      `pack_${kind}`,
+      vectorFeatures[kind],
+      packKernels[kind],
+      () => packShapes.map((shape) => packProblem(kind, shape)),
+    ],
+    [
+      `dequantize_${kind}`,
+      vectorFeatures[kind],
+      dequantizeKernels[kind],
+      () => packShapes.map((shape) => dequantizeProblem(kind, shape)),
+    ],
+    [`norm_${kind}`, vectorFeatures[kind], normKernels[kind], () => normProblems(kind)],
+  ]),
   ['copy_avx2', vectorFeatures.avx2, copyKernel, () => [1, 64, 301].map(copyProblem)],
   [
     'unpack_avx512',

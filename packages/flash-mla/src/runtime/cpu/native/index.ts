@@ -121,17 +121,21 @@ async function verdictOnAll(
 }
 
 function startOf(
-  { attend, dots, scaledDots, copy, unpack, rows, products }: KernelNames,
+  names: KernelNames,
   code: CodeOf,
   koffi: string,
   system: NativeSystem,
 ): NativeStart {
+  const { attend, dots, scaledDots, pack, dequantize, norm, copy, unpack, rows, products } = names;
   const place = (name: string) => system.place(code(name).bytes);
   return {
     koffi,
     attend: place(attend),
     dots: place(dots),
     scaledDots: place(scaledDots),
+    pack: place(pack),
+    dequantize: place(dequantize),
+    norm: place(norm),
     copy: place(copy),
     unpack: unpack === undefined ? undefined : place(unpack),
     rows: rows && { address: place(rows.name), tokens: rows.tokens },

@@ -7,6 +7,10 @@ export interface KernelNames {
   readonly dots: string;
   /** Products with weights of e4m3. */
   readonly scaledDots: string;
+  /** Rows of bf16 to packed rows, and back. */
+  readonly pack: string;
+  readonly dequantize: string;
+  readonly norm: string;
   /** For bf16 tokens in place, and how many it takes at once. */
   readonly rows: { readonly name: string; readonly tokens: number } | undefined;
   readonly copy: string;
@@ -30,6 +34,9 @@ export function kernelNames({
     attend: `attend_${vectors}`,
     dots: `dots_${vectors}`,
     scaledDots: `scaled_dots_${vectors}`,
+    pack: `pack_${vectors}`,
+    dequantize: `dequantize_${vectors}`,
+    norm: `norm_${vectors}`,
     copy: 'copy_avx2',
     unpack: bf16Products ? 'unpack_avx512' : undefined,
     rows: bf16Products ? rows : undefined,
@@ -38,15 +45,5 @@ export function kernelNames({
 }
 
 /** All of them. */
-export const namesOf = ({
-  attend,
-  dots,
-  scaledDots,
-  copy,
-  unpack,
-  rows,
-  products,
-}: KernelNames): readonly string[] =>
-  [attend, dots, scaledDots, copy, unpack, rows?.name, products].filter(
-    (name) => name !== undefined,
-  );
+export const namesOf = ({ rows, ...names }: KernelNames): readonly string[] =>
+  [...Object.values<string | undefined>(names), rows?.name].filter((name) => name !== undefined);

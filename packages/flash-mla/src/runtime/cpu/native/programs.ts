@@ -3,8 +3,11 @@
 import { type AbiName, detectFeatures, type Kernel, type Program } from '@flash-mla/machine-code';
 import { attendKernels } from './kernels/attend/attend.ts';
 import { copyKernel } from './kernels/copy/copy.ts';
+import { dequantizeKernels } from './kernels/dequantize/dequantize.ts';
 import { dotsKernels } from './kernels/dots/dots.ts';
 import { rowsAmxTokens, rowsBf16Tokens } from './kernels/features.ts';
+import { normKernels } from './kernels/norm/norm.ts';
+import { packKernels } from './kernels/pack/pack.ts';
 import { productsAmx } from './kernels/products/products-amx.ts';
 import { rowsAmx } from './kernels/rows/rows-amx.ts';
 import { rowsBf16 } from './kernels/rows/rows-bf16.ts';
@@ -12,7 +15,10 @@ import { scaledDotsKernels } from './kernels/scaled-dots/scaled-dots.ts';
 import { unpackKernel } from './kernels/unpack/unpack.ts';
 import { type AttendShape, attendProblem } from './self-test/attend-problem.ts';
 import { copyProblem } from './self-test/copy-problem.ts';
+import { dequantizeProblem } from './self-test/dequantize-problem.ts';
 import { type DotsShape, dotsProblem } from './self-test/dots-problem.ts';
+import { type NormShape, normProblem } from './self-test/norm-problem.ts';
+import { type PackShape, packProblem } from './self-test/pack-problem.ts';
 import type { NativeProblem } from './self-test/problem.ts';
 import { type ProductsShape, productsProblem } from './self-test/products-problem.ts';
 import { rowsProblem } from './self-test/rows-problem.ts';
@@ -43,6 +49,17 @@ const scaledDotsShapes: readonly ScaledDotsShape[] = [
 
 const productsShapes: readonly ProductsShape[] = [{ rows: 37, columns: 50, depth: 96 }];
 
+const packShapes: readonly PackShape[] = [
+  { rows: 5, isModel1: false },
+  { rows: 6, isModel1: true },
+];
+
+const normShapes: readonly NormShape[] = [
+  { columns: 64, x: 'bf16', residual: 'bf16', out: 'bf16' },
+  { columns: 96, x: 'f32', residual: 'f32', out: 'f32' },
+  { columns: 32, x: 'bf16', out: 'f32' },
+];
+
 interface NativeKernel {
   readonly kernel: Pick<Kernel, 'name' | 'assemble'>;
   /** Small problems that show whether it is right. */
@@ -62,6 +79,18 @@ const all: readonly NativeKernel[] = [
     {
       kernel: scaledDotsKernels[kind],
       problems: () => scaledDotsShapes.map((shape) => scaledDotsProblem(kind, shape)),
+    },
+    {
+      kernel: packKernels[kind],
+      problems: () => packShapes.map((shape) => packProblem(kind, shape)),
+    },
+    {
+      kernel: dequantizeKernels[kind],
+      problems: () => packShapes.map((shape) => dequantizeProblem(kind, shape)),
+    },
+    {
+      kernel: normKernels[kind],
+      problems: () => normShapes.map((shape) => normProblem(kind, shape)),
     },
   ]),
   {

@@ -13,7 +13,7 @@ export interface ScaledDotsShape {
 }
 
 /** The value of a code of e4m3, by its definition. */
-function e4m3(code: number): number {
+export function e4m3Value(code: number): number {
   const [sign, exponent, fraction] = [code >> 7 ? -1 : 1, (code >> 3) & 15, code & 7];
   if ((code & 0x7f) === 0x7f) return Number.NaN;
   return sign * (exponent === 0 ? fraction * 2 ** -9 : (8 + fraction) * 2 ** (exponent - 10));
@@ -66,7 +66,7 @@ export function scaledDotsProblem(kind: VectorKind, shape: ScaledDotsShape): Nat
         let expected = 0;
         for (let i = 0; i < depth; i++) {
           const scale = view.getFloat32(places.scales + 4 * Math.floor(i / scaleElements), true);
-          const weight = e4m3(view.getUint8(places.weights + c * depth + i));
+          const weight = e4m3Value(view.getUint8(places.weights + c * depth + i));
           expected += view.getFloat32(xAt(r, i), true) * weight * scale;
         }
         error.compare(sum, expected);
