@@ -83,6 +83,7 @@ export class CudaBackend implements Backend, StreamOwner {
         kernels: parts.store,
         // Graphs record programmatic launches since CUDA 12.3.
         canOverlap: limits.sm >= 90 && driver.version >= 12_030,
+        packageBuild: driver.packageBuild,
       });
       this.#launcher = launcher;
       this.#kernels = new KernelTable(parts.kernels, launcher, launcher.builtIn);

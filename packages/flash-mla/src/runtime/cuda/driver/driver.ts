@@ -18,6 +18,11 @@ export interface CudaDriver {
   readonly kind: 'cuda' | 'sim';
   /** Newest CUDA version that the driver supports: major × 1000 + minor × 10. */
   readonly version: number;
+  /**
+   * What decides the text of this package's own kernels, beside their names and configurations; undefined where that
+   * is not known, or of no use because nothing is kept on disk.
+   */
+  readonly packageBuild?: string | undefined;
   /** Where it was found, for `doctor`. */
   readonly origin: string;
   /** Where compiled kernels are kept or why they are not, for `doctor`; absent where none are compiled. */

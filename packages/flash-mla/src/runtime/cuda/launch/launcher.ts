@@ -1,7 +1,6 @@
 import type { Kernel, ParamDecls, TensorMapDescription } from '@flash-mla/ptx';
 import type { DeviceBuffer, TensorView } from '../../tensor/view.ts';
-import { buildId } from '../cache/build-id.ts';
-import type { Address, CudaContext } from '../driver/driver.ts';
+import type { Address, CudaContext, CudaDriver } from '../driver/driver.ts';
 import type { BindContext, LaunchPlan, PreparedLaunch } from '../kernel.ts';
 import type { DeviceLimits } from '../limits.ts';
 import type { CudaBuffer } from '../memory/device-memory.ts';
@@ -14,6 +13,7 @@ export class Launcher implements BindContext {
   readonly #context: CudaContext;
   readonly #kernels: KernelStore;
   readonly #canOverlap: boolean;
+  readonly #packageBuild: string | undefined;
   /** Memory that kernels write to. Copies need no mark: no launch overlaps them. */
   readonly #computed = new WeakSet<DeviceBuffer>();
 
@@ -22,18 +22,21 @@ export class Launcher implements BindContext {
     readonly context: CudaContext;
     readonly kernels: KernelStore;
     readonly canOverlap: boolean;
+    /** See {@link CudaDriver.packageBuild}. */
+    readonly packageBuild: string | undefined;
   }) {
     this.limits = options.limits;
     this.#context = options.context;
     this.#kernels = options.kernels;
     this.#canOverlap = options.canOverlap;
+    this.#packageBuild = options.packageBuild;
   }
 
   /** The same for kernels of this package, whose code is known by its build. */
   get builtIn(): BindContext {
     return {
       limits: this.limits,
-      prepare: (launch) => this.#prepare(launch, buildId()),
+      prepare: (launch) => this.#prepare(launch, this.#packageBuild),
       address: (view) => this.address(view),
       isConstant: (view) => this.isConstant(view),
     };

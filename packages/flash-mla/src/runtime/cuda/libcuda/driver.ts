@@ -1,3 +1,4 @@
+import { buildId } from '../cache/build-id.ts';
 import type { CubinCache } from '../cache/cubin-cache.ts';
 import type { CudaContext, CudaDriver, DeviceFacts } from '../driver/driver.ts';
 import { CudaDriverError } from '../driver/driver-error.ts';
@@ -34,6 +35,7 @@ export class LibcudaDriver implements CudaDriver {
   readonly cache: CubinCache;
   /** What identifies the driver's compiler: CUDA version and, where known, build. */
   readonly build: string;
+  readonly packageBuild = buildId();
   /** Where functions return values; valid until the next call. */
   readonly out: Scratch;
   readonly #tasks: DriverTasks;
