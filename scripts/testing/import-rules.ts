@@ -53,7 +53,7 @@ export const rooms: readonly Room[] = [
       ...['engine', 'models', 'server'],
     ],
   },
-  { name: 'playground', folder: 'apps/playground', mayImport: ['flash-mla', 'ops'] },
+  { name: 'playground', folder: 'apps/playground', mayImport: ['flash-mla', 'ops', 'tales'] },
 ];
 
 /** The innermost room of a file; undefined for a package from elsewhere. */

@@ -1,4 +1,5 @@
 import { CaseFileSection } from './case-file/section.tsx';
+import { ChatSection } from './chat/section.tsx';
 import { DecodeSection } from './decode/section.tsx';
 import { DevicesSection } from './devices/section.tsx';
 import { Header } from './header.tsx';
@@ -20,6 +21,7 @@ export function App() {
           </p>
         )}
         <DevicesSection />
+        <ChatSection />
         <DecodeSection />
         <CaseFileSection />
         <SelfTestSection />

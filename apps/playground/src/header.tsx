@@ -4,6 +4,7 @@ import { deviceState, settings } from './state.ts';
 
 const sections = [
   ['devices', 'Devices'],
+  ['chat', 'Chat'],
   ['decode', 'Decode loop'],
   ['case-file', 'Case file'],
   ['self-test', 'Self-test'],

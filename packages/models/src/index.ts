@@ -1,7 +1,9 @@
+export { filesIn, findModel } from '#find-model';
 export type { PromptCheck } from './check/check-answers.ts';
 export { checkModel, checkModelOn } from './check/check-model.ts';
+export { filesFrom } from './checkpoint/files-from.ts';
 export { type LoadOptions, loadWeights } from './checkpoint/load-weights.ts';
-export { filesIn, findModel, type ModelFiles } from './checkpoint/model-files.ts';
+export type { ModelFiles } from './checkpoint/model-files.ts';
 export { type Parts, planWeights, type TensorSource } from './checkpoint/weight-plan.ts';
 export {
   defaultGenerationConfig,
@@ -92,4 +94,5 @@ export { DeepSeekV32Format } from './tokenizer/deepseek-v32-format.ts';
 export { Detokenizer } from './tokenizer/detokenizer.ts';
 export type { PromptFormat } from './tokenizer/prompt-format.ts';
 export { type StopResult, StopStrings } from './tokenizer/stop-strings.ts';
+export { type AnswerPart, Thoughts } from './tokenizer/thoughts.ts';
 export { Tokenizer, type TokenizerFiles } from './tokenizer/tokenizer.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { openSafetensors } from '@flash-mla/safetensors';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { filesIn } from './checkpoint/find-model/node.ts';
 import { loadWeights } from './checkpoint/load-weights.ts';
-import { filesIn } from './checkpoint/model-files.ts';
 import { parseConfig } from './config/parse-config.ts';
 import { makeBatch } from './layers/batch.ts';
 import { Decoder } from './layers/decoder.ts';

@@ -5,6 +5,8 @@
 
 import type { CaseDetails, ErrorMapData, ErrorMapRequest, RunCaseRequest } from './case-tasks.ts';
 import type { Ceilings } from './ceilings.ts';
+import type { ChatEnd, ChatEvent, ChatRequest } from './chat/chat.ts';
+import type { ChatModel, LoadProgress, ModelSource } from './chat/model.ts';
 import type { LoopSample, LoopSettings } from './decode/settings.ts';
 import type { Detection } from './detect.ts';
 import type { OpenedDevice, OpenRequest } from './open.ts';
@@ -25,6 +27,8 @@ export interface Tasks {
   selfTest: Task<SelfTestRequest, SelfTestSummary, SelfTestEvent>;
   runCase: Task<RunCaseRequest, CaseDetails>;
   errorMap: Task<ErrorMapRequest, ErrorMapData>;
+  loadChatModel: Task<ModelSource, ChatModel, LoadProgress>;
+  chat: Task<ChatRequest, ChatEnd, ChatEvent>;
   decode: Task<LoopSettings, null, LoopSample>;
 }
 

@@ -8,6 +8,8 @@ export interface TaskContext<Event> {
 }
 
 let current: Device | undefined;
+/** What lives on the open device and ends before it. */
+const closers = new Set<() => Promise<void>>();
 
 /** The open device. Throws where there is none. */
 export function device(): Device {
@@ -15,9 +17,18 @@ export function device(): Device {
   return current;
 }
 
+/** Has something done before the open device is closed, once. */
+export function beforeClose(close: () => Promise<void>): void {
+  closers.add(close);
+}
+
 /** Closes the open device, if any, and puts another in its place. */
 export async function replaceDevice(next: Device | undefined): Promise<void> {
   const before = current;
   current = next;
+  const ending = [...closers].map((close) => close());
+  closers.clear();
+  // What a lost device cannot give back any more is gone with it.
+  await Promise.allSettled(ending);
   await before?.dispose();
 }

@@ -2,6 +2,8 @@
 
 import { errorMap, runCaseTask } from './case-tasks.ts';
 import { ceilings } from './ceilings.ts';
+import { chat } from './chat/chat.ts';
+import { loadChatModel } from './chat/model.ts';
 import { decode } from './decode/loop.ts';
 import { detect } from './detect.ts';
 import { open } from './open.ts';
@@ -23,6 +25,8 @@ const handlers: { readonly [Name in TaskName]: Handler<Name> } = {
   selfTest,
   runCase: runCaseTask,
   errorMap,
+  loadChatModel,
+  chat,
   decode,
 };
 

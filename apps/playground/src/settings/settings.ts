@@ -42,6 +42,8 @@ export const scales = {
   tokens: powers(64, 32768),
   topk: powers(64, 2048),
   page: powers(16, 256),
+  temperature: Array.from({ length: 16 }, (_, i) => i / 10),
+  answer: powers(16, 2048),
   spread: Array.from({ length: 10 }, (_, i) => 10 * i),
 } as const;
 
@@ -50,6 +52,11 @@ const fields = {
   limits: choice('all', ['all', 'default']),
   /** 0: as many as the machine has. */
   threads: integer(0, 0, 64),
+  temperature: choice(0, scales.temperature),
+  /** Tokens of an answer of the chat, at most. */
+  answer: choice(256, scales.answer),
+  /** Of the chat; 0: another one each time. */
+  seed: integer(0, 0, 999_999),
   layout: choice('bf16', ['bf16', 'v32', 'model1']),
   batch: choice(4, scales.batch),
   heads: choice(16, scales.heads),

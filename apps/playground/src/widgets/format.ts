@@ -43,3 +43,8 @@ export function scientific(value: number): string {
 export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 }
+
+/** A share as whole percent: `40 %`. */
+export function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}

@@ -6,6 +6,7 @@ import {
   type LoadModelOptions,
   loadModelOn,
   loadModel as loadPlainModel,
+  type ModelFiles,
   type PromptCheck,
 } from '@flash-mla/models';
 import type { SafetensorsFile } from '@flash-mla/safetensors';
@@ -38,13 +39,14 @@ export interface DeviceModelOptions extends Omit<LoadModelOptions, 'deterministi
 
 /**
  * Loads a model: a folder in the form of Hugging Face, or an installed package that is one, such as
- * `@flash-mla/tales`. Nothing is downloaded.
+ * `@flash-mla/tales`. Nothing is downloaded. In a browser, which has neither, the files of a model are what
+ * `filesFrom` makes.
  *
  * Throws ModelNotFoundError, UnsupportedModelError, ModelConfigError, CheckpointError, TokenizerError,
  * ModelOptionError, FileFormatError, OutOfMemoryError.
  */
 export async function loadModel(
-  pathOrPackage: string,
+  pathOrPackage: string | ModelFiles,
   { device, dtype = 'bf16', kvCacheDType: cacheDType, ...options }: DeviceModelOptions = {},
 ): Promise<LanguageModel> {
   const kvCacheDType = checkCacheDType('kvCacheDType', cacheDType);
@@ -67,7 +69,7 @@ export async function loadModel(
 
 /** Compares a model with recorded answers, prompt by prompt. Options and errors as {@link loadModel}. */
 export async function* checkModelAnswers(
-  pathOrPackage: string,
+  pathOrPackage: string | ModelFiles,
   answers: SafetensorsFile,
   { device, dtype = 'bf16', kvCacheDType: cacheDType, ...options }: DeviceModelOptions = {},
 ): AsyncGenerator<PromptCheck> {

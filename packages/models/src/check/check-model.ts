@@ -1,6 +1,7 @@
 import type { SafetensorsFile } from '@flash-mla/safetensors';
+import { findModel } from '#find-model';
 import { type LoadOptions, loadWeights } from '../checkpoint/load-weights.ts';
-import { findModel, type ModelFiles } from '../checkpoint/model-files.ts';
+import type { ModelFiles } from '../checkpoint/model-files.ts';
 import { readConfig } from '../generation/load-model.ts';
 import { Decoder } from '../layers/decoder.ts';
 import { matricesOf, matricesOfCache } from '../layers/map-weights.ts';

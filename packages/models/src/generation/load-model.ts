@@ -6,8 +6,9 @@ import {
   type ModelRunner,
   parseHiSparseConfig,
 } from '@flash-mla/engine';
+import { findModel } from '#find-model';
 import { loadWeights } from '../checkpoint/load-weights.ts';
-import { findModel, type ModelFiles } from '../checkpoint/model-files.ts';
+import type { ModelFiles } from '../checkpoint/model-files.ts';
 import { defaultGenerationConfig, parseGenerationConfig } from '../config/generation-config.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import { parseConfig } from '../config/parse-config.ts';

@@ -1,5 +1,5 @@
 import { createInterface, type Interface } from 'node:readline';
-import type { ChatMessage, LanguageModel } from '@flash-mla/models';
+import { type ChatMessage, type LanguageModel, Thoughts } from '@flash-mla/models';
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../errors.ts';
@@ -11,7 +11,6 @@ import {
   type SamplingFlags,
   samplingOptions,
 } from '../models/options.ts';
-import { Thoughts } from '../models/thoughts.ts';
 import { addNotes } from '../terminal/help.ts';
 import { printableLines } from '../terminal/printable.ts';
 
