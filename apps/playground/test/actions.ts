@@ -31,8 +31,8 @@ export async function drop(page: Page, path: string): Promise<void> {
     },
     [name, data] as const,
   );
-  await page.dispatchEvent('.drop', 'dragover', { dataTransfer: transfer });
-  await page.dispatchEvent('.drop', 'drop', { dataTransfer: transfer });
+  await page.dispatchEvent('#case-file .drop', 'dragover', { dataTransfer: transfer });
+  await page.dispatchEvent('#case-file .drop', 'drop', { dataTransfer: transfer });
 }
 
 /** How many colours the error map has. */

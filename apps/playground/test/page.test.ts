@@ -152,7 +152,7 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
       expect(await page.getByLabel('Only cases with these words').inputValue()).toBe('dense f16');
       await expectText(
         page,
-        '.controls',
+        '#decode .controls',
         /Requests\s*8\s*Query heads\s*64\s*Longest prompt\s*512 tokens/,
       );
       expect(await page.getByLabel('v32').isChecked()).toBe(true);
@@ -161,7 +161,7 @@ describe.skipIf(absent)(`the built page in Chromium${skipped}`, () => {
       await expect.poll(() => new URL(page.url()).search).toBe(changed);
       await page.reload();
       await deviceIsOpen(page);
-      await expectText(page, '.controls', /Page\s*32 tokens/);
+      await expectText(page, '#decode .controls', /Page\s*32 tokens/);
       expect(new URL(page.url()).search).toBe(changed);
     });
     await harness.onPage(

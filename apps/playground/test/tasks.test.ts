@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { selectCases } from 'flash-mla/cases';
 import { describe, expect, it } from 'vitest';
 import { colours, drop, expectText } from './actions.ts';
+import { chatTests } from './chat-tests.ts';
 import { absent, builtPage, skipped } from './harness.ts';
 import { deviceIsOpen } from './watched-page.ts';
 
@@ -11,6 +12,8 @@ const caseFile = (name: string) => fileURLToPath(new URL(`${name}.safetensors`, 
 
 describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => {
   const harness = builtPage();
+
+  chatTests(harness);
 
   it.each([
     [
@@ -123,7 +126,9 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
       await deviceIsOpen(page);
       await page.getByRole('button', { name: 'Run this example' }).click();
       await expectText(page, '#case-status', 'prefill_576: all answers agree', 30_000);
-      await page.locator('input[type=file]').setInputFiles(caseFile('sparse_v32_invalid'));
+      await page
+        .locator('#case-file input[type=file]')
+        .setInputFiles(caseFile('sparse_v32_invalid'));
       await expectText(page, '#case-status', 'sparse_v32_invalid: all answers agree', 30_000);
     });
   });
@@ -131,7 +136,7 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
   it('says what is wrong with a file, and with its answers', async () => {
     await harness.onPage('?device=cpu', async (page) => {
       await deviceIsOpen(page);
-      const input = page.locator('input[type=file]');
+      const input = page.locator('#case-file input[type=file]');
       const bytes = readFileSync(caseFile('sparse_v32'));
       await input.setInputFiles({
         name: 'cut.safetensors',
@@ -212,8 +217,8 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
     await harness.onPage('?device=cpu&batch=128&tokens=32768&spread=0', async (page) => {
       await deviceIsOpen(page);
       await page.getByRole('button', { name: 'Decode' }).click();
-      await expectText(page, '.controls [role=alert]', /OutOfMemoryError/, 30_000);
-      await expectText(page, '.controls', /Cache: 4\.\d+ GiB/);
+      await expectText(page, '#decode .controls [role=alert]', /OutOfMemoryError/, 30_000);
+      await expectText(page, '#decode .controls', /Cache: 4\.\d+ GiB/);
       await page.getByLabel('Longest prompt').fill('0');
       await page.getByRole('button', { name: 'Decode' }).click();
       await expectText(page, '#loop-status', 'Decoding', 30_000);

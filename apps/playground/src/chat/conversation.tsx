@@ -62,7 +62,7 @@ function Said({ turn }: { readonly turn: Turn }) {
 const beginnings = [
   'Tell me a tale with a duck.',
   'Add 20 and 31.',
-  'Tell me a tale about a kind fox.',
+  'Tell me a story about a clever wolf.',
 ];
 
 /** Something to begin with: the demo model knows little else. */

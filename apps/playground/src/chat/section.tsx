@@ -14,13 +14,13 @@ export function ChatSection() {
         A whole language model on the open device: weights and cache in bf16, token by token, with
         the engine that serves many requests. Nothing of the conversation leaves this page.
       </p>
-      <div class="split wide-right">
-        <ChatControls />
+      <div class="split wide-left">
         <div>
           <Figures />
           <Conversation />
           <Composer />
         </div>
+        <ChatControls />
       </div>
     </section>
   );

@@ -6,22 +6,26 @@ import tokenizer from '@flash-mla/tales/tokenizer.json?url';
 import tokenizerConfig from '@flash-mla/tales/tokenizer_config.json?url';
 import type { ModelFiles } from 'flash-mla/models';
 
-/** Where the files of the demo model lie, beside the page. */
-const addresses: Readonly<Record<string, string>> = {
+/** Where its texts lie, beside the page. */
+const texts: Readonly<Record<string, string>> = {
   'chat_template.jinja': chatTemplate,
   'config.json': config,
   'generation_config.json': generationConfig,
-  'model.safetensors': weights,
   'tokenizer.json': tokenizer,
   'tokenizer_config.json': tokenizerConfig,
 };
 
-/** The demo model, fetched from beside the page as it is read. */
-export async function demoModel(): Promise<ModelFiles> {
+/** The demo model, fetched from beside the page. Its weights are few enough to be held as they are. */
+export async function demoModel(signal: AbortSignal): Promise<ModelFiles> {
   const { filesFrom } = await import('flash-mla/models');
+  const response = await fetch(weights, { signal });
+  if (!response.ok) throw new Error(`${weights}: HTTP ${response.status}`);
   // The development server names files by paths only.
-  const absolute = Object.entries(addresses).map(
+  const addresses = Object.entries(texts).map(
     ([file, address]) => [file, new URL(address, globalThis.location.href)] as const,
   );
-  return filesFrom('@flash-mla/tales', Object.fromEntries(absolute));
+  return filesFrom('@flash-mla/tales', {
+    ...Object.fromEntries(addresses),
+    'model.safetensors': await response.arrayBuffer(),
+  });
 }

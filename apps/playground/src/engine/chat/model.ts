@@ -43,7 +43,7 @@ export async function loadChatModel(
   const begin = performance.now();
   const files =
     source.kind === 'demo'
-      ? await demoModel()
+      ? await demoModel(signal)
       : filesFrom(source.name, Object.fromEntries(source.files.map((file) => [file.name, file])));
   const loaded = await loadModel(files, {
     ...{ device: device(), signal, maxSequences: 1 },

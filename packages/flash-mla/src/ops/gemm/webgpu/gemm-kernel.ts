@@ -17,8 +17,11 @@ import { weightScaleBlock } from '../limits.ts';
 
 /** What the WGSL depends on. */
 export interface GemmConfig {
-  /** `few`: a workgroup takes two columns of up to four rows. `tile`: 16 rows and 32 columns. */
-  readonly shape: 'few' | 'tile';
+  /**
+   * `few`: a workgroup takes two columns of up to four rows. `tile`: 16 rows and 32 columns. `alone`: an
+   * invocation takes two columns of up to four rows, and shares nothing.
+   */
+  readonly shape: 'few' | 'tile' | 'alone';
   readonly x: RowDType;
   readonly weight: RowOutDType;
   readonly bias: RowDType | undefined;
@@ -34,6 +37,8 @@ export const tileRows = 16;
 export const tileColumns = 32;
 const tileDepth = 16;
 const workgroupSize = 64;
+/** Columns of a workgroup of `alone`. */
+export const aloneColumns = 2 * workgroupSize;
 
 export function gemmKernel(config: GemmConfig): KernelSource {
   const { shape, x, weight, bias, residual, out, wholeWords } = config;
@@ -71,7 +76,7 @@ export function gemmKernel(config: GemmConfig): KernelSource {
       rowWriter('out', out, !wholeWords),
       weightAt(isScaled),
       finish(config),
-      shape === 'few' ? few : tile,
+      { few, tile, alone }[shape],
     ),
   );
 }
@@ -153,6 +158,30 @@ fn main(
     workgroupBarrier();
   }
   if (thread < params.rows) { finish(thread, batch, column, partial[thread * ${workgroupSize}u]); }
+}`;
+
+const alone = `
+@compute @workgroup_size(${workgroupSize})
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let column = workgroup.x * ${aloneColumns}u + 2u * thread;
+  let firstRow = workgroup.y * ${fewRows}u;
+  if (column >= params.columns) { return; }
+  let second = min(column + 1u, params.columns - 1u);
+  let batch = workgroup.z;
+  let rows = min(${fewRows}u, params.rows - firstRow);
+  let matrix = params.weightStart + batch * params.weightBatch;
+  let source = params.xStart + batch * params.xBatch + firstRow * params.xStride;
+  var sums: array<vec2<f32>, ${fewRows}>;
+  for (var k = 0u; k < params.depth; k++) {
+    let weights = vec2(weightAt(matrix, column, k), weightAt(matrix, second, k));
+    for (var row = 0u; row < rows; row++) {
+      sums[row] += readX(source + row * params.xStride + k) * weights;
+    }
+  }
+  for (var row = 0u; row < rows; row++) { finish(firstRow + row, batch, column, sums[row]); }
 }`;
 
 /** An invocation computes two rows of four columns. */

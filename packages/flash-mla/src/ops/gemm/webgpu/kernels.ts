@@ -7,7 +7,14 @@ import { flatGrid, type LaunchTarget } from '../../../runtime/webgpu/runtime/run
 import { rangeOf, strideOf } from '../../../runtime/webgpu/runtime/views.ts';
 import type { RowDType, RowOutDType } from '../../../runtime/webgpu/wgsl/rows.ts';
 import { type GemmArgs, gemmOperation, gemmSizes } from '../operation.ts';
-import { fewRows, type GemmConfig, gemmKernel, tileColumns, tileRows } from './gemm-kernel.ts';
+import {
+  aloneColumns,
+  fewRows,
+  type GemmConfig,
+  gemmKernel,
+  tileColumns,
+  tileRows,
+} from './gemm-kernel.ts';
 
 /** Entries `first` to `end` along a dimension. */
 function slice(view: TensorView, dimension: number, first: number, end: number): TensorView {
@@ -88,7 +95,7 @@ function dispatch(
   const start = (name: string) => bound[name]?.start ?? 0;
   const counts = [start('out'), strideOf(out, 0), strideOf(out, 1)];
   const config: GemmConfig = {
-    shape: rows <= fewRows && !transposed ? 'few' : 'tile',
+    shape: shapeOf(runtime, args),
     x: x.dtype as RowDType,
     weight: weight.dtype as RowOutDType,
     bias: bias?.dtype as RowDType | undefined,
@@ -97,10 +104,11 @@ function dispatch(
     wholeWords: columns % 2 === 0 && counts.every((n) => (n * dtypeSize(out.dtype)) % 4 === 0),
   };
   const most = runtime.capabilities.workgroupsPerDimension;
-  const [gridX, gridY] =
-    config.shape === 'few'
-      ? flatGrid(Math.ceil(columns / 2), most)
-      : [Math.ceil(columns / tileColumns), Math.ceil(rows / tileRows)];
+  const [gridX, gridY] = {
+    few: () => flatGrid(Math.ceil(columns / 2), most),
+    tile: () => [Math.ceil(columns / tileColumns), Math.ceil(rows / tileRows)],
+    alone: () => [Math.ceil(columns / aloneColumns), Math.ceil(rows / fewRows)],
+  }[config.shape]();
   runtime.dispatch({
     name: `gemm ${Object.values(config).join(' ')}`,
     ...{ source: () => gemmKernel(config), config },
@@ -123,6 +131,14 @@ function dispatch(
     storage: resourcesOf(bound),
     workgroups: [gridX as number, gridY as number, batch],
   });
+}
+
+function shapeOf(
+  { capabilities: { tuning } }: LaunchTarget,
+  { x, transposed }: GemmArgs,
+): GemmConfig['shape'] {
+  if (!tuning.sharesProducts) return 'alone';
+  return (x.shape[0] as number) <= fewRows && !transposed ? 'few' : 'tile';
 }
 
 /** Products on WebGPU. */

@@ -21,12 +21,17 @@ export interface ProductConfig {
   readonly role: 'up' | 'down';
   readonly x: RowDType;
   readonly weight: RowOutDType;
+  /** A workgroup takes a column, else each of its invocations one. */
+  readonly shares: boolean;
 }
 
 const workgroupSize = 64;
 
-/** A workgroup takes a column of a pair: a row and one of its experts, if it is among those bound. */
-export function productKernel({ role, x, weight }: ProductConfig): KernelSource {
+/** Columns that a workgroup of {@link productKernel} takes. */
+export const columnsOf = ({ shares }: ProductConfig) => (shares ? 1 : workgroupSize);
+
+/** A column of a pair: a row and one of its experts, if it is among those bound. */
+export function productKernel({ role, x, weight, shares }: ProductConfig): KernelSource {
   const isScaled = weight === 'e4m3';
   const isUp = role === 'up';
   const storage: StorageBinding[] = [
@@ -51,9 +56,8 @@ export function productKernel({ role, x, weight }: ProductConfig): KernelSource 
       isScaled && decodeE4m3Element,
       rowReader('x', x),
       rowReader('weight', weight),
-      `var<workgroup> partial: array<${sum}, ${workgroupSize}>;
-
-      fn weightAt(expert: u32, row: u32, k: u32) -> f32 {
+      shares && `var<workgroup> partial: array<${sum}, ${workgroupSize}>;`,
+      `fn weightAt(expert: u32, row: u32, k: u32) -> f32 {
         let value = readWeight(params.weightStart + expert * params.weightExpert + row * params.weightStride + k);
         ${
           isScaled
@@ -68,30 +72,33 @@ export function productKernel({ role, x, weight }: ProductConfig): KernelSource 
         @builtin(workgroup_id) workgroup: vec3<u32>,
         @builtin(local_invocation_index) thread: u32,
       ) {
-        let column = workgroup.x;
+        let column = ${shares ? 'workgroup.x' : `workgroup.x * ${workgroupSize}u + thread`};
+        ${shares ? '' : 'if (column >= params.columns) { return; }'}
         let pair = workgroup.y;
         // What is no expert, or below the first one, is large as an unsigned number.
         let expert = experts[params.expertsStart + pair] - params.firstExpert;
         if (expert >= params.boundExperts) { return; }
         let row = params.xStart + pair / params.pairsPerRow * params.xStride;
         var sum = ${sum}(0.0);
-        for (var k = thread; k < params.depth; k += ${workgroupSize}u) {
+        for (var k = ${shares ? 'thread' : '0u'}; k < params.depth; k += ${shares ? workgroupSize : 1}u) {
           sum += readX(row + k) * ${isUp ? 'vec2(weightAt(expert, column, k), weightAt(expert, params.columns + column, k))' : 'weightAt(expert, column, k)'};
         }
+        ${shares ? sharedSum : 'let total = sum;'}
+        out[params.outStart + pair * params.columns + column] = ${isUp ? 'total.x / (1.0 + exp(-total.x)) * total.y' : 'total'};
+      }`,
+    ),
+  );
+}
+
+const sharedSum = `
         partial[thread] = sum;
         workgroupBarrier();
         for (var half = ${workgroupSize / 2}u; half > 0u; half /= 2u) {
           if (thread < half) { partial[thread] += partial[thread + half]; }
           workgroupBarrier();
         }
-        if (thread == 0u) {
-          let total = partial[0];
-          out[params.outStart + pair * params.columns + column] = ${isUp ? 'total.x / (1.0 + exp(-total.x)) * total.y' : 'total'};
-        }
-      }`,
-    ),
-  );
-}
+        if (thread > 0u) { return; }
+        let total = partial[0];`;
 
 /** What the WGSL of the sums depends on. */
 export interface CombineConfig {

@@ -15,6 +15,7 @@ import {
 } from '../operation.ts';
 import {
   type CombineConfig,
+  columnsOf,
   combineKernel,
   type ProductConfig,
   productKernel,
@@ -112,6 +113,7 @@ function launchProduct(
   const count = weights.shape[0] as number;
   const config: ProductConfig = {
     ...{ role, x: x.dtype as RowDType, weight: weights.dtype as RowOutDType },
+    shares: runtime.capabilities.tuning.sharesProducts,
   };
   const [pairs, columns] = out.shape as [number, number];
   const most = positionsPerBinding(runtime, weights);
@@ -135,7 +137,7 @@ function launchProduct(
           }),
         },
         storage: resourcesOf(bound),
-        workgroups: [columns, pairs, 1],
+        workgroups: [Math.ceil(columns / columnsOf(config)), pairs, 1],
       }),
     );
   }

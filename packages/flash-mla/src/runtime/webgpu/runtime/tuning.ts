@@ -18,6 +18,8 @@ export interface Tuning {
   readonly unrollWords: boolean;
   /** Workgroups of a decode call: a few waves, so that the last, partly full, weighs little. */
   readonly workgroups: number;
+  /** Products: invocations of a workgroup share sums and tiles. Alone, each computes its columns from first to last. */
+  readonly sharesProducts: boolean;
 }
 
 /** For GPUs of which WebGPU tells neither the number of cores nor their registers. */
@@ -31,6 +33,7 @@ export const gpuTuning: Tuning = {
   unroll: 4,
   unrollWords: true,
   workgroups: 264,
+  sharesProducts: true,
 };
 
 /**
@@ -45,7 +48,8 @@ export const nvidiaTuning: Tuning = {
 
 /**
  * On a CPU that pretends to be a GPU, compiling takes longer than running: SwiftShader in a browser
- * needs 0.6 s for 8 KiB of workgroup memory and 5 s for 24 KiB, because it clears it word by word.
+ * needs 0.6 s for 8 KiB of workgroup memory and 5 s for 24 KiB, because it clears it word by word. At a
+ * barrier every invocation is put aside and taken up again, which costs more than a short sum.
  */
 export const softwareTuning: Tuning = {
   ...gpuTuning,
@@ -54,6 +58,7 @@ export const softwareTuning: Tuning = {
   unroll: 1,
   unrollWords: false,
   workgroups: 16,
+  sharesProducts: false,
 };
 
 /** What is known of an adapter. */
