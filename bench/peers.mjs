@@ -1,11 +1,11 @@
 // `npm run bench -- peers`: this library on the processor against ONNX Runtime, and what else the
 // project promises of its CPU backend. Prints each figure beside its bar and keeps them in results/.
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machineFacts, packageVersion } from '../packages/flash-mla/dist/command/machine.js';
 import { root } from '../scripts/workspace.mjs';
+import { commit } from './peers/commit.mjs';
 import { compareEngines } from './peers/dense.mjs';
 import { installPeers, peers } from './peers/install.mjs';
 import { importOverhead, memoryBeyond } from './peers/processes.mjs';
@@ -128,16 +128,4 @@ function line(what, value, note) {
 
 function mebibytes(bytes) {
   return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
-}
-
-function commit() {
-  try {
-    const git = (...args) =>
-      execFileSync('git', args, { cwd: root, stdio: ['ignore', 'pipe', 'ignore'] });
-    const hash = git('rev-parse', '--short', 'HEAD').toString().trim();
-    const changed = git('status', '--porcelain', '--', 'packages').toString().trim() !== '';
-    return changed ? `${hash} with local changes` : hash;
-  } catch {
-    return 'unknown';
-  }
 }

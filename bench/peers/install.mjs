@@ -9,7 +9,7 @@ import { root } from '../../scripts/workspace.mjs';
 
 export const peers = { 'onnxruntime-web': '1.30.0', 'onnxruntime-node': '1.30.0' };
 
-// A folder each: both register themselves with onnxruntime-common, and sharing one copy of it makes
+// A folder each: both of ONNX Runtime register themselves with onnxruntime-common, and sharing one copy of it makes
 // onnxruntime-node run in WebAssembly.
 const folderOf = (name) => join(root, 'node_modules', '.cache', 'flash-mla-peers', name);
 
@@ -17,7 +17,8 @@ export function installPeers() {
   for (const [name, version] of Object.entries(peers)) install(name, version);
 }
 
-function install(name, version) {
+/** @param others what it has to have beside it: name → version */
+export function install(name, version, others = {}) {
   const folder = folderOf(name);
   const manifest = join(folder, 'node_modules', name, 'package.json');
   if (existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version)
@@ -26,10 +27,11 @@ function install(name, version) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies: { [name]: version } }),
+    JSON.stringify({ private: true, type: 'module', dependencies: { [name]: version, ...others } }),
   );
   // Their install scripts fetch GPU libraries; the processor's come with the package.
   const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock'];
+  if (Object.keys(others).length > 0) args.push('--omit=optional');
   const { status } = spawnSync('npm', args, {
     cwd: folder,
     stdio: ['ignore', 2, 2],
@@ -42,5 +44,5 @@ function install(name, version) {
 export async function importPeer(name) {
   const path = createRequire(join(folderOf(name), 'index.js')).resolve(name);
   const module = await import(pathToFileURL(path).href);
-  return module.InferenceSession ? module : module.default;
+  return module.InferenceSession || !module.default ? module : module.default;
 }
