@@ -1,19 +1,20 @@
-import type {
-  AttentionCall,
-  AttentionForm,
-  Head,
-  IndexKeysCall,
-  IndexQueriesCall,
-  LatentWrite,
-  Linear,
-  MlpWeights,
-  ModelConfig,
-  MoeWeights,
-  Operations,
-  RoutingConfig,
-  WeightPart,
-  WeightStore,
-  WeightUse,
+import {
+  type AttentionCall,
+  type AttentionForm,
+  type Head,
+  type IndexKeysCall,
+  type IndexQueriesCall,
+  type LatentWrite,
+  type Linear,
+  type MlpWeights,
+  type ModelConfig,
+  type MoeWeights,
+  type Operations,
+  parametersOf,
+  type RoutingConfig,
+  type WeightPart,
+  type WeightStore,
+  type WeightUse,
 } from '@flash-mla/models';
 import { addScaled, swiGlu } from '../ops/activation/index.ts';
 import { embedding } from '../ops/embedding/index.ts';
@@ -32,6 +33,9 @@ import { type StepInputs, StepTensors } from './step-tensors.ts';
 import { TokenChoice } from './token-choice.ts';
 import { canStayQuantized, loadConverted, loadQuantized } from './weight-loading.ts';
 import { writeLatents } from './write-latents.ts';
+
+/** Bytes of weights that lie within the memory of the processor's device for certain. */
+const largestNearWeights = 2 ** 31;
 
 /** bf16 or f32, two dimensions, contiguous. Vectors are matrices of one row. */
 export type DeviceMatrix = Tensor<'bf16' | 'f32'>;
@@ -74,7 +78,9 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
     this.#step = new StepTensors(device);
     if (recordsSteps(device)) {
       this.createRunner = (decoder, cache, hot) =>
-        new DeviceRunner(device, this, decoder, cache, hot);
+        isWorthRecording(device, decoder.config)
+          ? new DeviceRunner(device, this, decoder, cache, hot)
+          : undefined;
     }
     this.#absorbed = new AbsorbedAttention(this.#step, this.pageSize);
     this.#expanded = new ExpandedAttention(this.#step, this.pageSize);
@@ -293,9 +299,19 @@ export class DeviceOperations implements Operations<DeviceMatrix>, WeightStore<D
   }
 }
 
-/** Devices beside the processor, on which a call costs more than a replay. */
+/** Where a call costs more than its part of a replay. Through WebGPU nobody has measured it. */
 function recordsSteps({ info: { backend } }: Device): boolean {
-  return backend === 'cuda' || backend === 'sim';
+  return backend !== 'webgpu';
+}
+
+/**
+ * Whether a device's own runner gains anything. On the processor it does where steps are recorded, and those of
+ * large models are not: weights may lie beside the device's memory there, of which a call copies what its kernel
+ * does not take. A recorded step would keep the copies of all its calls, and saves little of its time.
+ */
+function isWorthRecording({ info: { backend } }: Device, config: ModelConfig): boolean {
+  if (backend !== 'cpu') return true;
+  return config.indexer === undefined && 2 * parametersOf(config).total <= largestNearWeights;
 }
 
 function asVector(x: DeviceMatrix): DeviceMatrix {

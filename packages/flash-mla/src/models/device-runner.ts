@@ -63,6 +63,9 @@ interface Begun {
   readonly started: number;
 }
 
+/** Of more rows, products take the processor so long that calls cost nothing beside them. */
+const mostRowsOnProcessor = 16;
+
 /**
  * Runs the steps of an engine on a device. Decodes are recorded once for each size of the batch and replayed;
  * prompts are enqueued call by call. So are decodes of a model with an indexer: a recorded step attends to all
@@ -124,9 +127,9 @@ export class DeviceRunner implements ModelRunner, Disposable {
   /** Makes the calls of a step; the promise within waits for what they give. */
   async #begin(plan: BatchPlan, before: Promise<unknown>) {
     const started = performance.now();
-    const { decodes, numDecodeRows, starts } = plan;
-    const isRecorded = this.#isRecorded && numDecodeRows > 0;
-    const step = isRecorded ? this.#recordedStep(numDecodeRows) : undefined;
+    const { decodes, starts } = plan;
+    const recordedRows = this.#rowsToRecord(plan);
+    const step = recordedRows > 0 ? this.#recordedStep(recordedRows) : undefined;
     // Where the tokens are not on the device in this order, the host has to have them.
     const goesOn = step !== undefined && this.#goesOn(step, plan);
     if (!goesOn) await before;
@@ -138,10 +141,11 @@ export class DeviceRunner implements ModelRunner, Disposable {
     if (step !== undefined) {
       const tokens = decodes.map(({ slot, token }) => token ?? this.#row(slot).lastToken);
       step.replay(decodes, goesOn ? undefined : tokens);
-      this.#fed = undefined;
     }
+    // No recorded step has the tokens that follow.
+    if (decodes.length > 0) this.#fed = undefined;
     const lastToken = (slot: number) => this.#row(slot).lastToken;
-    const own = this.#isRecorded ? [] : decodeWork(decodes, lastToken);
+    const own = step === undefined ? decodeWork(decodes, lastToken) : [];
     const enqueued = this.#enqueue([...own, ...prefillWork(plan.prefills)]);
     const swapIn = this.#hot?.end();
     // A rejection is seen when its turn comes.
@@ -165,6 +169,15 @@ export class DeviceRunner implements ModelRunner, Disposable {
     // The cache has to be written before the step counts as done.
     const done = draws.length > 0 ? undefined : this.#device.synchronize();
     return { output: this.#finish({ draws, done, swapIn, masks, started }) };
+  }
+
+  /** Rows of the recorded step for the plan's decodes; 0 where they are enqueued call by call. */
+  #rowsToRecord({ decodes, numDecodeRows, prefills }: BatchPlan): number {
+    if (!this.#isRecorded) return 0;
+    if (this.#device.info.backend !== 'cpu') return numDecodeRows;
+    // A row that pads the batch takes the processor as long as any other, and prompts pass the weights anyway.
+    const isWorthIt = prefills.length === 0 && decodes.length <= mostRowsOnProcessor;
+    return isWorthIt ? decodes.length : 0;
   }
 
   #recordedStep(rows: number): RecordedStep {

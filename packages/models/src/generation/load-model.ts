@@ -73,14 +73,15 @@ export async function loadModelOn<Matrix>(
   const files = typeof pathOrPackage === 'string' ? await findModel(pathOrPackage) : pathOrPackage;
   const { config, generationConfig, tokenizer } = await readModelFiles(files);
   const engineOptions = engineOptionsOf(config, ops, options);
-  const { runner, release: releaseRunner } = await loadRunner(ops, files, config, {
+  const loaded = await loadRunner(ops, files, config, {
     ...engineOptions,
     ...(options.onProgress && { onProgress: options.onProgress }),
     ...(options.signal && { signal: options.signal }),
   });
-  const engine = new Engine(runner, engineOptions);
+  const { runner, overlaps: overlap } = loaded;
+  const engine = new Engine(runner, { ...engineOptions, overlap });
   const release = async () => {
-    releaseRunner();
+    loaded.release();
     await options.onDispose?.();
   };
   return new LanguageModel({
@@ -96,6 +97,8 @@ export async function loadModelOn<Matrix>(
 /** What {@link loadRunner} has loaded. */
 export interface LoadedRunner {
   readonly runner: ModelRunner;
+  /** Whether it gains from a step that is handed in while another one is computed. */
+  readonly overlaps: boolean;
   /** Gives up weights and cache. No step may run. */
   release(): void;
 }
@@ -137,7 +140,8 @@ export async function loadRunner<Matrix>(
     hot?.[Symbol.dispose]();
     for (const matrix of [...matricesOf(weights), ...matricesOfCache(cache)]) ops.release(matrix);
   };
-  return { runner: own ?? new DecoderRunner(decoder, cache, hot), release };
+  const runner = own ?? new DecoderRunner(decoder, cache, hot);
+  return { runner, overlaps: own !== undefined, release };
 }
 
 /** Reads a model's config.json. Throws UnsupportedModelError and ModelConfigError. */
@@ -211,7 +215,6 @@ export function hiSparseFor(
 /** What of a device's operations decides about options. */
 interface DeviceTraits {
   readonly pageSize: number;
-  readonly createRunner?: unknown;
   readonly createHotCache?: unknown;
 }
 
@@ -221,7 +224,7 @@ function engineOptionsOf(
   { maxTokens, maxSequences = 32, deterministic = false, hisparse: wanted }: LoadModelOptions,
 ): EngineOptions {
   const { maxPositions } = config;
-  const { pageSize, createRunner } = ops;
+  const { pageSize } = ops;
   const tokens = maxTokens ?? Math.min(maxPositions, defaultCacheTokens);
   checkCount('maxTokens', tokens, 2);
   // One more: the engine keeps page 0 for itself.
@@ -238,8 +241,6 @@ function engineOptionsOf(
     pageSize,
     maxRunning: maxSequences,
     maxBatchTokens: Math.max(8192, 2 * maxSequences + 512),
-    // Where host and device are the same processor, nothing would be gained.
-    overlap: createRunner !== undefined,
     deterministic,
     ...(hisparse && { hisparse }),
   };

@@ -198,15 +198,15 @@ export interface Operations<Matrix> {
   ) => HotCache;
 
   /**
-   * A runner of the device's own, which may take a step while another one is computed. Without it a
-   * DecoderRunner runs one step after the other, and draws tokens on the host.
+   * A runner of the device's own, which may take a step while another one is computed. Without it, or where it
+   * has none for the model, a DecoderRunner runs one step after the other, and draws tokens on the host.
    */
   readonly createRunner?:
     | ((
         decoder: Decoder<Matrix>,
         cache: readonly LayerCache<Matrix>[],
         hot?: HotCache,
-      ) => ModelRunner & Disposable)
+      ) => (ModelRunner & Disposable) | undefined)
     | undefined;
 }
 
