@@ -102,110 +102,126 @@ class Multiples implements TokenConstraint {
   }
 }
 
-describe.each([true, false])('steps on the processor, machine code %s', (native) => {
-  let device: Device;
-  let ops: DeviceOperations;
-  let config: ModelConfig;
-  let weights: ModelWeights<DeviceMatrix>;
-  let decoder: Decoder<DeviceMatrix>;
-  let cache: LayerCache<DeviceMatrix>[];
-  beforeAll(async () => {
-    device = await openCpu({ native });
-    ops = new DeviceOperations(device);
-    const list = readFileSync(dataPath(`tiny/${name}/tensors.json`), 'utf8');
-    const files = await checkpointFiles(tinyConfig(name), tinyTensors(JSON.parse(list)), 1);
-    config = parseConfig(tinyConfig(name));
-    weights = await loadWeights(files, config, ops);
-    decoder = new Decoder(config, ops, weights, 192);
-    cache = decoder.createCache(totalPages);
-  });
-  afterAll(async () => {
-    for (const matrix of [...matricesOf(weights), ...matricesOfCache(cache)]) ops.release(matrix);
-    expect(device.memoryStats().allocated).toBe(0);
-    await device.dispose();
-  });
-
-  async function generate(
-    runner: ModelRunner,
-    arrivals: readonly Arrival[],
-    overlap: boolean,
-  ): Promise<Answer[]> {
-    const engine = new Engine(runner, {
-      ...{ totalPages, maxModelLength: 192, pageSize: ops.pageSize, maxRunning: 20 },
-      ...{ maxBatchTokens: 512, prefixCache: false, overlap },
+describe.each([{}, { native: false }, { sharedMemory: false }])(
+  'steps on the processor with options %j',
+  (options) => {
+    let device: Device;
+    let ops: DeviceOperations;
+    let config: ModelConfig;
+    let weights: ModelWeights<DeviceMatrix>;
+    let decoder: Decoder<DeviceMatrix>;
+    let cache: LayerCache<DeviceMatrix>[];
+    beforeAll(async () => {
+      device = await openCpu(options);
+      ops = new DeviceOperations(device);
+      const list = readFileSync(dataPath(`tiny/${name}/tensors.json`), 'utf8');
+      const files = await checkpointFiles(tinyConfig(name), tinyTensors(JSON.parse(list)), 1);
+      config = parseConfig(tinyConfig(name));
+      weights = await loadWeights(files, config, ops);
+      decoder = new Decoder(config, ops, weights, 192);
+      cache = decoder.createCache(totalPages);
     });
-    const answers = arrivals.map((): Answer => ({ tokens: [], logprobs: [] }));
-    const last = Math.max(...arrivals.map(({ step }) => step));
-    for (let step = 0; step <= last || engine.hasWork; step++) {
-      for (const [i, arrival] of arrivals.entries()) {
-        if (arrival.step === step)
-          engine.submit({ id: `${i}`, stopTokens: [], ...arrival.request });
-        if (arrival.cancelled === step) engine.cancel(`${i}`);
+    afterAll(async () => {
+      for (const matrix of [...matricesOf(weights), ...matricesOfCache(cache)]) ops.release(matrix);
+      expect(device.memoryStats().allocated).toBe(0);
+      await device.dispose();
+    });
+
+    async function generate(
+      runner: ModelRunner,
+      arrivals: readonly Arrival[],
+      overlap: boolean,
+    ): Promise<Answer[]> {
+      const engine = new Engine(runner, {
+        ...{ totalPages, maxModelLength: 192, pageSize: ops.pageSize, maxRunning: 20 },
+        ...{ maxBatchTokens: 512, prefixCache: false, overlap },
+      });
+      const answers = arrivals.map((): Answer => ({ tokens: [], logprobs: [] }));
+      const last = Math.max(...arrivals.map(({ step }) => step));
+      for (let step = 0; step <= last || engine.hasWork; step++) {
+        for (const [i, arrival] of arrivals.entries()) {
+          if (arrival.step === step)
+            engine.submit({ id: `${i}`, stopTokens: [], ...arrival.request });
+          if (arrival.cancelled === step) engine.cancel(`${i}`);
+        }
+        for (const event of await engine.step()) {
+          if (event.kind !== 'token') continue;
+          const answer = answers[Number(event.id)];
+          answer?.tokens.push(event.token);
+          if (event.logprobs === undefined) continue;
+          const { top, logprob } = event.logprobs;
+          answer?.logprobs.push(logprob, ...top.map((each) => each.logprob));
+        }
       }
-      for (const event of await engine.step()) {
-        if (event.kind !== 'token') continue;
-        const answer = answers[Number(event.id)];
-        answer?.tokens.push(event.token);
-        if (event.logprobs === undefined) continue;
-        const { top, logprob } = event.logprobs;
-        answer?.logprobs.push(logprob, ...top.map((each) => each.logprob));
-      }
+      return answers;
     }
-    return answers;
-  }
 
-  function createRunner(): ModelRunner & Disposable {
-    const runner = ops.createRunner?.(decoder, cache);
-    if (runner === undefined) throw new Error('no runner of its own');
-    return runner;
-  }
+    function createRunner(): ModelRunner & Disposable {
+      const runner = ops.createRunner?.(decoder, cache);
+      if (runner === undefined) throw new Error('no runner of its own');
+      return runner;
+    }
 
-  it.each([true, false])('gives what calls give, overlap %s', async (overlap) => {
-    const expected = await generate(new DecoderRunner(decoder, cache), mixed, overlap);
-    expect(expected.map(({ tokens }) => tokens.length).slice(0, 5)).toEqual([14, 12, 6, 1, 6]);
-    const before = device.memoryStats().allocated;
-    const capture = vi.spyOn(device, 'capture');
-    const runner = createRunner();
-    const actual = await generate(runner, mixed, overlap);
-    expect(actual.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens));
-    // One graph for each size of a batch without prompts: 1 to 4.
-    expect(capture.mock.calls.length).toBeGreaterThanOrEqual(3);
-    expect(capture.mock.calls.length).toBeLessThanOrEqual(4);
-    capture.mockRestore();
-    expect(actual[1]?.logprobs).toEqual(expected[1]?.logprobs);
-    const close = (expected[2]?.logprobs ?? []).map((value) => expect.closeTo(value, 5));
-    expect(close).toHaveLength(18);
-    expect(actual[2]?.logprobs).toEqual(close);
-    runner[Symbol.dispose]();
-    expect(device.memoryStats().allocated).toBe(before);
-  });
-
-  it('records no more than 16 rows', async () => {
-    const arrivals = Array.from({ length: 18 }, (_, i): Arrival => {
-      const maxTokens = 2 + Math.floor(i / 2);
-      return {
-        step: 0,
-        request: { prompt: promptOf(i, 4), sampling: { temperature: 0 }, maxTokens },
-      };
+    it.each([true, false])('gives what calls give, overlap %s', async (overlap) => {
+      const expected = await generate(new DecoderRunner(decoder, cache), mixed, overlap);
+      expect(expected.map(({ tokens }) => tokens.length).slice(0, 5)).toEqual([14, 12, 6, 1, 6]);
+      const before = device.memoryStats().allocated;
+      const capture = vi.spyOn(device, 'capture');
+      const runner = createRunner();
+      const actual = await generate(runner, mixed, overlap);
+      expect(actual.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens));
+      // One graph for each size of a batch without prompts: 1 to 4.
+      expect(capture.mock.calls.length).toBeGreaterThanOrEqual(3);
+      expect(capture.mock.calls.length).toBeLessThanOrEqual(4);
+      capture.mockRestore();
+      expect(actual[1]?.logprobs).toEqual(expected[1]?.logprobs);
+      const close = (expected[2]?.logprobs ?? []).map((value) => expect.closeTo(value, 5));
+      expect(close).toHaveLength(18);
+      expect(actual[2]?.logprobs).toEqual(close);
+      runner[Symbol.dispose]();
+      expect(device.memoryStats().allocated).toBe(before);
     });
-    const expected = await generate(new DecoderRunner(decoder, cache), arrivals, true);
-    const capture = vi.spyOn(device, 'capture');
-    using runner = createRunner();
-    expect(await generate(runner, arrivals, true)).toEqual(expected);
-    // 18 rows at first, then two fewer in each step.
-    expect(capture).toHaveBeenCalledTimes(8);
-    capture.mockRestore();
-  });
 
-  it('has no runner of its own for models with an indexer, nor for large ones', () => {
-    const runnerOf = (other: Partial<ModelConfig>) => {
-      const changed = { ...config, ...other };
-      return ops.createRunner?.(new Decoder(changed, ops, weights, 192), cache);
-    };
-    const { indexer } = parseConfig(tinyConfig('deepseek-v32'));
-    expect(indexer).toBeDefined();
-    expect(runnerOf({ ...(indexer && { indexer }) })).toBeUndefined();
-    expect(runnerOf({ vocabSize: 2 ** 25 })).toBeUndefined();
-    expect(runnerOf({})).toBeDefined();
-  });
-});
+    it('goes on from the tokens of steps that were not recorded', async () => {
+      const arrivals = [0, 0, 5].map((step, i): Arrival => {
+        const maxTokens = step === 0 ? 14 : 1;
+        return {
+          step,
+          request: { prompt: promptOf(i, 6), sampling: { temperature: 0 }, maxTokens },
+        };
+      });
+      const expected = await generate(new DecoderRunner(decoder, cache), arrivals, true);
+      using runner = createRunner();
+      expect(await generate(runner, arrivals, true)).toEqual(expected);
+    });
+
+    it('records no more than 16 rows', async () => {
+      const arrivals = Array.from({ length: 18 }, (_, i): Arrival => {
+        const maxTokens = 2 + Math.floor(i / 2);
+        return {
+          step: 0,
+          request: { prompt: promptOf(i, 4), sampling: { temperature: 0 }, maxTokens },
+        };
+      });
+      const expected = await generate(new DecoderRunner(decoder, cache), arrivals, true);
+      const capture = vi.spyOn(device, 'capture');
+      using runner = createRunner();
+      expect(await generate(runner, arrivals, true)).toEqual(expected);
+      // 18 rows at first, then two fewer in each step.
+      expect(capture).toHaveBeenCalledTimes(8);
+      capture.mockRestore();
+    });
+
+    it('has no runner of its own for models with an indexer, nor for large ones', () => {
+      const runnerOf = (other: Partial<ModelConfig>) => {
+        const changed = { ...config, ...other };
+        return ops.createRunner?.(new Decoder(changed, ops, weights, 192), cache);
+      };
+      const { indexer } = parseConfig(tinyConfig('deepseek-v32'));
+      expect(indexer).toBeDefined();
+      expect(runnerOf({ ...(indexer && { indexer }) })).toBeUndefined();
+      expect(runnerOf({ vocabSize: 2 ** 25 })).toBeUndefined();
+      expect(runnerOf({})).toBeDefined();
+    });
+  },
+);

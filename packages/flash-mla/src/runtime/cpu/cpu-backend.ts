@@ -133,11 +133,11 @@ export class CpuBackend implements Backend {
     const recording = this.#recording;
     if (!recording && this.#writeNow(target, byteOffset, bytes)) return;
     // The bytes wait in memory of their own until the work before them is done.
-    const staging = this.#heap.allocate(bytes.byteLength);
+    const staging = asCpuBuffer(this.allocate(bytes.byteLength));
     this.#executor.write(staging.address, bytes, 0);
     this.copy(staging, 0, target, byteOffset, bytes.byteLength);
     if (recording) recording.owned.push(staging);
-    else this.#heap.release(staging);
+    else this.release(staging);
   }
 
   fill(buffer: DeviceBuffer, byteOffset: number, byteLength: number, element: Uint8Array): void {
@@ -272,9 +272,7 @@ export class CpuBackend implements Backend {
       recording.commands,
       recording.owned,
       (command, uses) => this.#enqueue(command, uses),
-      (buffer) => {
-        if (!this.#closed) this.#heap.release(buffer);
-      },
+      (buffer) => this.release(buffer),
     );
   }
 

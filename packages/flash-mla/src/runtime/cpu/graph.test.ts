@@ -78,7 +78,9 @@ describe('a captured decode call', () => {
 
   it('repeats what was written while it was captured', async () => {
     const tensor = device.tensor([1, 1, 1], [3], 'i32');
+    const { allocated } = device.memoryStats();
     const graph = device.capture(() => tensor.write(Int32Array.of(4, 5, 6)));
+    expect(device.memoryStats().allocated).toBe(allocated + 12);
     expect([...(await tensor.read())]).toEqual([1, 1, 1]);
     graph.replay();
     expect([...(await tensor.read())]).toEqual([4, 5, 6]);
@@ -86,5 +88,6 @@ describe('a captured decode call', () => {
     graph.replay();
     expect([...(await tensor.read())]).toEqual([4, 5, 6]);
     graph.dispose();
+    expect(device.memoryStats().allocated).toBe(allocated);
   });
 });
