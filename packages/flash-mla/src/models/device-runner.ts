@@ -63,7 +63,7 @@ interface Begun {
   readonly started: number;
 }
 
-/** Of more rows, products take the processor so long that calls cost nothing beside them. */
+/** Rows for which products take the processor so long that the calls are a small part of a step. */
 const mostRowsOnProcessor = 16;
 
 /**
