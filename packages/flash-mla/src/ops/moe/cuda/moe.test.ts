@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { itAssembles } from '../../kernel-lib/cuda/testing/assembly.ts';
 import { limitsFor } from '../../kernel-lib/cuda/testing/sim-context.ts';
-import { type ExpertProblem, portableExpertMlp } from './sm80_expert_mlp_launch.ts';
+import type { ExpertProblem } from './experts_launch.ts';
+import { portableExpertMlp } from './sm80_expert_mlp_launch.ts';
 import { portableRoute, type RouteProblem } from './sm80_route_experts_launch.ts';
 import { streamExpertMlp } from './sm80_stream_experts_launch.ts';
 import { hopperExpertMlp } from './sm90_expert_mlp_launch.ts';

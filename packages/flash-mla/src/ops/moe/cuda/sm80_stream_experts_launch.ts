@@ -5,9 +5,8 @@ import type {
   OperationPlan,
 } from '../../../runtime/cuda/kernel.ts';
 import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
-import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 import { mapGrid } from '../../kernel-lib/cuda/rows/map.ts';
-import { layoutKey, layoutOf, strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
+import { layoutKey, strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
 import {
   chunkDepth,
   partRows,
@@ -16,14 +15,21 @@ import {
   tileWeights,
 } from '../../kernel-lib/cuda/rows/stream-tiles.ts';
 import { type ExpertMlpArgs, expertMlpOperation } from '../operation.ts';
-import type { CombineConfig, CombineParams } from './sm80_combine_experts.ts';
 import {
+  bindPairs,
+  combineConfigOf,
+  combineSpec,
   type ExpertProblem,
   expertProblem,
-  expertSpecs,
-  mostBytes,
-} from './sm80_expert_mlp_launch.ts';
-import { type SortConfig, type SortParams, tileWords } from './sm80_sort_pairs.ts';
+  layOut,
+  listBytes,
+  mostTiles,
+  type PairLaunches,
+  setLists,
+  setWeights,
+  sortSpec,
+} from './experts_launch.ts';
+import { mostBytes } from './sm80_expert_mlp_launch.ts';
 import {
   buildStreamDown,
   buildStreamUp,
@@ -39,12 +45,7 @@ const specs = {
 type ProductLaunch = LaunchPlan<StreamExpertsConfig, StreamExpertsParams>;
 
 interface StreamPlan extends OperationPlan {
-  readonly launches: {
-    readonly sort: LaunchPlan<SortConfig, SortParams>;
-    readonly up: ProductLaunch;
-    readonly down: ProductLaunch;
-    readonly combine: LaunchPlan<CombineConfig, CombineParams>;
-  };
+  readonly launches: PairLaunches & { readonly up: ProductLaunch; readonly down: ProductLaunch };
   readonly tile: ExpertTile;
 }
 
@@ -104,17 +105,14 @@ function productTile(
 }
 
 function configsOf(problem: ExpertProblem, tile: ExpertTile) {
-  const { topK, experts, hidden, width, residual, gateUp, out } = problem;
+  const { topK, experts, hidden, width, gateUp } = problem;
   const { rows } = tile;
   const common = { rows, topK, weight: gateUp.dtype === 'e4m3' ? 'e4m3' : 'bf16' } as const;
   return {
     sort: { experts, rowTile: rows },
     up: { ...common, stages: tile.up.stages, columns: width, keptDepth: hidden },
     down: { ...common, stages: tile.down.stages, columns: hidden, keptDepth: width },
-    combine: {
-      ...{ columns: hidden, topK, experts, out: layoutOf<RowDType>(out) },
-      residual: residual && layoutOf<RowDType>(residual),
-    },
+    combine: combineConfigOf(problem),
   };
 }
 
@@ -122,20 +120,18 @@ function configsOf(problem: ExpertProblem, tile: ExpertTile) {
 function sizesOf(problem: ExpertProblem, tile: ExpertTile, rows: number, smCount: number) {
   const { topK, experts, hidden, width } = problem;
   const pairs = rows * topK;
-  const parts = Math.min(pairs, experts + Math.floor(pairs / tile.rows));
-  const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
-  const bytes = [pairs * width * 2, pairs * hidden * 4, pairs * 4, parts * tileWords * 4, 8];
-  const starts = bytes.map((_, i) => bytes.slice(0, i).reduce((sum, n) => sum + align(n), 0));
-  const [activations = 0, results = 0, order = 0, tileList = 0, numTiles = 0] = starts;
+  const parts = mostTiles(experts, pairs, tile.rows);
   const grid = ({ ctasPerSm }: ProductTile, columnTiles: number) =>
     [Math.min(smCount * ctasPerSm, parts * columnTiles), 1, 1] as const;
   return {
-    ...{ activations, results, order, tileList, numTiles, workspaceBytes: numTiles + 256 },
+    ...layOut({
+      activations: pairs * width * 2,
+      results: pairs * hidden * 4,
+      ...listBytes(pairs, parts),
+    }),
     grids: {
-      sort: [1, 1, 1],
       up: grid(tile.up, width / (tileWeights / 2)),
       down: grid(tile.down, hidden / tileWeights),
-      combine: mapGrid(rows, hidden),
     },
   } as const;
 }
@@ -170,87 +166,53 @@ export const streamExpertMlp = {
   plan(problem, limits) {
     const tile = tileOf(problem, limits) as ExpertTile;
     const configs = configsOf(problem, tile);
-    const { smCount } = limits;
-    const { grids, workspaceBytes } = sizesOf(problem, tile, rowsAtOnce(problem), smCount);
+    const rows = rowsAtOnce(problem);
+    const { grids, workspaceBytes } = sizesOf(problem, tile, rows, limits.smCount);
+    const combineGrid = mapGrid(rows, problem.hidden);
     const overlap = true;
     return {
       launches: {
-        sort: { kernel: expertSpecs.sort, config: configs.sort, grid: grids.sort, overlap },
+        sort: { kernel: sortSpec, config: configs.sort, grid: [1, 1, 1], overlap },
         up: { kernel: specs.up, config: configs.up, grid: grids.up, overlap },
         down: { kernel: specs.down, config: configs.down, grid: grids.down, overlap },
-        combine: {
-          ...{ kernel: expertSpecs.combine, config: configs.combine, grid: grids.combine, overlap },
-        },
+        combine: { kernel: combineSpec, config: configs.combine, grid: combineGrid, overlap },
       },
       ...{ tile, workspaceBytes },
     };
   },
   bind(context, { launches, tile }) {
-    const sort = context.prepare(launches.sort);
+    const pairs = bindPairs(context, launches);
     const up = context.prepare(launches.up);
     const down = context.prepare(launches.down);
-    const combine = context.prepare(launches.combine);
     const { smCount } = context.limits;
     return (args, problem, call) => {
-      const { x, experts, weights, gateUp, gateUpScales, downScales, residual, out } = args;
-      const { rows, topK, hidden, width } = problem;
+      const { x, gateUp, gateUpScales, downScales } = args;
+      const { rows, hidden, width } = problem;
       const most = rowsAtOnce(problem);
       const workspace = call.workspace(sizesOf(problem, tile, most, smCount).workspaceBytes);
+      setWeights(up.set, context, gateUp, gateUpScales);
+      setWeights(down.set, context, args.down, downScales);
       for (let first = 0; first < rows; first += most) {
         const count = Math.min(most, rows - first);
-        const { grids, ...places } = sizesOf(problem, tile, count, smCount);
-        const [ids, factors] = [experts, weights].map(
-          (view) => context.address(view) + first * topK * 4,
-        ) as [number, number];
-        const order = workspace + places.order;
-        const tileList = workspace + places.tileList;
-        const numTiles = workspace + places.numTiles;
-        sort.set.ids(ids);
-        sort.set.count(count * topK);
-        sort.set.order(order);
-        sort.set.tiles(tileList);
-        sort.set.numTiles(numTiles);
-        sort.enqueue(call, grids.sort);
+        const { grids, places } = sizesOf(problem, tile, count, smCount);
+        const some = { first, count, workspace, places };
+        const lists = pairs.sort(args, some, call);
 
-        for (const { set } of [up, down]) {
-          set.order(order);
-          set.tiles(tileList);
-          set.numTiles(numTiles);
-        }
+        setLists(up, lists);
         up.set.x(context.address(x) + first * strideBytes(x));
-        up.set.weight(context.address(gateUp));
-        up.set.scales(context.address(gateUpScales));
-        up.set.out(workspace + places.activations);
-        up.set.depth(hidden);
         up.set.xStride(strideBytes(x));
-        up.set.weightStride(strideBytes(gateUp, 1));
-        up.set.expertStride(strideBytes(gateUp, 0));
-        up.set.scalesStride(gateUpScales?.strides[1] ?? 0);
-        up.set.scalesExpertStride(gateUpScales?.strides[0] ?? 0);
+        up.set.depth(hidden);
+        up.set.out(workspace + places.activations);
         up.enqueue(call, grids.up);
 
+        setLists(down, lists);
         down.set.x(workspace + places.activations);
-        down.set.weight(context.address(args.down));
-        down.set.scales(context.address(downScales));
-        down.set.out(workspace + places.results);
-        down.set.depth(width);
         down.set.xStride(width * 2);
-        down.set.weightStride(strideBytes(args.down, 1));
-        down.set.expertStride(strideBytes(args.down, 0));
-        down.set.scalesStride(downScales?.strides[1] ?? 0);
-        down.set.scalesExpertStride(downScales?.strides[0] ?? 0);
+        down.set.depth(width);
+        down.set.out(workspace + places.results);
         down.enqueue(call, grids.down);
 
-        combine.set.ids(ids);
-        combine.set.weights(factors);
-        combine.set.parts(workspace + places.results);
-        combine.set.residual(
-          residual ? context.address(residual) + first * strideBytes(residual) : 0,
-        );
-        combine.set.out(context.address(out) + first * strideBytes(out));
-        combine.set.residualStride(strideBytes(residual));
-        combine.set.outStride(strideBytes(out));
-        combine.enqueue(call, grids.combine);
+        pairs.combine(args, some, workspace + places.results, call);
       }
     };
   },

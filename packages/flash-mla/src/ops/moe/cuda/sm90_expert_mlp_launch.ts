@@ -6,7 +6,6 @@ import type {
   OperationPlan,
 } from '../../../runtime/cuda/kernel.ts';
 import type { DeviceLimits } from '../../../runtime/cuda/limits.ts';
-import type { RowDType } from '../../kernel-lib/cuda/rows/columns.ts';
 import { mapGrid } from '../../kernel-lib/cuda/rows/map.ts';
 import { layoutKey, layoutOf, strideBytes } from '../../kernel-lib/cuda/rows/problem.ts';
 import {
@@ -15,15 +14,25 @@ import {
   stagesWithin,
 } from '../../kernel-lib/cuda/sm90/products/tile.ts';
 import { type ExpertMlpArgs, expertMlpOperation } from '../operation.ts';
-import type { CombineConfig, CombineParams } from './sm80_combine_experts.ts';
-import { type ExpertProblem, expertProblem, expertSpecs } from './sm80_expert_mlp_launch.ts';
+import {
+  bindPairs,
+  combineConfigOf,
+  combineSpec,
+  type ExpertProblem,
+  expertProblem,
+  layOut,
+  listBytes,
+  mostTiles,
+  type PairLaunches,
+  setLists,
+  sortSpec,
+} from './experts_launch.ts';
 import {
   buildGatherRows,
   type GatherConfig,
   type GatherParams,
   gatherGrid,
 } from './sm80_gather_rows.ts';
-import { type SortConfig, type SortParams, tileWords } from './sm80_sort_pairs.ts';
 import type { HopperExpertsConfig, HopperExpertsParams } from './sm90_expert_product.ts';
 import { buildHopperDown, buildHopperUp } from './sm90_expert_products.ts';
 import { buildFewDown, buildFewUp } from './sm90_few_expert_products.ts';
@@ -42,12 +51,10 @@ const specs = {
 type ProductLaunch = LaunchPlan<HopperExpertsConfig, HopperExpertsParams>;
 
 interface HopperExpertsPlan extends OperationPlan {
-  readonly launches: {
-    readonly sort: LaunchPlan<SortConfig, SortParams>;
+  readonly launches: PairLaunches & {
     readonly gather: LaunchPlan<GatherConfig, GatherParams>;
     readonly up: ProductLaunch;
     readonly down: ProductLaunch;
-    readonly combine: LaunchPlan<CombineConfig, CombineParams>;
   };
   readonly tile: ExpertTile;
 }
@@ -105,40 +112,32 @@ function tileOf(problem: ExpertProblem, limits: DeviceLimits): ExpertTile {
 function sizesOf(problem: ExpertProblem, tile: ExpertTile, rows: number, smCount: number) {
   const { topK, experts, hidden, width } = problem;
   const pairs = rows * topK;
-  const parts = Math.min(pairs, experts + Math.floor(pairs / tile.pairs));
-  const align = (bytes: number) => Math.ceil(bytes / 256) * 256;
-  const bytes = [
-    ...[pairs * hidden * 2, pairs * width * 2, pairs * hidden * 4],
-    ...[pairs * 4, parts * tileWords * 4, 8],
-  ];
-  const starts = bytes.map((_, i) => bytes.slice(0, i).reduce((sum, n) => sum + align(n), 0));
-  const [gathered = 0, activations = 0, results = 0, order = 0, tileList = 0, numTiles = 0] =
-    starts;
+  const parts = mostTiles(experts, pairs, tile.pairs);
   const grid = (columnTiles: number) => [Math.min(smCount, parts * columnTiles), 1, 1] as const;
   return {
-    ...{ pairs, gathered, activations, results, order, tileList, numTiles },
-    workspaceBytes: numTiles + 256,
+    pairs,
+    ...layOut({
+      gathered: pairs * hidden * 2,
+      activations: pairs * width * 2,
+      results: pairs * hidden * 4,
+      ...listBytes(pairs, parts),
+    }),
     grids: {
-      sort: [1, 1, 1],
       gather: gatherGrid(pairs),
       up: grid(Math.ceil(width / tile.upColumns)),
       down: grid(Math.ceil(hidden / tile.downColumns)),
-      combine: mapGrid(rows, hidden),
     },
   } as const;
 }
 
 function configsOf(problem: ExpertProblem, { tile, pairs }: ExpertTile) {
-  const { topK, experts, hidden, width, residual, out } = problem;
+  const { topK, experts, hidden, width } = problem;
   return {
     sort: { experts, rowTile: pairs },
     gather: { columns: hidden, topK, width },
     up: { tile, columns: width },
     down: { tile, columns: hidden },
-    combine: {
-      ...{ columns: hidden, topK, experts, out: layoutOf<RowDType>(out) },
-      residual: residual && layoutOf<RowDType>(residual),
-    },
+    combine: combineConfigOf(problem),
   };
 }
 
@@ -204,35 +203,32 @@ export const hopperExpertMlp = {
   plan(problem, limits) {
     const tile = tileOf(problem, limits);
     const configs = configsOf(problem, tile);
-    const { smCount } = limits;
-    const { grids, workspaceBytes } = sizesOf(problem, tile, rowsAtOnce(problem), smCount);
+    const rows = rowsAtOnce(problem);
+    const { grids, workspaceBytes } = sizesOf(problem, tile, rows, limits.smCount);
+    const combineGrid = mapGrid(rows, problem.hidden);
     const overlap = true;
     const [up, down] = tile.isSwapped ? [specs.fewUp, specs.fewDown] : [specs.up, specs.down];
     return {
       launches: {
-        sort: { kernel: expertSpecs.sort, config: configs.sort, grid: grids.sort, overlap },
+        sort: { kernel: sortSpec, config: configs.sort, grid: [1, 1, 1], overlap },
         gather: { kernel: specs.gather, config: configs.gather, grid: grids.gather, overlap },
         up: { kernel: up, config: configs.up, grid: grids.up, overlap },
         down: { kernel: down, config: configs.down, grid: grids.down, overlap },
-        combine: {
-          ...{ kernel: expertSpecs.combine, config: configs.combine, grid: grids.combine, overlap },
-        },
+        combine: { kernel: combineSpec, config: configs.combine, grid: combineGrid, overlap },
       },
       ...{ tile, workspaceBytes },
     };
   },
   bind(context, { launches, tile }) {
-    const sort = context.prepare(launches.sort);
+    const pairs = bindPairs(context, launches);
     const gather = context.prepare(launches.gather);
     const up = context.prepare(launches.up);
     const down = context.prepare(launches.down);
-    const combine = context.prepare(launches.combine);
     const { rows: rowsOfTile, columns: columnsOfTile } = tile.tile;
     const { smCount } = context.limits;
     return (args, problem, call) => {
-      const { x, experts, weights, gateUp, residual, out } = args;
-      const { rows, topK, hidden, width } = problem;
-      const count = problem.experts;
+      const { x, gateUp } = args;
+      const { rows, hidden, width, experts } = problem;
       const most = rowsAtOnce(problem);
       const workspace = call.workspace(sizesOf(problem, tile, most, smCount).workspaceBytes);
       const upStrides = [strideBytes(gateUp, 1), strideBytes(gateUp, 0)] as const;
@@ -240,68 +236,46 @@ export const hopperExpertMlp = {
       up.set.weight(
         tile.isSwapped
           ? interleavedMap(upAddress, problem, upStrides)
-          : mapOf(upAddress, [hidden, 2 * width, count], upStrides, columnsOfTile / 2),
+          : mapOf(upAddress, [hidden, 2 * width, experts], upStrides, columnsOfTile / 2),
       );
       down.set.weight(
         mapOf(
           context.address(args.down),
-          [width, hidden, count],
+          [width, hidden, experts],
           [strideBytes(args.down, 1), strideBytes(args.down, 0)],
           tile.isSwapped ? rowsOfTile : columnsOfTile,
         ),
       );
       for (let first = 0; first < rows; first += most) {
-        const some = Math.min(most, rows - first);
-        const { grids, pairs, ...places } = sizesOf(problem, tile, some, smCount);
-        const [ids, factors] = [experts, weights].map(
-          (view) => context.address(view) + first * topK * 4,
-        ) as [number, number];
-        const order = workspace + places.order;
-        const tileList = workspace + places.tileList;
-        const numTiles = workspace + places.numTiles;
-        sort.set.ids(ids);
-        sort.set.count(pairs);
-        sort.set.order(order);
-        sort.set.tiles(tileList);
-        sort.set.numTiles(numTiles);
-        sort.enqueue(call, grids.sort);
+        const count = Math.min(most, rows - first);
+        const { grids, places, pairs: numPairs } = sizesOf(problem, tile, count, smCount);
+        const some = { first, count, workspace, places };
+        const lists = pairs.sort(args, some, call);
 
         gather.set.x(context.address(x) + first * strideBytes(x));
-        gather.set.order(order);
-        gather.set.counts(numTiles);
+        gather.set.order(lists.order);
+        gather.set.counts(lists.numTiles);
         gather.set.out(workspace + places.gathered);
         gather.set.activations(workspace + places.activations);
-        gather.set.count(pairs);
+        gather.set.count(numPairs);
         gather.set.xStride(strideBytes(x));
         gather.enqueue(call, grids.gather);
 
-        for (const { set } of [up, down]) {
-          set.order(order);
-          set.tiles(tileList);
-          set.numTiles(numTiles);
-        }
         const rowsOf = (from: number, columns: number) =>
-          mapOf(workspace + from, [columns, pairs, 1], [columns * 2, 0], tile.pairs);
+          mapOf(workspace + from, [columns, numPairs, 1], [columns * 2, 0], tile.pairs);
+        setLists(up, lists);
         up.set.x(rowsOf(places.gathered, hidden));
         up.set.out(workspace + places.activations);
         up.set.depth(hidden);
         up.enqueue(call, grids.up);
 
+        setLists(down, lists);
         down.set.x(rowsOf(places.activations, width));
         down.set.out(workspace + places.results);
         down.set.depth(width);
         down.enqueue(call, grids.down);
 
-        combine.set.ids(ids);
-        combine.set.weights(factors);
-        combine.set.parts(workspace + places.results);
-        combine.set.residual(
-          residual ? context.address(residual) + first * strideBytes(residual) : 0,
-        );
-        combine.set.out(context.address(out) + first * strideBytes(out));
-        combine.set.residualStride(strideBytes(residual));
-        combine.set.outStride(strideBytes(out));
-        combine.enqueue(call, grids.combine);
+        pairs.combine(args, some, workspace + places.results, call);
       }
     };
   },
