@@ -7,6 +7,7 @@ import type {
 import { asAlignment } from '../../../kernel-lib/cuda/sm80/copy.ts';
 import type { SparsePrefillArgs } from '../../contract.ts';
 import { sparsePrefill } from '../../operations.ts';
+import { setPrefill } from '../prefill_launch.ts';
 import { sparsePrefillProblem } from '../problem-of.ts';
 import type { SparsePrefillProblem } from '../problems.ts';
 import { chooseTile } from './mla/choose-tile.ts';
@@ -25,11 +26,10 @@ interface SparsePrefillPlan extends OperationPlan {
   readonly launches: { readonly main: LaunchPlan<SparsePrefillConfig, SparsePrefillParams> };
 }
 
-/** Query heads that share a KV head, the tiles they fill, and CTAs. */
+/** The tiles that the query heads of a KV head fill, and CTAs. */
 function sizesOf({ seqLenQ, numHeadsQ, numHeadsKv }: SparsePrefillProblem, rowsPerTile: number) {
-  const groupSize = numHeadsQ / numHeadsKv;
-  const tiles = Math.ceil(groupSize / rowsPerTile);
-  return { groupSize, tiles, grid: [seqLenQ * tiles, numHeadsKv, 1] as const };
+  const tiles = Math.ceil(numHeadsQ / numHeadsKv / rowsPerTile);
+  return { tiles, grid: [seqLenQ * tiles, numHeadsKv, 1] as const };
 }
 
 /** Token-sparse prefill on tensor cores, from sm_80 up. */
@@ -69,25 +69,12 @@ export const portableSparsePrefill = {
     const { set } = main;
     const { rows } = launches.main.config.tile;
     return (args, problem, call) => {
-      const { groupSize, tiles, grid } = sizesOf(problem, rows);
+      const { tiles, grid } = sizesOf(problem, rows);
+      setPrefill(set, context, args, problem);
       set.q(context.address(args.q));
       set.qStrides(problem.q.strides);
-      set.kv(context.address(args.kv));
       set.kvStrides(problem.kv.strides);
-      set.seqLenKv(problem.seqLenKv);
-      set.indices(context.address(args.indices));
-      set.indexStrides(problem.indices.strides);
-      set.topk(problem.topk);
-      set.lengths(context.address(args.topkLength));
-      set.sink(context.address(args.attnSink));
-      set.out(context.address(args.out));
-      set.maxLogits(context.address(args.maxLogits));
-      set.lse(context.address(args.lse));
-      set.numHeadsQ(problem.numHeadsQ);
-      set.groupSize(groupSize);
       set.tilesPerQuery(tiles);
-      set.naturalScale(problem.smScale);
-      set.scale(problem.smScale * Math.LOG2E);
       main.enqueue(call, grid);
     };
   },

@@ -8,6 +8,7 @@ import type {
 import type { DeviceLimits } from '../../../../runtime/cuda/limits.ts';
 import type { SparsePrefillArgs } from '../../contract.ts';
 import { sparsePrefill } from '../../operations.ts';
+import { setPrefill } from '../prefill_launch.ts';
 import { sparsePrefillProblem } from '../problem-of.ts';
 import type { SparsePrefillProblem } from '../problems.ts';
 import { headDimQk, headDimV, tileColumns, tileRows } from './dense/tile.ts';
@@ -27,13 +28,12 @@ interface HopperPrefillPlan extends OperationPlan {
 /** Heads of a KV head up to which the portable kernel has a tile that is less padded. */
 const portableHeads = 32;
 
-/** Query heads that share a KV head, the tiles they fill, and CTAs. */
+/** The tiles that the query heads of a KV head fill, those of a query, and CTAs. */
 function sizesOf({ seqLenQ, numHeadsQ, numHeadsKv }: SparsePrefillProblem, limits: DeviceLimits) {
-  const groupSize = numHeadsQ / numHeadsKv;
-  const tilesPerGroup = Math.ceil(groupSize / tileRows);
+  const tilesPerGroup = Math.ceil(numHeadsQ / numHeadsKv / tileRows);
   const tilesPerQuery = tilesPerGroup * numHeadsKv;
   const grid = [Math.min(limits.smCount, seqLenQ * tilesPerQuery), 1, 1] as const;
-  return { groupSize, tilesPerGroup, tilesPerQuery, grid };
+  return { tilesPerGroup, tilesPerQuery, grid };
 }
 
 /** Token-sparse prefill of many heads on warp groups. */
@@ -74,28 +74,15 @@ export const hopperSparsePrefill = {
     const { set } = main;
     const { limits } = context;
     return (args, problem, call) => {
-      const { groupSize, tilesPerGroup, tilesPerQuery, grid } = sizesOf(problem, limits);
+      const { tilesPerGroup, tilesPerQuery, grid } = sizesOf(problem, limits);
       const [rowStride = 0, headStride = 0] = problem.kv.strides;
+      setPrefill(set, context, args, problem);
       set.q(queryMap(problem, context.address(args.q)));
-      set.kv(context.address(args.kv));
       set.rowStride(rowStride);
       set.headStride(headStride);
       set.seqLenQ(problem.seqLenQ);
-      set.seqLenKv(problem.seqLenKv);
-      set.indices(context.address(args.indices));
-      set.indexStrides(problem.indices.strides);
-      set.topk(problem.topk);
-      set.lengths(context.address(args.topkLength));
-      set.sink(context.address(args.attnSink));
-      set.out(context.address(args.out));
-      set.maxLogits(context.address(args.maxLogits));
-      set.lse(context.address(args.lse));
-      set.numHeadsQ(problem.numHeadsQ);
-      set.groupSize(groupSize);
       set.tilesPerGroup(tilesPerGroup);
       set.tilesPerQuery(tilesPerQuery);
-      set.naturalScale(problem.smScale);
-      set.scale(problem.smScale * Math.LOG2E);
       main.enqueue(call, grid);
     };
   },
