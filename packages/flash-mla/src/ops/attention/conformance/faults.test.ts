@@ -1,11 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Device, openDevice } from '../../../index.ts';
-import {
-  type ConformanceOptions,
-  type ConformanceResult,
-  runConformance,
-} from '../../conformance/suite/run-conformance.ts';
 import { faultyDevice, shortened } from '../../conformance/testing/faulty-backend.ts';
+import { resultsOf } from '../../conformance/testing/results.ts';
 import type { AttentionFault } from './testing/fault.ts';
 
 let device: Device;
@@ -13,12 +9,6 @@ beforeAll(async () => {
   device = await openDevice('cpu');
 });
 afterAll(() => device.dispose());
-
-async function results(on: Device, options: ConformanceOptions): Promise<ConformanceResult[]> {
-  const list: ConformanceResult[] = [];
-  for await (const result of runConformance(on, options)) list.push(result);
-  return list;
-}
 
 describe('a backend with one fault fails', () => {
   it.each<[what: string, filter: string, fault: AttentionFault]>([
@@ -97,7 +87,7 @@ describe('a backend with one fault fails', () => {
       },
     ],
   ])('that %s (%s)', async (_, filter, fault) => {
-    const list = await results(faultyDevice(device, fault), { filter, maxCost: 200 });
+    const list = await resultsOf(faultyDevice(device, fault), { filter, maxCost: 200 });
     expect(list.length).toBeGreaterThan(0);
     expect(list.filter(({ status }) => status === 'failed')).not.toEqual([]);
   });

@@ -10,18 +10,13 @@ import {
   selectCases,
 } from '../../cases.ts';
 import { type Fault, faultyDevice } from '../testing/faulty-backend.ts';
+import { resultsOf } from '../testing/results.ts';
 
 let device: Device;
 beforeAll(async () => {
   device = await openDevice('cpu');
 });
 afterAll(() => device.dispose());
-
-async function results(on: Device, options: ConformanceOptions): Promise<ConformanceResult[]> {
-  const list: ConformanceResult[] = [];
-  for await (const result of runConformance(on, options)) list.push(result);
-  return list;
-}
 
 describe('the quick suite on the cpu', () => {
   const cases = selectCases();
@@ -31,14 +26,14 @@ describe('the quick suite on the cpu', () => {
     const leftOut = cases.filter(isLeftOut);
     expect(leftOut.length).toBeGreaterThan(0);
     for (const { name, excluded } of leftOut) {
-      const [result] = (await results(device, { filter: name })).filter((r) => r.name === name);
+      const [result] = (await resultsOf(device, { filter: name })).filter((r) => r.name === name);
       expect(result).toMatchObject({ status: 'excluded', message: excluded?.cpu });
     }
   });
 
   const run = cases.filter((each) => !isLeftOut(each));
   it.each(run.map(({ name }) => name))('%s', async (name) => {
-    const [result] = (await results(device, { filter: name })).filter((r) => r.name === name);
+    const [result] = (await resultsOf(device, { filter: name })).filter((r) => r.name === name);
     expect(result?.message).toBe('');
     expect(result?.status).toBe('passed');
   });
@@ -94,8 +89,8 @@ describe('the list of cases', () => {
 describe('the runner', () => {
   it('keeps lengths in range where the device checks them', async () => {
     await using checked = await openDevice('cpu', { debug: true });
-    const list = await results(checked, { filter: 'lengths' });
-    list.push(...(await results(checked, { filter: 'cache-attention' })));
+    const list = await resultsOf(checked, { filter: 'lengths' });
+    list.push(...(await resultsOf(checked, { filter: 'cache-attention' })));
     expect(list.length).toBeGreaterThan(15);
     expect(list.filter(({ status }) => status !== 'passed')).toEqual([]);
   });
@@ -109,14 +104,14 @@ describe('the runner', () => {
         return args;
       },
     };
-    const list = await results(faultyDevice(device, fault), { filter: 'prefill lengths' });
+    const list = await resultsOf(faultyDevice(device, fault), { filter: 'prefill lengths' });
     expect(list[0]).toMatchObject({ status: 'failed', message: 'Error: kernel is on strike' });
     expect(list.slice(1).map(({ status }) => status)).toEqual(list.slice(1).map(() => 'passed'));
   });
 
   it('leaves out what is excluded and says why', async () => {
     const exclusions = [{ backend: 'cpu', cases: 'hQ=126', reason: 'it is too odd' }] as const;
-    const list = await results(device, { filter: 'dense sQ=2 hKv=2', exclusions });
+    const list = await resultsOf(device, { filter: 'dense sQ=2 hKv=2', exclusions });
     const excluded = list.filter(({ status }) => status === 'excluded');
     expect(excluded.map(({ message }) => message)).toEqual(['it is too odd']);
     expect(list.length).toBeGreaterThan(1);
@@ -127,7 +122,7 @@ describe('the runner', () => {
     const exclusions = [
       { backend: 'cpu', cases: 'page=69', reason: 'to test', tolerances },
     ] as const;
-    const list = await results(device, { filter: 'dense page=69', exclusions });
+    const list = await resultsOf(device, { filter: 'dense page=69', exclusions });
     expect(list.map(({ status }) => status)).toEqual(['failed']);
   });
 
@@ -154,7 +149,7 @@ describe('the runner', () => {
 
   it('samples what is too large, and looks at the rest', async () => {
     const filter = 'dense-decode b=2 sQ=2 sK=140 hQ=64';
-    const [result] = await results(device, { filter, referenceBudget: 1e7 });
+    const [result] = await resultsOf(device, { filter, referenceBudget: 1e7 });
     const [out] = result?.comparisons ?? [];
     expect(result?.status).toBe('passed');
     expect(out?.compared).toBeGreaterThan(0);

@@ -10,9 +10,9 @@ import {
   loadCase,
   recordedCaseNames,
   runCase,
-  runConformance,
   selectCases,
 } from '../../cases.ts';
+import { resultsOf } from '../testing/results.ts';
 
 const absent = useSwiftShader();
 
@@ -25,8 +25,8 @@ const openAsGpu = async (profile: Profile) => {
 
 describe.skipIf(absent).each([
   ['with all limits and features', 'adapter', 1],
-  // Every second case: they differ by tiles that fit the limits, and each operation has some here.
-  ['with default limits and no feature', 'default', 2],
+  // Every fourth case: they differ by tiles that fit the limits, and each operation has some here.
+  ['with default limits and no feature', 'default', 4],
 ] as const)(
   `WebGPU on SwiftShader %s${absent ? `, skipped: ${absent}` : ''}`,
   (_, profile, share) => {
@@ -38,8 +38,7 @@ describe.skipIf(absent).each([
 
     const cases = selectCases().filter(({ excluded }) => excluded?.webgpu === undefined);
     it.each(cases.filter((_, i) => i % share === 0).map(({ name }) => name))('%s', async (name) => {
-      const results = [];
-      for await (const result of runConformance(device, { filter: name })) results.push(result);
+      const results = await resultsOf(device, { filter: name });
       const result = results.find((each) => each.name === name);
       expect(result?.message).toBe('');
       expect(result?.status).toBe('passed');

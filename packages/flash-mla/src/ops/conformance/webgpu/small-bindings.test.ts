@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Device } from '../../../index.ts';
 import { openAdjusted } from '../../../runtime/webgpu/testing/open.ts';
 import { useSwiftShader } from '../../../runtime/webgpu/testing/swiftshader.ts';
-import { runConformance, selectCases } from '../../cases.ts';
+import { selectCases } from '../../cases.ts';
+import { resultsOf } from '../testing/results.ts';
 
 const absent = useSwiftShader();
 
@@ -37,8 +38,7 @@ describe.skipIf(absent)(`bindings that are small${absent ? `, skipped: ${absent}
   afterAll(() => device.dispose());
 
   it.each(names)('%s', async (name) => {
-    const results = [];
-    for await (const result of runConformance(device, { filter: name })) results.push(result);
+    const results = await resultsOf(device, { filter: name });
     expect(results.find((each) => each.name === name)).toMatchObject({
       ...{ status: 'passed', message: '' },
     });
