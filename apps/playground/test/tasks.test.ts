@@ -15,18 +15,40 @@ describe.skipIf(absent)(`what the built page runs in Chromium${skipped}`, () => 
 
   chatTests(harness);
 
+  // Some of every family: that the kernels are right on these devices is what the conformance tests of the
+  // library prove, with all cases. Here the page runs them, in the browser's own WebGPU and threads.
   it.each([
     [
       'WebGPU with all features',
       '?device=webgpu',
-      ['gap=1', 'graph', 'e4m3', 'quantize', 'schedule'],
+      [
+        'decode graph',
+        'prefill graph',
+        'e4m3 descales',
+        'linear graph',
+        'quantize v32',
+        'schedule',
+      ],
     ],
     [
       'WebGPU with default limits',
       '?device=webgpu&limits=default',
-      ['decode graph', 'linear', 'quantize', 'schedule'],
+      ['decode graph', 'linear graph', 'quantize model1'],
     ],
-    ['CPU threads', '?device=cpu', ['']],
+    [
+      'CPU threads',
+      '?device=cpu',
+      [
+        'graph',
+        'quantize',
+        'schedule',
+        'keys',
+        'mqa',
+        'batched',
+        'rope half',
+        'varlen-attention gap=1',
+      ],
+    ],
   ])(
     'passes the self-test: %s',
     async (_, query, filters) => {

@@ -4,11 +4,16 @@ import { runConformance, selectCases } from '../../cases.ts';
 
 /**
  * Tests that hold a simulated GPU to the float64 reference, operation by operation.
- * @param share takes every n-th case of an operation.
+ * @param shareOf takes every n-th case of an operation, or none at all: 0.
  */
-export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`, share = 1): void {
+export function itPassesTheQuickSuite(
+  spec: 'sim' | `sim:${number}`,
+  shareOf: (operation: string) => number = () => 1,
+): void {
   const cases = selectCases().filter(({ excluded }) => excluded?.sim === undefined);
-  const operations = [...new Set(cases.map(({ name }) => name.split(' ')[0] as string))];
+  const operations = [...new Set(cases.map(({ name }) => name.split(' ')[0] as string))].filter(
+    (operation) => shareOf(operation) > 0,
+  );
   describe(`the quick suite on ${spec}`, () => {
     it.each(operations)(
       '%s',
@@ -17,7 +22,7 @@ export function itPassesTheQuickSuite(spec: 'sim' | `sim:${number}`, share = 1):
         const failures: string[] = [];
         let passed = 0;
         try {
-          const shard = { index: 0, count: share };
+          const shard = { index: 0, count: shareOf(operation) };
           for await (const result of runConformance(device, { filter: `${operation} `, shard })) {
             if (result.status === 'passed') passed++;
             else if (result.status === 'failed') failures.push(`${result.name}: ${result.message}`);
