@@ -20,7 +20,8 @@ const alone = [
   'packages/flash-mla/src/ops/conformance/{fuzz,sim}/**',
   'packages/flash-mla/src/ops/attention/nan-inputs.test.ts',
   'packages/flash-mla/src/ops/kv-cache/append.test.ts',
-  'packages/flash-mla/src/models/device-operations.test.ts',
+  'packages/flash-mla/src/models/device-{operations,runner-cpu}.test.ts',
+  'packages/flash-mla/src/models/hisparse-runs.test.ts',
   'packages/server/src/{chat-page,clients,http,thread}/**',
 ];
 
