@@ -195,6 +195,16 @@ describe.each([{}, { native: false }, { sharedMemory: false }])(
       expect(await generate(runner, arrivals, true)).toEqual(expected);
     });
 
+    it('takes nothing over from the request that had the slot before', async () => {
+      const arrivals = [0, 12].map((step, i): Arrival => {
+        const request = { prompt: promptOf(i, 6), sampling: { temperature: 0 }, maxTokens: 6 };
+        return { step, request };
+      });
+      const expected = await generate(new DecoderRunner(decoder, cache), arrivals, true);
+      using runner = createRunner();
+      expect(await generate(runner, arrivals, true)).toEqual(expected);
+    });
+
     it('records no more than 16 rows', async () => {
       const arrivals = Array.from({ length: 18 }, (_, i): Arrival => {
         const maxTokens = 2 + Math.floor(i / 2);

@@ -142,8 +142,8 @@ export class DeviceRunner implements ModelRunner, Disposable {
       const tokens = decodes.map(({ slot, token }) => token ?? this.#row(slot).lastToken);
       step.replay(decodes, goesOn ? undefined : tokens);
     }
-    // No recorded step has the tokens that follow.
-    if (decodes.length > 0) this.#fed = undefined;
+    // Only the step right before this one left ids that go on: a slot may be another request's by now.
+    this.#fed = undefined;
     const lastToken = (slot: number) => this.#row(slot).lastToken;
     const own = step === undefined ? decodeWork(decodes, lastToken) : [];
     const enqueued = this.#enqueue([...own, ...prefillWork(plan.prefills)]);
