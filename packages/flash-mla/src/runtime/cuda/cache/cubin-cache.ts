@@ -1,6 +1,6 @@
 /**
- * Compiled kernels on disk, and texts of those that only the driver can keep compiled. A cache can only save time: whatever goes wrong with it is noted for
- * debugging and counts as a miss.
+ * Compiled kernels on disk, and texts of those that only the driver can keep compiled. A cache can only save
+ * time: whatever goes wrong with it is noted for debugging and counts as a miss.
  *
  * Whoever can write to the folder decides what code runs in the user's context, so it must be the user's
  * own, and nobody else may write to it.
